@@ -1,0 +1,541 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  The managed set as this instance sees it.
+ *
+ * pg_extension is read with a catalogue scan, which takes a fresh snapshot:
+ * after a lock was waited for, the answer is of after the wait whatever
+ * snapshot the caller's query has.  Versions and paths are the server's own
+ * (pg_extension_update_paths).  Nothing here decides; a control file that
+ * is missing is a fact like any other.
+ *
+ * All results are palloc'd in the caller's context.  Callers run inside
+ * du_context_enter with SPI connected.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "execution_context.h"
+#include "guc.h"
+
+/*
+ * Fills what pg_extension says of one extension; leaves it alone when the
+ * extension is not installed.
+ */
+static void
+read_extension_row(ExtensionFacts *extension)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(extension->name));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+		bool		isnull;
+		Datum		version = heap_getattr(tuple, Anum_pg_extension_extversion,
+										   RelationGetDescr(rel), &isnull);
+
+		if (isnull)
+			elog(ERROR, "extension \"%s\" has no version", extension->name);
+		extension->oid = form->oid;
+		extension->installed = TextDatumGetCString(version);
+		extension->owner = form->extowner;
+		extension->schema = form->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * The installed version of an extension, NULL when it is not installed; its
+ * OID goes to *oid unless oid is NULL.
+ */
+char *
+du_catalog_installed_version(const char *extension, Oid *oid)
+{
+	ExtensionFacts facts = {0};
+
+	if (strlen(extension) >= NAMEDATALEN)
+		return NULL;
+	facts.name = extension;
+	read_extension_row(&facts);
+	if (oid != NULL)
+		*oid = facts.oid;
+	return unconstify(char *, facts.installed);
+}
+
+static void
+describe_owner(ExtensionFacts *extension)
+{
+	extension->owner_name = GetUserNameFromId(extension->owner, true);
+	if (extension->owner_name == NULL)
+		extension->owner_name = psprintf("%u", extension->owner);
+	extension->owner_is_superuser = superuser_arg(extension->owner);
+	extension->owner_can_create =
+		du_database_aclcheck(MyDatabaseId, extension->owner, ACL_CREATE) == ACLCHECK_OK;
+	extension->schema_name = get_namespace_name(extension->schema);
+	if (extension->schema_name == NULL)
+		elog(ERROR, "schema with OID %u vanished", extension->schema);
+}
+
+static void
+add_offered(ExtensionFacts *extension, const char *version)
+{
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		if (strcmp(lfirst(lc), version) == 0)
+			return;
+	}
+	extension->offered = lappend(extension->offered, pstrdup(version));
+}
+
+/*
+ * Takes a path apart: "1.0--1.1--1.2" has three versions.
+ */
+static void
+split_path(UpdatePath *path, const char *target, const char *text)
+{
+	char	   *rest = pstrdup(text);
+	int			capacity = 1;
+
+	for (const char *p = strstr(rest, "--"); p != NULL; p = strstr(p + 2, "--"))
+		capacity++;
+	path->target = pstrdup(target);
+	path->versions = palloc(capacity * sizeof(char *));
+	path->nversions = 0;
+	while (rest != NULL)
+	{
+		char	   *next = strstr(rest, "--");
+
+		if (next != NULL)
+		{
+			*next = '\0';
+			next += 2;
+		}
+		path->versions[path->nversions++] = rest;
+		rest = next;
+	}
+}
+
+/*
+ * Versions and paths as the server computes them from the script files.
+ */
+static void
+read_paths(ExtensionFacts *extension)
+{
+	Oid			types[1] = {NAMEOID};
+	Datum		values[1];
+	const char *last_source = "";
+	int			rows;
+
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(extension->name));
+	rows = du_query("SELECT source, target, path"
+					" FROM pg_catalog.pg_extension_update_paths($1)",
+					1, types, values, NULL);
+	extension->paths = palloc0(Max(rows, 1) * sizeof(UpdatePath));
+	for (int i = 0; i < rows; i++)
+	{
+		char	   *source = du_query_text(i, 1);
+		char	   *target = du_query_text(i, 2);
+		char	   *path = du_query_text(i, 3);
+
+		if (strcmp(source, last_source) != 0)
+			add_offered(extension, source);
+		last_source = source;
+		add_offered(extension, target);
+		if (path != NULL && extension->installed != NULL &&
+			strcmp(source, extension->installed) == 0)
+			split_path(&extension->paths[extension->npaths++], target, path);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Adds the versions that only an install script offers.
+ */
+static void
+read_install_scripts(ExtensionFacts *extension)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_control_script_names(extension->control, extension->name))
+	{
+		if (strstr(lfirst(lc), "--") == NULL)
+			add_offered(extension, lfirst(lc));
+	}
+}
+
+/*
+ * The highest version that the files offer, NULL when none can be ordered.
+ */
+static const char *
+highest_offered(const ExtensionFacts *extension)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		ExtensionVersion version;
+		const char *reason;
+
+		if (!du_version_parse(lfirst(lc), &version, &reason))
+			continue;
+		if (best == NULL || du_version_compare(&version, &best_version) > 0)
+		{
+			best = lfirst(lc);
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+/*
+ * Everything about one extension.
+ */
+static void
+read_extension(ExtensionFacts *extension)
+{
+	read_extension_row(extension);
+	if (OidIsValid(extension->oid))
+		describe_owner(extension);
+
+	extension->control = du_control_read(extension->name);
+	if (extension->control->problem != NULL)
+		return;
+
+	read_paths(extension);
+	if (extension->control->default_version != NULL)
+		add_offered(extension, extension->control->default_version);
+	if (extension->control->default_version == NULL || extension->npaths == 0)
+		read_install_scripts(extension);
+	extension->binary = extension->control->default_version != NULL ?
+		extension->control->default_version : highest_offered(extension);
+}
+
+/*
+ * The names of the managed set, installed or not, main extension included.
+ */
+static List *
+managed_names(void)
+{
+	char	   *copy = pstrdup(du_guc_managed_extensions);
+	List	   *elements;
+	List	   *names = NIL;
+	ListCell   *lc;
+	bool		has_main = false;
+
+	if (!SplitIdentifierString(copy, ',', &elements))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("setting \"documentdb_upgrade.managed_extensions\" is not a list of names"),
+				 errhint("Separate the names of extensions by commas.")));
+
+	foreach(lc, elements)
+	{
+		const char *name = lfirst(lc);
+		ListCell   *lc2;
+		bool		seen = false;
+
+		foreach(lc2, names)
+			seen |= strcmp(lfirst(lc2), name) == 0;
+		if (seen)
+			continue;
+		has_main |= strcmp(name, du_guc_extension) == 0;
+		names = lappend(names, unconstify(char *, name));
+	}
+	if (!has_main)
+		names = lappend(names, pstrdup(du_guc_extension));
+	return names;
+}
+
+/*
+ * A snapshot of the managed set: the installed extensions of it in the order
+ * of update, and the main extension in any case.
+ */
+UpgradeFacts *
+du_catalog_gather(void)
+{
+	UpgradeFacts *facts = palloc0(sizeof(UpgradeFacts));
+	List	   *names = managed_names();
+	ListCell   *lc;
+
+	facts->extensions = palloc0(list_length(names) * sizeof(ExtensionFacts));
+	foreach(lc, names)
+	{
+		ExtensionFacts *extension = &facts->extensions[facts->nextensions];
+		const char *name = lfirst(lc);
+		bool		is_main = strcmp(name, du_guc_extension) == 0;
+
+		if (!is_main && du_catalog_installed_version(name, NULL) == NULL)
+			continue;
+		if (is_main)
+			facts->main = facts->nextensions;
+		extension->name = name;
+		facts->nextensions++;
+		read_extension(extension);
+	}
+	return facts;
+}
+
+const ExtensionFacts *
+du_catalog_main(const UpgradeFacts *facts)
+{
+	return &facts->extensions[facts->main];
+}
+
+/*
+ * The function of the configured name without arguments, when it belongs to
+ * the extension and returns text; else InvalidOid.
+ */
+static Oid
+find_version_function(Oid extension)
+{
+	char	   *copy = pstrdup(du_guc_loaded_version_function);
+	List	   *names;
+	FuncCandidateList candidates;
+	Oid			function;
+
+	if (!SplitIdentifierString(copy, '.', &names) || list_length(names) != 2)
+		return InvalidOid;
+	candidates = FuncnameGetCandidates(list_make2(makeString(linitial(names)),
+												  makeString(lsecond(names))),
+									   0, NIL, false, false,
+#if PG_VERSION_NUM < 190000
+									   false,
+#endif
+									   true);
+	if (candidates == NULL)
+		return InvalidOid;
+	function = candidates->oid;
+	if (getExtensionOfObject(ProcedureRelationId, function) != extension ||
+		get_func_rettype(function) != TEXTOID)
+		return InvalidOid;
+	return function;
+}
+
+/*
+ * Calls the version function as the extension's owner.
+ */
+static char *
+call_version_function(Oid function, Oid owner)
+{
+	FmgrInfo	flinfo;
+	LOCAL_FCINFO(call, 0);
+	Oid			save_userid;
+	int			save_security;
+	Datum		value;
+
+	GetUserIdAndSecContext(&save_userid, &save_security);
+	SetUserIdAndSecContext(owner, save_security | SECURITY_LOCAL_USERID_CHANGE);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*call, &flinfo, 0, InvalidOid, NULL, NULL);
+	value = FunctionCallInvoke(call);
+
+	PopActiveSnapshot();
+	SetUserIdAndSecContext(save_userid, save_security);
+	return call->isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * What the library in this server's memory reports as its version, spelled
+ * as the extension spells versions; NULL when the extension offers no
+ * version function, or when that function fails, which is a warning.  The
+ * function is called only when it is a member of the main extension, and as
+ * its owner.
+ */
+char *
+du_catalog_loaded_version(const ExtensionFacts *main_extension)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Oid			function;
+	char	   *volatile reported = NULL;
+
+	if (!OidIsValid(main_extension->oid) ||
+		du_guc_loaded_version_function[0] == '\0')
+		return NULL;
+	function = find_version_function(main_extension->oid);
+	if (!OidIsValid(function))
+		return NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		reported = call_version_function(function, main_extension->owner);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("function \"%s\" does not tell the loaded version: %s",
+						du_guc_loaded_version_function, error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	return reported ? du_version_respell(reported, main_extension->installed) : NULL;
+}
+
+/*
+ * Files of the libraries that the extension's functions use, and of the one
+ * that its control file names; sorted, without those that do not exist.
+ */
+List *
+du_catalog_libraries(const ExtensionFacts *extension)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1];
+	List	   *libraries = NIL;
+	int			rows;
+
+	values[0] = ObjectIdGetDatum(extension->oid);
+	rows = du_query("SELECT DISTINCT p.probin::pg_catalog.text COLLATE \"C\""
+					" FROM pg_catalog.pg_depend d"
+					" JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
+					" WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
+					" AND d.refobjid = $1 AND d.deptype = 'e'"
+					" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+					" AND p.prolang = 13 AND p.probin IS NOT NULL ORDER BY 1",
+					1, types, values, NULL);
+	for (int i = 0; i < rows; i++)
+	{
+		char	   *path = du_control_library_path(du_query_text(i, 1));
+
+		if (path != NULL)
+			libraries = lappend(libraries, path);
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	if (extension->control->module_pathname != NULL)
+	{
+		char	   *path = du_control_library_path(extension->control->module_pathname);
+		ListCell   *lc;
+		bool		seen = path == NULL;
+
+		foreach(lc, libraries)
+			seen |= path != NULL && strcmp(lfirst(lc), path) == 0;
+		if (!seen)
+			libraries = lappend(libraries, path);
+	}
+	return libraries;
+}
+
+/*
+ * OIDs of the relations of an extension that can hold rows or locks: tables,
+ * partitioned tables, materialized views, foreign tables.
+ */
+List *
+du_catalog_member_tables(Oid extension)
+{
+	List	   *tables = NIL;
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ExtensionRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (depend->deptype == DEPENDENCY_EXTENSION &&
+			depend->classid == RelationRelationId)
+		{
+			char		relkind = get_rel_relkind(depend->objid);
+
+			if (relkind == RELKIND_RELATION ||
+				relkind == RELKIND_PARTITIONED_TABLE ||
+				relkind == RELKIND_MATVIEW ||
+				relkind == RELKIND_FOREIGN_TABLE)
+				tables = lappend_oid(tables, depend->objid);
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return tables;
+}
+
+/*
+ * Names of the extension's schemas, its own and its members, that a role
+ * cannot use.
+ */
+List *
+du_catalog_schemas_without_usage(const ExtensionFacts *extension, Oid role)
+{
+	Oid			types[2] = {OIDOID, OIDOID};
+	Datum		values[2];
+	List	   *names = NIL;
+	int			rows;
+
+	values[0] = ObjectIdGetDatum(extension->oid);
+	values[1] = ObjectIdGetDatum(role);
+	rows = du_query("SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace n"
+					" WHERE (n.oid = (SELECT e.extnamespace FROM pg_catalog.pg_extension e"
+					"                 WHERE e.oid = $1)"
+					"        OR n.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d"
+					"                     WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
+					"                     AND d.refobjid = $1 AND d.deptype = 'e'"
+					"                     AND d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass))"
+					" AND NOT pg_catalog.has_schema_privilege($2, n.oid, 'USAGE')"
+					" ORDER BY n.nspname",
+					2, types, values, NULL);
+	for (int i = 0; i < rows; i++)
+		names = lappend(names, du_query_text(i, 1));
+	SPI_freetuptable(SPI_tuptable);
+	return names;
+}

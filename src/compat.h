@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the supported PostgreSQL releases.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_COMPAT_H
+#define DU_COMPAT_H
+
+#include "utils/guc.h"
+
+#if PG_VERSION_NUM < 150000
+#error "documentdb_upgrade needs PostgreSQL 15 or later"
+#endif
+
+/* 16 renamed pg_namespace_aclcheck and its kin to one generic function. */
+#if PG_VERSION_NUM >= 160000
+#define du_namespace_aclcheck(nspid, roleid, mode) \
+	object_aclcheck(NamespaceRelationId, nspid, roleid, mode)
+#define du_database_aclcheck(dbid, roleid, mode) \
+	object_aclcheck(DatabaseRelationId, dbid, roleid, mode)
+#else
+#define du_namespace_aclcheck(nspid, roleid, mode) \
+	pg_namespace_aclcheck(nspid, roleid, mode)
+#define du_database_aclcheck(dbid, roleid, mode) \
+	pg_database_aclcheck(dbid, roleid, mode)
+#endif
+
+/* 17 replaced backend identifiers by proc numbers in virtual transaction ids. */
+#if PG_VERSION_NUM >= 170000
+#define du_vxid_proc(vxid) ProcNumberGetProc((vxid).procNumber)
+#else
+#define du_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
+#endif
+
+/* 16 made the list of settings a hash table, handed out as an array. */
+#if PG_VERSION_NUM >= 160000
+#define du_guc_variables(n) get_guc_variables(n)
+#else
+#define du_guc_variables(n) (*(n) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
+#endif							/* DU_COMPAT_H */

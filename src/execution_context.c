@@ -1,0 +1,176 @@
+/*-------------------------------------------------------------------------
+ *
+ * execution_context.c
+ *	  As whom, and with which settings, our own code runs.
+ *
+ * A plain role with EXECUTE on one function must get a true answer, and must
+ * get nothing else.  So the functions switch to the owner of this extension
+ * and pin the search_path before they look at anything, and switch back when
+ * they are done; on an error the (sub)transaction's abort restores both.
+ * The restricted security mode is not used, because it breaks temporary
+ * tables and PREPARE in update scripts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "execution_context.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/*
+ * This extension's OID, or InvalidOid in a database without it.
+ */
+Oid
+du_context_own_extension(void)
+{
+	return get_extension_oid("documentdb_upgrade", true);
+}
+
+/*
+ * The owner of this extension: the role that our own code runs as.
+ */
+Oid
+du_context_own_owner(void)
+{
+	Oid			extension = du_context_own_extension();
+	Oid			owner = InvalidOid;
+	Relation	rel;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"documentdb_upgrade\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION documentdb_upgrade.")));
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	if (!OidIsValid(owner))
+		elog(ERROR, "extension with OID %u vanished", extension);
+	return owner;
+}
+
+/*
+ * Sets a setting for the duration of the innermost context.
+ */
+void
+du_context_set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value,
+							 PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Becomes the owner of this extension with a pinned search_path.
+ */
+void
+du_context_enter(ExecutionContext *context)
+{
+	Oid			owner = du_context_own_owner();
+
+	GetUserIdAndSecContext(&context->caller, &context->caller_security);
+	context->guc_nestlevel = NewGUCNestLevel();
+	SetUserIdAndSecContext(owner,
+						   context->caller_security | SECURITY_LOCAL_USERID_CHANGE);
+	du_context_set("search_path", "pg_catalog, pg_temp");
+}
+
+/*
+ * Becomes the caller again, with the caller's settings.
+ */
+void
+du_context_leave(const ExecutionContext *context)
+{
+	AtEOXact_GUC(true, context->guc_nestlevel);
+	SetUserIdAndSecContext(context->caller, context->caller_security);
+}
+
+/*
+ * Runs one SQL statement through the connected SPI and gives back the number
+ * of rows it returned or changed.  Names in sql must be qualified or in
+ * pg_catalog.  Each statement takes a fresh snapshot, so what it sees is of
+ * after any lock that was waited for.  The current memory context stays what it was, so that the
+ * accessors below give values in the caller's context.
+ */
+int
+du_query(const char *sql, int nargs, Oid *types, Datum *values,
+		 const char *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			rc = SPI_execute_with_args(sql, nargs, types, values, nulls,
+										   false, 0);
+
+	/* SPI leaves its own context current, which ends with the connection. */
+	MemoryContextSwitchTo(context);
+	if (rc < 0)
+		elog(ERROR, "query failed: %s", SPI_result_code_string(rc));
+	return (int) SPI_processed;
+}
+
+/*
+ * A value of the last result as palloc'd text, NULL for a null.
+ */
+char *
+du_query_text(int row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+Datum
+du_query_datum(int row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
+
+/* False for a null. */
+bool
+du_query_bool(int row, int column)
+{
+	bool		isnull;
+	Datum		value = du_query_datum(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/* Zero for a null; the column must be a bigint. */
+int64
+du_query_int(int row, int column)
+{
+	bool		isnull;
+	Datum		value = du_query_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* Zero for a null; the column must be a double precision. */
+double
+du_query_double(int row, int column)
+{
+	bool		isnull;
+	Datum		value = du_query_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
+}

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * surroundings.h
+ *	  What else on this server bears on an upgrade.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_SURROUNDINGS_H
+#define DU_SURROUNDINGS_H
+
+#include "catalog.h"
+#include "datatype/timestamp.h"
+#include "storage/lockdefs.h"
+
+/* A lock on an existing relation that an update is known to take. */
+typedef struct KnownLock
+{
+	Oid			relation;
+	LOCKMODE	mode;
+	const char *name;			/* schema-qualified and quoted */
+} KnownLock;
+
+/* Somebody who holds what an update needs. */
+typedef struct Blocker
+{
+	int			pid;			/* 0 for a prepared transaction */
+	const char *who;			/* for people */
+	const char *holds;			/* for people */
+	double		age;			/* of its transaction, seconds */
+	bool		autovacuum;
+} Blocker;
+
+typedef struct Surroundings
+{
+	bool		in_recovery;
+
+	bool		held;
+	const char *hold_reason;	/* with who placed it and until when */
+
+	bool		backup_known;
+	const char *backup_label;
+	double		backup_age;		/* seconds */
+
+	bool		binary_known;	/* this binary has been noted */
+	double		binary_age;		/* seconds since then */
+
+	List	   *event_triggers; /* names of the enabled ones */
+	List	   *blockers;		/* of Blocker */
+	List	   *upgrades;		/* of Blocker: holders of the extensions */
+	List	   *standbys;		/* descriptions of streaming standbys */
+	List	   *unusable_schemas;	/* that the caller cannot use */
+
+	int64		bytes_needed;
+	int64		bytes_free;		/* under the data directory, -1 unknown */
+	int64		wal_bytes_free; /* under pg_wal, -1 unknown */
+} Surroundings;
+
+extern Surroundings *du_surroundings_gather(const UpgradeFacts *facts,
+											List *locks, Oid caller);
+extern List *du_surroundings_blockers(List *locks);
+extern List *du_surroundings_upgrades(const UpgradeFacts *facts);
+extern bool du_surroundings_can_write(void);
+extern void du_surroundings_note_binary(const UpgradeFacts *facts);
+extern char *du_surroundings_binary_digest(const ExtensionFacts *extension);
+
+#endif							/* DU_SURROUNDINGS_H */

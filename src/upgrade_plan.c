@@ -1,0 +1,562 @@
+/*-------------------------------------------------------------------------
+ *
+ * upgrade_plan.c
+ *	  The steps from the installed versions to a target.
+ *
+ * A target is matched by value against what the files offer, so that 0.112.0
+ * and 0.112-0 are the same request and never a text substitution.  Each
+ * companion goes to the version equal to the main target, else to the
+ * highest it offers below it, and never below what it has installed.  Paths
+ * are the server's; one that leaves the range between installed and target
+ * is a problem of the plan, because a script that goes down and up again is
+ * not an upgrade.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "upgrade_plan.h"
+
+#include "catalog/namespace.h"
+#include "lib/stringinfo.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "digest.h"
+
+/*
+ * The version string that the files offer for a requested one, or NULL.  The
+ * same spelling wins over an equal value, and the binary's own spelling over
+ * another equal one.
+ */
+static const char *
+match_offered(const ExtensionFacts *extension, const char *requested)
+{
+	ExtensionVersion wanted;
+	const char *reason;
+	const char *match = NULL;
+	ListCell   *lc;
+
+	if (!du_version_parse(requested, &wanted, &reason))
+		return NULL;
+	foreach(lc, extension->offered)
+	{
+		const char *candidate = lfirst(lc);
+		ExtensionVersion version;
+
+		if (strcmp(candidate, requested) == 0)
+			return candidate;
+		if (!du_version_parse(candidate, &version, &reason) ||
+			du_version_compare(&version, &wanted) != 0)
+			continue;
+		if (match == NULL ||
+			(extension->binary != NULL && strcmp(candidate, extension->binary) == 0))
+			match = candidate;
+	}
+	return match;
+}
+
+/*
+ * The highest offered version that is not above the limit, or NULL.
+ */
+static const char *
+highest_up_to(const ExtensionFacts *extension, const ExtensionVersion *limit)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	const char *reason;
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		ExtensionVersion version;
+
+		if (!du_version_parse(lfirst(lc), &version, &reason) ||
+			du_version_compare(&version, limit) > 0)
+			continue;
+		if (best == NULL || du_version_compare(&version, &best_version) > 0)
+		{
+			best = lfirst(lc);
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+/*
+ * Why a path is no upgrade: every version on it must be orderable and above
+ * the one before.  NULL when it is one.
+ */
+static const char *
+path_problem(const ExtensionFacts *extension, const UpdatePath *path)
+{
+	ExtensionVersion previous;
+	const char *reason;
+
+	if (!du_version_parse(path->versions[0], &previous, &reason))
+		return psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
+						path->versions[0], extension->name, reason);
+	for (int i = 1; i < path->nversions; i++)
+	{
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->versions[i], &version, &reason))
+			return psprintf("The path of extension \"%s\" to \"%s\" passes \"%s\", which cannot be ordered: %s",
+							extension->name, path->target, path->versions[i], reason);
+		if (du_version_compare(&version, &previous) <= 0)
+			return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
+							extension->name, path->target,
+							path->versions[i - 1], path->versions[i]);
+		previous = version;
+	}
+	return NULL;
+}
+
+/*
+ * Finds the way to a target that differs from the installed version.
+ */
+static void
+find_path(const ExtensionFacts *extension, ExtensionTarget *target)
+{
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		if (strcmp(extension->paths[i].target, target->target) == 0)
+		{
+			target->problem = path_problem(extension, &extension->paths[i]);
+			if (target->problem == NULL)
+				target->path = &extension->paths[i];
+			return;
+		}
+	}
+	target->problem = psprintf("Extension \"%s\" has no update path from \"%s\" to \"%s\".",
+							   extension->name, extension->installed, target->target);
+}
+
+/*
+ * Where a companion goes when the main extension goes to main_target.
+ */
+static void
+aim_companion(const ExtensionFacts *companion, const char *main_target,
+			  ExtensionTarget *target)
+{
+	ExtensionVersion installed;
+	ExtensionVersion limit;
+	ExtensionVersion aimed;
+	const char *reason;
+	const char *aim;
+
+	if (companion->control->problem != NULL)
+	{
+		target->problem = companion->control->problem;
+		return;
+	}
+	if (!du_version_parse(companion->installed, &installed, &reason))
+	{
+		target->problem = psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
+								   companion->installed, companion->name, reason);
+		return;
+	}
+	if (main_target == NULL || !du_version_parse(main_target, &limit, &reason))
+		return;
+
+	aim = match_offered(companion, main_target);
+	if (aim == NULL)
+		aim = highest_up_to(companion, &limit);
+	if (aim == NULL || !du_version_parse(aim, &aimed, &reason) ||
+		du_version_compare(&aimed, &installed) <= 0)
+	{
+		target->target = companion->installed;
+		return;
+	}
+	target->target = aim;
+	find_path(companion, target);
+}
+
+/*
+ * Where the main extension goes.
+ */
+static void
+aim_main(const ExtensionFacts *extension, const char *requested,
+		 UpgradePlan *plan, ExtensionTarget *target)
+{
+	ExtensionVersion installed;
+	ExtensionVersion aimed;
+	const char *reason;
+
+	if (requested == NULL)
+		requested = extension->binary;
+	if (requested == NULL)
+		return;
+
+	target->target = match_offered(extension, requested);
+	plan->target_exists = target->target != NULL;
+	if (target->target == NULL)
+		target->target = du_version_respell(requested, extension->binary);
+	plan->target = target->target;
+
+	if (extension->installed == NULL)
+		return;
+	if (du_version_parse(extension->installed, &installed, &reason) &&
+		du_version_parse(target->target, &aimed, &reason) &&
+		du_version_compare(&aimed, &installed) == 0)
+	{
+		/* Already there, whatever the spelling. */
+		target->target = extension->installed;
+		plan->target = extension->installed;
+		plan->target_exists = true;
+		return;
+	}
+	if (plan->target_exists)
+		find_path(extension, target);
+}
+
+/*
+ * One step per script, in the order of the managed set.
+ */
+static void
+lay_out_steps(UpgradePlan *plan, const UpgradeFacts *facts)
+{
+	int			capacity = 0;
+
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (plan->targets[i].path != NULL)
+			capacity += plan->targets[i].path->nversions - 1;
+	}
+	plan->steps = palloc0(Max(capacity, 1) * sizeof(PlanStep));
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		const UpdatePath *path = plan->targets[i].path;
+
+		for (int j = 1; path != NULL && j < path->nversions; j++)
+		{
+			PlanStep   *step = &plan->steps[plan->nsteps++];
+
+			step->extension = i;
+			step->from = path->versions[j - 1];
+			step->to = path->versions[j];
+		}
+	}
+}
+
+/*
+ * The plan to a requested version (NULL: the binary version), palloc'd.
+ * Pure: reads nothing but the facts.  requested must be a well-formed
+ * version.
+ */
+UpgradePlan *
+du_plan_make(const UpgradeFacts *facts, const char *requested)
+{
+	UpgradePlan *plan = palloc0(sizeof(UpgradePlan));
+
+	plan->requested = requested;
+	plan->targets = palloc0(facts->nextensions * sizeof(ExtensionTarget));
+	aim_main(du_catalog_main(facts), requested, plan, &plan->targets[facts->main]);
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (i == facts->main)
+			continue;
+		aim_companion(&facts->extensions[i], plan->target, &plan->targets[i]);
+		if (plan->targets[i].path != NULL || plan->targets[i].problem != NULL)
+			plan->companions_behind = true;
+	}
+	lay_out_steps(plan, facts);
+	return plan;
+}
+
+/*
+ * The relation that a script means by a name: an existing one, looked for
+ * where the script's search_path would look first; else InvalidOid.
+ */
+static Oid
+resolve_relation(const ScriptRelation *relation, Oid schema)
+{
+	if (relation->schema != NULL)
+	{
+		schema = get_namespace_oid(relation->schema, true);
+		if (!OidIsValid(schema))
+			return InvalidOid;
+	}
+	return get_relname_relid(relation->name, schema);
+}
+
+static void
+resolve_locks(PlanStep *step, const ExtensionFacts *extension)
+{
+	ListCell   *lc;
+
+	step->locks = palloc0(Max(list_length(step->script->relations), 1) * sizeof(KnownLock));
+	foreach(lc, step->script->relations)
+	{
+		const ScriptRelation *relation = lfirst(lc);
+		Oid			oid = resolve_relation(relation, extension->schema);
+		KnownLock  *lock;
+
+		if (!OidIsValid(oid))
+			continue;			/* an earlier step creates it */
+		lock = &step->locks[step->nlocks++];
+		lock->relation = oid;
+		lock->mode = relation->mode;
+		lock->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oid)),
+												get_rel_name(oid));
+	}
+}
+
+/*
+ * The risk class of a step as far as its text shows it.  Classes from the
+ * heaviest down; the first that applies is the step's.
+ */
+static void
+classify(PlanStep *step)
+{
+	int			kinds = step->script->kinds;
+
+	if (step->script->problem != NULL)
+	{
+		step->risk = "unknown";
+		step->risk_reason = step->script->problem;
+	}
+	else if (kinds & SCRIPT_OPAQUE)
+	{
+		step->risk = "unknown";
+		step->risk_reason = "The script runs code (DO, CALL or SELECT of a function) whose effect its text does not show.";
+	}
+	else if (kinds & SCRIPT_CLUSTER)
+	{
+		step->risk = "cluster-wide";
+		step->risk_reason = "The script changes roles, which all databases share.";
+	}
+	else if (step->nlocks > 0)
+	{
+		step->risk = "data tables";
+		step->risk_reason = psprintf("The script changes or locks %d existing relation(s).",
+									 step->nlocks);
+	}
+	else if (kinds & SCRIPT_PRIVILEGES)
+	{
+		step->risk = "privileges";
+		step->risk_reason = "The script changes privileges or owners.";
+	}
+	else if (kinds & SCRIPT_CATALOGUE)
+	{
+		step->risk = "catalogue";
+		step->risk_reason = "The script changes definitions, of functions and of other objects.";
+	}
+	else
+	{
+		step->risk = "functions only";
+		step->risk_reason = step->script->nstatements == 0 ?
+			"The script has no statements." :
+			"The script changes functions and nothing else.";
+	}
+	if (kinds & SCRIPT_SETS_ROLE)
+		step->risk_reason = psprintf("%s It contains SET ROLE or SET SESSION AUTHORIZATION and will fail.",
+									 step->risk_reason);
+}
+
+/*
+ * Reads and examines the script of every step.
+ */
+void
+du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts)
+{
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		PlanStep   *step = &plan->steps[i];
+		const ExtensionFacts *extension = &facts->extensions[step->extension];
+
+		step->script = du_script_read(extension->control, extension->name,
+									  extension->schema_name, extension->owner_name,
+									  step->from, step->to);
+		resolve_locks(step, extension);
+		classify(step);
+	}
+}
+
+/*
+ * All known locks of the plan in plan order, each relation once with the
+ * strongest mode any step needs: a list of KnownLock.
+ */
+List *
+du_plan_locks(const UpgradePlan *plan)
+{
+	List	   *locks = NIL;
+
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		for (int j = 0; j < plan->steps[i].nlocks; j++)
+		{
+			const KnownLock *lock = &plan->steps[i].locks[j];
+			KnownLock  *known = NULL;
+			ListCell   *lc;
+
+			foreach(lc, locks)
+			{
+				if (((KnownLock *) lfirst(lc))->relation == lock->relation)
+					known = lfirst(lc);
+			}
+			if (known == NULL)
+			{
+				known = palloc(sizeof(KnownLock));
+				*known = *lock;
+				locks = lappend(locks, known);
+			}
+			known->mode = Max(known->mode, lock->mode);
+		}
+	}
+	return locks;
+}
+
+/*
+ * The statement of one step.
+ */
+char *
+du_plan_statement(const char *extension, const char *version)
+{
+	return psprintf("ALTER EXTENSION %s UPDATE TO %s",
+					quote_identifier(extension), quote_literal_cstr(version));
+}
+
+static void
+append_commented(StringInfo buf, const char *text)
+{
+	while (*text != '\0')
+	{
+		size_t		length = strcspn(text, "\n");
+
+		appendStringInfoString(buf, "--   ");
+		appendBinaryStringInfo(buf, text, length);
+		appendStringInfoChar(buf, '\n');
+		text += length;
+		if (*text == '\n')
+			text++;
+	}
+}
+
+/*
+ * The whole plan as SQL: the statements as they run, each followed by its
+ * script as a comment.  The scripts must have been read.
+ */
+char *
+du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts)
+{
+	const ExtensionFacts *main_extension = du_catalog_main(facts);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "-- Extension \"%s\" from \"%s\" to \"%s\": %d step(s), one transaction.\n",
+					 main_extension->name,
+					 main_extension->installed ? main_extension->installed : "(not installed)",
+					 plan->target ? plan->target : "(unknown)", plan->nsteps);
+	if (plan->nsteps == 0)
+		return buf.data;
+
+	appendStringInfoString(&buf, "BEGIN;\n");
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		const PlanStep *step = &plan->steps[i];
+
+		appendStringInfo(&buf, "\n-- Step %d of %d: %s\n-- SHA-256 %s\n%s;\n",
+						 i + 1, plan->nsteps, step->script->path,
+						 step->script->sha256 ? step->script->sha256 : "unknown",
+						 du_plan_statement(facts->extensions[step->extension].name, step->to));
+		if (step->script->source != NULL)
+			append_commented(&buf, step->script->source);
+		else
+			append_commented(&buf, step->script->problem);
+	}
+	appendStringInfoString(&buf, "\nCOMMIT;\n");
+	return buf.data;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/*
+ * True for the name of an update script ("1.0--1.1") whose both ends lie
+ * between the installed and the binary version.
+ */
+static bool
+is_ahead(const char *name, const ExtensionVersion *installed,
+		 const ExtensionVersion *binary)
+{
+	char	   *from_text = pstrdup(name);
+	char	   *to_text = strstr(from_text, "--");
+	ExtensionVersion from;
+	ExtensionVersion to;
+	const char *reason;
+
+	if (to_text == NULL)
+		return false;
+	*to_text = '\0';
+	to_text += 2;
+	return du_version_parse(from_text, &from, &reason) &&
+		du_version_parse(to_text, &to, &reason) &&
+		du_version_compare(&from, installed) >= 0 &&
+		du_version_compare(&to, binary) <= 0;
+}
+
+static void
+append_file(StringInfo buf, const char *kind, const char *name, const char *path)
+{
+	const char *sha256 = du_digest_file(path);
+
+	appendStringInfo(buf, "%s %s %s\n", kind, name, sha256 ? sha256 : "unreadable");
+}
+
+static void
+append_extension(StringInfo buf, const ExtensionFacts *extension)
+{
+	ExtensionVersion installed;
+	ExtensionVersion binary;
+	const char *reason;
+	List	   *names;
+	ListCell   *lc;
+
+	appendStringInfo(buf, "extension %s installed %s binary %s\n", extension->name,
+					 extension->installed ? extension->installed : "-",
+					 extension->binary ? extension->binary : "-");
+	if (extension->control->path != NULL)
+		append_file(buf, "control", extension->name, extension->control->path);
+	if (extension->installed == NULL || extension->binary == NULL)
+		return;
+
+	foreach(lc, du_catalog_libraries(extension))
+		append_file(buf, "library", strrchr(lfirst(lc), '/') + 1, lfirst(lc));
+
+	if (!du_version_parse(extension->installed, &installed, &reason) ||
+		!du_version_parse(extension->binary, &binary, &reason))
+		return;
+	names = du_control_script_names(extension->control, extension->name);
+	list_sort(names, compare_names);
+	foreach(lc, names)
+	{
+		if (is_ahead(lfirst(lc), &installed, &binary))
+			append_file(buf, "script", lfirst(lc),
+						psprintf("%s/%s--%s.sql", extension->control->directory,
+								 extension->name, (char *) lfirst(lc)));
+	}
+}
+
+/*
+ * SHA-256 over everything that any plan of this instance depends on:
+ * versions, control files, libraries, and the update scripts between the
+ * installed and the binary version.  It does not depend on the target, so one
+ * token serves finalize() and finalize_to() alike.
+ */
+char *
+du_plan_fingerprint(const UpgradeFacts *facts)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "documentdb_upgrade fingerprint 1\n");
+	for (int i = 0; i < facts->nextensions; i++)
+		append_extension(&buf, &facts->extensions[i]);
+	return du_digest_bytes(buf.data, buf.len);
+}

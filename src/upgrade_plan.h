@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * upgrade_plan.h
+ *	  The steps from the installed versions to a target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_UPGRADE_PLAN_H
+#define DU_UPGRADE_PLAN_H
+
+#include "catalog.h"
+#include "surroundings.h"
+#include "update_script.h"
+
+/* Where one extension of the managed set is to go. */
+typedef struct ExtensionTarget
+{
+	const char *target;			/* NULL when there is none */
+	const char *problem;		/* why the target cannot be reached, or NULL */
+	const UpdatePath *path;		/* NULL when nothing is to be done */
+} ExtensionTarget;
+
+typedef struct PlanStep
+{
+	int			extension;		/* index into the facts */
+	const char *from;
+	const char *to;
+	UpdateScript *script;
+	const char *risk;
+	const char *risk_reason;
+	int			nlocks;
+	KnownLock  *locks;
+} PlanStep;
+
+typedef struct UpgradePlan
+{
+	const char *requested;		/* as asked for; NULL is the binary version */
+	bool		target_exists;	/* the files offer the main target */
+	const char *target;			/* of the main extension, NULL when unknown */
+	ExtensionTarget *targets;	/* one per extension of the facts */
+	bool		companions_behind;
+	int			nsteps;
+	PlanStep   *steps;
+} UpgradePlan;
+
+extern UpgradePlan *du_plan_make(const UpgradeFacts *facts, const char *requested);
+extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
+extern List *du_plan_locks(const UpgradePlan *plan);
+extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
+extern char *du_plan_statement(const char *extension, const char *version);
+extern char *du_plan_fingerprint(const UpgradeFacts *facts);
+
+#endif							/* DU_UPGRADE_PLAN_H */
