@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * guards.h
+ *	  The conditions that must hold before a schema may be committed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_GUARDS_H
+#define DU_GUARDS_H
+
+#include "catalog.h"
+#include "surroundings.h"
+#include "upgrade_plan.h"
+#include "utils/guc.h"
+
+typedef enum GuardStatus
+{
+	GUARD_PASS,
+	GUARD_WARN,
+	GUARD_FAIL,
+	GUARD_SKIP
+} GuardStatus;
+
+/* What guards decide over. */
+typedef struct GuardInput
+{
+	const UpgradeFacts *facts;
+	const UpgradePlan *plan;
+	const Surroundings *surroundings;
+} GuardInput;
+
+typedef struct GuardResult
+{
+	const char *guard;
+	bool		hard;
+	GuardStatus status;
+	const char *detail;			/* one sentence */
+	const char *hint;			/* what to do next, or NULL */
+	int			sqlstate;		/* of the error that a failure raises */
+} GuardResult;
+
+typedef struct GuardResults
+{
+	int			nresults;
+	GuardResult *results;
+	int			nfailed;
+} GuardResults;
+
+extern GuardResults *du_guards_evaluate(const GuardInput *input, const List *skipped);
+extern void du_guards_check_names(const List *names);
+extern const char *du_guards_status_name(GuardStatus status);
+extern bool du_guards_check_severity(char **newval, void **extra, GucSource source);
+
+#endif							/* DU_GUARDS_H */
