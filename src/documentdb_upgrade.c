@@ -9,4 +9,50 @@
 
 #include "fmgr.h"
 
+#include "extension_version.h"
+#include "guards.h"
+#include "guc.h"
+#include "window.h"
+
 PG_MODULE_MAGIC;
+
+/* Declared by fmgr.h since 16. */
+extern PGDLLEXPORT void _PG_init(void);
+
+static bool
+check_desired_version(char **newval, void **extra, GucSource source)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	if ((*newval)[0] == '\0' || strcmp(*newval, "auto") == 0 ||
+		du_version_parse(*newval, &version, &reason))
+		return true;
+	GUC_check_errdetail("%s", reason);
+	GUC_check_errhint("Use an empty string, \"auto\" or a version.");
+	return false;
+}
+
+static bool
+check_window(char **newval, void **extra, GucSource source)
+{
+	const char *reason;
+
+	if (du_window_is_valid(*newval, &reason))
+		return true;
+	GUC_check_errdetail("%s", reason);
+	GUC_check_errhint("An example is \"Sat,Sun 02:00-04:00 UTC\".");
+	return false;
+}
+
+/*
+ * Runs when the library is loaded, at server start or in a session.  Must
+ * not fail: a preloaded library that fails stops the server.
+ */
+void
+_PG_init(void)
+{
+	GucCheckHooks hooks = {check_desired_version, du_guards_check_severity, check_window};
+
+	du_guc_define(&hooks);
+}

@@ -1,0 +1,152 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt_limits.c
+ *	  Bounds of one attempt: the sum of its lock waits, and its duration.
+ *
+ * The server's lock_timeout bounds each wait alone, and statement_timeout
+ * arms nothing inside a running function.  So two timers of our own are
+ * used: one that fires once at the deadline, and one that ticks while the
+ * attempt runs and adds up the time this process has spent waiting for
+ * heavyweight locks.  Both end the attempt by the ordinary way of a query
+ * cancel, which every wait of the server answers, a wait for another session
+ * that waits for us included.
+ *
+ * The handlers run in signal context: they read the process's own entry and
+ * set flags, nothing more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "attempt_limits.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#define TICKS_PER_BUDGET	20
+#define LONGEST_TICK_MS		50
+
+static bool registered = false;
+static TimeoutId deadline_timer;
+static TimeoutId tick_timer;
+
+static volatile LimitReached reached = LIMIT_NONE;
+static volatile bool running = false;
+
+static int64 budget;			/* microseconds */
+static int64 waited;			/* in waits that have ended */
+static int64 current_wait;		/* in the wait seen at the last tick */
+static uint64 current_start;	/* its start, 0 for none */
+
+/* Ends what is running, in the way of a cancel request. */
+static void
+cancel(LimitReached limit)
+{
+	if (!running || reached != LIMIT_NONE)
+		return;
+	reached = limit;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+handle_deadline(void)
+{
+	cancel(LIMIT_DURATION);
+}
+
+/*
+ * Adds up lock waits.  A wait is known by its start; the server sets it when
+ * the process begins to sleep and clears it when the lock is granted.
+ */
+static void
+handle_tick(void)
+{
+	uint64		start = 0;
+
+	if (MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING)
+		start = pg_atomic_read_u64(&MyProc->waitStart);
+
+	if (start != current_start)
+	{
+		waited += current_wait;
+		current_wait = 0;
+		current_start = start;
+	}
+	if (start != 0)
+		current_wait = Max(0, GetCurrentTimestamp() - (int64) start);
+	if (waited + current_wait >= budget)
+		cancel(LIMIT_LOCK_WAITS);
+}
+
+/*
+ * Starts both timers.  Each must be stopped with du_limits_stop on every
+ * path.
+ */
+void
+du_limits_start(int lock_wait_ms, int duration_ms)
+{
+	int			tick_ms = Max(1, Min(LONGEST_TICK_MS, lock_wait_ms / TICKS_PER_BUDGET));
+
+	if (!registered)
+	{
+		deadline_timer = RegisterTimeout(USER_TIMEOUT, handle_deadline);
+		tick_timer = RegisterTimeout(USER_TIMEOUT, handle_tick);
+		registered = true;
+	}
+
+	budget = (int64) lock_wait_ms * 1000;
+	waited = 0;
+	current_wait = 0;
+	current_start = 0;
+	reached = LIMIT_NONE;
+	running = true;
+
+	enable_timeout_after(deadline_timer, duration_ms);
+	enable_timeout_every(tick_timer,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), tick_ms),
+						 tick_ms);
+}
+
+/*
+ * Raises when a limit was reached and whatever ran has swallowed the cancel.
+ */
+void
+du_limits_check(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (reached != LIMIT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling the upgrade because a limit was reached")));
+}
+
+/*
+ * Stops both timers; which limit was reached stays known.  A cancel of ours
+ * that nothing has answered yet is taken back, so that it does not hit what
+ * runs next.  May be called more than once.
+ */
+void
+du_limits_stop(void)
+{
+	running = false;
+	if (!registered)
+		return;
+	disable_timeout(deadline_timer, false);
+	disable_timeout(tick_timer, false);
+	if (reached != LIMIT_NONE)
+		QueryCancelPending = false;
+}
+
+/*
+ * The limit that the last attempt reached.
+ */
+LimitReached
+du_limits_reached(void)
+{
+	return reached;
+}

@@ -1,0 +1,376 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt_recorder.c
+ *	  Records attempts whose own transaction does not survive.
+ *
+ * An attempt that fails takes its history row with it, and so does one that
+ * succeeds in a transaction that its caller rolls back.  The record then
+ * goes, in dynamic shared memory, to a short-lived background worker that
+ * stores it in a transaction of its own.  This works without preloading.
+ * Where no worker can be had, or too many are asked for at once, the record
+ * becomes one line in the server log.
+ *
+ * A successful finalize also gets its commit forced to be synchronous here,
+ * just before the commit: a setting made inside a function could be undone
+ * by then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "attempt_recorder.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "execution_context.h"
+#include "history.h"
+
+#define LONGEST_WAIT_MS		1000
+#define RECORDER_LOCK_MS	"100ms"
+#define BURST				5	/* workers that may be started at once */
+
+typedef struct RecordMessage
+{
+	Oid			database;
+	char		json[FLEXIBLE_ARRAY_MEMBER];
+} RecordMessage;
+
+/* A record that is stored if its (sub)transaction aborts. */
+typedef struct PendingRecord
+{
+	struct PendingRecord *next;
+	SubTransactionId subid;
+	dsm_segment *segment;
+} PendingRecord;
+
+static PendingRecord *pending = NULL;
+static bool callbacks_registered = false;
+
+PGDLLEXPORT void documentdb_upgrade_recorder_main(Datum main_arg);
+
+static void
+log_record(const RecordMessage *message, const char *why)
+{
+	ereport(LOG,
+			(errmsg("could not record an upgrade attempt in history: %s", why),
+			 errdetail("The record is %s", message->json)));
+}
+
+/*
+ * A message in a segment of its own, mapped until it is detached.
+ */
+static dsm_segment *
+create_segment(const char *json)
+{
+	Size		size = offsetof(RecordMessage, json) + strlen(json) + 1;
+	dsm_segment *segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	RecordMessage *message;
+
+	if (segment == NULL)
+		return NULL;
+	dsm_pin_mapping(segment);
+	message = dsm_segment_address(segment);
+	message->database = MyDatabaseId;
+	strcpy(message->json, json);
+	return segment;
+}
+
+/*
+ * True when another worker may be started: a burst of five, then one a
+ * second.
+ */
+static bool
+take_token(void)
+{
+	static double tokens = BURST;
+	static TimestampTz last = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (last != 0)
+		tokens = Min(BURST, tokens + (now - last) / (double) USECS_PER_SEC);
+	last = now;
+	if (tokens < 1)
+		return false;
+	tokens -= 1;
+	return true;
+}
+
+/*
+ * Starts the worker for a segment; NULL when none can be had.  The segment
+ * stays until the worker has taken it over.
+ */
+static BackgroundWorkerHandle *
+start_worker(dsm_segment *segment)
+{
+	BackgroundWorker worker = {0};
+	BackgroundWorkerHandle *handle;
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "documentdb_upgrade", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "documentdb_upgrade_recorder_main", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "documentdb_upgrade recorder", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "documentdb_upgrade recorder", sizeof(worker.bgw_type));
+	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
+	worker.bgw_notify_pid = MyProcPid;
+
+	dsm_pin_segment(segment);
+	if (RegisterDynamicBackgroundWorker(&worker, &handle))
+		return handle;
+	dsm_unpin_segment(dsm_segment_handle(segment));
+	return NULL;
+}
+
+/*
+ * Hands a segment to a worker, or writes it to the log.  Detaches it.
+ */
+static BackgroundWorkerHandle *
+submit(dsm_segment *segment)
+{
+	BackgroundWorkerHandle *handle = NULL;
+
+	if (!take_token())
+		log_record(dsm_segment_address(segment), "too many attempts in a short time");
+	else
+	{
+		handle = start_worker(segment);
+		if (handle == NULL)
+			log_record(dsm_segment_address(segment), "no background worker is free");
+	}
+	dsm_detach(segment);
+	return handle;
+}
+
+/*
+ * Waits until the worker has ended, one second at the most.
+ */
+static void
+wait_for_worker(BackgroundWorkerHandle *handle)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_WAIT_MS);
+
+	for (;;)
+	{
+		pid_t		pid;
+		long		left;
+
+		ResetLatch(MyLatch);
+		if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED)
+			break;
+		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		if (left <= 0)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 left, WAIT_EVENT_BGWORKER_SHUTDOWN);
+	}
+	SetLatch(MyLatch);
+}
+
+/*
+ * Stores a record now, whatever becomes of the current transaction; waits
+ * for it one second at the most.  The caller must not be in an aborted
+ * (sub)transaction and should hold no strong locks.
+ */
+void
+du_recorder_record_now(const char *json)
+{
+	dsm_segment *segment = create_segment(json);
+	BackgroundWorkerHandle *handle;
+
+	if (segment == NULL)
+	{
+		ereport(LOG,
+				(errmsg("could not record an upgrade attempt in history: %s",
+						"no dynamic shared memory is free"),
+				 errdetail("The record is %s", json)));
+		return;
+	}
+	handle = submit(segment);
+	if (handle != NULL)
+		wait_for_worker(handle);
+}
+
+/*
+ * Makes the commit wait for the disk and for synchronous standbys, whatever
+ * the session has set.
+ */
+static void
+force_synchronous_commit(void)
+{
+	ForceSyncCommit();
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on",
+								 PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* Takes the head of the list off, submitted or dropped. */
+static void
+resolve_first(bool aborted)
+{
+	PendingRecord *first = pending;
+
+	pending = first->next;
+	if (aborted)
+		(void) submit(first->segment);
+	else
+		dsm_detach(first->segment);
+	pfree(first);
+}
+
+static void
+at_transaction_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (pending != NULL)
+				force_synchronous_commit();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			while (pending != NULL)
+				resolve_first(event == XACT_EVENT_ABORT);
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * The newest records are at the head, and those of a subtransaction that
+ * ends are newer than its parent's.
+ */
+static void
+at_subtransaction_event(SubXactEvent event, SubTransactionId subid,
+						SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (pending != NULL && pending->subid == subid)
+			resolve_first(true);
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (PendingRecord *record = pending; record != NULL; record = record->next)
+		{
+			if (record->subid == subid)
+				record->subid = parent;
+		}
+	}
+}
+
+/*
+ * Stores a record if the current (sub)transaction is rolled back, and makes
+ * its commit a synchronous one if not.
+ */
+void
+du_recorder_record_on_abort(const char *json)
+{
+	PendingRecord *record;
+	dsm_segment *segment;
+
+	if (!callbacks_registered)
+	{
+		RegisterXactCallback(at_transaction_event, NULL);
+		RegisterSubXactCallback(at_subtransaction_event, NULL);
+		callbacks_registered = true;
+	}
+
+	record = MemoryContextAlloc(TopMemoryContext, sizeof(PendingRecord));
+	segment = create_segment(json);
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not reserve dynamic shared memory for the audit record")));
+	record->subid = GetCurrentSubTransactionId();
+	record->segment = segment;
+	record->next = pending;
+	pending = record;
+}
+
+/*
+ * Stores one record in a transaction of its own.
+ */
+static void
+store(const char *json)
+{
+	ExecutionContext context;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SetConfigOption("lock_timeout", RECORDER_LOCK_MS, PGC_SUSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_RUNNING, "recording an upgrade attempt");
+
+	du_context_enter(&context);
+	SPI_connect();
+	du_history_insert_or_repeat(json);
+	SPI_finish();
+	du_context_leave(&context);
+
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* True when this extension is installed, as others see it by now. */
+static bool
+is_installed(void)
+{
+	bool		installed;
+
+	StartTransactionCommand();
+	installed = OidIsValid(du_context_own_extension());
+	CommitTransactionCommand();
+	return installed;
+}
+
+/*
+ * Entry point of the worker; the argument is the segment's handle.
+ */
+void
+documentdb_upgrade_recorder_main(Datum main_arg)
+{
+	dsm_handle	handle = DatumGetUInt32(main_arg);
+	dsm_segment *segment;
+	RecordMessage *message;
+	Size		size;
+
+	BackgroundWorkerUnblockSignals();
+
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "documentdb_upgrade recorder");
+	segment = dsm_attach(handle);
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not map dynamic shared memory segment")));
+	size = dsm_segment_map_length(segment);
+	message = MemoryContextAlloc(TopMemoryContext, size);
+	memcpy(message, dsm_segment_address(segment), size);
+	dsm_unpin_segment(handle);
+	dsm_detach(segment);
+
+	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
+
+	if (is_installed())
+		store(message->json);
+	else
+		log_record(message, "extension \"documentdb_upgrade\" is not installed in this database");
+
+	proc_exit(0);
+}

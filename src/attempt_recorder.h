@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt_recorder.h
+ *	  Records attempts whose own transaction does not survive.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_ATTEMPT_RECORDER_H
+#define DU_ATTEMPT_RECORDER_H
+
+extern void du_recorder_record_now(const char *json);
+extern void du_recorder_record_on_abort(const char *json);
+
+#endif							/* DU_ATTEMPT_RECORDER_H */

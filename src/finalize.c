@@ -1,0 +1,497 @@
+/*-------------------------------------------------------------------------
+ *
+ * finalize.c
+ *	  Commits an upgrade: one bounded, audited transaction.
+ *
+ * The attempt runs in an internal subtransaction of its caller: lock, look
+ * again, decide, then run the scripts step by step.  When anything fails the
+ * subtransaction is rolled back first, which frees every lock; only then is
+ * the failure recorded and raised again.  So nothing half-done can exist, and
+ * nobody waits for our bookkeeping.
+ *
+ * A target that is already reached, also because somebody else got there
+ * while we waited for the lock, is success.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "finalize.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "commands/async.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "attempt_limits.h"
+#include "attempt_recorder.h"
+#include "decision.h"
+#include "execution_context.h"
+#include "guards.h"
+#include "guc.h"
+#include "history.h"
+#include "session_settings.h"
+#include "step_trace.h"
+#include "upgrade_checks.h"
+#include "upgrade_locks.h"
+#include "upgrade_plan.h"
+#include "upgrade_steps.h"
+
+/* Where an attempt is; tells what an error means. */
+typedef enum AttemptStage
+{
+	STAGE_LOCKING_EXTENSIONS,
+	STAGE_DECIDING,
+	STAGE_LOCKING_RELATIONS,
+	STAGE_RUNNING
+} AttemptStage;
+
+typedef struct Attempt
+{
+	const FinalizeRequest *request;
+	Oid			caller;
+	AttemptStage stage;
+	bool		refused;
+	AttemptRecord record;
+	UpgradeFacts *facts;
+	UpgradePlan *plan;
+	Surroundings *surroundings;
+	StepsRun	steps;
+} Attempt;
+
+static bool attempt_running = false;
+
+/*
+ * Refuses callers whose transaction cannot carry an upgrade.
+ */
+static void
+check_transaction(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot finalize on a standby"),
+				 errhint("Connect to the primary; its commit reaches every standby.")));
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot finalize in a read-only transaction"),
+				 errhint("Use a READ WRITE transaction.")));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot finalize in a REPEATABLE READ or SERIALIZABLE transaction"),
+				 errdetail("What is read after the locks must be of after the locks."),
+				 errhint("Use a READ COMMITTED transaction.")));
+	if (attempt_running)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot finalize from within a finalize")));
+}
+
+/*
+ * The decision for this request over the facts.
+ */
+static DecisionResult
+decide(const Attempt *attempt)
+{
+	const ExtensionFacts *extension = du_catalog_main(attempt->facts);
+	DecisionInput input = {0};
+
+	input.desired = attempt->request->target ? attempt->request->target : "auto";
+	input.installed = extension->installed;
+	input.binary = extension->binary;
+	input.companions_behind = attempt->plan->companions_behind;
+	return du_decide(&input);
+}
+
+/* Reads the facts and plans; cheap enough to do before any lock. */
+static void
+look(Attempt *attempt)
+{
+	const ExtensionFacts *extension;
+
+	attempt->facts = du_catalog_gather();
+	attempt->plan = du_plan_make(attempt->facts, attempt->request->target);
+	extension = du_catalog_main(attempt->facts);
+	attempt->record.extension = extension->name;
+	attempt->record.from_version = extension->installed;
+	attempt->record.to_version = attempt->plan->target;
+}
+
+/*
+ * Raises the refusal of the guards, in the words of the first that fails.
+ */
+static void
+refuse(Attempt *attempt, const GuardResults *results)
+{
+	StringInfoData detail;
+	const GuardResult *first = NULL;
+
+	initStringInfo(&detail);
+	for (int i = 0; i < results->nresults; i++)
+	{
+		const GuardResult *result = &results->results[i];
+
+		if (result->status != GUARD_FAIL)
+			continue;
+		if (first == NULL)
+			first = result;
+		attempt->record.refused_by = lappend(attempt->record.refused_by,
+											 unconstify(char *, result->guard));
+		appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "\n" : "",
+						 result->guard, result->detail);
+	}
+
+	attempt->refused = true;
+	ereport(ERROR,
+			(errcode(first->sqlstate),
+			 errmsg("cannot finalize extension \"%s\" to \"%s\": refused by guard \"%s\"",
+					attempt->record.extension,
+					attempt->record.to_version ? attempt->record.to_version : "unknown",
+					first->guard),
+			 errdetail_internal("%s", detail.data),
+			 first->hint ? errhint("%s", first->hint) : 0));
+}
+
+/*
+ * Compares the fingerprint with the one that the caller has reviewed.
+ */
+static void
+check_fingerprint(Attempt *attempt)
+{
+	const char *expected = attempt->request->expected_fingerprint;
+
+	attempt->record.fingerprint = du_plan_fingerprint(attempt->facts);
+	if (expected == NULL || strcmp(expected, attempt->record.fingerprint) == 0)
+		return;
+	attempt->refused = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot finalize extension \"%s\": the plan is not the one that was reviewed",
+					attempt->record.extension),
+			 errdetail("The fingerprint is %s.", attempt->record.fingerprint),
+			 errhint("Review SELECT * FROM documentdb_upgrade.plan() again and use the new fingerprint.")));
+}
+
+/*
+ * Writes the restore point when this server keeps enough WAL for one.
+ */
+static void
+write_restore_point(Attempt *attempt)
+{
+	char		name[MAXFNAMELEN];
+
+	if (!XLogIsNeeded())
+		return;
+	snprintf(name, sizeof(name), "before_finalize_%s_%s",
+			 attempt->record.from_version, attempt->record.to_version);
+	attempt->record.restore_lsn = XLogRestorePoint(name);
+	attempt->record.restore_timeline = GetWALInsertionTimeLine();
+	attempt->record.restore_point = pstrdup(name);
+}
+
+/*
+ * Everything from the first lock to the history row, inside the attempt's
+ * subtransaction.  False when there is nothing to do.
+ */
+static bool
+run_attempt(Attempt *attempt)
+{
+	GuardInput	input;
+	GuardResults *results;
+	DecisionResult decided;
+	List	   *locks;
+
+	attempt->stage = STAGE_LOCKING_EXTENSIONS;
+	du_locks_take_extensions(attempt->facts);
+
+	attempt->stage = STAGE_DECIDING;
+	look(attempt);
+	decided = decide(attempt);
+	if (decided.decision == DECISION_NONE)
+		return false;
+	du_plan_read_scripts(attempt->plan, attempt->facts);
+	locks = du_plan_locks(attempt->plan);
+	attempt->surroundings = du_surroundings_gather(attempt->facts, locks, attempt->caller);
+
+	input.facts = attempt->facts;
+	input.plan = attempt->plan;
+	input.surroundings = attempt->surroundings;
+	results = du_guards_evaluate(&input, attempt->request->skip_guards);
+	if (results->nfailed > 0)
+		refuse(attempt, results);
+	if (decided.decision != DECISION_FINALIZE)
+		elog(ERROR, "guards pass, but the decision is \"%s\": %s",
+			 du_decision_name(decided.decision), decided.reason);
+	check_fingerprint(attempt);
+
+	attempt->stage = STAGE_LOCKING_RELATIONS;
+	du_settings_pin(attempt->facts);
+	du_locks_take_relations(locks);
+
+	attempt->stage = STAGE_RUNNING;
+	du_checks_run("pre");
+	write_restore_point(attempt);
+	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
+	du_steps_run(&attempt->steps);
+	du_checks_run("post");
+	du_limits_check();
+	return true;
+}
+
+/*
+ * Turns the cancel that a limit raises into what it means.
+ */
+static void
+explain_limit(Attempt *attempt, ErrorData *edata)
+{
+	LimitReached limit = du_limits_reached();
+	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+
+	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_DURATION)
+	{
+		edata->message = psprintf("upgrade of extension \"%s\" exceeded its time limit of %d ms",
+								  attempt->record.extension, du_guc_attempt_timeout);
+		edata->hint = "Raise documentdb_upgrade.attempt_timeout if the scripts need longer.";
+		return;
+	}
+	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_LOCK_WAITS)
+		lock_timeout = true;
+	if (!lock_timeout)
+		return;
+
+	if (attempt->stage == STAGE_LOCKING_EXTENSIONS)
+	{
+		edata->sqlerrcode = ERRCODE_OBJECT_IN_USE;
+		edata->message = psprintf("another upgrade of extension \"%s\" is running",
+								  attempt->record.extension);
+		edata->hint = "Wait until it has ended, and look at the installed version then.";
+		return;
+	}
+	edata->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
+	edata->message = psprintf("could not get all locks for the upgrade of extension \"%s\" within %d ms",
+							  attempt->record.extension, du_guc_lock_timeout);
+	edata->hint = "Try again later; SELECT * FROM documentdb_upgrade.preflight() names blocking sessions.";
+}
+
+/*
+ * Names those who hold what the attempt could not get.  They are looked for
+ * after the rollback, so somebody who has just let go is missed.
+ */
+static void
+name_blockers(Attempt *attempt, ErrorData *edata)
+{
+	StringInfoData detail;
+	List	   *blockers;
+	ListCell   *lc;
+
+	if (edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
+		blockers = du_surroundings_upgrades(attempt->facts);
+	else if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
+			 attempt->surroundings != NULL)
+		blockers = du_surroundings_blockers(du_plan_locks(attempt->plan));
+	else
+		return;
+
+	initStringInfo(&detail);
+	foreach(lc, blockers)
+	{
+		const Blocker *blocker = lfirst(lc);
+
+		appendStringInfo(&detail, "%s%s holds %s.", detail.len > 0 ? "\n" : "",
+						 blocker->who, blocker->holds);
+	}
+	if (detail.len > 0)
+		edata->detail = detail.data;
+}
+
+/*
+ * Records a failure and raises it again.  The subtransaction is rolled back.
+ */
+static void
+fail_attempt(Attempt *attempt, ErrorData *edata)
+{
+	AttemptRecord *record = &attempt->record;
+	ScriptLocation location;
+
+	explain_limit(attempt, edata);
+	location = du_steps_describe_error(&attempt->steps, edata);
+	name_blockers(attempt, edata);
+
+	record->outcome = "failed";
+	if (attempt->refused)
+		record->outcome = "refused";
+	else if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+			 du_limits_reached() == LIMIT_NONE)
+		record->outcome = "cancelled";
+	record->finished_at = GetCurrentTimestamp();
+	record->sqlstate = edata->sqlerrcode;
+	record->message = edata->message;
+	record->detail = edata->detail;
+	record->hint = edata->hint;
+	record->context = edata->context;
+	record->script = location.script;
+	record->script_line = location.line;
+	if (attempt->steps.plan != NULL)
+		record->steps = du_steps_report(&attempt->steps);
+	du_recorder_record_now(du_history_json(record));
+
+	ReThrowError(edata);
+}
+
+/*
+ * Bounds the attempt, never later than a limit that the caller already has.
+ * The server's lock_timeout serves for a single long wait.
+ */
+static void
+start_limits(void)
+{
+	int			lock_budget = du_guc_lock_timeout;
+
+	if (LockTimeout > 0)
+		lock_budget = Min(lock_budget, LockTimeout);
+	du_context_set("lock_timeout", psprintf("%d", lock_budget));
+	du_limits_start(lock_budget, du_guc_attempt_timeout);
+}
+
+/*
+ * Runs the attempt in a subtransaction of its own, bounded in time.  True
+ * when it has done something, false when there was nothing to do.
+ */
+static bool
+run_bounded(Attempt *attempt)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	attempt_running = true;
+
+	PG_TRY();
+	{
+		start_limits();
+		SPI_connect();
+		MemoryContextSwitchTo(context);
+
+		done = run_attempt(attempt);
+
+		SPI_finish();
+		du_limits_stop();
+		du_limits_check();
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		du_limits_stop();
+		du_trace_stop();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+
+	attempt_running = false;
+	if (error != NULL)
+		fail_attempt(attempt, error);
+	return done;
+}
+
+/*
+ * Stores the history row, arranges for what must happen at the end of the
+ * transaction, and gives back the row.
+ */
+static Datum
+succeed(Attempt *attempt, bool *isnull)
+{
+	AttemptRecord *record = &attempt->record;
+	const char *json;
+	Datum		row;
+
+	record->outcome = "succeeded";
+	record->finished_at = GetCurrentTimestamp();
+	record->steps = du_steps_report(&attempt->steps);
+	json = du_history_json(record);
+	row = du_history_insert(json, isnull);
+	Async_Notify("documentdb_upgrade", du_history_notice(record));
+
+	record->outcome = "cancelled";
+	record->message = "the caller rolled back a finalize that had succeeded";
+	du_recorder_record_on_abort(du_history_json(record));
+	return row;
+}
+
+/*
+ * The row for a target that is already reached; it is not stored.
+ */
+static Datum
+nothing_to_do(Attempt *attempt, bool *isnull)
+{
+	AttemptRecord *record = &attempt->record;
+
+	record->outcome = "succeeded";
+	record->to_version = record->from_version;
+	record->finished_at = GetCurrentTimestamp();
+	record->steps = "[]";
+	record->message = psprintf("nothing to do: extension \"%s\" is at \"%s\"",
+							   record->extension, record->from_version);
+	return du_history_row(du_history_json(record), isnull);
+}
+
+/*
+ * Commits, with the caller's transaction, the upgrade of the managed set to
+ * the requested version; gives back the history row, in the current memory
+ * context.  Target and guard names must be well-formed.  Takes
+ * ShareUpdateExclusiveLock on the extensions and whatever the scripts take,
+ * all kept until the end of the transaction.  Raises 55000 and the guards'
+ * other codes for a refusal, 55006 when another upgrade runs, 55P03 when
+ * locks were not to be had in time, 57014 at the time limit or a cancel,
+ * 25001 and 25006 for a transaction that cannot carry an upgrade, and what a
+ * script raises.
+ */
+Datum
+du_finalize(const FinalizeRequest *request, bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExecutionContext execution;
+	Attempt		attempt = {0};
+	bool		done;
+	Datum		row;
+
+	check_transaction();
+
+	attempt.request = request;
+	attempt.caller = GetUserId();
+	attempt.record.actor = request->actor;
+	attempt.record.skipped_guards = request->skip_guards;
+	attempt.record.started_at = GetCurrentTimestamp();
+	attempt.steps.current = -1;
+
+	du_context_enter(&execution);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+
+	look(&attempt);
+	done = decide(&attempt).decision != DECISION_NONE && run_bounded(&attempt);
+	row = done ? succeed(&attempt, isnull) : nothing_to_do(&attempt, isnull);
+
+	SPI_finish();
+	du_context_leave(&execution);
+	MemoryContextSwitchTo(context);
+	return row;
+}

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * finalize.h
+ *	  Commits an upgrade: one bounded, audited transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_FINALIZE_H
+#define DU_FINALIZE_H
+
+#include "nodes/pg_list.h"
+
+typedef struct FinalizeRequest
+{
+	const char *target;			/* NULL: the binary version */
+	const char *expected_fingerprint;	/* NULL: any */
+	List	   *skip_guards;	/* of strings */
+	const char *actor;			/* who drives it, for history */
+} FinalizeRequest;
+
+extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);
+
+#endif							/* DU_FINALIZE_H */

@@ -1,0 +1,224 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.c
+ *	  The audit record of one attempt.
+ *
+ * A record travels as one JSON object whose keys are the columns of the
+ * history table: the same form goes into the table with the upgrade, into
+ * the recorder process when an attempt failed, and into the server log when
+ * nothing else is possible.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "history.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+
+#include "execution_context.h"
+
+#define RECORD_COLUMNS \
+	"extension, from_version, to_version, outcome, actor, role_name, client," \
+	" started_at, finished_at, skipped_guards, refused_by, fingerprint," \
+	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
+	" message, detail, hint, context, script, script_line"
+
+static void
+append_key(StringInfo buf, const char *key)
+{
+	appendStringInfo(buf, "%s\"%s\": ", buf->len > 1 ? ", " : "", key);
+}
+
+static void
+append_text(StringInfo buf, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	append_key(buf, key);
+	escape_json(buf, value);
+}
+
+static void
+append_names(StringInfo buf, const char *key, List *names)
+{
+	ListCell   *lc;
+
+	append_key(buf, key);
+	appendStringInfoChar(buf, '[');
+	foreach(lc, names)
+	{
+		if (lc != list_head(names))
+			appendStringInfoString(buf, ", ");
+		escape_json(buf, lfirst(lc));
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+/* From where the session comes: its application name and address. */
+static char *
+describe_client(void)
+{
+	const char *application = application_name && application_name[0] ?
+		application_name : "no application name";
+	LOCAL_FCINFO(call, 0);
+	Datum		address;
+
+	InitFunctionCallInfoData(*call, NULL, 0, InvalidOid, NULL, NULL);
+	address = inet_client_addr(call);
+	if (call->isnull)
+		return psprintf("%s, local", application);
+	return psprintf("%s, %s", application,
+					DatumGetCString(DirectFunctionCall1(inet_out, address)));
+}
+
+/*
+ * The record as a JSON object, palloc'd.
+ */
+char *
+du_history_json(const AttemptRecord *record)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	append_text(&buf, "extension", record->extension);
+	append_text(&buf, "from_version", record->from_version);
+	append_text(&buf, "to_version", record->to_version);
+	append_text(&buf, "outcome", record->outcome);
+	append_text(&buf, "actor", record->actor);
+	append_text(&buf, "role_name", GetUserNameFromId(GetSessionUserId(), true));
+	append_text(&buf, "client", describe_client());
+	append_text(&buf, "started_at", timestamptz_to_str(record->started_at));
+	append_text(&buf, "finished_at", timestamptz_to_str(record->finished_at));
+	append_names(&buf, "skipped_guards", record->skipped_guards);
+	append_names(&buf, "refused_by", record->refused_by);
+	append_text(&buf, "fingerprint", record->fingerprint);
+	if (record->restore_point != NULL)
+	{
+		append_text(&buf, "restore_point", record->restore_point);
+		append_text(&buf, "restore_lsn",
+					psprintf("%X/%X", LSN_FORMAT_ARGS(record->restore_lsn)));
+		append_key(&buf, "restore_timeline");
+		appendStringInfo(&buf, "%u", record->restore_timeline);
+	}
+	if (record->steps != NULL)
+	{
+		append_key(&buf, "steps");
+		appendStringInfoString(&buf, record->steps);
+	}
+	if (record->sqlstate != 0)
+		append_text(&buf, "sqlstate", unpack_sql_state(record->sqlstate));
+	append_text(&buf, "message", record->message);
+	append_text(&buf, "detail", record->detail);
+	append_text(&buf, "hint", record->hint);
+	append_text(&buf, "context", record->context);
+	append_text(&buf, "script", record->script);
+	if (record->script_line > 0)
+	{
+		append_key(&buf, "script_line");
+		appendStringInfo(&buf, "%d", record->script_line);
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/*
+ * What listeners of channel documentdb_upgrade are told: a JSON object.
+ */
+char *
+du_history_notice(const AttemptRecord *record)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	append_text(&buf, "event", "finalize");
+	append_text(&buf, "extension", record->extension);
+	append_text(&buf, "from_version", record->from_version);
+	append_text(&buf, "to_version", record->to_version);
+	append_text(&buf, "outcome", record->outcome);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/*
+ * Runs a statement whose only parameter is the JSON text and whose only
+ * result is one history row; copies that row into the current context.
+ */
+static Datum
+query_row(const char *sql, const char *json, bool *isnull)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	Datum		row;
+
+	values[0] = CStringGetTextDatum(json);
+	if (du_query(sql, 1, types, values, NULL) != 1)
+		elog(ERROR, "a history row was expected");
+	row = du_query_datum(0, 1, isnull);
+	if (!*isnull)
+		row = datumCopy(row, false, -1);
+	SPI_freetuptable(SPI_tuptable);
+	return row;
+}
+
+/*
+ * Inserts a record and gives back its row.
+ */
+Datum
+du_history_insert(const char *json, bool *isnull)
+{
+	return query_row("INSERT INTO documentdb_upgrade.history AS h (" RECORD_COLUMNS ")"
+					 " SELECT " RECORD_COLUMNS
+					 " FROM pg_catalog.jsonb_populate_record("
+					 "   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)"
+					 " RETURNING h", json, isnull);
+}
+
+/*
+ * The row that a record would give, not stored: its id is null.
+ */
+Datum
+du_history_row(const char *json, bool *isnull)
+{
+	return query_row("SELECT pg_catalog.jsonb_populate_record("
+					 "   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)",
+					 json, isnull);
+}
+
+/*
+ * Stores a record of an attempt that did not succeed.  When it says the same
+ * as the newest row, that row's count goes up instead, so that a client that
+ * asks again and again does not fill the table.
+ */
+void
+du_history_insert_or_repeat(const char *json)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	bool		isnull;
+
+	values[0] = CStringGetTextDatum(json);
+	if (du_query("UPDATE documentdb_upgrade.history h"
+				 " SET repeats = h.repeats + 1, last_repeated_at = r.finished_at"
+				 " FROM pg_catalog.jsonb_populate_record("
+				 "   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb) r"
+				 " WHERE h.id = (SELECT pg_catalog.max(l.id) FROM documentdb_upgrade.history l)"
+				 " AND h.outcome = r.outcome AND h.extension = r.extension"
+				 " AND h.message = r.message AND h.role_name = r.role_name"
+				 " AND h.from_version IS NOT DISTINCT FROM r.from_version"
+				 " AND h.to_version IS NOT DISTINCT FROM r.to_version"
+				 " AND h.sqlstate IS NOT DISTINCT FROM r.sqlstate"
+				 " AND h.skipped_guards IS NOT DISTINCT FROM r.skipped_guards",
+				 1, types, values, NULL) == 0)
+		(void) du_history_insert(json, &isnull);
+}

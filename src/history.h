@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.h
+ *	  The audit record of one attempt.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_HISTORY_H
+#define DU_HISTORY_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+
+typedef struct AttemptRecord
+{
+	const char *extension;
+	const char *from_version;
+	const char *to_version;
+	const char *outcome;		/* succeeded, failed, refused, cancelled */
+	const char *actor;			/* who drove it: "function" */
+	TimestampTz started_at;
+	TimestampTz finished_at;
+	List	   *skipped_guards;
+	List	   *refused_by;		/* guards that failed */
+	const char *fingerprint;
+	const char *restore_point;	/* NULL when none was written */
+	XLogRecPtr	restore_lsn;
+	TimeLineID	restore_timeline;
+	const char *steps;			/* JSON array, or NULL */
+
+	/* What went wrong; sqlstate 0 when nothing did. */
+	int			sqlstate;
+	const char *message;
+	const char *detail;
+	const char *hint;
+	const char *context;
+	const char *script;
+	int			script_line;	/* 0 when not known */
+} AttemptRecord;
+
+extern char *du_history_json(const AttemptRecord *record);
+extern char *du_history_notice(const AttemptRecord *record);
+extern Datum du_history_insert(const char *json, bool *isnull);
+extern Datum du_history_row(const char *json, bool *isnull);
+extern void du_history_insert_or_repeat(const char *json);
+
+#endif							/* DU_HISTORY_H */

@@ -1,0 +1,203 @@
+/*-------------------------------------------------------------------------
+ *
+ * upgrade_steps.c
+ *	  Runs the steps of a plan: what finalize and rehearsal have in common.
+ *
+ * Each script runs by an ALTER EXTENSION UPDATE TO of its own, as the owner
+ * of its extension.  The server would run the same scripts in one statement;
+ * one by one they can be timed, named in errors, and interrupted in between.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "upgrade_steps.h"
+
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/json.h"
+
+#include "attempt_limits.h"
+#include "execution_context.h"
+#include "step_trace.h"
+
+/*
+ * Prepares a run; nothing is executed yet.
+ */
+void
+du_steps_start(StepsRun *run, const UpgradeFacts *facts, const UpgradePlan *plan)
+{
+	run->facts = facts;
+	run->plan = plan;
+	run->current = -1;
+	initStringInfo(&run->report);
+}
+
+static void
+report_step(StepsRun *run, const PlanStep *step, const char *extension, double ms)
+{
+	StringInfo	buf = &run->report;
+
+	appendStringInfo(buf, "%s{\"extension\": ", buf->len > 0 ? ", " : "");
+	escape_json(buf, extension);
+	appendStringInfoString(buf, ", \"from\": ");
+	escape_json(buf, step->from);
+	appendStringInfoString(buf, ", \"to\": ");
+	escape_json(buf, step->to);
+	appendStringInfo(buf, ", \"sha256\": \"%s\", \"ms\": %.3f}", step->script->sha256, ms);
+}
+
+static void
+run_step(StepsRun *run, const PlanStep *step)
+{
+	const ExtensionFacts *extension = &run->facts->extensions[step->extension];
+	char	   *statement = du_plan_statement(extension->name, step->to);
+	Oid			save_userid;
+	int			save_security;
+	instr_time	start;
+	instr_time	duration;
+
+	INSTR_TIME_SET_CURRENT(start);
+	GetUserIdAndSecContext(&save_userid, &save_security);
+	SetUserIdAndSecContext(extension->owner,
+						   save_security | SECURITY_LOCAL_USERID_CHANGE);
+	du_trace_start(extension->oid);
+
+	du_query(statement, 0, NULL, NULL, NULL);
+
+	du_trace_stop();
+	SetUserIdAndSecContext(save_userid, save_security);
+	du_limits_check();
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, start);
+	report_step(run, step, extension->name, INSTR_TIME_GET_MILLISEC(duration));
+}
+
+/*
+ * Makes every session, and every standby, forget what it has cached of the
+ * extensions' tables.  Extensions that gate features on the version in the
+ * catalogue (DocumentDB does) drop their copy on this signal.
+ */
+static void
+invalidate_member_tables(const UpgradeFacts *facts)
+{
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		ListCell   *lc;
+
+		if (!OidIsValid(facts->extensions[i].oid))
+			continue;
+		foreach(lc, du_catalog_member_tables(facts->extensions[i].oid))
+			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	}
+	CommandCounterIncrement();
+}
+
+/*
+ * Runs every step, in order.  Raises what a script raises; run->current then
+ * tells which one.  SPI must be connected, and the plan's scripts read.
+ */
+void
+du_steps_run(StepsRun *run)
+{
+	for (int i = 0; i < run->plan->nsteps; i++)
+	{
+		run->current = i;
+		run_step(run, &run->plan->steps[i]);
+	}
+	run->current = -1;
+	invalidate_member_tables(run->facts);
+}
+
+/*
+ * The steps that have run, as a palloc'd JSON array.
+ */
+char *
+du_steps_report(const StepsRun *run)
+{
+	return psprintf("[%s]", run->report.data);
+}
+
+/*
+ * The byte offset of the nth character, counted from 1.
+ */
+static int
+byte_offset(const char *text, int character)
+{
+	const char *p = text;
+
+	while (--character > 0 && *p != '\0')
+		p += pg_mblen(p);
+	return (int) (p - text);
+}
+
+/*
+ * The line of a failing script.  From the server's own words where it has
+ * them (18); from the position of the error, which before 18 comes with the
+ * text of the ALTER EXTENSION instead of the script's; else from the last
+ * statement that was begun.
+ */
+static int
+error_line(const PlanStep *step, const char *statement, const ErrorData *edata)
+{
+	static const char near_line[] = ", near line ";
+	const char *hit = edata->context ? strstr(edata->context, near_line) : NULL;
+
+	if (hit != NULL)
+		return atoi(hit + strlen(near_line));
+	if (step->script->text == NULL)
+		return 0;
+	if (edata->internalpos > 0 && edata->internalquery != NULL &&
+		strcmp(edata->internalquery, statement) == 0)
+		return du_script_line(step->script,
+							  byte_offset(step->script->text, edata->internalpos));
+	if (du_trace_offset() >= 0)
+		return du_script_line(step->script, du_trace_offset());
+	return 0;
+}
+
+/*
+ * Adds to an error which step, script and line it comes from.  Does nothing
+ * when no step was running.  edata is changed in place, in the current
+ * memory context.
+ */
+ScriptLocation
+du_steps_describe_error(const StepsRun *run, ErrorData *edata)
+{
+	ScriptLocation location = {0};
+	const PlanStep *step;
+	const char *extension;
+	const char *statement;
+	StringInfoData context;
+
+	if (run->current < 0)
+		return location;
+
+	step = &run->plan->steps[run->current];
+	extension = run->facts->extensions[step->extension].name;
+	statement = du_plan_statement(extension, step->to);
+	location.script = step->script->path;
+	location.line = error_line(step, statement, edata);
+
+	/* The statement's text is ours and says nothing about the script. */
+	if (edata->internalquery != NULL && strcmp(edata->internalquery, statement) == 0)
+	{
+		edata->internalquery = NULL;
+		edata->internalpos = 0;
+	}
+
+	initStringInfo(&context);
+	if (edata->context != NULL)
+		appendStringInfo(&context, "%s\n", edata->context);
+	appendStringInfo(&context, "step %d of %d: extension \"%s\" from \"%s\" to \"%s\", script \"%s\"",
+					 run->current + 1, run->plan->nsteps, extension,
+					 step->from, step->to, location.script);
+	if (location.line > 0)
+		appendStringInfo(&context, " near line %d", location.line);
+	edata->context = context.data;
+	return location;
+}
