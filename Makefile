@@ -1,13 +1,22 @@
-# documentdb_upgrade: build with PGXS; "make check" and "make demo" do their
-# own set-up (see test/).
+# documentdb_upgrade: built with PGXS.  "make check", "make demo" and "make
+# bench" set up all they need by themselves (see test/check), pg_config
+# included, so PGXS is left out for them.
 EXTENSION = documentdb_upgrade
-# The control file is the version's only home.
-EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" $(EXTENSION).control)
+
+ifneq ($(filter check demo bench,$(MAKECMDGOALS)),)
+
+.PHONY: check demo bench
+check demo:
+	@test/$@
+bench:
+	@test/bench/run
+
+else
 
 MODULE_big = documentdb_upgrade
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA = $(wildcard sql/$(EXTENSION)--*.sql)
-DOCS = README.md
+DOCS := $(wildcard README.md)
 
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 ifdef WERROR
@@ -16,8 +25,11 @@ endif
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
-ifneq ($(PGXS),)
-include $(PGXS)
+ifeq ($(PGXS),)
+$(error $(PG_CONFIG) not found: install the server's development package (postgresql-server-dev-NN), or set PG_CONFIG)
 endif
+include $(PGXS)
 
-src/%.o: $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*.h)
+
+endif

@@ -1,0 +1,218 @@
+# shellcheck shell=bash
+# What test/check and test/demo share: an unprivileged user, a work directory
+# that vanishes, a build of this tree, a private PostgreSQL installation that
+# it goes into, and throw-away servers.  Nothing is written outside the work
+# directory (and tmp_check/, for the logs of a failure).
+#
+# After prepare these are set:
+#   PG_CONFIG, PG_MAJOR  the system's PostgreSQL
+#   WORK                 the work directory; WORK/src is a copy of this tree,
+#                        WORK/out holds the logs, WORK/s the sockets
+#   PREFIX               root of the private installation, with
+#   BIN, LIB, SHARE      its bindir, pkglibdir and sharedir
+EXTENSION=documentdb_upgrade
+SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# shellcheck source=test/packages.sh
+. "$SOURCE/test/packages.sh"
+
+fail() { echo "${0##*/}: $*" >&2; exit 1; }
+heading() { printf '\n== %s\n' "$*"; }
+
+# A surrounding session or make must not leak into the servers or the build.
+clean_environment() {
+	local name
+	for name in ${!PG@}; do
+		case $name in PG_CONFIG | PG_TEST_*) ;; *) unset "$name" ;; esac
+	done
+	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CDPATH
+	export LC_ALL=C
+	umask 022
+}
+
+# PostgreSQL refuses to run as root: picks who builds and runs instead.
+choose_user() {
+	RUN_AS=
+	[ "$(id -u)" = 0 ] || return 0
+	for RUN_AS in postgres nobody; do
+		id -u "$RUN_AS" >/dev/null 2>&1 && return 0
+	done
+	fail "running as root, but there is neither a user postgres nor nobody to run PostgreSQL as"
+}
+
+# Runs a command as the unprivileged user.
+as_user() {
+	if [ -z "$RUN_AS" ]; then
+		"$@"
+	elif has setpriv; then
+		setpriv --reuid="$RUN_AS" --regid="$(id -g "$RUN_AS")" --init-groups env HOME="$WORK" "$@"
+	else
+		runuser -u "$RUN_AS" -- env HOME="$WORK" "$@"
+	fi
+}
+
+# Runs a long command as the unprivileged user in a process group of its own,
+# so that an interrupt can end it and its children (see cleanup).
+run() {
+	local status
+	set -m
+	as_user "$@" </dev/null &
+	CHILD=$!
+	set +m
+	wait "$CHILD"
+	status=$?
+	CHILD=
+	return $status
+}
+
+# Creates the work directory, where the unprivileged user can reach it and
+# socket paths stay short enough.
+make_work_dir() {
+	local parent
+	for parent in "${TMPDIR:-/tmp}" /tmp; do
+		[ ${#parent} -le 40 ] || continue
+		WORK=$(mktemp -d "$parent/du.XXXXXX") || continue
+		[ -z "$RUN_AS" ] || chown "$RUN_AS:$(id -g "$RUN_AS")" "$WORK"
+		as_user test -w "$WORK" && break
+		rmdir "$WORK"
+		WORK=
+	done
+	[ -n "$WORK" ] || fail "no directory for temporary files that the unprivileged user can reach"
+	cd "$WORK" || exit 1
+	as_user mkdir -p src out s tmp
+	export TMPDIR="$WORK/tmp"
+}
+
+# Copies this tree (what git knows and what is new, not what it ignores) to
+# WORK/src.
+copy_source() {
+	local list="$WORK/out/files"
+	if has git && git -c safe.directory='*' -C "$SOURCE" ls-files -z -co --exclude-standard >"$list" 2>/dev/null &&
+		[ -s "$list" ]; then
+		(cd "$SOURCE" && while IFS= read -r -d '' file; do
+			[ ! -e "$file" ] || printf '%s\0' "$file"
+		done) <"$list" | tar -C "$SOURCE" --null --no-recursion -T - -cf -
+	else
+		tar -C "$SOURCE" --exclude-vcs --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
+			--exclude='./tmp_check' -cf - .
+	fi | as_user tar -C "$WORK/src" --no-same-owner -xf - || fail "could not copy the source tree"
+	rm -f "$list"
+}
+
+# Mirrors a directory of the system under PREFIX: directories are real, files
+# are symbolic links, so whatever is installed there stays there.
+mirror() {
+	as_user mkdir -p "$PREFIX$1"
+	as_user cp -rs "$1/." "$PREFIX$1/"
+}
+
+# Builds the private installation.  Programs are real copies, because a server
+# finds its files relative to its own resolved path.
+make_private_installation() {
+	local bindir
+	PREFIX="$WORK/root"
+	bindir=$("$PG_CONFIG" --bindir)
+	BIN="$PREFIX$bindir" LIB="$PREFIX$("$PG_CONFIG" --pkglibdir)" SHARE="$PREFIX$("$PG_CONFIG" --sharedir)"
+	as_user mkdir -p "$BIN" &&
+		as_user cp -RL "$bindir/." "$BIN/" &&
+		mirror "$("$PG_CONFIG" --pkglibdir)" &&
+		mirror "$("$PG_CONFIG" --sharedir)" || fail "could not copy the PostgreSQL installation"
+	# A copy of this extension that the system may have is not the one to test.
+	as_user rm -rf "$LIB/$EXTENSION"*.so "$SHARE/extension/$EXTENSION"[.-]* "$LIB/bitcode/$EXTENSION"*
+	[ "$("$BIN/pg_config" --pkglibdir)" = "$LIB" ] && [ "$("$BIN/pg_config" --sharedir)" = "$SHARE" ] ||
+		fail "this PostgreSQL cannot be relocated: $("$BIN/pg_config" --pkglibdir) is not $LIB"
+}
+
+# Compiles the copy and installs it, with the extensions of test/fixtures,
+# into the private installation.  False when a step fails; OUT/build.log says
+# why.
+build() {
+	{
+		run make -s -C "$WORK/src" -j2 PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no &&
+			run make -s -C "$WORK/src" install PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no DESTDIR="$PREFIX"
+	} >"$OUT/build.log" 2>&1 || return 1
+	if [ -e "$WORK/src/test/fixtures/Makefile" ]; then
+		run make -s -C "$WORK/src/test/fixtures" install PG_CONFIG="$PG_CONFIG" with_llvm=no \
+			DESTDIR="$PREFIX" >>"$OUT/build.log" 2>&1 || return 1
+	fi
+	if [ -d "$WORK/src/test/fixtures" ]; then
+		find "$WORK/src/test/fixtures" \( -name '*.control' -o -name '*--*.sql' \) -print0 |
+			as_user xargs -0 -r cp --remove-destination -t "$SHARE/extension" || return 1
+	fi
+}
+
+# put_extension_files FILE...: control files and scripts for every server, as a
+# new package would bring them.
+put_extension_files() { as_user cp --remove-destination -t "$SHARE/extension" "$@"; }
+
+# Everything up to a private installation ready to build into.
+prepare() {
+	trap cleanup EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	clean_environment
+	need_packages
+	choose_user
+	make_work_dir
+	OUT="$WORK/out"
+	copy_source
+	make_private_installation
+	echo "PostgreSQL: $("$PG_CONFIG" --version), tested in a private copy${RUN_AS:+ as user $RUN_AS}"
+}
+
+# start_server NAME PORT [SETTING...]: initializes and starts a server on a
+# socket in WORK/s; starts an existing one again when NAME is known.
+start_server() {
+	local name=$1 port=$2 data="$WORK/data-$1"
+	shift 2
+	if [ ! -e "$data" ]; then
+		as_user "$BIN/initdb" -D "$data" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$OUT/initdb-$name.log" 2>&1 ||
+			{ cat "$OUT/initdb-$name.log" >&2; fail "could not initialize a server"; }
+		printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$WORK/s'" "port = $port" \
+			"fsync = off" "full_page_writes = off" "max_prepared_transactions = 10" \
+			"$@" | as_user tee -a "$data/postgresql.conf" >/dev/null
+	fi
+	as_user "$BIN/pg_ctl" -D "$data" -l "$OUT/server-$name.log" -w -s start ||
+		{ tail -n 30 "$OUT/server-$name.log" >&2; fail "could not start the server \"$name\""; }
+}
+
+stop_server() { as_user "$BIN/pg_ctl" -D "$WORK/data-$1" -m fast -w -s stop; }
+
+# Ends every server that runs on a data directory of ours, by its pid.
+stop_all_servers() {
+	local file pid
+	while IFS= read -r file; do
+		pid=$(head -n 1 "$file" 2>/dev/null)
+		case $(readlink "/proc/$pid/exe" 2>/dev/null) in "$WORK"/*) ;; *) continue ;; esac
+		kill -QUIT "$pid" 2>/dev/null
+		for _ in $(seq 100); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+		! kill -0 "$pid" 2>/dev/null || kill -KILL "$pid"
+	done < <(find "$WORK" -name postmaster.pid 2>/dev/null)
+}
+
+# Keeps the logs of a failed run in tmp_check/ of the tree, or beside the work
+# directory where the tree cannot be written.
+keep_logs() {
+	local kept="$SOURCE/tmp_check"
+	rm -rf "$kept" 2>/dev/null
+	mkdir "$kept" 2>/dev/null || kept=$(mktemp -d "$(dirname "$WORK")/$EXTENSION-logs.XXXXXX")
+	cp -r "$OUT/." "$kept/" && echo "Logs kept in $kept"
+}
+
+# Leaves nothing behind: children, servers, files.
+cleanup() {
+	local status=$?
+	trap - EXIT INT TERM HUP
+	[ -z "${CHILD:-}" ] || { kill -TERM -- "-$CHILD" && wait "$CHILD"; } 2>/dev/null
+	cd / || exit 1
+	rm -f "${APT_LOG:-}"
+	if [ -n "${WORK:-}" ]; then
+		stop_all_servers
+		[ "$status" = 0 ] || [ "$status" -ge 128 ] || keep_logs
+		rm -rf "$WORK"
+	fi
+	exit "$status"
+}

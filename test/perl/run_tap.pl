@@ -1,0 +1,58 @@
+# Runs TAP files as prove does and counts what it does not: passed, failed and
+# skipped assertions.  Arguments: jobs, the file for the three counts, names
+# in test/t.  A file that dies or breaks its plan counts as one failure more.
+use strict;
+use warnings FATAL => 'all';
+
+use TAP::Harness;
+
+my ($jobs, $counts_file, @names) = @ARGV;
+my @skips;
+my $harness = TAP::Harness->new({ jobs => $jobs, failures => 1 });
+
+# Reasons are gone once a parser has run, so they are taken as they pass by.
+$harness->callback(
+	made_parser => sub {
+		my ($parser, $job) = @_;
+		$parser->callback(
+			test => sub {
+				my $test = shift;
+				push @skips, "$job->[1]: " . ($test->explanation || 'no reason given')
+				  if $test->has_skip;
+			});
+	});
+
+my $aggregate = $harness->runtests(map { [ "test/t/$_", $_ ] } @names);
+my ($passed, $failed) = (0, 0);
+
+foreach my $name ($aggregate->descriptions)
+{
+	my ($parser) = $aggregate->parsers($name);
+	my $skipped = () = $parser->skipped;
+	my $broken = $parser->failed;
+
+	push @skips, "$name: " . $parser->skip_all if $parser->skip_all;
+	if ($parser->parse_errors || ($parser->exit && !$broken))
+	{
+		$broken++;
+		show_log($name);
+	}
+	$passed += $parser->passed - $skipped;
+	$failed += $broken;
+}
+print "skipped: $_\n" foreach @skips;
+
+open my $out, '>', $counts_file or die "could not write \"$counts_file\": $!\n";
+printf $out "%d %d %d\n", $passed, $failed, scalar @skips;
+close $out;
+
+# Prints the end of the log of a file that died, where its last words are.
+sub show_log
+{
+	my $name = shift;
+	(my $base = $name) =~ s/\.pl$//;
+	open my $log, '<', "$ENV{TESTDIR}/tmp_check/log/regress_log_$base" or return;
+	my @lines = <$log>;
+	@lines = @lines[ -40 .. -1 ] if @lines > 40;
+	print "---- end of the log of $name\n", @lines, "----\n";
+}
