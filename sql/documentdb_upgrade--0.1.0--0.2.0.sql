@@ -1,5 +1,7 @@
 \echo Use "ALTER EXTENSION documentdb_upgrade UPDATE TO '0.2.0'" to load this file. \quit
 
+SET LOCAL search_path = documentdb_upgrade, pg_temp;
+
 --
 -- Tables
 --

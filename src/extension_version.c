@@ -246,12 +246,20 @@ du_version_to_semver(const ExtensionVersion *version)
 }
 
 /*
- * DocumentDB's own spelling ("0.112-0", "1.0-RC2"), palloc'd.
+ * DocumentDB's own spelling ("0.112-0", "1.0-RC2"), palloc'd.  A pre-release
+ * stands in the place of a patch number of zero.
  */
 char *
 du_version_to_extension(const ExtensionVersion *version)
 {
-	return spell(version, '-', version->prerelease != NULL ? 2 : 3);
+	ExtensionVersion shortened = *version;
+
+	if (version->prerelease == NULL)
+		return spell(version, '-', 3);
+	while (shortened.ncomponents > 2 &&
+		   shortened.components[shortened.ncomponents - 1].length == 0)
+		shortened.ncomponents--;
+	return spell(&shortened, '-', 2);
 }
 
 /*

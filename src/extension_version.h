@@ -38,6 +38,6 @@ extern int	du_version_compare(const ExtensionVersion *a,
 extern char *du_version_to_semver(const ExtensionVersion *version);
 extern char *du_version_to_extension(const ExtensionVersion *version);
 extern char *du_version_respell(const char *text, const char *like);
-extern void du_version_error(const char *text, const char *reason) pg_attribute_noreturn();
+extern void du_version_error(const char *text, const char *reason);
 
 #endif							/* DU_EXTENSION_VERSION_H */
