@@ -51,7 +51,6 @@ typedef struct UpgradeFacts
 extern UpgradeFacts *du_catalog_gather(void);
 extern const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
 extern char *du_catalog_installed_version(const char *extension, Oid *oid);
-extern char *du_catalog_loaded_version(const ExtensionFacts *main_extension);
 extern List *du_catalog_libraries(const ExtensionFacts *extension);
 extern List *du_catalog_member_tables(Oid extension);
 extern List *du_catalog_schemas_without_usage(const ExtensionFacts *extension, Oid role);

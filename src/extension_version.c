@@ -33,6 +33,7 @@ static const struct
 	const char *canonical;
 	int			rank;
 }			prerelease_words[] =
+
 {
 	{"dev", "dev", 1},
 	{"alpha", "alpha", 2},

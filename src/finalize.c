@@ -34,6 +34,7 @@
 #include "attempt_recorder.h"
 #include "decision.h"
 #include "execution_context.h"
+#include "fingerprint.h"
 #include "guards.h"
 #include "guc.h"
 #include "history.h"
@@ -169,7 +170,7 @@ check_fingerprint(Attempt *attempt)
 {
 	const char *expected = attempt->request->expected_fingerprint;
 
-	attempt->record.fingerprint = du_plan_fingerprint(attempt->facts);
+	attempt->record.fingerprint = du_fingerprint(attempt->facts);
 	if (expected == NULL || strcmp(expected, attempt->record.fingerprint) == 0)
 		return;
 	attempt->refused = true;

@@ -3,10 +3,10 @@
  * guards.c
  *	  The conditions that must hold before a schema may be committed.
  *
- * A guard is one function over gathered facts and one row of the table at
- * the end; it reads nothing itself.  Hard guards name what cannot work and
- * hold for everybody.  The others are judgements: their severity can be set,
- * and a caller may override them by name, which is recorded.
+ * A guard is one row of the table below and one function of guard_checks.c.
+ * Hard guards name what cannot work and hold for everybody.  The others are
+ * judgements: their severity can be set, and a caller may override them by
+ * name, which is recorded.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,16 +14,8 @@
 
 #include "guards.h"
 
-#include "lib/stringinfo.h"
-#include "storage/lock.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
-
-#include "extension_version.h"
+#include "guard_checks.h"
 #include "guc.h"
-#include "window.h"
-
-typedef GuardStatus (*GuardCheck) (const GuardInput *input, GuardResult *result);
 
 typedef struct Guard
 {
@@ -34,472 +26,30 @@ typedef struct Guard
 	GuardCheck	check;
 } Guard;
 
-/* Says that a guard is met. */
-static GuardStatus
-pass(GuardResult *result, const char *detail)
-{
-	result->detail = detail;
-	return GUARD_PASS;
-}
-
-/* Says that a guard is not met, and what to do. */
-static GuardStatus
-fail(GuardResult *result, const char *detail, const char *hint)
-{
-	result->detail = detail;
-	result->hint = hint;
-	return GUARD_FAIL;
-}
-
-/* Says that a guard has nothing to look at. */
-static GuardStatus
-skip(GuardResult *result, const char *detail)
-{
-	result->detail = detail;
-	return GUARD_SKIP;
-}
-
-static const ExtensionFacts *
-main_of(const GuardInput *input)
-{
-	return du_catalog_main(input->facts);
-}
-
-/* The names of a list of strings, separated by commas. */
-static char *
-join(List *names)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, names)
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
-	return buf.data;
-}
-
-/* A number of seconds for people: "45 s", "12 min", "3.5 h". */
-static char *
-duration(double seconds)
-{
-	if (seconds < 120)
-		return psprintf("%.0f s", seconds);
-	if (seconds < 7200)
-		return psprintf("%.0f min", seconds / 60);
-	return psprintf("%.1f h", seconds / 3600);
-}
-
-static GuardStatus
-check_installed(const GuardInput *input, GuardResult *result)
-{
-	const ExtensionFacts *extension = main_of(input);
-
-	if (extension->installed != NULL)
-		return pass(result, psprintf("Extension \"%s\" is installed at \"%s\".",
-									 extension->name, extension->installed));
-	return fail(result,
-				psprintf("Extension \"%s\" is not installed in this database.", extension->name),
-				psprintf("Run CREATE EXTENSION %s, or set documentdb_upgrade.extension to the extension you mean.",
-						 quote_identifier(extension->name)));
-}
-
-/*
- * Compares the plan's target with another version; false when one of the two
- * is missing or cannot be ordered.
- */
-static bool
-compare_target(const GuardInput *input, const char *other, int *order)
-{
-	ExtensionVersion a;
-	ExtensionVersion b;
-	const char *reason;
-
-	if (input->plan->target == NULL || other == NULL ||
-		!du_version_parse(input->plan->target, &a, &reason) ||
-		!du_version_parse(other, &b, &reason))
-		return false;
-	*order = du_version_compare(&a, &b);
-	return true;
-}
-
-/* Why a version of the main extension cannot be ordered, or NULL. */
-static const char *
-unorderable(const char *what, const char *text)
-{
-	ExtensionVersion version;
-	const char *reason;
-
-	if (du_version_parse(text, &version, &reason))
-		return NULL;
-	return psprintf("The %s version \"%s\" cannot be ordered: %s", what, text, reason);
-}
-
-static GuardStatus
-check_target_known(const GuardInput *input, GuardResult *result)
-{
-	const ExtensionFacts *extension = main_of(input);
-	const char *problem = extension->control->problem;
-	int			order;
-
-	if (problem == NULL && extension->installed != NULL)
-		problem = unorderable("installed", extension->installed);
-	if (problem == NULL && extension->binary != NULL)
-		problem = unorderable("binary", extension->binary);
-	if (problem == NULL && extension->binary == NULL)
-		problem = psprintf("The files of extension \"%s\" offer no version that can be ordered.",
-						   extension->name);
-	if (problem != NULL)
-		return fail(result, problem,
-					"Install the extension's files for this binary, or correct them.");
-	if (input->plan->target_exists)
-		return pass(result, psprintf("The files offer version \"%s\".", input->plan->target));
-
-	/* Outside the range the next two guards have the better words. */
-	if ((compare_target(input, extension->binary, &order) && order > 0) ||
-		(compare_target(input, extension->installed, &order) && order < 0))
-		return skip(result, psprintf("Version \"%s\" lies outside what can be reached from here.",
-									 input->plan->target));
-	return fail(result,
-				psprintf("The files of extension \"%s\" do not offer version \"%s\".",
-						 extension->name, input->plan->target),
-				psprintf("Choose one of: %s.", join(extension->offered)));
-}
-
-static GuardStatus
-check_not_downgrade(const GuardInput *input, GuardResult *result)
-{
-	const ExtensionFacts *extension = main_of(input);
-	int			order;
-
-	if (!compare_target(input, extension->installed, &order))
-		return skip(result, "There are no two versions to compare.");
-	if (order >= 0)
-		return pass(result, psprintf("Version \"%s\" is not below the installed \"%s\".",
-									 input->plan->target, extension->installed));
-	if (input->plan->requested == NULL)
-		return fail(result,
-					psprintf("The schema is at \"%s\", newer than the binary's \"%s\".",
-							 extension->installed, input->plan->target),
-					"Bring back the binary that this schema was made for; a schema never goes back.");
-	return fail(result,
-				psprintf("Version \"%s\" is below the installed \"%s\", and a schema never goes back.",
-						 input->plan->target, extension->installed),
-				"To return to an older schema, restore a backup that was taken before the upgrade.");
-}
-
-static GuardStatus
-check_within_binary(const GuardInput *input, GuardResult *result)
-{
-	const ExtensionFacts *extension = main_of(input);
-	int			order;
-
-	if (!compare_target(input, extension->binary, &order))
-		return skip(result, "There are no two versions to compare.");
-	if (order <= 0)
-		return pass(result, psprintf("This binary offers up to \"%s\".", extension->binary));
-	return fail(result,
-				psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
-						 input->plan->target, extension->binary),
-				"Roll out the newer binary first, restart PostgreSQL, and then finalize.");
-}
-
-static GuardStatus
-check_update_path(const GuardInput *input, GuardResult *result)
-{
-	const ExtensionFacts *extension = main_of(input);
-	const ExtensionTarget *target = &input->plan->targets[input->facts->main];
-	int			order;
-
-	if (!compare_target(input, extension->installed, &order) || !input->plan->target_exists)
-		return skip(result, "There is no target to find a path to.");
-	if (order < 0)
-		return skip(result, "There is no path downwards.");
-	if (target->problem != NULL)
-		return fail(result, target->problem,
-					"Install the missing update scripts, or finalize to an intermediate version.");
-	for (int i = 0; i < input->plan->nsteps; i++)
-	{
-		if (input->plan->steps[i].script->problem != NULL)
-			return fail(result, input->plan->steps[i].script->problem,
-						"Correct the extension's files on this instance.");
-	}
-	return pass(result, psprintf("The plan has %d step(s).", input->plan->nsteps));
-}
-
-static GuardStatus
-check_not_in_recovery(const GuardInput *input, GuardResult *result)
-{
-	if (!input->surroundings->in_recovery)
-		return pass(result, "This server is a primary.");
-	return fail(result, "This server is a standby.",
-				"Connect to the primary; its commit reaches every standby.");
-}
-
-/*
- * The server lets the owner run a script when the control files ask for no
- * superuser, when the owner is one, or when the extension is trusted and the
- * owner may create objects in this database.
- */
-static GuardStatus
-check_owner_can_update(const GuardInput *input, GuardResult *result)
-{
-	for (int i = 0; i < input->plan->nsteps; i++)
-	{
-		const PlanStep *step = &input->plan->steps[i];
-		const ExtensionFacts *extension = &input->facts->extensions[step->extension];
-
-		if (!step->script->superuser || extension->owner_is_superuser ||
-			(step->script->trusted && extension->owner_can_create))
-			continue;
-		if (step->script->trusted)
-			return fail(result,
-						psprintf("Role \"%s\", which owns extension \"%s\", may not create objects in this database.",
-								 extension->owner_name, extension->name),
-						psprintf("Run GRANT CREATE ON DATABASE for this database TO %s.",
-								 quote_identifier(extension->owner_name)));
-		return fail(result,
-					psprintf("Extension \"%s\" can be updated only by a superuser, and its owner \"%s\" is none.",
-							 extension->name, extension->owner_name),
-					psprintf("Make \"%s\" a superuser for the upgrade.", extension->owner_name));
-	}
-	return pass(result, "The owner of each extension may run its scripts.");
-}
-
-static GuardStatus
-check_companions_aligned(const GuardInput *input, GuardResult *result)
-{
-	int			ncompanions = 0;
-
-	for (int i = 0; i < input->facts->nextensions; i++)
-	{
-		if (i == input->facts->main)
-			continue;
-		ncompanions++;
-		if (input->plan->targets[i].problem != NULL)
-			return fail(result, input->plan->targets[i].problem,
-						"Install the companion's files of the same release as the main extension's.");
-	}
-	if (ncompanions == 0)
-		return pass(result, "There are no companions.");
-	return pass(result, psprintf("%d companion(s) can be brought to their targets.", ncompanions));
-}
-
-static GuardStatus
-check_no_other_upgrade(const GuardInput *input, GuardResult *result)
-{
-	const Blocker *other;
-
-	if (input->surroundings->upgrades == NIL)
-		return pass(result, "Nobody else changes the managed set.");
-	other = linitial(input->surroundings->upgrades);
-	return fail(result,
-				psprintf("%s has held %s for %s.", other->who, other->holds, duration(other->age)),
-				"Wait until it has ended.");
-}
-
-static GuardStatus
-check_blocking_sessions(const GuardInput *input, GuardResult *result)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-	int			nlong = 0;
-	int			nshort = 0;
-	const Blocker *first = NULL;
-
-	initStringInfo(&buf);
-	foreach(lc, input->surroundings->blockers)
-	{
-		const Blocker *blocker = lfirst(lc);
-
-		/* Our own attempt cancels an autovacuum that is in its way. */
-		if (blocker->autovacuum)
-			continue;
-		if (blocker->pid != 0 && blocker->age * 1000 <= du_guc_lock_timeout)
-		{
-			nshort++;
-			continue;
-		}
-		if (first == NULL)
-			first = blocker;
-		if (++nlong <= 5)
-			appendStringInfo(&buf, "%s%s holds %s since %s ago", nlong > 1 ? "; " : "",
-							 blocker->who, blocker->holds, duration(blocker->age));
-	}
-	if (nlong > 5)
-		appendStringInfo(&buf, "; and %d more", nlong - 5);
-	if (nlong > 0)
-	{
-		appendStringInfoChar(&buf, '.');
-		return fail(result, buf.data,
-					first->pid == 0 ?
-					"Finish it with COMMIT PREPARED or ROLLBACK PREPARED." :
-					psprintf("Wait for it, or end it with SELECT pg_terminate_backend(%d).", first->pid));
-	}
-	if (nshort > 0)
-		return pass(result, psprintf("%d short transaction(s) hold what the plan needs; they are waited for.",
-									 nshort));
-	return pass(result, "Nobody holds what the plan is known to need.");
-}
-
-static GuardStatus
-check_backup_recent(const GuardInput *input, GuardResult *result)
-{
-	const Surroundings *surroundings = input->surroundings;
-
-	if (!surroundings->backup_known)
-		return skip(result, "No backup was ever recorded here.");
-	if (surroundings->backup_age <= du_guc_backup_max_age)
-		return pass(result, psprintf("Backup \"%s\" is %s old.", surroundings->backup_label,
-									 duration(surroundings->backup_age)));
-	return fail(result,
-				psprintf("The last recorded backup \"%s\" is %s old, the limit is %s.",
-						 surroundings->backup_label, duration(surroundings->backup_age),
-						 duration(du_guc_backup_max_age)),
-				"Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
-}
-
-static GuardStatus
-check_soak_time(const GuardInput *input, GuardResult *result)
-{
-	const Surroundings *surroundings = input->surroundings;
-
-	if (du_guc_soak_time == 0)
-		return skip(result, "No soak time is set.");
-	if (!surroundings->binary_known)
-		return fail(result, "This binary has not been seen before, so its soak time begins now.",
-					psprintf("Try again in %s, or override guard soak_time.", duration(du_guc_soak_time)));
-	if (surroundings->binary_age >= du_guc_soak_time)
-		return pass(result, psprintf("This binary was first seen %s ago.",
-									 duration(surroundings->binary_age)));
-	return fail(result,
-				psprintf("This binary was first seen %s ago, the soak time is %s.",
-						 duration(surroundings->binary_age), duration(du_guc_soak_time)),
-				psprintf("Try again in %s, or override guard soak_time.",
-						 duration(du_guc_soak_time - surroundings->binary_age)));
-}
-
-static GuardStatus
-check_window(const GuardInput *input, GuardResult *result)
-{
-	if (du_guc_window[0] == '\0')
-		return skip(result, "No window is set.");
-	if (du_window_contains(du_guc_window, GetCurrentTimestamp()))
-		return pass(result, psprintf("It is within the window \"%s\".", du_guc_window));
-	return fail(result, psprintf("It is outside the window \"%s\".", du_guc_window),
-				"Wait for the window, or override guard window.");
-}
-
-static GuardStatus
-check_hold(const GuardInput *input, GuardResult *result)
-{
-	if (!input->surroundings->held)
-		return pass(result, "No hold is placed.");
-	return fail(result, psprintf("A hold is placed: %s.", input->surroundings->hold_reason),
-				"Run SELECT documentdb_upgrade.release() when its reason is gone.");
-}
-
-static char *
-bytes(int64 n)
-{
-	return psprintf(INT64_FORMAT " MB", n / (1024 * 1024));
-}
-
-static GuardStatus
-check_disk_headroom(const GuardInput *input, GuardResult *result)
-{
-	const Surroundings *surroundings = input->surroundings;
-	int64		least = Min(surroundings->bytes_free, surroundings->wal_bytes_free);
-
-	if (least < 0)
-		return fail(result, "The free space on disk cannot be read.", NULL);
-	if (least >= surroundings->bytes_needed)
-		return pass(result, psprintf("%s are free, at most %s are needed.",
-									 bytes(least), bytes(surroundings->bytes_needed)));
-	return fail(result,
-				psprintf("%s are free under the data directory and %s under pg_wal; up to %s may be needed.",
-						 bytes(surroundings->bytes_free), bytes(surroundings->wal_bytes_free),
-						 bytes(surroundings->bytes_needed)),
-				"Make room on disk first.");
-}
-
-static GuardStatus
-check_event_triggers(const GuardInput *input, GuardResult *result)
-{
-	if (input->surroundings->event_triggers == NIL)
-		return pass(result, "There are no enabled event triggers.");
-	return fail(result,
-				psprintf("Event triggers will run with the upgrade's rights: %s.",
-						 join(input->surroundings->event_triggers)),
-				"Disable those that could hinder it: ALTER EVENT TRIGGER name DISABLE.");
-}
-
-/* True when the plan is known, or cannot be excluded, to lock exclusively. */
-static bool
-may_lock_exclusively(const UpgradePlan *plan)
-{
-	for (int i = 0; i < plan->nsteps; i++)
-	{
-		const PlanStep *step = &plan->steps[i];
-
-		if (step->script->kinds & SCRIPT_OPAQUE)
-			return true;
-		for (int j = 0; j < step->nlocks; j++)
-		{
-			if (step->locks[j].mode == AccessExclusiveLock)
-				return true;
-		}
-	}
-	return false;
-}
-
-static GuardStatus
-check_standby_queries(const GuardInput *input, GuardResult *result)
-{
-	if (input->surroundings->standbys == NIL)
-		return pass(result, "No standby is streaming.");
-	if (!may_lock_exclusively(input->plan))
-		return pass(result, "The plan takes no ACCESS EXCLUSIVE lock.");
-	return fail(result,
-				psprintf("The plan may take ACCESS EXCLUSIVE locks, which stall replay and then cancel long queries on: %s.",
-						 join(input->surroundings->standbys)),
-				"Look for long queries on the standbys; max_standby_streaming_delay says how long replay waits for them.");
-}
-
-static GuardStatus
-check_caller_can_plan(const GuardInput *input, GuardResult *result)
-{
-	if (input->surroundings->unusable_schemas == NIL)
-		return pass(result, "The caller may use the extension's schemas.");
-	return fail(result,
-				psprintf("The caller lacks USAGE on: %s. An extension with a planner hook may refuse every SELECT.",
-						 join(input->surroundings->unusable_schemas)),
-				"Grant USAGE on these schemas, or use CALL documentdb_upgrade.run_finalize_to(...), which enters no planner.");
-}
-
 /*
  * The guards in the order in which they are shown; the first that fails
  * gives an error its SQLSTATE.
  */
 static const Guard guards[] =
 {
-	{"installed", true, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, check_installed},
-	{"target_known", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, check_target_known},
-	{"not_downgrade", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_not_downgrade},
-	{"within_binary", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_within_binary},
-	{"update_path", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, check_update_path},
-	{"not_in_recovery", true, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, check_not_in_recovery},
-	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, check_owner_can_update},
-	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_companions_aligned},
-	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, check_no_other_upgrade},
-	{"blocking_sessions", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_blocking_sessions},
-	{"backup_recent", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_backup_recent},
-	{"soak_time", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_soak_time},
-	{"window", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_window},
-	{"hold", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_hold},
-	{"disk_headroom", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_disk_headroom},
-	{"event_triggers", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_event_triggers},
-	{"standby_queries", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_standby_queries},
-	{"caller_can_plan", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, check_caller_can_plan},
+	{"installed", true, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_installed},
+	{"target_known", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_target_known},
+	{"not_downgrade", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_not_downgrade},
+	{"within_binary", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
+	{"update_path", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
+	{"not_in_recovery", true, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
+	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
+	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
+	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
+	{"blocking_sessions", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
+	{"backup_recent", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
+	{"soak_time", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
+	{"window", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_window},
+	{"hold", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_hold},
+	{"disk_headroom", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
+	{"event_triggers", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
+	{"standby_queries", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
+	{"caller_can_plan", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
 };
 
 static const Guard *
@@ -573,16 +123,16 @@ is_listed(const List *names, const char *name)
 }
 
 static char *
-trim(char *text)
+trim(char *item)
 {
 	char	   *end;
 
-	while (*text == ' ' || *text == '\t' || *text == '\n')
-		text++;
-	end = text + strlen(text);
-	while (end > text && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n'))
+	while (*item == ' ' || *item == '\t' || *item == '\n')
+		item++;
+	end = item + strlen(item);
+	while (end > item && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n'))
 		*--end = '\0';
-	return text;
+	return item;
 }
 
 /*

@@ -68,7 +68,8 @@ static char *
 describe_client(void)
 {
 	const char *application = application_name && application_name[0] ?
-		application_name : "no application name";
+	application_name : "no application name";
+
 	LOCAL_FCINFO(call, 0);
 	Datum		address;
 

@@ -26,6 +26,7 @@ static const struct
 	const char *name;
 	const char *value;
 }			pinned[] =
+
 {
 	{"standard_conforming_strings", "on"},
 	{"backslash_quote", "safe_encoding"},

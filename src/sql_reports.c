@@ -25,8 +25,10 @@
 #include "decision.h"
 #include "execution_context.h"
 #include "extension_version.h"
+#include "fingerprint.h"
 #include "guards.h"
 #include "guc.h"
+#include "loaded_version.h"
 #include "surroundings.h"
 #include "upgrade_plan.h"
 #include "upgrade_state.h"
@@ -220,7 +222,7 @@ documentdb_upgrade_loaded_version(PG_FUNCTION_ARGS)
 	const char *version;
 
 	open_report(&report);
-	version = du_catalog_loaded_version(du_catalog_main(report.facts));
+	version = du_loaded_version(du_catalog_main(report.facts));
 	close_report(&report);
 	return text_or_null(fcinfo, version);
 }
@@ -245,7 +247,7 @@ documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
 		add_text(&row, extension->name);
 		add_text(&row, extension->installed);
 		add_text(&row, extension->binary);
-		add_text(&row, is_main ? du_catalog_loaded_version(extension) : NULL);
+		add_text(&row, is_main ? du_loaded_version(extension) : NULL);
 		add_text(&row, is_main && extension->installed ? du_gate_read(extension->installed) : NULL);
 		add_text(&row, report.plan->targets[i].target);
 		put_row(fcinfo, &row);
@@ -372,7 +374,7 @@ documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
 	char	   *fingerprint;
 
 	open_report(&report);
-	fingerprint = du_plan_fingerprint(report.facts);
+	fingerprint = du_fingerprint(report.facts);
 	close_report(&report);
 	return text_or_null(fcinfo, fingerprint);
 }
@@ -475,7 +477,7 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	add_text(&row, report.in_recovery ? "standby" : "primary");
 	add_text(&row, extension->installed);
 	add_text(&row, extension->binary);
-	add_text(&row, du_catalog_loaded_version(extension));
+	add_text(&row, du_loaded_version(extension));
 	add_text(&row, desired);
 	add_text(&row, mode_name(desired));
 	add_text(&row, input.decided.target);

@@ -33,14 +33,14 @@ static int	offset = -1;
  * statements of functions it calls come with texts of their own.
  */
 static void
-note(const char *text, int location)
+note(const char *source, int location)
 {
 	if (!OidIsValid(traced_extension) || !creating_extension ||
 		CurrentExtensionObject != traced_extension)
 		return;
 	if (script_text == NULL)
-		script_text = text;
-	if (script_text == text && location >= 0)
+		script_text = source;
+	if (script_text == source && location >= 0)
 		offset = location;
 }
 

@@ -4,13 +4,8 @@
  *	  One update script: its text as the server runs it, and what it says.
  *
  * The text is read as the server's extension.c reads it, with the same
- * substitutions, and parsed by the server's own grammar.  From the parse
- * tree follow the relations that the script is known to lock and the kinds
- * of things it changes.  DO blocks and function calls hide what they do;
- * they are marked opaque instead of being guessed at.
- *
- * A script that is missing, unreadable or does not parse is expected
- * trouble, described in UpdateScript.problem.
+ * substitutions.  A script that is missing or unreadable is expected trouble,
+ * described in UpdateScript.problem.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,17 +15,14 @@
 
 #include <sys/stat.h>
 
-#include "commands/tablecmds.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "nodes/parsenodes.h"
-#include "nodes/value.h"
-#include "parser/parser.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "digest.h"
+#include "script_scan.h"
 
 /*
  * The whole file, NUL-terminated and palloc'd; NULL with errno set when it
@@ -95,6 +87,7 @@ replace_all(char *text, const char *token, const char *replacement)
 
 	if (strstr(text, token) == NULL)
 		return text;
+
 	initStringInfo(&buf);
 	while ((hit = strstr(p, token)) != NULL)
 	{
@@ -114,326 +107,13 @@ text_as_run(const char *source, const ControlFile *control,
 
 	blank_echo_lines(text);
 	text = replace_all(text, "@extowner@", quote_identifier(owner));
+
 	if (!control->relocatable)
 		text = replace_all(text, "@extschema@", quote_identifier(schema));
+
 	if (control->module_pathname != NULL)
 		text = replace_all(text, "MODULE_PATHNAME", control->module_pathname);
 	return text;
-}
-
-/*
- * Notes that the script locks a relation.
- */
-static void
-add_relation(UpdateScript *script, const char *schema, const char *name,
-			 LOCKMODE mode)
-{
-	ScriptRelation *relation;
-	ListCell   *lc;
-
-	foreach(lc, script->relations)
-	{
-		relation = lfirst(lc);
-		if (strcmp(relation->name, name) == 0 &&
-			strcmp(relation->schema ? relation->schema : "",
-				   schema ? schema : "") == 0)
-		{
-			relation->mode = Max(relation->mode, mode);
-			return;
-		}
-	}
-	relation = palloc(sizeof(ScriptRelation));
-	relation->schema = schema ? pstrdup(schema) : NULL;
-	relation->name = pstrdup(name);
-	relation->mode = mode;
-	script->relations = lappend(script->relations, relation);
-}
-
-static void
-add_range_var(UpdateScript *script, const RangeVar *rv, LOCKMODE mode)
-{
-	if (rv != NULL)
-		add_relation(script, rv->schemaname, rv->relname, mode);
-}
-
-/* Adds the relation that the first n members of a dotted name stand for. */
-static void
-add_name_list(UpdateScript *script, const List *names, int n, LOCKMODE mode)
-{
-	if (n == 1)
-		add_relation(script, NULL, strVal(linitial(names)), mode);
-	else if (n >= 2)
-		add_relation(script, strVal(list_nth(names, n - 2)),
-					 strVal(list_nth(names, n - 1)), mode);
-}
-
-static bool
-is_routine(ObjectType type)
-{
-	return type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE ||
-		type == OBJECT_ROUTINE || type == OBJECT_AGGREGATE;
-}
-
-static bool
-is_relation(ObjectType type)
-{
-	return type == OBJECT_TABLE || type == OBJECT_VIEW ||
-		type == OBJECT_MATVIEW || type == OBJECT_INDEX ||
-		type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE ||
-		type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT;
-}
-
-static int
-scan_drop(UpdateScript *script, const DropStmt *stmt)
-{
-	ListCell   *lc;
-
-	foreach(lc, stmt->objects)
-	{
-		if (!IsA(lfirst(lc), List))
-			continue;
-		if (is_relation(stmt->removeType))
-			add_name_list(script, lfirst(lc), list_length(lfirst(lc)),
-						  AccessExclusiveLock);
-		else if (stmt->removeType == OBJECT_TRIGGER ||
-				 stmt->removeType == OBJECT_RULE ||
-				 stmt->removeType == OBJECT_POLICY)
-			add_name_list(script, lfirst(lc), list_length(lfirst(lc)) - 1,
-						  AccessExclusiveLock);
-	}
-	return is_routine(stmt->removeType) ? SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
-}
-
-/*
- * True for a SELECT that only calls functions of the server that have no
- * hidden effect: pg_extension_config_dump and set_config.
- */
-static bool
-is_harmless_select(const SelectStmt *stmt)
-{
-	ListCell   *lc;
-
-	if (stmt->fromClause != NIL || stmt->withClause != NULL ||
-		stmt->op != SETOP_NONE || stmt->valuesLists != NIL)
-		return false;
-	foreach(lc, stmt->targetList)
-	{
-		Node	   *value = lfirst_node(ResTarget, lc)->val;
-		const char *name;
-
-		if (!IsA(value, FuncCall))
-			return false;
-		name = strVal(llast(((FuncCall *) value)->funcname));
-		if (strcmp(name, "pg_extension_config_dump") != 0 &&
-			strcmp(name, "set_config") != 0)
-			return false;
-	}
-	return true;
-}
-
-static int
-scan_set(const VariableSetStmt *stmt)
-{
-	if (stmt->name != NULL &&
-		(strcmp(stmt->name, "role") == 0 ||
-		 strcmp(stmt->name, "session_authorization") == 0))
-		return SCRIPT_SETS_ROLE;
-	return 0;
-}
-
-/*
- * Statements that change rows.
- */
-static int
-scan_data_statement(UpdateScript *script, const Node *stmt)
-{
-	switch (nodeTag(stmt))
-	{
-		case T_InsertStmt:
-			add_range_var(script, ((const InsertStmt *) stmt)->relation, RowExclusiveLock);
-			break;
-		case T_UpdateStmt:
-			add_range_var(script, ((const UpdateStmt *) stmt)->relation, RowExclusiveLock);
-			break;
-		case T_DeleteStmt:
-			add_range_var(script, ((const DeleteStmt *) stmt)->relation, RowExclusiveLock);
-			break;
-		case T_MergeStmt:
-			add_range_var(script, ((const MergeStmt *) stmt)->relation, RowExclusiveLock);
-			break;
-		case T_TruncateStmt:
-			{
-				ListCell   *lc;
-
-				foreach(lc, ((const TruncateStmt *) stmt)->relations)
-					add_range_var(script, lfirst(lc), AccessExclusiveLock);
-				break;
-			}
-		case T_LockStmt:
-			{
-				ListCell   *lc;
-
-				foreach(lc, ((const LockStmt *) stmt)->relations)
-					add_range_var(script, lfirst(lc), ((const LockStmt *) stmt)->mode);
-				break;
-			}
-		default:
-			return SCRIPT_OPAQUE;
-	}
-	return 0;
-}
-
-/*
- * Notes what one statement locks and gives back its SCRIPT_ bits.  The lock
- * levels are those of the server's own commands.
- */
-static int
-scan_statement(UpdateScript *script, const Node *stmt)
-{
-	switch (nodeTag(stmt))
-	{
-		case T_CreateFunctionStmt:
-		case T_AlterFunctionStmt:
-			return SCRIPT_FUNCTIONS;
-		case T_DefineStmt:
-			return is_routine(((const DefineStmt *) stmt)->kind) ?
-				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
-		case T_CommentStmt:
-			return is_routine(((const CommentStmt *) stmt)->objtype) ?
-				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
-		case T_AlterExtensionContentsStmt:
-			return is_routine(((const AlterExtensionContentsStmt *) stmt)->objtype) ?
-				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
-		case T_DropStmt:
-			return scan_drop(script, (const DropStmt *) stmt);
-		case T_RenameStmt:
-			if (is_relation(((const RenameStmt *) stmt)->renameType))
-				add_range_var(script, ((const RenameStmt *) stmt)->relation,
-							  AccessExclusiveLock);
-			return is_routine(((const RenameStmt *) stmt)->renameType) ?
-				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
-		case T_AlterObjectSchemaStmt:
-			add_range_var(script, ((const AlterObjectSchemaStmt *) stmt)->relation,
-						  AccessExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_AlterTableStmt:
-			add_range_var(script, ((const AlterTableStmt *) stmt)->relation,
-						  AlterTableGetLockLevel(((const AlterTableStmt *) stmt)->cmds));
-			return SCRIPT_CATALOGUE;
-		case T_IndexStmt:
-			add_range_var(script, ((const IndexStmt *) stmt)->relation, ShareLock);
-			return SCRIPT_CATALOGUE;
-		case T_CreateTrigStmt:
-			add_range_var(script, ((const CreateTrigStmt *) stmt)->relation,
-						  ShareRowExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_RuleStmt:
-			add_range_var(script, ((const RuleStmt *) stmt)->relation, AccessExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_CreatePolicyStmt:
-			add_range_var(script, ((const CreatePolicyStmt *) stmt)->table, AccessExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_AlterPolicyStmt:
-			add_range_var(script, ((const AlterPolicyStmt *) stmt)->table, AccessExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_ViewStmt:
-			if (((const ViewStmt *) stmt)->replace)
-				add_range_var(script, ((const ViewStmt *) stmt)->view, AccessExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_AlterSeqStmt:
-			add_range_var(script, ((const AlterSeqStmt *) stmt)->sequence, ShareRowExclusiveLock);
-			return SCRIPT_CATALOGUE;
-		case T_GrantStmt:
-		case T_AlterDefaultPrivilegesStmt:
-		case T_AlterOwnerStmt:
-			return SCRIPT_PRIVILEGES;
-		case T_CreateRoleStmt:
-		case T_AlterRoleStmt:
-		case T_AlterRoleSetStmt:
-		case T_DropRoleStmt:
-		case T_GrantRoleStmt:
-			return SCRIPT_CLUSTER;
-		case T_VariableSetStmt:
-			return scan_set((const VariableSetStmt *) stmt);
-		case T_SelectStmt:
-			return is_harmless_select((const SelectStmt *) stmt) ? 0 : SCRIPT_OPAQUE;
-		case T_DoStmt:
-		case T_CallStmt:
-		case T_CreateTableAsStmt:
-		case T_ExecuteStmt:
-			return SCRIPT_OPAQUE;
-		case T_InsertStmt:
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
-		case T_TruncateStmt:
-		case T_LockStmt:
-			return scan_data_statement(script, stmt);
-		default:
-			/* What is left defines catalogue entries (types, operators, ...). */
-			return SCRIPT_CATALOGUE;
-	}
-}
-
-/*
- * Parses the text; NIL and a problem when it is no SQL.  The raw parser only
- * allocates memory, so no subtransaction is needed to survive its errors;
- * those that are not about the text are passed on.
- */
-static List *
-parse_text(const char *text, const char **problem)
-{
-	MemoryContext context = CurrentMemoryContext;
-	List	   *volatile statements = NIL;
-
-	PG_TRY();
-	{
-		statements = raw_parser(text, RAW_PARSE_DEFAULT);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-		int			category;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
-		if (category != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
-			category != ERRCODE_DATA_EXCEPTION &&
-			category != ERRCODE_FEATURE_NOT_SUPPORTED)
-			PG_RE_THROW();
-		FlushErrorState();
-		*problem = edata->message;
-	}
-	PG_END_TRY();
-	return statements;
-}
-
-static void
-scan_text(UpdateScript *script)
-{
-	MemoryContext scan_context = AllocSetContextCreate(CurrentMemoryContext,
-													   "documentdb_upgrade script",
-													   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old_context = MemoryContextSwitchTo(scan_context);
-	const char *problem = NULL;
-	List	   *statements = parse_text(script->text, &problem);
-	ListCell   *lc;
-
-	MemoryContextSwitchTo(old_context);
-	foreach(lc, statements)
-	{
-		script->nstatements++;
-		script->kinds |= scan_statement(script, lfirst_node(RawStmt, lc)->stmt);
-	}
-	if (problem != NULL)
-	{
-		/* The server will say so too, at its own time and in its own words. */
-		script->kinds |= SCRIPT_OPAQUE;
-		script->problem = psprintf("The script \"%s\" does not parse: %s.",
-								   script->path, problem);
-	}
-	MemoryContextDelete(scan_context);
 }
 
 /*
@@ -477,7 +157,7 @@ du_script_read(const ControlFile *control, const char *extension,
 	}
 	script->source = pg_any_to_server(content, length, encoding);
 	script->text = text_as_run(script->source, &effective, schema, owner);
-	scan_text(script);
+	du_script_scan(script);
 	return script;
 }
 

@@ -98,6 +98,7 @@ static bool
 call_check(const Check *check, Oid owner, bool *isnull)
 {
 	FmgrInfo	flinfo;
+
 	LOCAL_FCINFO(call, 0);
 	Oid			save_userid;
 	int			save_security;

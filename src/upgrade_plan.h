@@ -48,6 +48,5 @@ extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_locks(const UpgradePlan *plan);
 extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_statement(const char *extension, const char *version);
-extern char *du_plan_fingerprint(const UpgradeFacts *facts);
 
 #endif							/* DU_UPGRADE_PLAN_H */

@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ *
+ * loaded_version.c
+ *	  The version that the library in this server's memory reports.
+ *
+ * The function that tells it is named in a setting, so it is called only
+ * when it is a member of the main extension.  One that fails (a library
+ * older than its schema may lack the symbol) is expected trouble.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "loaded_version.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/varlena.h"
+
+#include "extension_version.h"
+#include "guc.h"
+
+/*
+ * The function of the configured name without arguments, when it belongs to
+ * the extension and returns text; else InvalidOid.
+ */
+static Oid
+find_version_function(Oid extension)
+{
+	char	   *copy = pstrdup(du_guc_loaded_version_function);
+	List	   *names;
+	FuncCandidateList candidates;
+	Oid			function;
+
+	if (!SplitIdentifierString(copy, '.', &names) || list_length(names) != 2)
+		return InvalidOid;
+	candidates = FuncnameGetCandidates(list_make2(makeString(linitial(names)),
+												  makeString(lsecond(names))),
+									   0, NIL, false, false,
+#if PG_VERSION_NUM < 190000
+									   false,
+#endif
+									   true);
+	if (candidates == NULL)
+		return InvalidOid;
+	function = candidates->oid;
+	if (getExtensionOfObject(ProcedureRelationId, function) != extension ||
+		get_func_rettype(function) != TEXTOID)
+		return InvalidOid;
+	return function;
+}
+
+/*
+ * Calls the version function as the extension's owner.
+ */
+static char *
+call_version_function(Oid function, Oid owner)
+{
+	FmgrInfo	flinfo;
+
+	LOCAL_FCINFO(call, 0);
+	Oid			save_userid;
+	int			save_security;
+	Datum		value;
+
+	GetUserIdAndSecContext(&save_userid, &save_security);
+	SetUserIdAndSecContext(owner, save_security | SECURITY_LOCAL_USERID_CHANGE);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*call, &flinfo, 0, InvalidOid, NULL, NULL);
+	value = FunctionCallInvoke(call);
+
+	PopActiveSnapshot();
+	SetUserIdAndSecContext(save_userid, save_security);
+	return call->isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * What the library in this server's memory reports as its version, spelled
+ * as the extension spells versions; NULL when the extension offers no
+ * version function, or when that function fails, which is a warning.  The
+ * function is called only when it is a member of the main extension, and as
+ * its owner.
+ */
+char *
+du_loaded_version(const ExtensionFacts *main_extension)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Oid			function;
+	char	   *volatile reported = NULL;
+
+	if (!OidIsValid(main_extension->oid) ||
+		du_guc_loaded_version_function[0] == '\0')
+		return NULL;
+	function = find_version_function(main_extension->oid);
+	if (!OidIsValid(function))
+		return NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		reported = call_version_function(function, main_extension->owner);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("function \"%s\" does not tell the loaded version: %s",
+						du_guc_loaded_version_function, error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	return reported ? du_version_respell(reported, main_extension->installed) : NULL;
+}
