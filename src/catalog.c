@@ -169,7 +169,7 @@ read_paths(ExtensionFacts *extension)
 	values[0] = DirectFunctionCall1(namein, CStringGetDatum(extension->name));
 	rows = du_query("SELECT source, target, path"
 					" FROM pg_catalog.pg_extension_update_paths($1)",
-					1, types, values, NULL);
+					1, types, values);
 	extension->paths = palloc0(Max(rows, 1) * sizeof(UpdatePath));
 	for (int i = 0; i < rows; i++)
 	{
@@ -343,7 +343,7 @@ du_catalog_libraries(const ExtensionFacts *extension)
 					" AND d.refobjid = $1 AND d.deptype = 'e'"
 					" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
 					" AND p.prolang = 13 AND p.probin IS NOT NULL ORDER BY 1",
-					1, types, values, NULL);
+					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{
 		char	   *path = du_control_library_path(du_query_text(i, 1));
@@ -429,7 +429,7 @@ du_catalog_schemas_without_usage(const ExtensionFacts *extension, Oid role)
 					"                     AND d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass))"
 					" AND NOT pg_catalog.has_schema_privilege($2, n.oid, 'USAGE')"
 					" ORDER BY n.nspname",
-					2, types, values, NULL);
+					2, types, values);
 	for (int i = 0; i < rows; i++)
 		names = lappend(names, du_query_text(i, 1));
 	SPI_freetuptable(SPI_tuptable);

@@ -22,11 +22,19 @@
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+
+typedef struct SavedPlan
+{
+	const char *sql;			/* hash key */
+	SPIPlanPtr	plan;
+} SavedPlan;
 
 /*
  * This extension's OID, or InvalidOid in a database without it.
@@ -108,25 +116,76 @@ du_context_leave(const ExecutionContext *context)
 }
 
 /*
- * Runs one SQL statement through the connected SPI and gives back the number
- * of rows it returned or changed.  Names in sql must be qualified or in
- * pg_catalog.  Each statement takes a fresh snapshot, so what it sees is of
- * after any lock that was waited for.  The current memory context stays what it was, so that the
- * accessors below give values in the caller's context.
+ * The saved plan of a statement.  Statements are constants of this library,
+ * so their addresses identify them; planning the few that look at locks and
+ * sessions costs more than running them.
+ */
+static SPIPlanPtr
+saved_plan(const char *sql, int nargs, Oid *types)
+{
+	static HTAB *plans = NULL;
+	SavedPlan  *entry;
+	SPIPlanPtr	plan;
+	bool		found;
+
+	if (plans == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(const char *);
+		ctl.entrysize = sizeof(SavedPlan);
+		plans = hash_create("documentdb_upgrade statements", 32, &ctl,
+							HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(plans, &sql, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+
+	plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a statement: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	entry = hash_search(plans, &sql, HASH_ENTER, &found);
+	entry->plan = plan;
+	return plan;
+}
+
+/*
+ * Runs one constant SQL statement through the connected SPI and gives back
+ * the number of rows it returned or changed.  Names in sql must be qualified
+ * or in pg_catalog.  Each statement takes a fresh snapshot, so what it sees
+ * is of after any lock that was waited for.  The current memory context
+ * stays what it was, so that the accessors below give values in the caller's
+ * context.
  */
 int
-du_query(const char *sql, int nargs, Oid *types, Datum *values,
-		 const char *nulls)
+du_query(const char *sql, int nargs, Oid *types, Datum *values)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			rc = SPI_execute_with_args(sql, nargs, types, values, nulls,
-										   false, 0);
+	int			rc;
+
+	rc = SPI_execute_plan(saved_plan(sql, nargs, types), values, NULL, false, 0);
 
 	/* SPI leaves its own context current, which ends with the connection. */
 	MemoryContextSwitchTo(context);
 	if (rc < 0)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(rc));
 	return (int) SPI_processed;
+}
+
+/*
+ * Runs one utility statement through the connected SPI.
+ */
+void
+du_execute(const char *sql)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			rc = SPI_execute(sql, false, 0);
+
+	MemoryContextSwitchTo(context);
+	if (rc < 0)
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
 }
 
 /*

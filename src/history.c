@@ -163,7 +163,7 @@ query_row(const char *sql, const char *json, bool *isnull)
 	Datum		row;
 
 	values[0] = CStringGetTextDatum(json);
-	if (du_query(sql, 1, types, values, NULL) != 1)
+	if (du_query(sql, 1, types, values) != 1)
 		elog(ERROR, "a history row was expected");
 	row = du_query_datum(0, 1, isnull);
 	if (!*isnull)
@@ -220,6 +220,6 @@ du_history_insert_or_repeat(const char *json)
 				 " AND h.to_version IS NOT DISTINCT FROM r.to_version"
 				 " AND h.sqlstate IS NOT DISTINCT FROM r.sqlstate"
 				 " AND h.skipped_guards IS NOT DISTINCT FROM r.skipped_guards",
-				 1, types, values, NULL) == 0)
+				 1, types, values) == 0)
 		(void) du_history_insert(json, &isnull);
 }

@@ -419,7 +419,7 @@ attempts_since_success(const char *extension, char **last_error)
 			 " AND h.outcome <> 'succeeded' AND h.id >"
 			 " coalesce((SELECT pg_catalog.max(s.id) FROM documentdb_upgrade.history s"
 			 "           WHERE s.extension = $1 AND s.outcome = 'succeeded'), 0)",
-			 1, types, values, NULL);
+			 1, types, values);
 	attempts = du_query_int(0, 1);
 	*last_error = du_query_text(0, 2);
 	SPI_freetuptable(SPI_tuptable);

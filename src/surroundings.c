@@ -29,6 +29,7 @@
 
 #include "digest.h"
 #include "execution_context.h"
+#include "guc.h"
 
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 
@@ -123,7 +124,7 @@ du_surroundings_blockers(List *locks)
 	rows = du_query("SELECT " LOCK_COLUMNS LOCK_TABLES
 					" AND l.locktype = 'relation' AND l.relation = ANY ($1)"
 					" ORDER BY 6 DESC NULLS LAST, 1",
-					1, types, values, NULL);
+					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{
 		Oid			relation = (Oid) du_query_int(i, 9);
@@ -170,7 +171,7 @@ du_surroundings_upgrades(const UpgradeFacts *facts)
 					" AND l.locktype = 'object'"
 					" AND l.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
 					" AND l.objid = ANY ($1) ORDER BY 1",
-					1, types, values, NULL);
+					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{
 		const char *mode = du_query_text(i, 2);
@@ -201,7 +202,7 @@ gather_hold(Surroundings *surroundings)
 				 " WHERE h.released_at IS NULL"
 				 " AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())"
 				 " ORDER BY h.id LIMIT 1",
-				 0, NULL, NULL, NULL) > 0)
+				 0, NULL, NULL) > 0)
 	{
 		surroundings->held = true;
 		surroundings->hold_reason = du_query_text(0, 1);
@@ -216,7 +217,7 @@ gather_backup(Surroundings *surroundings)
 				 "   pg_catalog.clock_timestamp() - b.finished_at)"
 				 " FROM documentdb_upgrade.backups b"
 				 " ORDER BY b.finished_at DESC LIMIT 1",
-				 0, NULL, NULL, NULL) > 0)
+				 0, NULL, NULL) > 0)
 	{
 		surroundings->backup_known = true;
 		surroundings->backup_label = du_query_text(0, 1);
@@ -269,7 +270,7 @@ gather_binary(Surroundings *surroundings, const ExtensionFacts *extension)
 				 "   pg_catalog.clock_timestamp() - b.first_seen)"
 				 " FROM documentdb_upgrade.binaries_seen b"
 				 " WHERE b.extension = $1 AND b.version = $2 AND b.digest = $3",
-				 3, types, values, NULL) > 0)
+				 3, types, values) > 0)
 	{
 		surroundings->binary_known = true;
 		surroundings->binary_age = du_query_double(0, 1);
@@ -306,14 +307,14 @@ du_surroundings_note_binary(const UpgradeFacts *facts)
 	binary_key(extension, values);
 	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
 			 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
-			 3, types, values, NULL);
+			 3, types, values);
 }
 
 static List *
 query_names(const char *sql)
 {
 	List	   *names = NIL;
-	int			rows = du_query(sql, 0, NULL, NULL, NULL);
+	int			rows = du_query(sql, 0, NULL, NULL);
 
 	for (int i = 0; i < rows; i++)
 		names = lappend(names, du_query_text(i, 1));
@@ -362,7 +363,7 @@ gather_disk(Surroundings *surroundings, List *locks)
 				 " FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)"
 				 " OR c.oid IN (SELECT t.reltoastrelid FROM pg_catalog.pg_class t WHERE t.oid = ANY ($1))"
 				 " OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = ANY ($1))",
-				 1, types, values, NULL);
+				 1, types, values);
 		surroundings->bytes_needed += 2 * du_query_int(0, 1) * BLCKSZ;
 		SPI_freetuptable(SPI_tuptable);
 	}
@@ -381,7 +382,8 @@ du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 	surroundings->in_recovery = RecoveryInProgress();
 	gather_hold(surroundings);
 	gather_backup(surroundings);
-	gather_binary(surroundings, main_extension);
+	if (du_guc_soak_time > 0)
+		gather_binary(surroundings, main_extension);
 	surroundings->event_triggers =
 		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
 					" WHERE t.evtenabled <> 'D' ORDER BY 1");

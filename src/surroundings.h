@@ -41,7 +41,8 @@ typedef struct Surroundings
 	const char *backup_label;
 	double		backup_age;		/* seconds */
 
-	bool		binary_known;	/* this binary has been noted */
+	bool		binary_known;	/* this binary has been noted; only looked at
+								 * when a soak time is set */
 	double		binary_age;		/* seconds since then */
 
 	List	   *event_triggers; /* names of the enabled ones */

@@ -48,7 +48,7 @@ read_checks(const char *kind)
 					" pg_catalog.to_regprocedure(c.function)::pg_catalog.oid::pg_catalog.int8"
 					" FROM documentdb_upgrade.checks c"
 					" WHERE c.kind = $1 AND c.enabled ORDER BY c.name",
-					1, types, values, NULL);
+					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{
 		Check	   *check = palloc(sizeof(Check));

@@ -67,7 +67,7 @@ run_step(StepsRun *run, const PlanStep *step)
 						   save_security | SECURITY_LOCAL_USERID_CHANGE);
 	du_trace_start(extension->oid);
 
-	du_query(statement, 0, NULL, NULL, NULL);
+	du_execute(statement);
 
 	du_trace_stop();
 	SetUserIdAndSecContext(save_userid, save_security);

@@ -39,7 +39,7 @@ gate_exists(void)
 	values[1] = Int64GetDatum(GATE_INTEGERS * sizeof(int32));
 	exists = du_query("SELECT 1 FROM pg_catalog.pg_shmem_allocations a"
 					  " WHERE a.name = $1 AND a.size = $2",
-					  2, types, values, NULL) == 1;
+					  2, types, values) == 1;
 	SPI_freetuptable(SPI_tuptable);
 	return exists;
 }
