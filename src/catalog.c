@@ -324,57 +324,12 @@ du_catalog_main(const UpgradeFacts *facts)
 }
 
 /*
- * Files of the libraries that the extension's functions use, and of the one
- * that its control file names; sorted, without those that do not exist.
+ * OIDs of the extension's members in one catalogue.
  */
-List *
-du_catalog_libraries(const ExtensionFacts *extension)
+static List *
+members(Oid extension, Oid catalogue)
 {
-	Oid			types[1] = {OIDOID};
-	Datum		values[1];
-	List	   *libraries = NIL;
-	int			rows;
-
-	values[0] = ObjectIdGetDatum(extension->oid);
-	rows = du_query("SELECT DISTINCT p.probin::pg_catalog.text COLLATE \"C\""
-					" FROM pg_catalog.pg_depend d"
-					" JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
-					" WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
-					" AND d.refobjid = $1 AND d.deptype = 'e'"
-					" AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-					" AND p.prolang = 13 AND p.probin IS NOT NULL ORDER BY 1",
-					1, types, values);
-	for (int i = 0; i < rows; i++)
-	{
-		char	   *path = du_control_library_path(du_query_text(i, 1));
-
-		if (path != NULL)
-			libraries = lappend(libraries, path);
-	}
-	SPI_freetuptable(SPI_tuptable);
-
-	if (extension->control->module_pathname != NULL)
-	{
-		char	   *path = du_control_library_path(extension->control->module_pathname);
-		ListCell   *lc;
-		bool		seen = path == NULL;
-
-		foreach(lc, libraries)
-			seen |= path != NULL && strcmp(lfirst(lc), path) == 0;
-		if (!seen)
-			libraries = lappend(libraries, path);
-	}
-	return libraries;
-}
-
-/*
- * OIDs of the relations of an extension that can hold rows or locks: tables,
- * partitioned tables, materialized views, foreign tables.
- */
-List *
-du_catalog_member_tables(Oid extension)
-{
-	List	   *tables = NIL;
+	List	   *oids = NIL;
 	Relation	rel = table_open(DependRelationId, AccessShareLock);
 	SysScanDesc scan;
 	ScanKeyData keys[2];
@@ -390,48 +345,130 @@ du_catalog_member_tables(Oid extension)
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
 
 		if (depend->deptype == DEPENDENCY_EXTENSION &&
-			depend->classid == RelationRelationId)
-		{
-			char		relkind = get_rel_relkind(depend->objid);
-
-			if (relkind == RELKIND_RELATION ||
-				relkind == RELKIND_PARTITIONED_TABLE ||
-				relkind == RELKIND_MATVIEW ||
-				relkind == RELKIND_FOREIGN_TABLE)
-				tables = lappend_oid(tables, depend->objid);
-		}
+			depend->classid == catalogue)
+			oids = lappend_oid(oids, depend->objid);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	return oids;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* Adds a name that the list does not have yet. */
+static List *
+add_name(List *names, char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return names;
+	}
+	return lappend(names, name);
+}
+
+/*
+ * The library of a C function as pg_proc names it, NULL for another kind.
+ */
+static char *
+library_of(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	char	   *library = NULL;
+	bool		isnull;
+	Datum		probin;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
+	{
+		probin = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+		if (!isnull)
+			library = TextDatumGetCString(probin);
+	}
+	ReleaseSysCache(tuple);
+	return library;
+}
+
+/*
+ * Files of the libraries that the extension's functions use, and of the one
+ * that its control file names; sorted, without those that do not exist.
+ */
+List *
+du_catalog_libraries(const ExtensionFacts *extension)
+{
+	List	   *names = NIL;
+	List	   *libraries = NIL;
+	ListCell   *lc;
+
+	foreach(lc, members(extension->oid, ProcedureRelationId))
+	{
+		char	   *library = library_of(lfirst_oid(lc));
+
+		if (library != NULL)
+			names = add_name(names, library);
+	}
+	if (extension->control->module_pathname != NULL)
+		names = add_name(names, pstrdup(extension->control->module_pathname));
+	foreach(lc, names)
+	{
+		char	   *path = du_control_library_path(lfirst(lc));
+
+		if (path != NULL)
+			libraries = add_name(libraries, path);
+	}
+	list_sort(libraries, compare_names);
+	return libraries;
+}
+
+/*
+ * OIDs of the relations of an extension that can hold rows or locks: tables,
+ * partitioned tables, materialized views, foreign tables.
+ */
+List *
+du_catalog_member_tables(Oid extension)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, members(extension, RelationRelationId))
+	{
+		char		relkind = get_rel_relkind(lfirst_oid(lc));
+
+		if (relkind == RELKIND_RELATION ||
+			relkind == RELKIND_PARTITIONED_TABLE ||
+			relkind == RELKIND_MATVIEW ||
+			relkind == RELKIND_FOREIGN_TABLE)
+			tables = lappend_oid(tables, lfirst_oid(lc));
+	}
 	return tables;
 }
 
 /*
  * Names of the extension's schemas, its own and its members, that a role
- * cannot use.
+ * cannot use; sorted.
  */
 List *
 du_catalog_schemas_without_usage(const ExtensionFacts *extension, Oid role)
 {
-	Oid			types[2] = {OIDOID, OIDOID};
-	Datum		values[2];
 	List	   *names = NIL;
-	int			rows;
+	ListCell   *lc;
 
-	values[0] = ObjectIdGetDatum(extension->oid);
-	values[1] = ObjectIdGetDatum(role);
-	rows = du_query("SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace n"
-					" WHERE (n.oid = (SELECT e.extnamespace FROM pg_catalog.pg_extension e"
-					"                 WHERE e.oid = $1)"
-					"        OR n.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d"
-					"                     WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
-					"                     AND d.refobjid = $1 AND d.deptype = 'e'"
-					"                     AND d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass))"
-					" AND NOT pg_catalog.has_schema_privilege($2, n.oid, 'USAGE')"
-					" ORDER BY n.nspname",
-					2, types, values);
-	for (int i = 0; i < rows; i++)
-		names = lappend(names, du_query_text(i, 1));
-	SPI_freetuptable(SPI_tuptable);
+	foreach(lc, lappend_oid(members(extension->oid, NamespaceRelationId),
+							extension->schema))
+	{
+		char	   *name = get_namespace_name(lfirst_oid(lc));
+
+		if (name != NULL &&
+			du_namespace_aclcheck(lfirst_oid(lc), role, ACL_USAGE) != ACLCHECK_OK)
+			names = add_name(names, name);
+	}
+	list_sort(names, compare_names);
 	return names;
 }

@@ -22,6 +22,8 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -103,6 +105,60 @@ read_blocker(int row)
 }
 
 /*
+ * True when anybody else holds a lock that the function accepts.  A look at
+ * the lock table itself, because mostly there is nobody, and the queries that
+ * name the holders are dear.
+ */
+static bool
+anybody_holds(bool (*accepts) (const LOCKTAG *tag, const void *arg), const void *arg)
+{
+	LockData   *data = GetLockStatusData();
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		const LockInstanceData *lock = &data->locks[i];
+
+		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
+			accepts(&lock->locktag, arg))
+			return true;
+	}
+	return false;
+}
+
+/* A relation of the list of KnownLock in arg. */
+static bool
+is_known_relation(const LOCKTAG *tag, const void *arg)
+{
+	const ListCell *lc;
+
+	if (tag->locktag_type != LOCKTAG_RELATION || tag->locktag_field1 != MyDatabaseId)
+		return false;
+	foreach(lc, (const List *) arg)
+	{
+		if (((const KnownLock *) lfirst(lc))->relation == tag->locktag_field2)
+			return true;
+	}
+	return false;
+}
+
+/* An extension of the managed set in arg. */
+static bool
+is_managed_extension(const LOCKTAG *tag, const void *arg)
+{
+	const UpgradeFacts *facts = arg;
+
+	if (tag->locktag_type != LOCKTAG_OBJECT || tag->locktag_field1 != MyDatabaseId ||
+		tag->locktag_field2 != ExtensionRelationId)
+		return false;
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (facts->extensions[i].oid == tag->locktag_field3)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Other sessions and prepared transactions that hold a lock in conflict with
  * one of the given locks (a list of KnownLock): a list of Blocker.
  */
@@ -116,7 +172,7 @@ du_surroundings_blockers(List *locks)
 	ListCell   *lc;
 	int			rows;
 
-	if (locks == NIL)
+	if (locks == NIL || !anybody_holds(is_known_relation, locks))
 		return NIL;
 	foreach(lc, locks)
 		relations = lappend_oid(relations, ((KnownLock *) lfirst(lc))->relation);
@@ -161,6 +217,8 @@ du_surroundings_upgrades(const UpgradeFacts *facts)
 	List	   *upgrades = NIL;
 	int			rows;
 
+	if (!anybody_holds(is_managed_extension, facts))
+		return NIL;
 	for (int i = 0; i < facts->nextensions; i++)
 	{
 		if (OidIsValid(facts->extensions[i].oid))
@@ -322,6 +380,21 @@ query_names(const char *sql)
 	return names;
 }
 
+/*
+ * True when a WAL sender runs: a quick look before the query that names the
+ * standbys.
+ */
+static bool
+any_wal_sender(void)
+{
+	for (int i = 0; i < max_wal_senders; i++)
+	{
+		if (WalSndCtl->walsnds[i].pid != 0)
+			return true;
+	}
+	return false;
+}
+
 static int64
 free_bytes(const char *path)
 {
@@ -387,13 +460,14 @@ du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 	surroundings->event_triggers =
 		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
 					" WHERE t.evtenabled <> 'D' ORDER BY 1");
-	surroundings->standbys =
-		query_names("SELECT pg_catalog.format('\"%s\" (%s)', r.application_name,"
-					"   CASE WHEN r.backend_xmin IS NULL THEN 'no hot_standby_feedback'"
-					"        ELSE 'oldest snapshot ' || pg_catalog.age(r.backend_xmin) || ' transactions old' END)"
-					" FROM pg_catalog.pg_stat_replication r"
-					" WHERE r.state = 'streaming' AND r.application_name NOT IN ('pg_receivewal', 'pg_basebackup')"
-					" ORDER BY 1");
+	if (any_wal_sender())
+		surroundings->standbys =
+			query_names("SELECT pg_catalog.format('\"%s\" (%s)', r.application_name,"
+						"   CASE WHEN r.backend_xmin IS NULL THEN 'no hot_standby_feedback'"
+						"        ELSE 'oldest snapshot ' || pg_catalog.age(r.backend_xmin) || ' transactions old' END)"
+						" FROM pg_catalog.pg_stat_replication r"
+						" WHERE r.state = 'streaming' AND r.application_name NOT IN ('pg_receivewal', 'pg_basebackup')"
+						" ORDER BY 1");
 	surroundings->blockers = du_surroundings_blockers(locks);
 	surroundings->upgrades = du_surroundings_upgrades(facts);
 	for (int i = 0; i < facts->nextensions; i++)
