@@ -10,6 +10,9 @@
  * Where no worker can be had, or too many are asked for at once, the record
  * becomes one line in the server log.
  *
+ * While an attempt runs, a record for the case that the whole session ends is
+ * kept ready in the same way.
+ *
  * A successful finalize also gets its commit forced to be synchronous here,
  * just before the commit: a setting made inside a function could be undone
  * by then.
@@ -301,6 +304,16 @@ du_recorder_record_on_abort(const char *json)
 	record->segment = segment;
 	record->next = pending;
 	pending = record;
+}
+
+/*
+ * Drops the newest record that was left for an abort.
+ */
+void
+du_recorder_forget_newest(void)
+{
+	if (pending != NULL)
+		resolve_first(false);
 }
 
 /*

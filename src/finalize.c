@@ -364,6 +364,22 @@ start_limits(void)
 }
 
 /*
+ * Leaves a record for the case that the session ends in the middle: then no
+ * error handler of ours runs, but the abort of its transaction still does.
+ */
+static void
+prepare_for_the_worst(Attempt *attempt)
+{
+	AttemptRecord record = attempt->record;
+
+	record.outcome = "failed";
+	record.finished_at = record.started_at;
+	record.sqlstate = ERRCODE_ADMIN_SHUTDOWN;
+	record.message = "the session ended during the attempt";
+	du_recorder_record_on_abort(du_history_json(&record));
+}
+
+/*
  * Runs the attempt in a subtransaction of its own, bounded in time.  True
  * when it has done something, false when there was nothing to do.
  */
@@ -375,6 +391,7 @@ run_bounded(Attempt *attempt)
 	ErrorData  *volatile error = NULL;
 	volatile bool done = false;
 
+	prepare_for_the_worst(attempt);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	attempt_running = true;
@@ -408,6 +425,7 @@ run_bounded(Attempt *attempt)
 	PG_END_TRY();
 
 	attempt_running = false;
+	du_recorder_forget_newest();
 	if (error != NULL)
 		fail_attempt(attempt, error);
 	return done;
