@@ -151,6 +151,7 @@ refuse(Attempt *attempt, const GuardResults *results)
 						 result->guard, result->detail);
 	}
 
+	Assert(first != NULL);
 	attempt->refused = true;
 	ereport(ERROR,
 			(errcode(first->sqlstate),

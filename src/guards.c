@@ -202,8 +202,8 @@ severity_of(const Guard *guard)
 
 	while (!guard->hard && (item = strsep(&rest, ",")) != NULL)
 	{
-		const Guard *named;
-		GuardStatus severity;
+		const Guard *named = NULL;
+		GuardStatus severity = GUARD_FAIL;
 
 		if (read_severity(item, &named, &severity) == NULL && named == guard)
 			result = severity;

@@ -39,18 +39,16 @@ find_version_function(Oid extension)
 {
 	char	   *copy = pstrdup(du_guc_loaded_version_function);
 	List	   *names;
+	List	   *qualified = NIL;
+	ListCell   *lc;
 	FuncCandidateList candidates;
 	Oid			function;
 
 	if (!SplitIdentifierString(copy, '.', &names) || list_length(names) != 2)
 		return InvalidOid;
-	candidates = FuncnameGetCandidates(list_make2(makeString(linitial(names)),
-												  makeString(lsecond(names))),
-									   0, NIL, false, false,
-#if PG_VERSION_NUM < 190000
-									   false,
-#endif
-									   true);
+	foreach(lc, names)
+		qualified = lappend(qualified, makeString(lfirst(lc)));
+	candidates = FuncnameGetCandidates(qualified, 0, NIL, false, false, false, true);
 	if (candidates == NULL)
 		return InvalidOid;
 	function = candidates->oid;
