@@ -91,7 +91,8 @@ du_context_set(const char *name, const char *value)
 }
 
 /*
- * Becomes the owner of this extension with a pinned search_path.
+ * Becomes the owner of this extension, with pinned settings for name lookup
+ * and string syntax.
  */
 void
 du_context_enter(ExecutionContext *context)
@@ -103,6 +104,10 @@ du_context_enter(ExecutionContext *context)
 	SetUserIdAndSecContext(owner,
 						   context->caller_security | SECURITY_LOCAL_USERID_CHANGE);
 	du_context_set("search_path", "pg_catalog, pg_temp");
+
+	/* Scripts are parsed to see what they do, and our own queries too. */
+	du_context_set("standard_conforming_strings", "on");
+	du_context_set("backslash_quote", "safe_encoding");
 }
 
 /*

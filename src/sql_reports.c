@@ -64,7 +64,6 @@ open_report(Report *report)
 	MemoryContext memory = CurrentMemoryContext;
 
 	du_context_enter(&report->context);
-	du_context_set("standard_conforming_strings", "on");
 	SPI_connect();
 	MemoryContextSwitchTo(memory);
 	report->facts = du_catalog_gather();
