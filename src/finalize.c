@@ -30,6 +30,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "attempt.h"
 #include "attempt_limits.h"
 #include "attempt_recorder.h"
 #include "decision.h"
@@ -44,28 +45,6 @@
 #include "upgrade_locks.h"
 #include "upgrade_plan.h"
 #include "upgrade_steps.h"
-
-/* Where an attempt is; tells what an error means. */
-typedef enum AttemptStage
-{
-	STAGE_LOCKING_EXTENSIONS,
-	STAGE_DECIDING,
-	STAGE_LOCKING_RELATIONS,
-	STAGE_RUNNING
-} AttemptStage;
-
-typedef struct Attempt
-{
-	const FinalizeRequest *request;
-	Oid			caller;
-	AttemptStage stage;
-	bool		refused;
-	AttemptRecord record;
-	UpgradeFacts *facts;
-	UpgradePlan *plan;
-	Surroundings *surroundings;
-	StepsRun	steps;
-} Attempt;
 
 static bool attempt_running = false;
 
@@ -164,6 +143,25 @@ refuse(Attempt *attempt, const GuardResults *results)
 }
 
 /*
+ * Tells the caller which guards warn.
+ */
+static void
+pass_on_warnings(const GuardResults *results)
+{
+	for (int i = 0; i < results->nresults; i++)
+	{
+		const GuardResult *result = &results->results[i];
+
+		if (result->status == GUARD_WARN)
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("guard \"%s\" warns", result->guard),
+					 errdetail_internal("%s", result->detail),
+					 result->hint ? errhint("%s", result->hint) : 0));
+	}
+}
+
+/*
  * Compares the fingerprint with the one that the caller has reviewed.
  */
 static void
@@ -234,6 +232,7 @@ run_attempt(Attempt *attempt)
 		elog(ERROR, "guards pass, but the decision is \"%s\": %s",
 			 du_decision_name(decided.decision), decided.reason);
 	check_fingerprint(attempt);
+	pass_on_warnings(results);
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_settings_pin(attempt->facts);
@@ -247,106 +246,6 @@ run_attempt(Attempt *attempt)
 	du_checks_run("post");
 	du_limits_check();
 	return true;
-}
-
-/*
- * Turns the cancel that a limit raises into what it means.
- */
-static void
-explain_limit(Attempt *attempt, ErrorData *edata)
-{
-	LimitReached limit = du_limits_reached();
-	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-
-	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_DURATION)
-	{
-		edata->message = psprintf("upgrade of extension \"%s\" exceeded its time limit of %d ms",
-								  attempt->record.extension, du_guc_attempt_timeout);
-		edata->hint = "Raise documentdb_upgrade.attempt_timeout if the scripts need longer.";
-		return;
-	}
-	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_LOCK_WAITS)
-		lock_timeout = true;
-	if (!lock_timeout)
-		return;
-
-	if (attempt->stage == STAGE_LOCKING_EXTENSIONS)
-	{
-		edata->sqlerrcode = ERRCODE_OBJECT_IN_USE;
-		edata->message = psprintf("another upgrade of extension \"%s\" is running",
-								  attempt->record.extension);
-		edata->hint = "Wait until it has ended, and look at the installed version then.";
-		return;
-	}
-	edata->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
-	edata->message = psprintf("could not get all locks for the upgrade of extension \"%s\" within %d ms",
-							  attempt->record.extension, du_guc_lock_timeout);
-	edata->hint = "Try again later; SELECT * FROM documentdb_upgrade.preflight() names blocking sessions.";
-}
-
-/*
- * Names those who hold what the attempt could not get.  They are looked for
- * after the rollback, so somebody who has just let go is missed.
- */
-static void
-name_blockers(Attempt *attempt, ErrorData *edata)
-{
-	StringInfoData detail;
-	List	   *blockers;
-	ListCell   *lc;
-
-	if (edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
-		blockers = du_surroundings_upgrades(attempt->facts);
-	else if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
-			 attempt->surroundings != NULL)
-		blockers = du_surroundings_blockers(du_plan_locks(attempt->plan));
-	else
-		return;
-
-	initStringInfo(&detail);
-	foreach(lc, blockers)
-	{
-		const Blocker *blocker = lfirst(lc);
-
-		appendStringInfo(&detail, "%s%s holds %s.", detail.len > 0 ? "\n" : "",
-						 blocker->who, blocker->holds);
-	}
-	if (detail.len > 0)
-		edata->detail = detail.data;
-}
-
-/*
- * Records a failure and raises it again.  The subtransaction is rolled back.
- */
-static void
-fail_attempt(Attempt *attempt, ErrorData *edata)
-{
-	AttemptRecord *record = &attempt->record;
-	ScriptLocation location;
-
-	explain_limit(attempt, edata);
-	location = du_steps_describe_error(&attempt->steps, edata);
-	name_blockers(attempt, edata);
-
-	record->outcome = "failed";
-	if (attempt->refused)
-		record->outcome = "refused";
-	else if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-			 du_limits_reached() == LIMIT_NONE)
-		record->outcome = "cancelled";
-	record->finished_at = GetCurrentTimestamp();
-	record->sqlstate = edata->sqlerrcode;
-	record->message = edata->message;
-	record->detail = edata->detail;
-	record->hint = edata->hint;
-	record->context = edata->context;
-	record->script = location.script;
-	record->script_line = location.line;
-	if (attempt->steps.plan != NULL)
-		record->steps = du_steps_report(&attempt->steps);
-	du_recorder_record_now(du_history_json(record));
-
-	ReThrowError(edata);
 }
 
 /*
@@ -365,22 +264,6 @@ start_limits(void)
 }
 
 /*
- * Leaves a record for the case that the session ends in the middle: then no
- * error handler of ours runs, but the abort of its transaction still does.
- */
-static void
-prepare_for_the_worst(Attempt *attempt)
-{
-	AttemptRecord record = attempt->record;
-
-	record.outcome = "failed";
-	record.finished_at = record.started_at;
-	record.sqlstate = ERRCODE_ADMIN_SHUTDOWN;
-	record.message = "the session ended during the attempt";
-	du_recorder_record_on_abort(du_history_json(&record));
-}
-
-/*
  * Runs the attempt in a subtransaction of its own, bounded in time.  True
  * when it has done something, false when there was nothing to do.
  */
@@ -392,7 +275,7 @@ run_bounded(Attempt *attempt)
 	ErrorData  *volatile error = NULL;
 	volatile bool done = false;
 
-	prepare_for_the_worst(attempt);
+	du_attempt_prepare_for_end_of_session(attempt);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	attempt_running = true;
@@ -428,7 +311,7 @@ run_bounded(Attempt *attempt)
 	attempt_running = false;
 	du_recorder_forget_newest();
 	if (error != NULL)
-		fail_attempt(attempt, error);
+		du_attempt_fail(attempt, error);
 	return done;
 }
 

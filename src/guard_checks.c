@@ -291,6 +291,7 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 	ListCell   *lc;
 	int			nlong = 0;
 	int			nshort = 0;
+	int			nautovacuum = 0;
 	const Blocker *first = NULL;
 
 	initStringInfo(&buf);
@@ -300,7 +301,10 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 
 		/* Our own attempt cancels an autovacuum that is in its way. */
 		if (blocker->autovacuum)
+		{
+			nautovacuum++;
 			continue;
+		}
 		if (blocker->pid != 0 && blocker->age * 1000 <= du_guc_lock_timeout)
 		{
 			nshort++;
@@ -325,6 +329,9 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 	if (nshort > 0)
 		return pass(result, psprintf("%d short transaction(s) hold what the plan needs; they are waited for.",
 									 nshort));
+	if (nautovacuum > 0)
+		return pass(result, psprintf("%d lock(s) of autovacuum are in the way; it is cancelled unless it works against wraparound.",
+									 nautovacuum));
 	return pass(result, "Nobody holds what the plan is known to need.");
 }
 

@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt.c
+ *	  What becomes of an attempt that fails.
+ *
+ * An error is said in terms of the upgrade: which limit was reached, who is in
+ * the way, which step and line of which script.  Then it is recorded and
+ * raised again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "attempt.h"
+
+#include "lib/stringinfo.h"
+#include "utils/timestamp.h"
+
+#include "attempt_limits.h"
+#include "attempt_recorder.h"
+#include "guc.h"
+
+/*
+ * Turns the cancel that a limit raises into what it means.
+ */
+static void
+explain_limit(Attempt *attempt, ErrorData *edata)
+{
+	LimitReached limit = du_limits_reached();
+	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+
+	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_DURATION)
+	{
+		edata->message = psprintf("upgrade of extension \"%s\" exceeded its time limit of %d ms",
+								  attempt->record.extension, du_guc_attempt_timeout);
+		edata->hint = "Raise documentdb_upgrade.attempt_timeout if the scripts need longer.";
+		return;
+	}
+	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_LOCK_WAITS)
+		lock_timeout = true;
+	if (!lock_timeout)
+		return;
+
+	if (attempt->stage == STAGE_LOCKING_EXTENSIONS)
+	{
+		edata->sqlerrcode = ERRCODE_OBJECT_IN_USE;
+		edata->message = psprintf("another upgrade of extension \"%s\" is running",
+								  attempt->record.extension);
+		edata->hint = "Wait until it has ended, and look at the installed version then.";
+		return;
+	}
+	edata->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
+	edata->message = psprintf("could not get all locks for the upgrade of extension \"%s\" within %d ms",
+							  attempt->record.extension, du_guc_lock_timeout);
+	edata->hint = "Try again later; SELECT * FROM documentdb_upgrade.preflight() names blocking sessions.";
+}
+
+/*
+ * Names those who hold what the attempt could not get.  They are looked for
+ * after the rollback, so somebody who has just let go is missed.
+ */
+static void
+name_blockers(Attempt *attempt, ErrorData *edata)
+{
+	StringInfoData detail;
+	List	   *blockers;
+	ListCell   *lc;
+
+	if (edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
+		blockers = du_surroundings_upgrades(attempt->facts);
+	else if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
+			 attempt->surroundings != NULL)
+		blockers = du_surroundings_blockers(du_plan_locks(attempt->plan));
+	else
+		return;
+
+	initStringInfo(&detail);
+	foreach(lc, blockers)
+	{
+		const Blocker *blocker = lfirst(lc);
+
+		appendStringInfo(&detail, "%s%s holds %s.", detail.len > 0 ? "\n" : "",
+						 blocker->who, blocker->holds);
+	}
+	if (detail.len > 0)
+		edata->detail = detail.data;
+}
+
+/*
+ * Records a failure and raises it again.  The subtransaction is rolled back.
+ */
+void
+du_attempt_fail(Attempt *attempt, ErrorData *edata)
+{
+	AttemptRecord *record = &attempt->record;
+	ScriptLocation location;
+
+	explain_limit(attempt, edata);
+	location = du_steps_describe_error(&attempt->steps, edata);
+	name_blockers(attempt, edata);
+
+	record->outcome = "failed";
+	if (attempt->refused)
+		record->outcome = "refused";
+	else if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+			 du_limits_reached() == LIMIT_NONE)
+		record->outcome = "cancelled";
+	record->finished_at = GetCurrentTimestamp();
+	record->sqlstate = edata->sqlerrcode;
+	record->message = edata->message;
+	record->detail = edata->detail;
+	record->hint = edata->hint;
+	record->context = edata->context;
+	record->script = location.script;
+	record->script_line = location.line;
+	if (attempt->steps.plan != NULL)
+		record->steps = du_steps_report(&attempt->steps);
+	du_recorder_record_now(du_history_json(record));
+
+	ReThrowError(edata);
+}
+
+/*
+ * Leaves a record for the case that the session ends in the middle: then no
+ * error handler of ours runs, but the abort of its transaction still does.
+ */
+void
+du_attempt_prepare_for_end_of_session(const Attempt *attempt)
+{
+	AttemptRecord record = attempt->record;
+
+	record.outcome = "failed";
+	record.finished_at = record.started_at;
+	record.sqlstate = ERRCODE_ADMIN_SHUTDOWN;
+	record.message = "the session ended during the attempt";
+	du_recorder_record_on_abort(du_history_json(&record));
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt.h
+ *	  One attempt to finalize while it runs, and what becomes of it when it
+ *	  fails.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_ATTEMPT_H
+#define DU_ATTEMPT_H
+
+#include "finalize.h"
+#include "history.h"
+#include "surroundings.h"
+#include "upgrade_plan.h"
+#include "upgrade_steps.h"
+
+/* Where an attempt is; tells what an error means. */
+typedef enum AttemptStage
+{
+	STAGE_LOCKING_EXTENSIONS,
+	STAGE_DECIDING,
+	STAGE_LOCKING_RELATIONS,
+	STAGE_RUNNING
+} AttemptStage;
+
+typedef struct Attempt
+{
+	const FinalizeRequest *request;
+	Oid			caller;
+	AttemptStage stage;
+	bool		refused;
+	AttemptRecord record;
+	UpgradeFacts *facts;
+	UpgradePlan *plan;
+	Surroundings *surroundings;
+	StepsRun	steps;
+} Attempt;
+
+extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);
+extern void du_attempt_fail(Attempt *attempt, ErrorData *edata);
+
+#endif							/* DU_ATTEMPT_H */
