@@ -35,6 +35,8 @@ typedef struct Attempt
 	UpgradePlan *plan;
 	Surroundings *surroundings;
 	StepsRun	steps;
+	Datum		row;			/* of history */
+	bool		row_is_null;
 } Attempt;
 
 extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);

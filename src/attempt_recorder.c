@@ -317,7 +317,7 @@ du_recorder_forget_newest(void)
 }
 
 /*
- * Stores one record in a transaction of its own.
+ * Stores one record in a transaction of its own.  May raise.
  */
 static void
 store(const char *json)
@@ -339,6 +339,32 @@ store(const char *json)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/*
+ * Stores a record, or writes it to the log when that fails: this process
+ * exists for the record, and its own troubles must not lose it.
+ */
+static void
+store_or_log(const RecordMessage *message)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		store(message->json);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		log_record(message, edata->message);
+	}
+	PG_END_TRY();
 }
 
 /* True when this extension is installed, as others see it by now. */
@@ -381,7 +407,7 @@ documentdb_upgrade_recorder_main(Datum main_arg)
 	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
 
 	if (is_installed())
-		store(message->json);
+		store_or_log(message);
 	else
 		log_record(message, "extension \"documentdb_upgrade\" is not installed in this database");
 

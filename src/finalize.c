@@ -199,6 +199,34 @@ write_restore_point(Attempt *attempt)
 }
 
 /*
+ * Stores the history row, and tells those who listen.
+ */
+static void
+store_success(Attempt *attempt)
+{
+	AttemptRecord *record = &attempt->record;
+
+	record->outcome = "succeeded";
+	record->finished_at = GetCurrentTimestamp();
+	record->steps = du_steps_report(&attempt->steps);
+	attempt->row = du_history_insert(du_history_json(record), &attempt->row_is_null);
+	Async_Notify("documentdb_upgrade", du_history_notice(record));
+}
+
+/*
+ * Arranges for what must be known if the caller rolls a success back.
+ */
+static void
+prepare_for_rollback(Attempt *attempt)
+{
+	AttemptRecord record = attempt->record;
+
+	record.outcome = "cancelled";
+	record.message = "the caller rolled back a finalize that had succeeded";
+	du_recorder_record_on_abort(du_history_json(&record));
+}
+
+/*
  * Everything from the first lock to the history row, inside the attempt's
  * subtransaction.  False when there is nothing to do.
  */
@@ -222,6 +250,14 @@ run_attempt(Attempt *attempt)
 	locks = du_plan_locks(attempt->plan);
 	attempt->surroundings = du_surroundings_gather(attempt->facts, locks, attempt->caller);
 
+	if (du_guc_soak_time > 0 && !attempt->surroundings->binary_known)
+	{
+		const ExtensionFacts *extension = du_catalog_main(attempt->facts);
+
+		attempt->record.binary_version = extension->binary ? extension->binary : "";
+		attempt->record.binary_digest = du_surroundings_binary_digest(extension);
+	}
+
 	input.facts = attempt->facts;
 	input.plan = attempt->plan;
 	input.surroundings = attempt->surroundings;
@@ -244,6 +280,7 @@ run_attempt(Attempt *attempt)
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
 	du_steps_run(&attempt->steps);
 	du_checks_run("post");
+	store_success(attempt);
 	du_limits_check();
 	return true;
 }
@@ -316,34 +353,10 @@ run_bounded(Attempt *attempt)
 }
 
 /*
- * Stores the history row, arranges for what must happen at the end of the
- * transaction, and gives back the row.
- */
-static Datum
-succeed(Attempt *attempt, bool *isnull)
-{
-	AttemptRecord *record = &attempt->record;
-	const char *json;
-	Datum		row;
-
-	record->outcome = "succeeded";
-	record->finished_at = GetCurrentTimestamp();
-	record->steps = du_steps_report(&attempt->steps);
-	json = du_history_json(record);
-	row = du_history_insert(json, isnull);
-	Async_Notify("documentdb_upgrade", du_history_notice(record));
-
-	record->outcome = "cancelled";
-	record->message = "the caller rolled back a finalize that had succeeded";
-	du_recorder_record_on_abort(du_history_json(record));
-	return row;
-}
-
-/*
  * The row for a target that is already reached; it is not stored.
  */
-static Datum
-nothing_to_do(Attempt *attempt, bool *isnull)
+static void
+nothing_to_do(Attempt *attempt)
 {
 	AttemptRecord *record = &attempt->record;
 
@@ -353,7 +366,7 @@ nothing_to_do(Attempt *attempt, bool *isnull)
 	record->steps = "[]";
 	record->message = psprintf("nothing to do: extension \"%s\" is at \"%s\"",
 							   record->extension, record->from_version);
-	return du_history_row(du_history_json(record), isnull);
+	attempt->row = du_history_row(du_history_json(record), &attempt->row_is_null);
 }
 
 /*
@@ -373,8 +386,6 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	MemoryContext context = CurrentMemoryContext;
 	ExecutionContext execution;
 	Attempt		attempt = {0};
-	bool		done;
-	Datum		row;
 
 	check_transaction();
 
@@ -390,11 +401,14 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	MemoryContextSwitchTo(context);
 
 	look(&attempt);
-	done = decide(&attempt).decision != DECISION_NONE && run_bounded(&attempt);
-	row = done ? succeed(&attempt, isnull) : nothing_to_do(&attempt, isnull);
+	if (decide(&attempt).decision != DECISION_NONE && run_bounded(&attempt))
+		prepare_for_rollback(&attempt);
+	else
+		nothing_to_do(&attempt);
 
 	SPI_finish();
 	du_context_leave(&execution);
 	MemoryContextSwitchTo(context);
-	return row;
+	*isnull = attempt.row_is_null;
+	return attempt.row;
 }

@@ -4,9 +4,10 @@
  *	  The audit record of one attempt.
  *
  * A record travels as one JSON object whose keys are the columns of the
- * history table: the same form goes into the table with the upgrade, into
- * the recorder process when an attempt failed, and into the server log when
- * nothing else is possible.
+ * history table, and those of binaries_seen where a binary was seen first:
+ * the same form goes into the table with the upgrade, into the recorder
+ * process when an attempt failed, and into the server log when nothing else
+ * is possible.
  *
  *-------------------------------------------------------------------------
  */
@@ -116,6 +117,8 @@ du_history_json(const AttemptRecord *record)
 		append_key(&buf, "steps");
 		appendStringInfoString(&buf, record->steps);
 	}
+	append_text(&buf, "binary_version", record->binary_version);
+	append_text(&buf, "binary_digest", record->binary_digest);
 	if (record->sqlstate != 0)
 		append_text(&buf, "sqlstate", unpack_sql_state(record->sqlstate));
 	append_text(&buf, "message", record->message);
@@ -197,6 +200,25 @@ du_history_row(const char *json, bool *isnull)
 }
 
 /*
+ * Notes the binary that an attempt has seen first, if its record tells one:
+ * the refusal for want of soak time starts that time.
+ */
+static void
+note_binary(const char *json)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+
+	values[0] = CStringGetTextDatum(json);
+	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
+			 " SELECT j->>'extension', j->>'binary_version', j->>'binary_digest',"
+			 "   (j->>'started_at')::pg_catalog.timestamptz"
+			 " FROM (SELECT $1::pg_catalog.jsonb) AS r(j)"
+			 " WHERE j->>'binary_digest' IS NOT NULL ON CONFLICT DO NOTHING",
+			 1, types, values);
+}
+
+/*
  * Stores a record of an attempt that did not succeed.  When it says the same
  * as the newest row, that row's count goes up instead, so that a client that
  * asks again and again does not fill the table.
@@ -208,6 +230,7 @@ du_history_insert_or_repeat(const char *json)
 	Datum		values[1];
 	bool		isnull;
 
+	note_binary(json);
 	values[0] = CStringGetTextDatum(json);
 	if (du_query("UPDATE documentdb_upgrade.history h"
 				 " SET repeats = h.repeats + 1, last_repeated_at = r.finished_at"

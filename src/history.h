@@ -30,6 +30,10 @@ typedef struct AttemptRecord
 	TimeLineID	restore_timeline;
 	const char *steps;			/* JSON array, or NULL */
 
+	/* A binary that this attempt has seen first; NULL when it is known. */
+	const char *binary_version;
+	const char *binary_digest;
+
 	/* What went wrong; sqlstate 0 when nothing did. */
 	int			sqlstate;
 	const char *message;

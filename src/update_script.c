@@ -162,20 +162,76 @@ du_script_read(const ControlFile *control, const char *extension,
 }
 
 /*
- * The line, counted from 1, at which a byte offset of the executed text
- * lies.  The substitutions keep line breaks, so it is the file's line too.
+ * The first byte at or after an offset that is neither white space nor part
+ * of a comment: a statement's location is where the one before it ended.
  */
-int
-du_script_line(const UpdateScript *script, int offset)
+static const char *
+skip_to_statement(const char *p)
+{
+	for (;;)
+	{
+		if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r' || *p == '\f')
+			p++;
+		else if (p[0] == '-' && p[1] == '-')
+			p += strcspn(p, "\n");
+		else if (p[0] == '/' && p[1] == '*')
+		{
+			int			depth = 0;
+
+			do
+			{
+				if (p[0] == '/' && p[1] == '*')
+				{
+					depth++;
+					p += 2;
+				}
+				else if (p[0] == '*' && p[1] == '/')
+				{
+					depth--;
+					p += 2;
+				}
+				else
+					p++;
+			} while (depth > 0 && *p != '\0');
+		}
+		else
+			return p;
+	}
+}
+
+static int
+line_of(const char *text_start, const char *position)
 {
 	int			line = 1;
 
-	if (script->text == NULL)
-		return 0;
-	for (const char *p = script->text; *p != '\0' && offset > 0; p++, offset--)
+	for (const char *p = text_start; p < position; p++)
 	{
 		if (*p == '\n')
 			line++;
 	}
 	return line;
+}
+
+/*
+ * The line, counted from 1, at which a byte offset of the executed text
+ * lies; 0 when there is no text.  The substitutions keep line breaks, so it
+ * is the file's line too.
+ */
+int
+du_script_line(const UpdateScript *script, int offset)
+{
+	if (script->text == NULL || offset > (int) strlen(script->text))
+		return 0;
+	return line_of(script->text, script->text +offset);
+}
+
+/*
+ * The line on which the statement begins whose location is a byte offset.
+ */
+int
+du_script_statement_line(const UpdateScript *script, int offset)
+{
+	if (script->text == NULL || offset > (int) strlen(script->text))
+		return 0;
+	return line_of(script->text, skip_to_statement(script->text +offset));
 }

@@ -48,5 +48,6 @@ extern UpdateScript *du_script_read(const ControlFile *control,
 									const char *schema, const char *owner,
 									const char *from, const char *to);
 extern int	du_script_line(const UpdateScript *script, int offset);
+extern int	du_script_statement_line(const UpdateScript *script, int offset);
 
 #endif							/* DU_UPDATE_SCRIPT_H */

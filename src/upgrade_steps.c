@@ -156,7 +156,7 @@ error_line(const PlanStep *step, const char *statement, const ErrorData *edata)
 		return du_script_line(step->script,
 							  byte_offset(step->script->text, edata->internalpos));
 	if (du_trace_offset() >= 0)
-		return du_script_line(step->script, du_trace_offset());
+		return du_script_statement_line(step->script, du_trace_offset());
 	return 0;
 }
 
