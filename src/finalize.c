@@ -226,6 +226,40 @@ prepare_for_rollback(Attempt *attempt)
 	du_recorder_record_on_abort(du_history_json(&record));
 }
 
+/* True when two looks have found the same extensions, none made anew. */
+static bool
+same_extensions(const UpgradeFacts *a, const UpgradeFacts *b)
+{
+	if (a->nextensions != b->nextensions)
+		return false;
+	for (int i = 0; i < a->nextensions; i++)
+	{
+		if (a->extensions[i].oid != b->extensions[i].oid)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Locks the managed set and looks again, until what is locked is what is
+ * seen: an extension could be dropped and created anew while we wait.
+ */
+static void
+lock_and_look(Attempt *attempt)
+{
+	const UpgradeFacts *locked;
+
+	do
+	{
+		attempt->stage = STAGE_LOCKING_EXTENSIONS;
+		locked = attempt->facts;
+		du_locks_take_extensions(locked);
+
+		attempt->stage = STAGE_DECIDING;
+		look(attempt);
+	} while (!same_extensions(locked, attempt->facts));
+}
+
 /*
  * Everything from the first lock to the history row, inside the attempt's
  * subtransaction.  False when there is nothing to do.
@@ -238,11 +272,7 @@ run_attempt(Attempt *attempt)
 	DecisionResult decided;
 	List	   *locks;
 
-	attempt->stage = STAGE_LOCKING_EXTENSIONS;
-	du_locks_take_extensions(attempt->facts);
-
-	attempt->stage = STAGE_DECIDING;
-	look(attempt);
+	lock_and_look(attempt);
 	decided = decide(attempt);
 	if (decided.decision == DECISION_NONE)
 		return false;

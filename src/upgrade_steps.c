@@ -22,6 +22,7 @@
 #include "utils/json.h"
 
 #include "attempt_limits.h"
+#include "digest.h"
 #include "execution_context.h"
 #include "step_trace.h"
 
@@ -51,6 +52,23 @@ report_step(StepsRun *run, const PlanStep *step, const char *extension, double m
 	appendStringInfo(buf, ", \"sha256\": \"%s\", \"ms\": %.3f}", step->script->sha256, ms);
 }
 
+/*
+ * Raises when a script is no longer the one that was planned: the server
+ * reads the file itself, after we did.
+ */
+static void
+check_unchanged(const UpdateScript *script)
+{
+	const char *sha256 = du_digest_file(script->path);
+
+	if (sha256 != NULL && strcmp(sha256, script->sha256) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("script \"%s\" was changed during the upgrade", script->path),
+			 errhint("Review the plan again.")));
+}
+
 static void
 run_step(StepsRun *run, const PlanStep *step)
 {
@@ -72,6 +90,7 @@ run_step(StepsRun *run, const PlanStep *step)
 	du_trace_stop();
 	SetUserIdAndSecContext(save_userid, save_security);
 	du_limits_check();
+	check_unchanged(step->script);
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
 	report_step(run, step, extension->name, INSTR_TIME_GET_MILLISEC(duration));
