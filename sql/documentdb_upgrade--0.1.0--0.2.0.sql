@@ -66,7 +66,7 @@ COMMENT ON COLUMN history.last_repeated_at IS 'when it came last';
 CREATE TABLE checks (
     name text PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('pre', 'post')),
-    function text NOT NULL CHECK (function ~ '^[^(]+\(\)$'),
+    function text NOT NULL CHECK (function ~ '^("([^"]|"")+"|[^"().\s]+)\.("([^"]|"")+"|[^"().\s]+)\(\)$'),
     enabled boolean NOT NULL DEFAULT true,
     builtin boolean NOT NULL DEFAULT false,
     description text
@@ -290,7 +290,7 @@ AS $$
 DECLARE
     backup_id bigint;
 BEGIN
-    IF coalesce(label, '') = '' OR finished_at IS NULL THEN
+    IF coalesce(label, '') = '' OR finished_at IS NULL OR NOT isfinite(finished_at) THEN
         RAISE EXCEPTION 'label and time of a backup must be given'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -314,6 +314,7 @@ COMMENT ON FUNCTION record_backup(text, timestamptz) IS
 
 CREATE FUNCTION support_bundle() RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
 AS $$
 DECLARE
     part record;

@@ -413,7 +413,7 @@ attempts_since_success(const char *extension, char **last_error)
 
 	values[0] = CStringGetTextDatum(extension);
 	du_query("SELECT coalesce(pg_catalog.sum(1 + h.repeats), 0)::pg_catalog.int8,"
-			 " (pg_catalog.array_agg(h.message ORDER BY h.id DESC))[1]"
+			 " (pg_catalog.array_agg(h.message ORDER BY h.id DESC) FILTER (WHERE h.outcome = 'failed'))[1]"
 			 " FROM documentdb_upgrade.history h WHERE h.extension = $1"
 			 " AND h.outcome <> 'succeeded' AND h.id >"
 			 " coalesce((SELECT pg_catalog.max(s.id) FROM documentdb_upgrade.history s"

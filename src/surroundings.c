@@ -74,8 +74,12 @@ oid_array(const List *oids)
 #define LOCK_TABLES \
 	" FROM pg_catalog.pg_locks l" \
 	" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid" \
-	" LEFT JOIN pg_catalog.pg_prepared_xacts px ON l.pid IS NULL" \
-	"   AND px.transaction::pg_catalog.text = pg_catalog.split_part(l.virtualtransaction, '/', 2)" \
+	" LEFT JOIN LATERAL (SELECT min(p.prepared) AS prepared," \
+	"     pg_catalog.string_agg(p.gid, ', ' ORDER BY p.gid) AS gid" \
+	"   FROM pg_catalog.pg_locks t" \
+	"   JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = t.transactionid" \
+	"   WHERE t.pid IS NULL AND t.locktype = 'transactionid'" \
+	"     AND t.virtualtransaction = l.virtualtransaction) px ON l.pid IS NULL" \
 	" WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()" \
 	" AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d" \
 	"                   WHERE d.datname = pg_catalog.current_database())"

@@ -260,7 +260,11 @@ du_plan_make(const UpgradeFacts *facts, const char *requested)
 		if (plan->targets[i].path != NULL || plan->targets[i].problem != NULL)
 			plan->companions_behind = true;
 	}
-	lay_out_steps(plan, facts);
+
+	/* Nothing runs for the companions alone on the way to nowhere. */
+	if (du_catalog_main(facts)->installed != NULL && plan->target_exists &&
+		plan->targets[facts->main].problem == NULL)
+		lay_out_steps(plan, facts);
 	return plan;
 }
 
