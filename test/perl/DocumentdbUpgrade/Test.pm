@@ -37,7 +37,7 @@ use Time::HiRes qw(time usleep);
 our @EXPORT = qw(
   new_node try_sql sql poll_until fresh_installation
   extension_available need_extension
-  extension_dir library_dir extension_file write_extension_file
+  extension_dir library_dir extension_file write_extension_file write_extension
 );
 
 # Every server of a test: quick, quiet and with room for a few workers.
@@ -116,7 +116,14 @@ sub try_sql
 		stderr => \$stderr,
 		on_error_stop => 1,
 		extra_params => \@params);
-	my %result = (ok => $status == 0, stdout => $stdout, stderr => $stderr);
+	return { %{ result_of($stdout, $stderr) }, ok => $status == 0 };
+}
+
+# What try_sql gives, made of the outputs.
+sub result_of
+{
+	my ($stdout, $stderr) = @_;
+	my %result = (stdout => $stdout, stderr => $stderr);
 
 	if ($stderr =~ /^(?:psql:\S+\s+)?(?:ERROR|FATAL):  ([0-9A-Z]{5}): (.*)((?:\n(?!psql:).*)*)/m)
 	{
@@ -124,6 +131,7 @@ sub try_sql
 		@result{qw(sqlstate message)} = ($1, $2);
 		$result{ lc $1 } = $2 while $rest =~ /^(DETAIL|HINT):  (.*)$/mg;
 	}
+	$result{ok} = !defined $result{sqlstate};
 	return \%result;
 }
 
@@ -254,6 +262,25 @@ sub write_extension_file
 	unlink $path;
 	append_to_file($path, $content);
 	return $path;
+}
+
+=pod
+
+=item write_extension(node, name, default_version, %scripts)
+
+Writes a control file and scripts of such a node; a script's key is what its
+name says after "name--": C<< '1.0' => 'CREATE ...', '1.0--1.1' => '...' >>.
+Called again it replaces what it is given.
+
+=cut
+
+sub write_extension
+{
+	my ($node, $name, $default_version, %scripts) = @_;
+
+	write_extension_file($node, "$name.control", "default_version = '$default_version'\nrelocatable = false\n");
+	write_extension_file($node, "$name--$_.sql", $scripts{$_}) foreach keys %scripts;
+	return;
 }
 
 =pod
