@@ -294,7 +294,7 @@ BEGIN
     INSERT INTO documentdb_upgrade.holds (reason, until)
         VALUES (hold.reason, hold.until);
     PERFORM pg_notify('documentdb_upgrade',
-                      jsonb_build_object('event', 'hold', 'reason', reason)::text);
+                      jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
     RETURN true;
 END
 $$;

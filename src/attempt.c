@@ -27,7 +27,10 @@ static void
 explain_limit(Attempt *attempt, ErrorData *edata)
 {
 	LimitReached limit = du_limits_reached();
-	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+
+	/* The server's own lock_timeout, not a NOWAIT of the script's. */
+	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
+	edata->funcname != NULL && strcmp(edata->funcname, "ProcessInterrupts") == 0;
 
 	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_DURATION)
 	{
@@ -51,7 +54,7 @@ explain_limit(Attempt *attempt, ErrorData *edata)
 	}
 	edata->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
 	edata->message = psprintf("could not get all locks for the upgrade of extension \"%s\" within %d ms",
-							  attempt->record.extension, du_guc_lock_timeout);
+							  attempt->record.extension, attempt->lock_budget);
 	edata->hint = "Try again later; SELECT * FROM documentdb_upgrade.preflight() names blocking sessions.";
 }
 
@@ -66,7 +69,8 @@ name_blockers(Attempt *attempt, ErrorData *edata)
 	List	   *blockers;
 	ListCell   *lc;
 
-	if (edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
+	if (attempt->stage == STAGE_LOCKING_EXTENSIONS &&
+		edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
 		blockers = du_surroundings_upgrades(attempt->facts);
 	else if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
 			 attempt->surroundings != NULL)

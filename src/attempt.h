@@ -30,6 +30,7 @@ typedef struct Attempt
 	Oid			caller;
 	AttemptStage stage;
 	bool		refused;
+	int			lock_budget;	/* milliseconds */
 	AttemptRecord record;
 	UpgradeFacts *facts;
 	UpgradePlan *plan;

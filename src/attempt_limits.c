@@ -37,9 +37,8 @@ static volatile LimitReached reached = LIMIT_NONE;
 static volatile bool running = false;
 
 static int64 budget;			/* microseconds */
-static int64 waited;			/* in waits that have ended */
-static int64 current_wait;		/* in the wait seen at the last tick */
-static uint64 current_start;	/* its start, 0 for none */
+static int64 waited;			/* microseconds, as far as the ticks tell */
+static TimestampTz last_tick;
 
 /* Ends what is running, in the way of a cancel request. */
 static void
@@ -60,26 +59,20 @@ handle_deadline(void)
 }
 
 /*
- * Adds up lock waits.  A wait is known by its start; the server sets it when
- * the process begins to sleep and clears it when the lock is granted.
+ * Adds up lock waits: a tick that finds the process waiting counts for the
+ * time since the tick before.  That is a tick off at the most for one long
+ * wait, and right on average for many short ones, which no look at a single
+ * wait could see.
  */
 static void
 handle_tick(void)
 {
-	uint64		start = 0;
+	TimestampTz now = GetCurrentTimestamp();
 
 	if (MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING)
-		start = pg_atomic_read_u64(&MyProc->waitStart);
-
-	if (start != current_start)
-	{
-		waited += current_wait;
-		current_wait = 0;
-		current_start = start;
-	}
-	if (start != 0)
-		current_wait = Max(0, GetCurrentTimestamp() - (int64) start);
-	if (waited + current_wait >= budget)
+		waited += now - last_tick;
+	last_tick = now;
+	if (waited >= budget)
 		cancel(LIMIT_LOCK_WAITS);
 }
 
@@ -101,8 +94,7 @@ du_limits_start(int lock_wait_ms, int duration_ms)
 
 	budget = (int64) lock_wait_ms * 1000;
 	waited = 0;
-	current_wait = 0;
-	current_start = 0;
+	last_tick = GetCurrentTimestamp();
 	reached = LIMIT_NONE;
 	running = true;
 

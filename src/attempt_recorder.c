@@ -44,6 +44,7 @@
 #define LONGEST_WAIT_MS		1000
 #define RECORDER_LOCK_MS	"100ms"
 #define BURST				5	/* workers that may be started at once */
+#define NO_SHARED_MEMORY	"no dynamic shared memory is free"
 
 typedef struct RecordMessage
 {
@@ -56,7 +57,8 @@ typedef struct PendingRecord
 {
 	struct PendingRecord *next;
 	SubTransactionId subid;
-	dsm_segment *segment;
+	dsm_segment *segment;		/* NULL when there was no memory for one */
+	char	   *json;			/* in that case only */
 } PendingRecord;
 
 static PendingRecord *pending = NULL;
@@ -65,29 +67,51 @@ static bool callbacks_registered = false;
 PGDLLEXPORT void documentdb_upgrade_recorder_main(Datum main_arg);
 
 static void
-log_record(const RecordMessage *message, const char *why)
+log_record(const char *json, const char *why)
 {
 	ereport(LOG,
 			(errmsg("could not record an upgrade attempt in history: %s", why),
-			 errdetail("The record is %s", message->json)));
+			 errdetail_internal("The record is %s", json)));
 }
 
 /*
- * A message in a segment of its own, mapped until it is detached.
+ * A message in a segment of its own, mapped until it is detached; NULL when
+ * there is no shared memory left for it.  A full /dev/shm raises, hence the
+ * subtransaction.
  */
 static dsm_segment *
 create_segment(const char *json)
 {
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
 	Size		size = offsetof(RecordMessage, json) + strlen(json) + 1;
-	dsm_segment *segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
-	RecordMessage *message;
+	dsm_segment *volatile segment = NULL;
 
-	if (segment == NULL)
-		return NULL;
-	dsm_pin_mapping(segment);
-	message = dsm_segment_address(segment);
-	message->database = MyDatabaseId;
-	strcpy(message->json, json);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+		if (segment != NULL)
+		{
+			RecordMessage *message = dsm_segment_address(segment);
+
+			dsm_pin_mapping(segment);
+			message->database = MyDatabaseId;
+			strcpy(message->json, json);
+		}
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		segment = NULL;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 	return segment;
 }
 
@@ -144,15 +168,16 @@ start_worker(dsm_segment *segment)
 static BackgroundWorkerHandle *
 submit(dsm_segment *segment)
 {
+	RecordMessage *message = dsm_segment_address(segment);
 	BackgroundWorkerHandle *handle = NULL;
 
 	if (!take_token())
-		log_record(dsm_segment_address(segment), "too many attempts in a short time");
+		log_record(message->json, "too many attempts in a short time");
 	else
 	{
 		handle = start_worker(segment);
 		if (handle == NULL)
-			log_record(dsm_segment_address(segment), "no background worker is free");
+			log_record(message->json, "no background worker is free");
 	}
 	dsm_detach(segment);
 	return handle;
@@ -196,10 +221,7 @@ du_recorder_record_now(const char *json)
 
 	if (segment == NULL)
 	{
-		ereport(LOG,
-				(errmsg("could not record an upgrade attempt in history: %s",
-						"no dynamic shared memory is free"),
-				 errdetail("The record is %s", json)));
+		log_record(json, NO_SHARED_MEMORY);
 		return;
 	}
 	handle = submit(segment);
@@ -228,7 +250,13 @@ resolve_first(bool aborted)
 	PendingRecord *first = pending;
 
 	pending = first->next;
-	if (aborted)
+	if (first->segment == NULL)
+	{
+		if (aborted)
+			log_record(first->json, NO_SHARED_MEMORY);
+		pfree(first->json);
+	}
+	else if (aborted)
 		(void) submit(first->segment);
 	else
 		dsm_detach(first->segment);
@@ -285,7 +313,7 @@ void
 du_recorder_record_on_abort(const char *json)
 {
 	PendingRecord *record;
-	dsm_segment *segment;
+	dsm_segment *segment = create_segment(json);
 
 	if (!callbacks_registered)
 	{
@@ -294,14 +322,11 @@ du_recorder_record_on_abort(const char *json)
 		callbacks_registered = true;
 	}
 
-	record = MemoryContextAlloc(TopMemoryContext, sizeof(PendingRecord));
-	segment = create_segment(json);
-	if (segment == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not reserve dynamic shared memory for the audit record")));
+	record = MemoryContextAllocZero(TopMemoryContext, sizeof(PendingRecord));
 	record->subid = GetCurrentSubTransactionId();
 	record->segment = segment;
+	if (segment == NULL)
+		record->json = MemoryContextStrdup(TopMemoryContext, json);
 	record->next = pending;
 	pending = record;
 }
@@ -325,9 +350,15 @@ store(const char *json)
 	ExecutionContext context;
 
 	SetCurrentStatementStartTimestamp();
+	SetConfigOption("lock_timeout", RECORDER_LOCK_MS, PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* A missing synchronous standby must not pile up recorders. */
+	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
+
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SetConfigOption("lock_timeout", RECORDER_LOCK_MS, PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_activity(STATE_RUNNING, "recording an upgrade attempt");
 
 	du_context_enter(&context);
@@ -362,7 +393,7 @@ store_or_log(const RecordMessage *message)
 		edata = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
-		log_record(message, edata->message);
+		log_record(message->json, edata->message);
 	}
 	PG_END_TRY();
 }
@@ -409,7 +440,7 @@ documentdb_upgrade_recorder_main(Datum main_arg)
 	if (is_installed())
 		store_or_log(message);
 	else
-		log_record(message, "extension \"documentdb_upgrade\" is not installed in this database");
+		log_record(message->json, "extension \"documentdb_upgrade\" is not installed in this database");
 
 	proc_exit(0);
 }

@@ -252,6 +252,48 @@ read_extension(ExtensionFacts *extension)
 		extension->control->default_version : highest_offered(extension);
 }
 
+static int
+compare_versions(const ListCell *a, const ListCell *b)
+{
+	ExtensionVersion x;
+	ExtensionVersion y;
+	const char *reason;
+
+	(void) du_version_parse(lfirst(a), &x, &reason);
+	(void) du_version_parse(lfirst(b), &y, &reason);
+	return du_version_compare(&x, &y);
+}
+
+/*
+ * What could be a target: offered, above the installed and within the binary
+ * version; in ascending order.
+ */
+List *
+du_catalog_choices(const ExtensionFacts *extension)
+{
+	List	   *versions = NIL;
+	ExtensionVersion installed;
+	ExtensionVersion binary;
+	const char *reason;
+	ListCell   *lc;
+
+	if (extension->installed == NULL ||
+		!du_version_parse(extension->installed, &installed, &reason) ||
+		!du_version_parse(extension->binary, &binary, &reason))
+		return NIL;
+	foreach(lc, extension->offered)
+	{
+		ExtensionVersion version;
+
+		if (du_version_parse(lfirst(lc), &version, &reason) &&
+			du_version_compare(&version, &installed) > 0 &&
+			du_version_compare(&version, &binary) <= 0)
+			versions = lappend(versions, lfirst(lc));
+	}
+	list_sort(versions, compare_versions);
+	return versions;
+}
+
 /*
  * The names of the managed set, installed or not, main extension included.
  */

@@ -80,8 +80,17 @@ parse_boolean(const char *name, const char *value, bool *result)
 					name);
 }
 
+/* Parameters that the server knows and that do not matter here. */
+static bool
+is_other_parameter(const char *name)
+{
+	return strcmp(name, "comment") == 0 || strcmp(name, "requires") == 0 ||
+		strcmp(name, "no_relocate") == 0;	/* new in 16 */
+}
+
 /*
- * Takes over the parameters of one file; gives back a problem or NULL.
+ * Takes over the parameters of one file; gives back a problem or NULL.  What
+ * the server would refuse is a problem, so that its own reading never raises.
  */
 static const char *
 apply_file(ControlFile *control, FILE *file, const char *path)
@@ -89,6 +98,7 @@ apply_file(ControlFile *control, FILE *file, const char *path)
 	ConfigVariable *head = NULL;
 	ConfigVariable *tail = NULL;
 	const char *problem = NULL;
+	bool		has_schema = false;
 
 	if (!ParseConfigFp(file, path, 0, DEBUG1, &head, &tail))
 		problem = psprintf("The control file \"%s\" cannot be parsed.", path);
@@ -110,15 +120,27 @@ apply_file(ControlFile *control, FILE *file, const char *path)
 		else if (strcmp(item->name, "module_pathname") == 0)
 			control->module_pathname = pstrdup(item->value);
 		else if (strcmp(item->name, "encoding") == 0)
+		{
 			control->encoding = pg_valid_server_encoding(item->value);
+			if (control->encoding < 0)
+				problem = psprintf("\"%s\" in control file \"%s\" is not a valid encoding name.",
+								   item->value, path);
+		}
 		else if (strcmp(item->name, "relocatable") == 0)
 			problem = parse_boolean(item->name, item->value, &control->relocatable);
 		else if (strcmp(item->name, "superuser") == 0)
 			problem = parse_boolean(item->name, item->value, &control->superuser);
 		else if (strcmp(item->name, "trusted") == 0)
 			problem = parse_boolean(item->name, item->value, &control->trusted);
+		else if (strcmp(item->name, "schema") == 0)
+			has_schema = true;
+		else if (!is_other_parameter(item->name))
+			problem = psprintf("Parameter \"%s\" in control file \"%s\" is not known.",
+							   item->name, path);
 	}
 	FreeConfigVariables(head);
+	if (problem == NULL && has_schema && control->relocatable)
+		problem = psprintf("The control file \"%s\" names a schema and is relocatable.", path);
 	return problem;
 }
 

@@ -35,6 +35,8 @@ typedef struct FileState
 	off_t		size;
 	time_t		mtime_seconds;
 	long		mtime_nanoseconds;
+	time_t		ctime_seconds;	/* cannot be set back, unlike mtime */
+	long		ctime_nanoseconds;
 } FileState;
 
 typedef struct CachedDigest
@@ -115,6 +117,8 @@ get_state(const char *path, FileState *state)
 	state->size = st.st_size;
 	state->mtime_seconds = st.st_mtim.tv_sec;
 	state->mtime_nanoseconds = st.st_mtim.tv_nsec;
+	state->ctime_seconds = st.st_ctim.tv_sec;
+	state->ctime_nanoseconds = st.st_ctim.tv_nsec;
 	return true;
 }
 
@@ -185,7 +189,7 @@ du_digest_file(const char *path)
 	if (hex == NULL)
 		return NULL;
 
-	if (state.mtime_seconds + SETTLED_SECONDS < time(NULL) &&
+	if (Max(state.mtime_seconds, state.ctime_seconds) + SETTLED_SECONDS < time(NULL) &&
 		(entry != NULL || hash_get_num_entries(cache) < CACHED_FILES))
 	{
 		entry = hash_search(cache, path, HASH_ENTER, &found);

@@ -320,14 +320,13 @@ run_attempt(Attempt *attempt)
  * The server's lock_timeout serves for a single long wait.
  */
 static void
-start_limits(void)
+start_limits(Attempt *attempt)
 {
-	int			lock_budget = du_guc_lock_timeout;
-
+	attempt->lock_budget = du_guc_lock_timeout;
 	if (LockTimeout > 0)
-		lock_budget = Min(lock_budget, LockTimeout);
-	du_context_set("lock_timeout", psprintf("%d", lock_budget));
-	du_limits_start(lock_budget, du_guc_attempt_timeout);
+		attempt->lock_budget = Min(attempt->lock_budget, LockTimeout);
+	du_context_set("lock_timeout", psprintf("%d", attempt->lock_budget));
+	du_limits_start(attempt->lock_budget, du_guc_attempt_timeout);
 }
 
 /*
@@ -349,7 +348,7 @@ run_bounded(Attempt *attempt)
 
 	PG_TRY();
 	{
-		start_limits();
+		start_limits(attempt);
 		SPI_connect();
 		MemoryContextSwitchTo(context);
 
@@ -364,6 +363,7 @@ run_bounded(Attempt *attempt)
 	}
 	PG_CATCH();
 	{
+		attempt_running = false;
 		du_limits_stop();
 		du_trace_stop();
 		MemoryContextSwitchTo(context);

@@ -14,6 +14,8 @@
 
 #include "fingerprint.h"
 
+#include <unistd.h>
+
 #include "lib/stringinfo.h"
 
 #include "digest.h"
@@ -76,6 +78,15 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 
 	foreach(lc, du_catalog_libraries(extension))
 		append_file(buf, "library", strrchr(lfirst(lc), '/') + 1, lfirst(lc));
+
+	foreach(lc, extension->offered)
+	{
+		const char *path = psprintf("%s/%s--%s.control", extension->control->directory,
+									extension->name, (char *) lfirst(lc));
+
+		if (access(path, F_OK) == 0)
+			append_file(buf, "control", lfirst(lc), path);
+	}
 
 	if (!du_version_parse(extension->installed, &installed, &reason) ||
 		!du_version_parse(extension->binary, &binary, &reason))

@@ -121,45 +121,6 @@ unorderable(const char *what, const char *text)
 	return psprintf("The %s version \"%s\" cannot be ordered: %s", what, text, reason);
 }
 
-static int
-compare_versions(const ListCell *a, const ListCell *b)
-{
-	ExtensionVersion x;
-	ExtensionVersion y;
-	const char *reason;
-
-	(void) du_version_parse(lfirst(a), &x, &reason);
-	(void) du_version_parse(lfirst(b), &y, &reason);
-	return du_version_compare(&x, &y);
-}
-
-/* What could be a target: offered, above the installed, within the binary. */
-static List *
-choices(const ExtensionFacts *extension)
-{
-	List	   *versions = NIL;
-	ExtensionVersion installed;
-	ExtensionVersion binary;
-	const char *reason;
-	ListCell   *lc;
-
-	if (extension->installed == NULL ||
-		!du_version_parse(extension->installed, &installed, &reason) ||
-		!du_version_parse(extension->binary, &binary, &reason))
-		return NIL;
-	foreach(lc, extension->offered)
-	{
-		ExtensionVersion version;
-
-		if (du_version_parse(lfirst(lc), &version, &reason) &&
-			du_version_compare(&version, &installed) > 0 &&
-			du_version_compare(&version, &binary) <= 0)
-			versions = lappend(versions, lfirst(lc));
-	}
-	list_sort(versions, compare_versions);
-	return versions;
-}
-
 GuardStatus
 du_guard_target_known(const GuardInput *input, GuardResult *result)
 {
@@ -188,7 +149,7 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 	return fail(result,
 				psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 						 extension->name, input->plan->target),
-				psprintf("Choose one of: %s.", join(choices(extension))));
+				psprintf("Choose one of: %s.", join(du_catalog_choices(extension))));
 }
 
 GuardStatus

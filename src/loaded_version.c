@@ -4,8 +4,11 @@
  *	  The version that the library in this server's memory reports.
  *
  * The function that tells it is named in a setting, so it is called only
- * when it is a member of the main extension.  One that fails (a library
- * older than its schema may lack the symbol) is expected trouble.
+ * when it is a member of the main extension.  That alone does not make it
+ * trustworthy: an extension's owner can add members.  So it runs as that
+ * owner, in the restricted mode, in a subtransaction that is rolled back.
+ * One that fails (a library older than its schema may lack the symbol) is
+ * expected trouble.
  *
  *-------------------------------------------------------------------------
  */
@@ -72,7 +75,8 @@ call_version_function(Oid function, Oid owner)
 	Datum		value;
 
 	GetUserIdAndSecContext(&save_userid, &save_security);
-	SetUserIdAndSecContext(owner, save_security | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(owner, save_security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	fmgr_info(function, &flinfo);
@@ -111,7 +115,9 @@ du_loaded_version(const ExtensionFacts *main_extension)
 	PG_TRY();
 	{
 		reported = call_version_function(function, main_extension->owner);
-		ReleaseCurrentSubTransaction();
+
+		/* Drops settings, deferred triggers and whatever else it has left. */
+		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -121,6 +127,11 @@ du_loaded_version(const ExtensionFacts *main_extension)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+			ReThrowError(error);
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("function \"%s\" does not tell the loaded version: %s",

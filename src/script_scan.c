@@ -14,7 +14,9 @@
 
 #include "script_scan.h"
 
+#include "catalog/namespace.h"
 #include "commands/tablecmds.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "parser/parser.h"
@@ -130,6 +132,86 @@ is_harmless_select(const SelectStmt *stmt)
 	return true;
 }
 
+/*
+ * True for a function of the server.  Names without a schema mean those
+ * first, because pg_catalog stands before the script's own search_path.
+ */
+static bool
+is_server_function(const List *name)
+{
+	if (list_length(name) > 1 && strcmp(strVal(linitial(name)), "pg_catalog") != 0)
+		return false;
+	return FuncnameGetCandidates(list_make2(makeString("pg_catalog"), llast(name)),
+								 -1, NIL, false, false, false, true) != NULL;
+}
+
+/* True when a statement calls a function other than the server's. */
+static bool
+runs_code(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncCall) && !is_server_function(((FuncCall *) node)->funcname))
+		return true;
+	return raw_expression_tree_walker(node, runs_code, context);
+}
+
+/* Notes the tables that foreign keys of a definition refer to. */
+static void
+add_referenced(UpdateScript *script, const Node *definition)
+{
+	const ListCell *lc;
+
+	if (definition == NULL)
+		return;
+	if (IsA(definition, Constraint))
+		add_range_var(script, ((const Constraint *) definition)->pktable,
+					  ShareRowExclusiveLock);
+	else if (IsA(definition, ColumnDef))
+	{
+		foreach(lc, ((const ColumnDef *) definition)->constraints)
+			add_referenced(script, lfirst(lc));
+	}
+}
+
+static int
+scan_create_table(UpdateScript *script, const CreateStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->inhRelations)
+		add_range_var(script, lfirst(lc), ShareUpdateExclusiveLock);
+	foreach(lc, stmt->tableElts)
+		add_referenced(script, lfirst(lc));
+	return SCRIPT_CATALOGUE;
+}
+
+static int
+scan_alter_table(UpdateScript *script, const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	add_range_var(script, stmt->relation, AlterTableGetLockLevel(stmt->cmds));
+	foreach(lc, stmt->cmds)
+		add_referenced(script, lfirst_node(AlterTableCmd, lc)->def);
+	return SCRIPT_CATALOGUE;
+}
+
+/* COMMENT and ALTER EXTENSION ADD or DROP, which lock alike. */
+static int
+scan_object(UpdateScript *script, ObjectType type, const Node *object)
+{
+	if (is_relation(type) && object != NULL && IsA(object, List))
+	{
+		const List *names = (const List *) object;
+		int			depth = type == OBJECT_COLUMN ? list_length(names) - 1 : list_length(names);
+
+		if (type != OBJECT_TABCONSTRAINT)
+			add_name_list(script, names, depth, ShareUpdateExclusiveLock);
+	}
+	return is_routine(type) ? SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
+}
+
 static int
 scan_set(const VariableSetStmt *stmt)
 {
@@ -141,7 +223,9 @@ scan_set(const VariableSetStmt *stmt)
 }
 
 /*
- * Statements that change rows.
+ * Statements that change rows.  They count as opaque when they call a
+ * function that is not the server's; triggers of the tables are not looked
+ * at.
  */
 static int
 scan_data_statement(UpdateScript *script, const Node *stmt)
@@ -179,7 +263,15 @@ scan_data_statement(UpdateScript *script, const Node *stmt)
 		default:
 			return SCRIPT_OPAQUE;
 	}
-	return 0;
+
+	/*
+	 * LOCK and TRUNCATE have no expressions, and the walker does not know
+	 * them.
+	 */
+	if (IsA(stmt, LockStmt) || IsA(stmt, TruncateStmt))
+		return SCRIPT_CATALOGUE;
+	return SCRIPT_CATALOGUE |
+		(runs_code(unconstify(Node *, stmt), NULL) ? SCRIPT_OPAQUE : 0);
 }
 
 /*
@@ -198,15 +290,15 @@ scan_statement(UpdateScript *script, const Node *stmt)
 			return is_routine(((const DefineStmt *) stmt)->kind) ?
 				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
 		case T_CommentStmt:
-			return is_routine(((const CommentStmt *) stmt)->objtype) ?
-				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
+			return scan_object(script, ((const CommentStmt *) stmt)->objtype,
+							   ((const CommentStmt *) stmt)->object);
 		case T_AlterExtensionContentsStmt:
-			return is_routine(((const AlterExtensionContentsStmt *) stmt)->objtype) ?
-				SCRIPT_FUNCTIONS : SCRIPT_CATALOGUE;
+			return scan_object(script, ((const AlterExtensionContentsStmt *) stmt)->objtype,
+							   ((const AlterExtensionContentsStmt *) stmt)->object);
 		case T_DropStmt:
 			return scan_drop(script, (const DropStmt *) stmt);
 		case T_RenameStmt:
-			if (is_relation(((const RenameStmt *) stmt)->renameType))
+			if (!is_routine(((const RenameStmt *) stmt)->renameType))
 				add_range_var(script, ((const RenameStmt *) stmt)->relation,
 							  AccessExclusiveLock);
 			return is_routine(((const RenameStmt *) stmt)->renameType) ?
@@ -216,16 +308,33 @@ scan_statement(UpdateScript *script, const Node *stmt)
 						  AccessExclusiveLock);
 			return SCRIPT_CATALOGUE;
 		case T_AlterTableStmt:
-			add_range_var(script, ((const AlterTableStmt *) stmt)->relation,
-						  AlterTableGetLockLevel(((const AlterTableStmt *) stmt)->cmds));
-			return SCRIPT_CATALOGUE;
+			return scan_alter_table(script, (const AlterTableStmt *) stmt);
+		case T_CreateStmt:
+			return scan_create_table(script, (const CreateStmt *) stmt);
+		case T_RefreshMatViewStmt:
+			add_range_var(script, ((const RefreshMatViewStmt *) stmt)->relation,
+						  AccessExclusiveLock);
+			return SCRIPT_OPAQUE;
 		case T_IndexStmt:
 			add_range_var(script, ((const IndexStmt *) stmt)->relation, ShareLock);
 			return SCRIPT_CATALOGUE;
 		case T_CreateTrigStmt:
 			add_range_var(script, ((const CreateTrigStmt *) stmt)->relation,
 						  ShareRowExclusiveLock);
+			add_range_var(script, ((const CreateTrigStmt *) stmt)->constrrel,
+						  ShareRowExclusiveLock);
 			return SCRIPT_CATALOGUE;
+		case T_CreateStatsStmt:
+			{
+				ListCell   *lc;
+
+				foreach(lc, ((const CreateStatsStmt *) stmt)->relations)
+				{
+					if (IsA(lfirst(lc), RangeVar))
+						add_range_var(script, lfirst(lc), ShareUpdateExclusiveLock);
+				}
+				return SCRIPT_CATALOGUE;
+			}
 		case T_RuleStmt:
 			add_range_var(script, ((const RuleStmt *) stmt)->relation, AccessExclusiveLock);
 			return SCRIPT_CATALOGUE;

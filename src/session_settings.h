@@ -11,5 +11,6 @@
 #include "catalog.h"
 
 extern void du_settings_pin(const UpgradeFacts *facts);
+extern void du_settings_pin_again(void);
 
 #endif							/* DU_SESSION_SETTINGS_H */

@@ -1,13 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * step_trace.c
- *	  Where in an update script the server is.
+ *	  Follows an update script while the server runs it.
  *
- * Before release 18 the server does not say in which line of a script an
- * error happened.  The utility and executor hooks see each statement of the
- * script with its offset; the last one seen is kept.  The hooks are put in
- * place when the first upgrade of a session runs, and look at one flag
- * otherwise.
+ * Two things can be seen only from hooks.  Where in the script the server is:
+ * before release 18 it does not say in which line an error happened, so the
+ * offset of each statement is noted when it has been analysed, before it is
+ * planned.  And a RESET: it gives back the caller's own default, which any
+ * role can choose by ALTER ROLE, so what was pinned is pinned again after it.
+ *
+ * The hooks are put in place when the first upgrade of a session runs, and
+ * look at one variable otherwise.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,33 +18,64 @@
 
 #include "step_trace.h"
 
+#include "catalog/namespace.h"
 #include "commands/extension.h"
-#include "executor/executor.h"
+#include "parser/analyze.h"
 #include "tcop/utility.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 
 static bool installed = false;
 static ProcessUtility_hook_type previous_utility = NULL;
-static ExecutorStart_hook_type previous_executor_start = NULL;
+static post_parse_analyze_hook_type previous_analyze = NULL;
 
 static Oid	traced_extension = InvalidOid;
+static void (*pin_settings_again) (void) = NULL;
 static const char *script_text = NULL;	/* compared, never read */
+static char *script_search_path = NULL; /* what the server has set for it */
 static int	offset = -1;
+
+/* True while a script of the traced extension runs, at any depth. */
+static bool
+in_script(void)
+{
+	return OidIsValid(traced_extension) && creating_extension &&
+		CurrentExtensionObject == traced_extension;
+}
 
 /*
  * Keeps the offset of a statement when it is one of the script itself.  The
- * first statement seen while the script runs shows which text that is;
- * statements of functions it calls come with texts of their own.
+ * first statement that is analysed while the script runs shows which text
+ * that is; statements of functions it calls come with texts of their own.
  */
 static void
-note(const char *source, int location)
+trace_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
-	if (!OidIsValid(traced_extension) || !creating_extension ||
-		CurrentExtensionObject != traced_extension)
+	if (previous_analyze != NULL)
+		previous_analyze(pstate, query, jstate);
+	if (!in_script())
 		return;
+
 	if (script_text == NULL)
-		script_text = source;
-	if (script_text == source && location >= 0)
-		offset = location;
+	{
+		script_text = pstate->p_sourcetext;
+		script_search_path = MemoryContextStrdup(TopTransactionContext,
+												 namespace_search_path);
+	}
+	if (script_text == pstate->p_sourcetext && query->stmt_location >= 0)
+		offset = query->stmt_location;
+}
+
+/* True for a statement that gives settings their session default. */
+static bool
+is_reset(const Node *stmt)
+{
+	VariableSetKind kind;
+
+	if (!IsA(stmt, VariableSetStmt))
+		return false;
+	kind = ((const VariableSetStmt *) stmt)->kind;
+	return kind == VAR_RESET || kind == VAR_RESET_ALL || kind == VAR_SET_DEFAULT;
 }
 
 static void
@@ -50,41 +84,44 @@ trace_utility(PlannedStmt *pstmt, const char *query_string,
 			  ParamListInfo params, QueryEnvironment *query_env,
 			  DestReceiver *dest, QueryCompletion *qc)
 {
-	note(query_string, pstmt->stmt_location);
+	bool		resets = in_script() && is_reset(pstmt->utilityStmt);
+
 	if (previous_utility != NULL)
 		previous_utility(pstmt, query_string, read_only_tree, context, params,
 						 query_env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
 								params, query_env, dest, qc);
-}
 
-static void
-trace_executor_start(QueryDesc *query, int eflags)
-{
-	note(query->sourceText, query->plannedstmt->stmt_location);
-	if (previous_executor_start != NULL)
-		previous_executor_start(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
+	if (resets)
+	{
+		pin_settings_again();
+		if (script_search_path != NULL)
+			(void) set_config_option("search_path", script_search_path,
+									 PGC_SUSET, PGC_S_SESSION,
+									 GUC_ACTION_SET, true, 0, false);
+	}
 }
 
 /*
- * Begins to follow the next script of an extension.
+ * Begins to follow the next script of an extension; pin_settings is called
+ * after each RESET in it.
  */
 void
-du_trace_start(Oid extension)
+du_trace_start(Oid extension, void (*pin_settings) (void))
 {
 	if (!installed)
 	{
 		previous_utility = ProcessUtility_hook;
 		ProcessUtility_hook = trace_utility;
-		previous_executor_start = ExecutorStart_hook;
-		ExecutorStart_hook = trace_executor_start;
+		previous_analyze = post_parse_analyze_hook;
+		post_parse_analyze_hook = trace_analyze;
 		installed = true;
 	}
 	traced_extension = extension;
+	pin_settings_again = pin_settings;
 	script_text = NULL;
+	script_search_path = NULL;
 	offset = -1;
 }
 
@@ -96,6 +133,7 @@ du_trace_stop(void)
 {
 	traced_extension = InvalidOid;
 	script_text = NULL;
+	script_search_path = NULL;
 }
 
 /*

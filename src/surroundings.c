@@ -18,12 +18,14 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -278,6 +280,7 @@ gather_backup(Surroundings *surroundings)
 	if (du_query("SELECT b.label, pg_catalog.date_part('epoch',"
 				 "   pg_catalog.clock_timestamp() - b.finished_at)"
 				 " FROM documentdb_upgrade.backups b"
+				 " WHERE pg_catalog.isfinite(b.finished_at)"
 				 " ORDER BY b.finished_at DESC LIMIT 1",
 				 0, NULL, NULL) > 0)
 	{
@@ -341,12 +344,13 @@ gather_binary(Surroundings *surroundings, const ExtensionFacts *extension)
 }
 
 /*
- * True when this transaction may write.
+ * True when this transaction may write by the way.
  */
 bool
 du_surroundings_can_write(void)
 {
-	return !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode();
+	return !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode() &&
+		!IsolationUsesXactSnapshot();
 }
 
 /*
@@ -365,6 +369,12 @@ du_surroundings_note_binary(const UpgradeFacts *facts)
 		return;
 	gather_binary(&seen, extension);
 	if (seen.binary_known)
+		return;
+
+	/* Who only looks must not wait for those who hold the table. */
+	if (!ConditionalLockRelationOid(get_relname_relid("binaries_seen",
+													  get_namespace_oid("documentdb_upgrade", false)),
+									RowExclusiveLock))
 		return;
 	binary_key(extension, values);
 	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"

@@ -15,10 +15,12 @@
 
 #include <sys/stat.h>
 
+#include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "digest.h"
@@ -99,6 +101,34 @@ replace_all(char *text, const char *token, const char *replacement)
 	return buf.data;
 }
 
+/*
+ * Replaces @extschema:name@ by the schema of that extension, as releases
+ * since 16 do.
+ */
+static char *
+replace_required_schemas(char *text)
+{
+#if PG_VERSION_NUM >= 160000
+	char	   *start;
+
+	while ((start = strstr(text, "@extschema:")) != NULL)
+	{
+		char	   *name = start + strlen("@extschema:");
+		size_t		length = strcspn(name, "@\n");
+		Oid			extension;
+
+		if (name[length] != '@')
+			break;
+		extension = get_extension_oid(pnstrdup(name, length), true);
+		if (!OidIsValid(extension))
+			break;
+		text = replace_all(text, pnstrdup(start, name - start + length + 1),
+						   quote_identifier(get_namespace_name(get_extension_schema(extension))));
+	}
+#endif
+	return text;
+}
+
 static char *
 text_as_run(const char *source, const ControlFile *control,
 			const char *schema, const char *owner)
@@ -110,10 +140,42 @@ text_as_run(const char *source, const ControlFile *control,
 
 	if (!control->relocatable)
 		text = replace_all(text, "@extschema@", quote_identifier(schema));
+	text = replace_required_schemas(text);
 
 	if (control->module_pathname != NULL)
 		text = replace_all(text, "MODULE_PATHNAME", control->module_pathname);
 	return text;
+}
+
+/*
+ * The text in the server's encoding; NULL and a problem when it has a
+ * character that this encoding lacks.  The conversion only allocates memory,
+ * so no subtransaction is needed to survive its error.
+ */
+static const char *
+convert(UpdateScript *script, char *content, int length, int encoding)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *volatile converted = NULL;
+
+	PG_TRY();
+	{
+		converted = pg_any_to_server(content, length, encoding);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		if (edata->sqlerrcode != ERRCODE_UNTRANSLATABLE_CHARACTER)
+			PG_RE_THROW();
+		FlushErrorState();
+		script->problem = psprintf("The script \"%s\" cannot be converted: %s.",
+								   script->path, edata->message);
+	}
+	PG_END_TRY();
+	return converted;
 }
 
 /*
@@ -155,7 +217,9 @@ du_script_read(const ControlFile *control, const char *extension,
 								   script->path, pg_encoding_to_char(encoding));
 		return script;
 	}
-	script->source = pg_any_to_server(content, length, encoding);
+	script->source = convert(script, content, length, encoding);
+	if (script->source == NULL)
+		return script;
 	script->text = text_as_run(script->source, &effective, schema, owner);
 	du_script_scan(script);
 	return script;

@@ -5,8 +5,10 @@
  *
  * A check is a function without arguments that returns boolean, named in
  * table checks.  It runs in the upgrade's own transaction, as its own owner,
- * and only true lets the upgrade go on.  It is called without a query around
- * it, so that no planner hook comes in between.
+ * and only true lets the upgrade go on.  It may write to try things out: a
+ * subtransaction around it is rolled back, which also drops the settings and
+ * deferred triggers that its owner could leave for us.  It is called without
+ * a query around it, so that no planner hook comes in between.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -92,10 +95,11 @@ check_owner(const Check *check)
 }
 
 /*
- * Calls a check; what it returned goes to *isnull and the result.
+ * Calls the function of a check; what it returned goes to *isnull and the
+ * result.
  */
 static bool
-call_check(const Check *check, Oid owner, bool *isnull)
+call_function(const Check *check, Oid owner, bool *isnull)
 {
 	FmgrInfo	flinfo;
 
@@ -115,8 +119,40 @@ call_check(const Check *check, Oid owner, bool *isnull)
 
 	PopActiveSnapshot();
 	SetUserIdAndSecContext(save_userid, save_security);
-	CommandCounterIncrement();
 	return !*isnull && DatumGetBool(result);
+}
+
+/*
+ * Calls a check and takes back what it did.
+ */
+static bool
+call_check(const Check *check, Oid function_owner, bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	volatile bool met = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		met = call_function(check, function_owner, isnull);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+
+	if (error != NULL)
+		ReThrowError(error);
+	return met;
 }
 
 /*

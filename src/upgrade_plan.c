@@ -17,7 +17,9 @@
 
 #include "upgrade_plan.h"
 
+#include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "lib/stringinfo.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -285,24 +287,36 @@ resolve_relation(const ScriptRelation *relation, Oid schema)
 }
 
 static void
+add_lock(PlanStep *step, Oid relation, LOCKMODE mode)
+{
+	KnownLock  *lock = &step->locks[step->nlocks++];
+
+	lock->relation = relation;
+	lock->mode = mode;
+	lock->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+											get_rel_name(relation));
+}
+
+static void
 resolve_locks(PlanStep *step, const ExtensionFacts *extension)
 {
 	ListCell   *lc;
 
-	step->locks = palloc0(Max(list_length(step->script->relations), 1) * sizeof(KnownLock));
+	/* An index brings its table along. */
+	step->locks = palloc0(Max(2 * list_length(step->script->relations), 1) * sizeof(KnownLock));
 	foreach(lc, step->script->relations)
 	{
 		const ScriptRelation *relation = lfirst(lc);
 		Oid			oid = resolve_relation(relation, extension->schema);
-		KnownLock  *lock;
 
 		if (!OidIsValid(oid))
 			continue;			/* an earlier step creates it */
-		lock = &step->locks[step->nlocks++];
-		lock->relation = oid;
-		lock->mode = relation->mode;
-		lock->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oid)),
-												get_rel_name(oid));
+
+		/* As every reader does: the table before its index. */
+		if (get_rel_relkind(oid) == RELKIND_INDEX && relation->mode == AccessExclusiveLock &&
+			OidIsValid(IndexGetRelation(oid, true)))
+			add_lock(step, IndexGetRelation(oid, true), relation->mode);
+		add_lock(step, oid, relation->mode);
 	}
 }
 
@@ -421,20 +435,22 @@ du_plan_statement(const char *extension, const char *version)
 					quote_identifier(extension), quote_literal_cstr(version));
 }
 
+/* Every kind of line end ends a comment, so each gets one of its own. */
 static void
-append_commented(StringInfo buf, const char *text)
+append_commented(StringInfo buf, const char *lines)
 {
-	while (*text !='\0')
+	while (*lines != '\0')
 	{
-		size_t		length = strcspn(text, "\n");
+		size_t		length = strcspn(lines, "\r\n");
 
 		appendStringInfoString(buf, "--   ");
-		appendBinaryStringInfo(buf, text, length);
+		appendBinaryStringInfo(buf, lines, length);
 		appendStringInfoChar(buf, '\n');
-		text	  +=length;
-
-		if (*text == '\n')
-			text	  ++;
+		lines += length;
+		if (lines[0] == '\r' && lines[1] == '\n')
+			lines++;
+		if (*lines != '\0')
+			lines++;
 	}
 }
 

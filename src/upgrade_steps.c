@@ -18,12 +18,14 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/json.h"
 
 #include "attempt_limits.h"
 #include "digest.h"
 #include "execution_context.h"
+#include "session_settings.h"
 #include "step_trace.h"
 
 /*
@@ -78,16 +80,21 @@ run_step(StepsRun *run, const PlanStep *step)
 	int			save_security;
 	instr_time	start;
 	instr_time	duration;
+	int			guc_nestlevel;
 
 	INSTR_TIME_SET_CURRENT(start);
 	GetUserIdAndSecContext(&save_userid, &save_security);
 	SetUserIdAndSecContext(extension->owner,
 						   save_security | SECURITY_LOCAL_USERID_CHANGE);
-	du_trace_start(extension->oid);
+	guc_nestlevel = NewGUCNestLevel();
+	du_trace_start(extension->oid, du_settings_pin_again);
 
 	du_execute(statement);
 
 	du_trace_stop();
+
+	/* What a script sets ends with the script. */
+	AtEOXact_GUC(false, guc_nestlevel);
 	SetUserIdAndSecContext(save_userid, save_security);
 	du_limits_check();
 	check_unchanged(step->script);
