@@ -79,33 +79,44 @@ SELECT outcome FROM documentdb_upgrade.finalize();
 ROLLBACK;
 
 -- Before and after: pre-checks see what was, post-checks what will be; both in
--- the order of their names.  A check runs as its owner, in the transaction of
--- the upgrade, and what it writes commits or goes with it.
+-- the order of their names.  A check runs as its owner.  It may try things out:
+-- what it writes and sets is taken back.
 CREATE ROLE regress_checker;
 GRANT USAGE ON SCHEMA ours TO regress_checker;
-CREATE TABLE ours.seen (n integer GENERATED ALWAYS AS IDENTITY, who name, version text, transaction xid8, path text);
-GRANT SELECT, INSERT ON ours.seen TO regress_checker;
-CREATE FUNCTION ours.look() RETURNS boolean LANGUAGE sql AS $$
-	INSERT INTO ours.seen (who, version, transaction, path)
-		VALUES (current_user, documentdb_upgrade.schema_version(), pg_current_xact_id(), current_setting('search_path'));
-	SELECT true
+CREATE TABLE ours.tried (who name);
+GRANT SELECT, INSERT ON ours.tried TO regress_checker;
+CREATE FUNCTION ours.look() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '% sees % with search_path %', current_user,
+		documentdb_upgrade.schema_version(), current_setting('search_path');
+	INSERT INTO ours.tried VALUES (current_user);
+	PERFORM set_config('search_path', 'ours, pg_catalog', false);
+	RETURN EXISTS (SELECT FROM ours.tried);
+END
 $$;
 GRANT EXECUTE ON FUNCTION documentdb_upgrade.schema_version() TO regress_checker;
 ALTER FUNCTION ours.look() OWNER TO regress_checker;
+-- Would be called, as a superuser, by statements that find it first.
+CREATE FUNCTION ours.trap(text, text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE 'the trap is called by %', current_user;
+	RETURN $1 OPERATOR(pg_catalog.=) $2;
+END
+$$;
+CREATE OPERATOR ours.= (LEFTARG = text, RIGHTARG = text, FUNCTION = ours.trap);
 CREATE FUNCTION ours.false() RETURNS boolean LANGUAGE sql AS 'SELECT false';
 DELETE FROM documentdb_upgrade.checks;
 INSERT INTO documentdb_upgrade.checks (name, kind, function) VALUES
 	('a', 'pre', 'ours.look()'), ('a after', 'post', 'ours.look()'), ('b', 'pre', 'ours.look()'), ('z', 'post', 'ours.false()');
 \set VERBOSITY terse
 SELECT documentdb_upgrade.finalize();
-SELECT * FROM ours.seen;
 UPDATE documentdb_upgrade.checks SET kind = 'pre' WHERE name = 'z';
 SELECT documentdb_upgrade.finalize();
 SELECT outcome, steps FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1;
 DELETE FROM documentdb_upgrade.checks WHERE name = 'z';
 SELECT outcome FROM documentdb_upgrade.finalize();
-SELECT who, version, path, transaction = first_value(transaction) OVER (ORDER BY n) AS same_transaction
-FROM ours.seen ORDER BY n;
+SHOW search_path;
+SELECT count(*) FROM ours.tried;
 SELECT * FROM ours.installed;
 
 -- Without work no check is asked.

@@ -66,14 +66,18 @@ SET du_settings.shape = 'square';
 SET du_settings.colour = 'red';
 SET elsewhere.colour = 'red';
 CREATE EXTENSION du_settings SCHEMA theirs VERSION '1.0';
-CREATE FUNCTION theirs.note() RETURNS boolean LANGUAGE sql AS $$
-	INSERT INTO theirs.seen SELECT name, current_setting(name, true)
-		FROM unnest(ARRAY['du_settings.colour', 'du_settings.shape', 'elsewhere.colour']) AS name;
-	SELECT true
+CREATE FUNCTION theirs.note() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['du_settings.colour', 'du_settings.shape', 'elsewhere.colour'] LOOP
+		RAISE NOTICE '% is "%"', name, current_setting(name, true);
+	END LOOP;
+	RETURN true;
+END
 $$;
 INSERT INTO documentdb_upgrade.checks (name, kind, function) VALUES ('note', 'pre', 'theirs.note()');
 SELECT outcome FROM documentdb_upgrade.finalize_to('1.1');
-SELECT name, value FROM theirs.seen WHERE name LIKE '%.colour' OR name LIKE '%.shape' ORDER BY name COLLATE "C";
 SHOW du_settings.colour;
 SHOW du_settings.shape;
 

@@ -52,6 +52,13 @@ is(try_sql($node, qq{DROP EXTENSION documentdb_upgrade; CREATE EXTENSION documen
 	'22012', 'an extension of ours made anew');
 is(sql($node, $rows), '1|0', 'begins with an empty history');
 
+# An error that has a position is told by its line, not by its statement's.
+my $script = slurp_file(extension_file($node, 'failing--1.1--1.2.sql'));
+write_extension($node, 'failing', '1.2', '1.1--1.2' => "ALTER TABLE thing ADD two int;\n\nSELECT 1,\n\tnosuch\nFROM thing;\n");
+is(try_sql($node, $finalize)->{sqlstate}, '42703', 'a script that names a column that is not there');
+is(sql($node, q{SELECT script_line FROM documentdb_upgrade.history WHERE sqlstate = '42703'}), '4', 'fails at the line of the name');
+write_extension($node, 'failing', '1.2', '1.1--1.2' => $script);
+
 # Somebody has history to himself: the caller does not wait for long.
 my $owner = DocumentdbUpgrade::Session->new($node);
 $owner->run('BEGIN; LOCK TABLE documentdb_upgrade.history');
@@ -63,7 +70,7 @@ my $log = logged(
 like($log, $no_row, 'the record is in the log instead');
 $owner->run('ROLLBACK');
 $owner->quit;
-is(sql($node, $rows), '1|0', 'and not in history');
+is(sql($node, $rows), '2|0', 'and not in history');
 
 # A client that asks in a tight loop does not get a process each time.
 my $session = DocumentdbUpgrade::Session->new($node);

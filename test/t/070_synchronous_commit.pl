@@ -47,7 +47,7 @@ sub waits
 
 waits('synchronous_commit = off', 'SET synchronous_commit = off; FINALIZE');
 waits('local', 'SET synchronous_commit = local; FINALIZE');
-waits('remote_write set later', 'BEGIN; FINALIZE; SET LOCAL synchronous_commit = remote_write; COMMIT');
+waits('off set later', 'BEGIN; FINALIZE; SET LOCAL synchronous_commit = off; COMMIT');
 
 # Others do not wait.
 my $session = DocumentdbUpgrade::Session->new($node);

@@ -49,7 +49,9 @@ foreach my $statement (
 	'SELECT documentdb_upgrade.release()',
 	q{SELECT documentdb_upgrade.record_backup('b', now())})
 {
-	is(try_sql($standby, $statement)->{sqlstate}, '25006', "refused: $statement");
+	my $result = try_sql($standby, $statement);
+	is($result->{sqlstate}, '25006', "refused: $statement");
+	like($result->{message}, qr/on a standby/, 'for what it is') if $statement =~ /finalize/;
 }
 
 ok($primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'}), 'it streams');
