@@ -71,10 +71,10 @@ name_blockers(Attempt *attempt, ErrorData *edata)
 
 	if (attempt->stage == STAGE_LOCKING_EXTENSIONS &&
 		edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
-		blockers = du_surroundings_upgrades(attempt->facts);
+		blockers = du_holders_of_extensions(attempt->facts);
 	else if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
 			 attempt->surroundings != NULL)
-		blockers = du_surroundings_blockers(du_plan_locks(attempt->plan));
+		blockers = du_holders_of_relations(du_plan_locks(attempt->plan));
 	else
 		return;
 

@@ -52,8 +52,5 @@ extern UpgradeFacts *du_catalog_gather(void);
 extern const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
 extern char *du_catalog_installed_version(const char *extension, Oid *oid);
 extern List *du_catalog_choices(const ExtensionFacts *extension);
-extern List *du_catalog_libraries(const ExtensionFacts *extension);
-extern List *du_catalog_member_tables(Oid extension);
-extern List *du_catalog_schemas_without_usage(const ExtensionFacts *extension, Oid role);
 
 #endif							/* DU_CATALOG_H */

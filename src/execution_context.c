@@ -20,9 +20,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -191,6 +193,22 @@ du_execute(const char *sql)
 	MemoryContextSwitchTo(context);
 	if (rc < 0)
 		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
+}
+
+/*
+ * A list of OIDs as a parameter of type oid[].
+ */
+Datum
+du_oid_array(const List *oids)
+{
+	Datum	   *elements = palloc(Max(list_length(oids), 1) * sizeof(Datum));
+	const ListCell *lc;
+	int			n = 0;
+
+	foreach(lc, oids)
+		elements[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(elements, n, OIDOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
 }
 
 /*

@@ -25,6 +25,7 @@ extern void du_context_set(const char *name, const char *value);
 
 extern int	du_query(const char *sql, int nargs, Oid *types, Datum *values);
 extern void du_execute(const char *sql);
+extern Datum du_oid_array(const List *oids);
 extern char *du_query_text(int row, int column);
 extern Datum du_query_datum(int row, int column, bool *isnull);
 extern bool du_query_bool(int row, int column);

@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 
 #include "digest.h"
+#include "extension_members.h"
 #include "extension_version.h"
 
 static int
@@ -76,7 +77,7 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 	if (extension->installed == NULL || extension->binary == NULL)
 		return;
 
-	foreach(lc, du_catalog_libraries(extension))
+	foreach(lc, du_members_libraries(extension))
 		append_file(buf, "library", strrchr(lfirst(lc), '/') + 1, lfirst(lc));
 
 	foreach(lc, extension->offered)

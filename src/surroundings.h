@@ -8,27 +8,7 @@
 #ifndef DU_SURROUNDINGS_H
 #define DU_SURROUNDINGS_H
 
-#include "catalog.h"
-#include "datatype/timestamp.h"
-#include "storage/lockdefs.h"
-
-/* A lock on an existing relation that an update is known to take. */
-typedef struct KnownLock
-{
-	Oid			relation;
-	LOCKMODE	mode;
-	const char *name;			/* schema-qualified and quoted */
-} KnownLock;
-
-/* Somebody who holds what an update needs. */
-typedef struct Blocker
-{
-	int			pid;			/* 0 for a prepared transaction */
-	const char *who;			/* for people */
-	const char *holds;			/* for people */
-	double		age;			/* of its transaction, seconds */
-	bool		autovacuum;
-} Blocker;
+#include "lock_holders.h"
 
 typedef struct Surroundings
 {
@@ -58,8 +38,6 @@ typedef struct Surroundings
 
 extern Surroundings *du_surroundings_gather(const UpgradeFacts *facts,
 											List *locks, Oid caller);
-extern List *du_surroundings_blockers(List *locks);
-extern List *du_surroundings_upgrades(const UpgradeFacts *facts);
 extern bool du_surroundings_can_write(void);
 extern void du_surroundings_note_binary(const UpgradeFacts *facts);
 extern char *du_surroundings_binary_digest(const ExtensionFacts *extension);

@@ -40,7 +40,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "surroundings.h"
+#include "lock_holders.h"
 
 /*
  * Locks the newest version of an extension's row; gone rows are left to the

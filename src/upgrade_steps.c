@@ -25,6 +25,7 @@
 #include "attempt_limits.h"
 #include "digest.h"
 #include "execution_context.h"
+#include "extension_members.h"
 #include "session_settings.h"
 #include "step_trace.h"
 
@@ -117,7 +118,7 @@ invalidate_member_tables(const UpgradeFacts *facts)
 
 		if (!OidIsValid(facts->extensions[i].oid))
 			continue;
-		foreach(lc, du_catalog_member_tables(facts->extensions[i].oid))
+		foreach(lc, du_members_tables(facts->extensions[i].oid))
 			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 	}
 	CommandCounterIncrement();

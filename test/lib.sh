@@ -123,6 +123,16 @@ make_private_installation() {
 		fail "this PostgreSQL cannot be relocated: $("$BIN/pg_config" --pkglibdir) is not $LIB"
 }
 
+# Removes what the private installation has of extensions that test/fixtures
+# stands in for: a real DocumentDB, say.
+remove_namesakes() {
+	local control
+	find "$WORK/src/test/fixtures" -name '*.control' | while IFS= read -r control; do
+		control=$(basename "$control" .control)
+		as_user rm -f "$SHARE/extension/$control.control" "$SHARE/extension/$control--"*
+	done
+}
+
 # Compiles the copy and installs it, with the extensions of test/fixtures,
 # into the private installation.  False when a step fails; OUT/build.log says
 # why.
@@ -136,6 +146,7 @@ build() {
 			DESTDIR="$PREFIX" >>"$OUT/build.log" 2>&1 || return 1
 	fi
 	if [ -d "$WORK/src/test/fixtures" ]; then
+		remove_namesakes
 		find "$WORK/src/test/fixtures" \( -name '*.control' -o -name '*--*.sql' \) -print0 |
 			as_user xargs -0 -r cp --remove-destination -t "$SHARE/extension" || return 1
 	fi

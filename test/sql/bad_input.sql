@@ -30,7 +30,7 @@ CREATE VIEW bad.installed AS
 		   (SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute
 			WHERE attrelid = d.objid AND d.classid = 'pg_class'::regclass AND attnum > 0) AS columns
 	FROM pg_extension e LEFT JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass
-		AND d.refobjid = e.oid AND d.deptype = 'e'
+		AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid <> 'pg_type'::regclass	-- members since 17
 	WHERE e.extname LIKE 'du\_%' ORDER BY 2;
 -- What the newest row of history says of the last attempt.
 CREATE VIEW bad.recorded AS

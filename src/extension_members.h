@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * extension_members.h
+ *	  What belongs to an extension: libraries, tables, schemas.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_EXTENSION_MEMBERS_H
+#define DU_EXTENSION_MEMBERS_H
+
+#include "catalog.h"
+
+extern List *du_members_libraries(const ExtensionFacts *extension);
+extern List *du_members_tables(Oid extension);
+extern List *du_members_schemas_without_usage(const ExtensionFacts *extension, Oid role);
+
+#endif							/* DU_EXTENSION_MEMBERS_H */
