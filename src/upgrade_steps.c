@@ -163,9 +163,33 @@ byte_offset(const char *text, int character)
 }
 
 /*
- * The line of a failing script.  From the server's own words where it has
- * them (18); from the position of the error, which before 18 comes with the
- * text of the ALTER EXTENSION instead of the script's; else from the last
+ * The line at which an error has a position in the script; 0 when it has
+ * none.  Before 18 the position counts from the start of the script, and the
+ * text that comes with it is our own statement's; since then, and for errors
+ * inside a DO block, the text is a piece of the script.
+ */
+static int
+position_line(const UpdateScript *script, const char *statement, const ErrorData *edata)
+{
+	int			begun = Max(du_trace_offset(), 0);
+	const char *piece;
+
+	if (edata->internalpos <= 0 || edata->internalquery == NULL)
+		return 0;
+	if (strcmp(edata->internalquery, statement) == 0)
+		return du_script_line(script, byte_offset(script->text, edata->internalpos));
+	if (begun > (int) strlen(script->text))
+		return 0;
+	piece = strstr(script->text +begun, edata->internalquery);
+	if (piece == NULL)
+		return 0;
+	return du_script_line(script, (piece - script->text) +
+						  byte_offset(edata->internalquery, edata->internalpos));
+}
+
+/*
+ * The line of a failing script, 0 when it is not known: that of the error's
+ * position, else the one that the server names (18), else that of the last
  * statement that was begun.
  */
 static int
@@ -173,18 +197,15 @@ error_line(const PlanStep *step, const char *statement, const ErrorData *edata)
 {
 	static const char near_line[] = ", near line ";
 	const char *hit = edata->context ? strstr(edata->context, near_line) : NULL;
+	int			line = 0;
 
-	if (hit != NULL)
-		return atoi(hit + strlen(near_line));
-	if (step->script->text == NULL)
-		return 0;
-	if (edata->internalpos > 0 && edata->internalquery != NULL &&
-		strcmp(edata->internalquery, statement) == 0)
-		return du_script_line(step->script,
-							  byte_offset(step->script->text, edata->internalpos));
-	if (du_trace_offset() >= 0)
-		return du_script_statement_line(step->script, du_trace_offset());
-	return 0;
+	if (step->script->text !=NULL)
+		line = position_line(step->script, statement, edata);
+	if (line == 0 && hit != NULL)
+		line = atoi(hit + strlen(near_line));
+	if (line == 0 && step->script->text !=NULL && du_trace_offset() >= 0)
+		line = du_script_statement_line(step->script, du_trace_offset());
+	return line;
 }
 
 /*
