@@ -26,7 +26,11 @@ sub trap_schema
 		RESET SESSION AUTHORIZATION;};
 }
 
-sub trapped { return sql($node, q{SELECT string_agg(DISTINCT who, ',') FROM public.trapped WHERE who = 'postgres'}); }
+sub trapped
+{
+	return sql($node, q{SELECT string_agg(DISTINCT who, ',') FROM public.trapped
+		WHERE (SELECT rolsuper FROM pg_roles WHERE rolname = who)});
+}
 
 my $compare = q{CREATE TABLE compared_%s AS SELECT 'a'::text = 'a'::text AS same, current_setting('search_path') AS path,
 	current_setting('DateStyle') AS dates;};
