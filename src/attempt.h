@@ -30,6 +30,7 @@ typedef struct Attempt
 	Oid			caller;
 	AttemptStage stage;
 	bool		refused;
+	bool		done;			/* false: there was nothing to do */
 	int			lock_budget;	/* milliseconds */
 	AttemptRecord record;
 	UpgradeFacts *facts;

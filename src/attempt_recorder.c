@@ -40,6 +40,7 @@
 
 #include "execution_context.h"
 #include "history.h"
+#include "subtransaction.h"
 
 #define LONGEST_WAIT_MS		1000
 #define RECORDER_LOCK_MS	"100ms"
@@ -74,6 +75,29 @@ log_record(const char *json, const char *why)
 			 errdetail_internal("The record is %s", json)));
 }
 
+typedef struct SegmentRequest
+{
+	const char *json;
+	dsm_segment *segment;		/* NULL when there was none to be had */
+} SegmentRequest;
+
+static void
+fill_segment(void *arg)
+{
+	SegmentRequest *request = arg;
+	Size		size = offsetof(RecordMessage, json) + strlen(request->json) + 1;
+	dsm_segment *segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	RecordMessage *message;
+
+	if (segment == NULL)
+		return;
+	dsm_pin_mapping(segment);
+	message = dsm_segment_address(segment);
+	message->database = MyDatabaseId;
+	strcpy(message->json, request->json);
+	request->segment = segment;
+}
+
 /*
  * A message in a segment of its own, mapped until it is detached; NULL when
  * there is no shared memory left for it.  A full /dev/shm raises, hence the
@@ -82,37 +106,11 @@ log_record(const char *json, const char *why)
 static dsm_segment *
 create_segment(const char *json)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Size		size = offsetof(RecordMessage, json) + strlen(json) + 1;
-	dsm_segment *volatile segment = NULL;
+	SegmentRequest request = {json, NULL};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
-		if (segment != NULL)
-		{
-			RecordMessage *message = dsm_segment_address(segment);
-
-			dsm_pin_mapping(segment);
-			message->database = MyDatabaseId;
-			strcpy(message->json, json);
-		}
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		segment = NULL;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return segment;
+	if (du_subtransaction_run(fill_segment, &request, SUBTRANSACTION_KEEP) != NULL)
+		return NULL;
+	return request.segment;
 }
 
 /*

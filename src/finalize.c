@@ -41,6 +41,7 @@
 #include "history.h"
 #include "session_settings.h"
 #include "step_trace.h"
+#include "subtransaction.h"
 #include "upgrade_checks.h"
 #include "upgrade_locks.h"
 #include "upgrade_plan.h"
@@ -330,56 +331,47 @@ start_limits(Attempt *attempt)
 }
 
 /*
+ * The work of the subtransaction: the attempt within its limits.
+ */
+static void
+attempt_within_limits(void *arg)
+{
+	Attempt    *attempt = arg;
+	MemoryContext context = CurrentMemoryContext;
+
+	start_limits(attempt);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+
+	attempt->done = run_attempt(attempt);
+
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	du_limits_stop();
+	du_limits_check();
+}
+
+/*
  * Runs the attempt in a subtransaction of its own, bounded in time.  True
  * when it has done something, false when there was nothing to do.
  */
 static bool
 run_bounded(Attempt *attempt)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	volatile bool done = false;
+	ErrorData  *error;
 
 	du_attempt_prepare_for_end_of_session(attempt);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+
 	attempt_running = true;
-
-	PG_TRY();
-	{
-		start_limits(attempt);
-		SPI_connect();
-		MemoryContextSwitchTo(context);
-
-		done = run_attempt(attempt);
-
-		SPI_finish();
-		du_limits_stop();
-		du_limits_check();
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		attempt_running = false;
-		du_limits_stop();
-		du_trace_stop();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-
+	error = du_subtransaction_run(attempt_within_limits, attempt, SUBTRANSACTION_KEEP);
 	attempt_running = false;
+
+	du_limits_stop();
+	du_trace_stop();
 	du_recorder_forget_newest();
 	if (error != NULL)
 		du_attempt_fail(attempt, error);
-	return done;
+	return attempt->done;
 }
 
 /*

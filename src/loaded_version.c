@@ -16,7 +16,6 @@
 
 #include "loaded_version.h"
 
-#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
@@ -26,12 +25,12 @@
 #include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
 #include "extension_version.h"
 #include "guc.h"
+#include "subtransaction.h"
 
 /*
  * The function of the configured name without arguments, when it belongs to
@@ -61,31 +60,41 @@ find_version_function(Oid extension)
 	return function;
 }
 
+typedef struct VersionCall
+{
+	Oid			function;
+	Oid			owner;
+	char	   *reported;		/* NULL until it has been told */
+} VersionCall;
+
 /*
  * Calls the version function as the extension's owner.
  */
-static char *
-call_version_function(Oid function, Oid owner)
+static void
+call_version_function(void *arg)
 {
+	VersionCall *version_call = arg;
 	FmgrInfo	flinfo;
-
-	LOCAL_FCINFO(call, 0);
 	Oid			save_userid;
 	int			save_security;
 	Datum		value;
 
+	LOCAL_FCINFO(call, 0);
+
 	GetUserIdAndSecContext(&save_userid, &save_security);
-	SetUserIdAndSecContext(owner, save_security | SECURITY_LOCAL_USERID_CHANGE |
+	SetUserIdAndSecContext(version_call->owner,
+						   save_security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
-	fmgr_info(function, &flinfo);
+	fmgr_info(version_call->function, &flinfo);
 	InitFunctionCallInfoData(*call, &flinfo, 0, InvalidOid, NULL, NULL);
 	value = FunctionCallInvoke(call);
+	if (!call->isnull)
+		version_call->reported = TextDatumGetCString(value);
 
 	PopActiveSnapshot();
 	SetUserIdAndSecContext(save_userid, save_security);
-	return call->isnull ? NULL : TextDatumGetCString(value);
 }
 
 /*
@@ -98,37 +107,22 @@ call_version_function(Oid function, Oid owner)
 char *
 du_loaded_version(const ExtensionFacts *main_extension)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Oid			function;
-	char	   *volatile reported = NULL;
+	VersionCall version_call = {0};
+	ErrorData  *error;
 
 	if (!OidIsValid(main_extension->oid) ||
 		du_guc_loaded_version_function[0] == '\0')
 		return NULL;
-	function = find_version_function(main_extension->oid);
-	if (!OidIsValid(function))
+	version_call.function = find_version_function(main_extension->oid);
+	version_call.owner = main_extension->owner;
+	if (!OidIsValid(version_call.function))
 		return NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
+	/* Settings, deferred triggers and whatever else it leaves are dropped. */
+	error = du_subtransaction_run(call_version_function, &version_call,
+								  SUBTRANSACTION_ROLL_BACK);
+	if (error != NULL)
 	{
-		reported = call_version_function(function, main_extension->owner);
-
-		/* Drops settings, deferred triggers and whatever else it has left. */
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
 			ReThrowError(error);
@@ -137,9 +131,6 @@ du_loaded_version(const ExtensionFacts *main_extension)
 				 errmsg("function \"%s\" does not tell the loaded version: %s",
 						du_guc_loaded_version_function, error->message)));
 	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-
-	return reported ? du_version_respell(reported, main_extension->installed) : NULL;
+	return version_call.reported ?
+		du_version_respell(version_call.reported, main_extension->installed) : NULL;
 }

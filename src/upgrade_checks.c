@@ -17,24 +17,28 @@
 #include "upgrade_checks.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "execution_context.h"
+#include "subtransaction.h"
 
 typedef struct Check
 {
 	const char *name;
 	const char *function;
 	Oid			oid;			/* InvalidOid when there is no such function */
+	Oid			owner;
+
+	/* What it returned. */
+	bool		met;
+	bool		is_null;
 } Check;
 
 /* The enabled checks of a kind, by name. */
@@ -54,7 +58,7 @@ read_checks(const char *kind)
 					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{
-		Check	   *check = palloc(sizeof(Check));
+		Check	   *check = palloc0(sizeof(Check));
 
 		check->name = du_query_text(i, 1);
 		check->function = du_query_text(i, 2);
@@ -95,64 +99,31 @@ check_owner(const Check *check)
 }
 
 /*
- * Calls the function of a check; what it returned goes to *isnull and the
- * result.
+ * Calls a check's function as its owner; notes what it returned.
  */
-static bool
-call_function(const Check *check, Oid owner, bool *isnull)
+static void
+call_check(void *arg)
 {
+	Check	   *check = arg;
 	FmgrInfo	flinfo;
-
-	LOCAL_FCINFO(call, 0);
 	Oid			save_userid;
 	int			save_security;
 	Datum		result;
 
+	LOCAL_FCINFO(call, 0);
+
 	GetUserIdAndSecContext(&save_userid, &save_security);
-	SetUserIdAndSecContext(owner, save_security | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(check->owner, save_security | SECURITY_LOCAL_USERID_CHANGE);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	fmgr_info(check->oid, &flinfo);
 	InitFunctionCallInfoData(*call, &flinfo, 0, InvalidOid, NULL, NULL);
 	result = FunctionCallInvoke(call);
-	*isnull = call->isnull;
+	check->is_null = call->isnull;
+	check->met = !call->isnull && DatumGetBool(result);
 
 	PopActiveSnapshot();
 	SetUserIdAndSecContext(save_userid, save_security);
-	return !*isnull && DatumGetBool(result);
-}
-
-/*
- * Calls a check and takes back what it did.
- */
-static bool
-call_check(const Check *check, Oid function_owner, bool *isnull)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	volatile bool met = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		met = call_function(check, function_owner, isnull);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-
-	if (error != NULL)
-		ReThrowError(error);
-	return met;
 }
 
 /*
@@ -166,16 +137,19 @@ du_checks_run(const char *kind)
 
 	foreach(lc, read_checks(kind))
 	{
-		const Check *check = lfirst(lc);
-		Oid			owner = check_owner(check);
-		bool		isnull;
+		Check	   *check = lfirst(lc);
+		ErrorData  *error;
 
-		if (!call_check(check, owner, &isnull))
+		check->owner = check_owner(check);
+		error = du_subtransaction_run(call_check, check, SUBTRANSACTION_ROLL_BACK);
+		if (error != NULL)
+			ReThrowError(error);
+		if (!check->met)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("%s-check \"%s\" is not met", kind, check->name),
 					 errdetail("Function \"%s\" returned %s.", check->function,
-							   isnull ? "null" : "false"),
+							   check->is_null ? "null" : "false"),
 					 errhint("The upgrade was rolled back. Clear the cause, or disable the check in documentdb_upgrade.checks.")));
 	}
 }
