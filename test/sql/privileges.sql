@@ -27,7 +27,8 @@ FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname = 'documentdb_upgrade'
 
 -- A function that runs as its owner pins its search_path, as does every other
 -- one that is not in C.
-SELECT p.oid::regprocedure, p.proconfig FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+SELECT p.oid::regprocedure AS function, 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig) AS pinned
+FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 	JOIN pg_language l ON l.oid = p.prolang
 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND l.lanname <> 'c'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'documentdb_upgrade')
