@@ -125,9 +125,11 @@ ROLLBACK;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 CALL documentdb_upgrade.run_finalize_to('1.1');
 ROLLBACK;
+\set VERBOSITY terse
 BEGIN READ ONLY;
 SELECT documentdb_upgrade.finalize_to('1.1');
 ROLLBACK;
+\set VERBOSITY sqlstate
 SET default_transaction_read_only = on;
 SELECT documentdb_upgrade.finalize_to('1.1');
 RESET default_transaction_read_only;
