@@ -28,12 +28,13 @@ SELECT in_window(around('-2 hours', '2 hours', 'Asia/Kolkata')) AS inside,
        in_window(around('2 hours', '-2 hours', 'Asia/Kolkata')) AS outside;
 -- The end is not in it; the start is.
 SELECT in_window(around('-2 hours', '0')) AS over,
-       in_window(around('1 minute', '2 hours')) AS not_yet,
+       in_window(around('2 minutes', '2 hours')) AS not_yet,
        in_window(around('0', '2 hours')) AS just_begun;
 -- On a weekday; over midnight it belongs to the day on which it starts.
 SELECT in_window(around('-2 hours', '2 hours', 'UTC', true)) AS today,
        in_window(around('-26 hours', '-22 hours', 'UTC', true)) AS yesterday,
-       in_window(around('-23 hours', '2 hours', 'UTC', true)) AS since_yesterday_over_midnight;
+       in_window(around('-23 hours', '30 minutes', 'UTC', true)) AS since_yesterday,
+       in_window(around('1 hour', '24.5 hours', 'UTC', true)) AS until_tomorrow;
 SELECT in_window('Sun,Mon,Tue,Wed,Thu,Fri,Sat 00:00-24:00') AS always,
        in_window(around('2 hours', '4 hours') || ';' || around('-1 hour', '1 hour')) AS one_of_two;
 
