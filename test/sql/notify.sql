@@ -29,6 +29,8 @@ CREATE EXTENSION du_ahead VERSION '1.0';
 BEGIN;
 SELECT outcome FROM documentdb_upgrade.finalize();
 PREPARE TRANSACTION 'finalize';
+-- There is nothing to undo.
+ROLLBACK PREPARED 'finalize';
 SELECT documentdb_upgrade.schema_version();
 
 DROP EXTENSION du_ahead;
