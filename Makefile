@@ -13,8 +13,18 @@ bench:
 
 else
 
+# Two libraries: the one that servers preload needs nothing but PostgreSQL, and
+# the one that worker processes load links libcurl and cJSON.
+WORKER_OBJS = $(patsubst %,src/%.o,custom_resource event_delivery event_queue \
+	http_buffer http_client http_failure http_request json_document \
+	kubernetes_answer kubernetes_api kubernetes_report kubernetes_watch \
+	report_message report_topic report_wish resource_view source_file \
+	source_kubernetes source_setting worker worker_attempt worker_pass \
+	worker_voice)
+WORKER_LIBRARY = $(EXTENSION)_worker$(DLSUFFIX)
+
 MODULE_big = documentdb_upgrade
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(filter-out $(WORKER_OBJS),$(patsubst %.c,%.o,$(sort $(wildcard src/*.c))))
 DATA = $(wildcard sql/$(EXTENSION)--*.sql)
 DOCS := $(wildcard README.md)
 
@@ -23,6 +33,14 @@ ifdef WERROR
 PG_CFLAGS += -Werror
 endif
 
+PKG_CONFIG ?= pkg-config
+WORKER_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson 2>/dev/null)
+WORKER_LIBS := $(shell $(PKG_CONFIG) --libs libcurl libcjson 2>/dev/null)
+ifeq ($(WORKER_LIBS),)
+$(error libcurl and cJSON not found by $(PKG_CONFIG): install their development packages (on Debian libcurl4-openssl-dev and libcjson-dev))
+endif
+EXTRA_CLEAN = $(WORKER_LIBRARY) $(WORKER_OBJS) $(WORKER_OBJS:.o=.bc)
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq ($(PGXS),)
@@ -30,6 +48,23 @@ $(error $(PG_CONFIG) not found: install the server's development package (postgr
 endif
 include $(PGXS)
 
-$(OBJS): $(wildcard src/*.h)
+$(OBJS) $(WORKER_OBJS): $(wildcard src/*.h)
+
+VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+$(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(VERSION)"'
+$(WORKER_OBJS): $(EXTENSION).control
+
+all: $(WORKER_LIBRARY)
+$(WORKER_LIBRARY): $(WORKER_OBJS)
+	$(CC) $(CFLAGS) $(WORKER_OBJS) $(LDFLAGS) $(LDFLAGS_SL) $(WORKER_LIBS) -shared -o $@
+
+install: install-worker
+.PHONY: install-worker uninstall-worker
+install-worker: $(WORKER_LIBRARY) installdirs
+	$(INSTALL_SHLIB) $(WORKER_LIBRARY) '$(DESTDIR)$(pkglibdir)/$(WORKER_LIBRARY)'
+
+uninstall: uninstall-worker
+uninstall-worker:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(WORKER_LIBRARY)'
 
 endif

@@ -19,19 +19,27 @@
 #include "attempt_limits.h"
 #include "attempt_recorder.h"
 #include "guc.h"
+#include "running_attempts.h"
 
 /*
- * Turns the cancel that a limit raises into what it means.
+ * Turns a cancel into what it means: a limit, or somebody who asked for it.
  */
 static void
-explain_limit(Attempt *attempt, ErrorData *edata)
+explain_cancel(Attempt *attempt, ErrorData *edata)
 {
 	LimitReached limit = du_limits_reached();
+	const char *cancel_reason = du_running_cancel_reason();
 
 	/* The server's own lock_timeout, not a NOWAIT of the script's. */
 	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
 	edata->funcname != NULL && strcmp(edata->funcname, "ProcessInterrupts") == 0;
 
+	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && cancel_reason != NULL)
+	{
+		edata->message = psprintf("upgrade of extension \"%s\" was cancelled because %s",
+								  attempt->record.extension, cancel_reason);
+		return;
+	}
 	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && limit == LIMIT_DURATION)
 	{
 		edata->message = psprintf("upgrade of extension \"%s\" exceeded its time limit of %d ms",
@@ -99,7 +107,8 @@ du_attempt_fail(Attempt *attempt, ErrorData *edata)
 	AttemptRecord *record = &attempt->record;
 	ScriptLocation location;
 
-	explain_limit(attempt, edata);
+	explain_cancel(attempt, edata);
+	du_running_end();
 	location = du_steps_describe_error(&attempt->steps, edata);
 	name_blockers(attempt, edata);
 

@@ -49,7 +49,7 @@ typedef struct UpgradeFacts
 } UpgradeFacts;
 
 extern UpgradeFacts *du_catalog_gather(void);
-extern const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
+extern PGDLLEXPORT const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
 extern char *du_catalog_installed_version(const char *extension, Oid *oid);
 extern List *du_catalog_choices(const ExtensionFacts *extension);
 

@@ -20,11 +20,15 @@
 	object_aclcheck(NamespaceRelationId, nspid, roleid, mode)
 #define du_database_aclcheck(dbid, roleid, mode) \
 	object_aclcheck(DatabaseRelationId, dbid, roleid, mode)
+#define du_database_ownercheck(dbid, roleid) \
+	object_ownercheck(DatabaseRelationId, dbid, roleid)
 #else
 #define du_namespace_aclcheck(nspid, roleid, mode) \
 	pg_namespace_aclcheck(nspid, roleid, mode)
 #define du_database_aclcheck(dbid, roleid, mode) \
 	pg_database_aclcheck(dbid, roleid, mode)
+#define du_database_ownercheck(dbid, roleid) \
+	pg_database_ownercheck(dbid, roleid)
 #endif
 
 /* 17 replaced backend identifiers by proc numbers in virtual transaction ids. */
@@ -32,6 +36,13 @@
 #define du_vxid_proc(vxid) ProcNumberGetProc((vxid).procNumber)
 #else
 #define du_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
+#endif
+
+/* 17 ties a wait event set to a resource owner instead of a memory context. */
+#if PG_VERSION_NUM >= 170000
+#define du_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)
+#else
+#define du_create_wait_event_set(nevents) CreateWaitEventSet(CurrentMemoryContext, nevents)
 #endif
 
 /* 16 made the list of settings a hash table, handed out as an array. */

@@ -8,11 +8,15 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 
+#include "database_yield.h"
 #include "extension_version.h"
 #include "guards.h"
 #include "guc.h"
+#include "shared_status.h"
 #include "window.h"
+#include "worker_launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -54,5 +58,12 @@ _PG_init(void)
 {
 	GucCheckHooks hooks = {check_desired_version, du_guards_check_severity, check_window};
 
-	du_guc_define(&hooks);
+	du_guc_define(&hooks, process_shared_preload_libraries_in_progress);
+
+	/* pg_upgrade must not find anything of ours at work. */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return;
+	du_shared_install();
+	du_yield_install();
+	du_launcher_register();
 }

@@ -227,16 +227,6 @@ du_query_datum(int row, int column, bool *isnull)
 						 column, isnull);
 }
 
-/* False for a null. */
-bool
-du_query_bool(int row, int column)
-{
-	bool		isnull;
-	Datum		value = du_query_datum(row, column, &isnull);
-
-	return !isnull && DatumGetBool(value);
-}
-
 /* Zero for a null; the column must be a bigint. */
 int64
 du_query_int(int row, int column)

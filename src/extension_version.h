@@ -31,11 +31,11 @@ typedef struct ExtensionVersion
 	VersionNumber prerelease_number;
 } ExtensionVersion;
 
-extern bool du_version_parse(const char *text, ExtensionVersion *version,
-							 const char **reason);
-extern int	du_version_compare(const ExtensionVersion *a,
-							   const ExtensionVersion *b);
-extern char *du_version_to_semver(const ExtensionVersion *version);
+extern PGDLLEXPORT bool du_version_parse(const char *text, ExtensionVersion *version,
+										 const char **reason);
+extern PGDLLEXPORT int du_version_compare(const ExtensionVersion *a,
+										  const ExtensionVersion *b);
+extern PGDLLEXPORT char *du_version_to_semver(const ExtensionVersion *version);
 extern char *du_version_to_extension(const ExtensionVersion *version);
 extern char *du_version_respell(const char *text, const char *like);
 extern void du_version_error(const char *text, const char *reason);

@@ -39,6 +39,7 @@
 #include "guards.h"
 #include "guc.h"
 #include "history.h"
+#include "running_attempts.h"
 #include "session_settings.h"
 #include "step_trace.h"
 #include "subtransaction.h"
@@ -361,6 +362,8 @@ run_bounded(Attempt *attempt)
 	ErrorData  *error;
 
 	du_attempt_prepare_for_end_of_session(attempt);
+	du_running_begin(attempt->record.actor, attempt->record.extension,
+					 attempt->record.from_version, attempt->record.to_version);
 
 	attempt_running = true;
 	error = du_subtransaction_run(attempt_within_limits, attempt, SUBTRANSACTION_KEEP);
@@ -414,6 +417,8 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	attempt.request = request;
 	attempt.caller = GetUserId();
 	attempt.record.actor = request->actor;
+	attempt.record.resource_uid = request->resource_uid;
+	attempt.record.resource_generation = request->resource_generation;
 	attempt.record.skipped_guards = request->skip_guards;
 	attempt.record.started_at = GetCurrentTimestamp();
 	attempt.steps.current = -1;

@@ -389,7 +389,7 @@ du_guard_hold(const GuardInput *input, GuardResult *result)
 	if (!input->surroundings->held)
 		return pass(result, "No hold is placed.");
 	return fail(result, psprintf("A hold is placed: %s.", input->surroundings->hold_reason),
-				"Run SELECT documentdb_upgrade.release() when its reason is gone.");
+				input->surroundings->hold_hint);
 }
 
 static char *

@@ -27,6 +27,27 @@ int			du_guc_attempt_timeout;
 int			du_guc_soak_time;
 int			du_guc_backup_max_age;
 
+char	   *du_guc_database;
+int			du_guc_source;
+char	   *du_guc_desired_file;
+char	   *du_guc_kubernetes_api_server;
+char	   *du_guc_kubernetes_namespace;
+char	   *du_guc_kubernetes_resource;
+char	   *du_guc_kubernetes_token_file;
+char	   *du_guc_kubernetes_ca_file;
+int			du_guc_poll_interval;
+int			du_guc_resync_interval;
+int			du_guc_retry_min;
+int			du_guc_retry_max;
+bool		du_guc_report_status;
+
+static const struct config_enum_entry sources[] = {
+	{"setting", SOURCE_KIND_SETTING, false},
+	{"file", SOURCE_KIND_FILE, false},
+	{"kubernetes", SOURCE_KIND_KUBERNETES, false},
+	{NULL, 0, false}
+};
+
 /*
  * A main extension is needed for every question that we answer.
  */
@@ -139,16 +160,110 @@ define_guards(const GucCheckHooks *hooks)
 							NULL, NULL, NULL);
 }
 
+static void
+define_source(void)
+{
+	DefineCustomEnumVariable("documentdb_upgrade.source",
+							 "Where the desired schema version comes from.",
+							 NULL,
+							 &du_guc_source,
+							 SOURCE_KIND_SETTING, sources,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("documentdb_upgrade.desired_file",
+							   "File with the desired version, for source \"file\".",
+							   "A custom resource in JSON, or a bare version.",
+							   &du_guc_desired_file,
+							   "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("documentdb_upgrade.report_status",
+							 "Reports status, condition and Events to the API server.",
+							 NULL,
+							 &du_guc_report_status,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+}
+
+/*
+ * Settings that hold for the life of the server.  In a server without
+ * preloading they serve tick() and are taken from the configuration file.
+ */
+static void
+define_connection(bool preloading)
+{
+	const struct
+	{
+		const char *name;
+		const char *description;
+		char	  **variable;
+		const char *value;
+	}			settings[] = {
+		{"documentdb_upgrade.database", "Database that the worker serves.", &du_guc_database, "postgres"},
+		{"documentdb_upgrade.kubernetes_api_server", "URL of the API server; empty means the in-cluster one.", &du_guc_kubernetes_api_server, ""},
+		{"documentdb_upgrade.kubernetes_namespace", "Namespace of the custom resource; empty means that of the pod.", &du_guc_kubernetes_namespace, ""},
+		{"documentdb_upgrade.kubernetes_resource", "Name of the custom resource; empty means the owner of the pod's cluster.", &du_guc_kubernetes_resource, ""},
+		{"documentdb_upgrade.kubernetes_token_file", "File with the bearer token; empty means the mounted one.", &du_guc_kubernetes_token_file, ""},
+		{"documentdb_upgrade.kubernetes_ca_file", "File with the API server's certificate authority; empty means the mounted one.", &du_guc_kubernetes_ca_file, ""},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		DefineCustomStringVariable(settings[i].name, settings[i].description, NULL,
+								   settings[i].variable, settings[i].value,
+								   preloading ? PGC_POSTMASTER : PGC_SIGHUP, 0,
+								   NULL, NULL, NULL);
+}
+
+static void
+define_pace(void)
+{
+	const struct
+	{
+		const char *name;
+		const char *description;
+		int		   *variable;
+		int			value;
+		int			minimum;
+	}			settings[] = {
+		{"documentdb_upgrade.poll_interval", "Pace of looks at this server, and of sources that cannot be watched.", &du_guc_poll_interval, 5000, 100},
+		{"documentdb_upgrade.resync_interval", "Pace of full reads beside a watch.", &du_guc_resync_interval, 600000, 1000},
+		{"documentdb_upgrade.retry_min", "Wait before the first retry of an attempt.", &du_guc_retry_min, 1000, 10},
+		{"documentdb_upgrade.retry_max", "Longest wait before a retry of an attempt.", &du_guc_retry_max, 300000, 10},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		DefineCustomIntVariable(settings[i].name, settings[i].description, NULL,
+								settings[i].variable, settings[i].value,
+								settings[i].minimum, 24 * 60 * 60 * 1000,
+								PGC_SIGHUP, GUC_UNIT_MS,
+								NULL, NULL, NULL);
+}
+
+/*
+ * The source in force, by its name.
+ */
+const char *
+du_guc_source_name(void)
+{
+	return sources[du_guc_source].name;
+}
+
 /*
  * Defines every setting.  Cannot fail in normal life: a bad value in the
  * configuration file is reported by the server as a warning.
  */
 void
-du_guc_define(const GucCheckHooks *hooks)
+du_guc_define(const GucCheckHooks *hooks, bool preloading)
 {
 	define_names(hooks);
 	define_limits();
 	define_guards(hooks);
+	define_source();
+	define_pace();
+	define_connection(preloading);
 
 	MarkGUCPrefixReserved("documentdb_upgrade");
 }

@@ -10,17 +10,42 @@
 
 #include "utils/guc.h"
 
-extern char *du_guc_extension;
+extern PGDLLEXPORT char *du_guc_extension;
 extern char *du_guc_managed_extensions;
 extern char *du_guc_loaded_version_function;
 extern char *du_guc_version_gate;
-extern char *du_guc_desired_schema_version;
+extern PGDLLEXPORT char *du_guc_desired_schema_version;
 extern char *du_guc_guard_severity;
 extern char *du_guc_window;
 extern int	du_guc_lock_timeout;	/* milliseconds */
 extern int	du_guc_attempt_timeout; /* milliseconds */
 extern int	du_guc_soak_time;	/* seconds */
 extern int	du_guc_backup_max_age;	/* seconds */
+
+/* The worker's. */
+typedef enum SourceKind
+{
+	SOURCE_KIND_SETTING,
+	SOURCE_KIND_FILE,
+	SOURCE_KIND_KUBERNETES
+} SourceKind;
+
+extern PGDLLEXPORT char *du_guc_database;
+extern PGDLLEXPORT int du_guc_source;	/* a SourceKind */
+extern PGDLLEXPORT char *du_guc_desired_file;
+extern PGDLLEXPORT char *du_guc_kubernetes_api_server;	/* these five are "" for
+														 * the in-cluster value */
+extern PGDLLEXPORT char *du_guc_kubernetes_namespace;
+extern PGDLLEXPORT char *du_guc_kubernetes_resource;
+extern PGDLLEXPORT char *du_guc_kubernetes_token_file;
+extern PGDLLEXPORT char *du_guc_kubernetes_ca_file;
+extern PGDLLEXPORT int du_guc_poll_interval;	/* milliseconds */
+extern PGDLLEXPORT int du_guc_resync_interval;	/* milliseconds */
+extern PGDLLEXPORT int du_guc_retry_min;	/* milliseconds */
+extern PGDLLEXPORT int du_guc_retry_max;	/* milliseconds */
+extern PGDLLEXPORT bool du_guc_report_status;
+
+extern PGDLLEXPORT const char *du_guc_source_name(void);
 
 /*
  * Checks of settings whose grammar belongs to higher modules; the wiring
@@ -33,6 +58,6 @@ typedef struct GucCheckHooks
 	GucStringCheckHook window;
 } GucCheckHooks;
 
-extern void du_guc_define(const GucCheckHooks *hooks);
+extern void du_guc_define(const GucCheckHooks *hooks, bool preloading);
 
 #endif							/* DU_GUC_H */

@@ -31,7 +31,8 @@
 	"extension, from_version, to_version, outcome, actor, role_name, client," \
 	" started_at, finished_at, skipped_guards, refused_by, fingerprint," \
 	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
-	" message, detail, hint, context, script, script_line"
+	" message, detail, hint, context, script, script_line," \
+	" resource_uid, resource_generation"
 
 static void
 append_key(StringInfo buf, const char *key)
@@ -130,6 +131,12 @@ du_history_json(const AttemptRecord *record)
 	{
 		append_key(&buf, "script_line");
 		appendStringInfo(&buf, "%d", record->script_line);
+	}
+	append_text(&buf, "resource_uid", record->resource_uid);
+	if (record->resource_generation > 0)
+	{
+		append_key(&buf, "resource_generation");
+		appendStringInfo(&buf, INT64_FORMAT, record->resource_generation);
 	}
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
@@ -242,7 +249,9 @@ du_history_insert_or_repeat(const char *json)
 				 " AND h.from_version IS NOT DISTINCT FROM r.from_version"
 				 " AND h.to_version IS NOT DISTINCT FROM r.to_version"
 				 " AND h.sqlstate IS NOT DISTINCT FROM r.sqlstate"
-				 " AND h.skipped_guards IS NOT DISTINCT FROM r.skipped_guards",
+				 " AND h.skipped_guards IS NOT DISTINCT FROM r.skipped_guards"
+				 " AND h.actor = r.actor AND h.fingerprint IS NOT DISTINCT FROM r.fingerprint"
+				 " AND h.dismissed_at IS NULL",
 				 1, types, values) == 0)
 		(void) du_history_insert(json, &isnull);
 }

@@ -35,6 +35,7 @@
 #include "execution_context.h"
 #include "extension_members.h"
 #include "guc.h"
+#include "shared_status.h"
 
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 
@@ -52,8 +53,22 @@ gather_hold(Surroundings *surroundings)
 	{
 		surroundings->held = true;
 		surroundings->hold_reason = du_query_text(0, 1);
+		surroundings->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* A hold that the source of the desired version tells of. */
+static void
+gather_hold_of_source(Surroundings *surroundings)
+{
+	WorkerFacts worker;
+
+	if (surroundings->held || !du_shared_serving(&worker) || !worker.held)
+		return;
+	surroundings->held = true;
+	surroundings->hold_reason = pstrdup(worker.hold_reason);
+	surroundings->hold_hint = "Remove the annotation when its reason is gone.";
 }
 
 static void
@@ -250,6 +265,7 @@ du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 
 	surroundings->in_recovery = RecoveryInProgress();
 	gather_hold(surroundings);
+	gather_hold_of_source(surroundings);
 	gather_backup(surroundings);
 	if (du_guc_soak_time > 0)
 		gather_binary(surroundings, main_extension);

@@ -16,6 +16,7 @@ typedef struct Surroundings
 
 	bool		held;
 	const char *hold_reason;	/* with who placed it and until when */
+	const char *hold_hint;		/* how to end it */
 
 	bool		backup_known;
 	const char *backup_label;
@@ -39,7 +40,7 @@ typedef struct Surroundings
 extern Surroundings *du_surroundings_gather(const UpgradeFacts *facts,
 											List *locks, Oid caller);
 extern bool du_surroundings_can_write(void);
-extern void du_surroundings_note_binary(const UpgradeFacts *facts);
+extern PGDLLEXPORT void du_surroundings_note_binary(const UpgradeFacts *facts);
 extern char *du_surroundings_binary_digest(const ExtensionFacts *extension);
 
 #endif							/* DU_SURROUNDINGS_H */

@@ -14,6 +14,9 @@
 #include "upgrade_state.h"
 
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "extension_version.h"
 
 static UpgradeState
 state(const char *name, const char *next_step)
@@ -26,7 +29,7 @@ state(const char *name, const char *next_step)
 static const GuardResult *
 first_failing(const GuardResults *guards)
 {
-	for (int i = 0; i < guards->nresults; i++)
+	for (int i = 0; guards != NULL && i < guards->nresults; i++)
 	{
 		if (guards->results[i].status == GUARD_FAIL)
 			return &guards->results[i];
@@ -51,6 +54,56 @@ clear_guard(const GuardResult *guard)
 }
 
 /*
+ * The state for a wish that nothing stands in the way of, where no worker
+ * follows it.
+ */
+static UpgradeState
+state_without_worker(const StateInput *input)
+{
+	const char *statement = finalize_statement(input->decided.target);
+
+	if (input->last_error != NULL)
+		return state("failed",
+					 psprintf("The last attempt failed (%s); correct the cause, then run %s",
+							  input->last_error, statement));
+	return state("update_available",
+				 psprintf("Version %s is desired and no worker runs here to follow it: %s; run %s",
+						  input->decided.target, input->worker.absent_because, statement));
+}
+
+/*
+ * The same where a worker does.
+ */
+static UpgradeState
+state_with_worker(const StateInput *input)
+{
+	const WorkerView *worker = &input->worker;
+	const char *error = input->last_error ? input->last_error : "cancelled";
+
+	if (worker->gave_up)
+		return state("failed",
+					 psprintf("The last attempt failed (%s) and is not repeated by itself; correct the cause, then run SELECT documentdb_upgrade.retry();",
+							  error));
+	if (worker->next_retry != 0)
+		return state("pending",
+					 psprintf("The worker tries again at %s after " INT64_FORMAT " failure(s) (%s); to try now, run SELECT documentdb_upgrade.retry();",
+							  timestamptz_to_str(worker->next_retry), worker->failures, error));
+	return state("pending",
+				 psprintf("The worker is about to finalize to %s; to stop it, run SELECT documentdb_upgrade.hold('reason');",
+						  input->decided.target));
+}
+
+static UpgradeState
+state_of_running(const StateInput *input)
+{
+	const WorkerView *worker = &input->worker;
+
+	return state("finalizing",
+				 psprintf("An attempt runs, step %d of %d; to end it before its commit, run SELECT documentdb_upgrade.cancel();",
+						  worker->step, worker->nsteps));
+}
+
+/*
  * The state for a decision that wants something to run.
  */
 static UpgradeState
@@ -62,13 +115,69 @@ state_of_wish(const StateInput *input)
 		return state("held", clear_guard(failing));
 	if (failing != NULL)
 		return state("blocked", clear_guard(failing));
-	if (input->last_error != NULL)
-		return state("failed",
-					 psprintf("The last attempt failed (%s); correct the cause, then run %s",
-							  input->last_error, finalize_statement(input->decided.target)));
-	return state("update_available",
-				 psprintf("Version %s is desired and no worker runs here to follow it; run %s",
-						  input->decided.target, finalize_statement(input->decided.target)));
+	return input->worker.present ? state_with_worker(input) : state_without_worker(input);
+}
+
+/*
+ * The state for a desired version that this binary does not offer.
+ */
+static UpgradeState
+state_of_wait(const StateInput *input)
+{
+	const char *spec_binary = input->worker.spec_binary;
+
+	if (spec_binary == NULL)
+		return state("waiting",
+					 psprintf("%s Roll out that binary, then restart PostgreSQL.",
+							  input->decided.reason));
+	return state("waiting",
+				 psprintf("%s The custom resource names image version %s: wait for its rollout to reach this instance, or raise it.",
+						  input->decided.reason, spec_binary));
+}
+
+/*
+ * The state of a schema that is what is asked for.  An extension that gates
+ * features on a copy of the version may not have taken the new one up yet.
+ */
+static UpgradeState
+state_of_done(const StateInput *input)
+{
+	const char *installed = du_catalog_main(input->facts)->installed;
+	ExtensionVersion gate;
+	ExtensionVersion version;
+	const char *reason;
+
+	if (input->gate != NULL &&
+		du_version_parse(input->gate, &gate, &reason) &&
+		du_version_parse(installed, &version, &reason) &&
+		du_version_compare(&gate, &version) < 0)
+		return state("verifying",
+					 psprintf("The schema is at %s and the version in force is still %s; wait until the library has taken it up.",
+							  installed, input->gate));
+	return state("up_to_date", "Nothing is to be done.");
+}
+
+/* True when it is not known what is desired. */
+static bool
+is_unread(const WorkerView *worker)
+{
+	return worker->present ? !worker->source_ok : worker->unread_source != NULL;
+}
+
+/* The state while the desired version cannot be read. */
+static UpgradeState
+state_of_source(const StateInput *input)
+{
+	const WorkerView *worker = &input->worker;
+
+	if (!worker->present)
+		return state("waiting",
+					 psprintf("What source \"%s\" desires is not known, because no worker runs here to read it: %s; for a single pass, run SELECT documentdb_upgrade.tick();",
+							  worker->unread_source, worker->absent_because));
+	return state("waiting",
+				 psprintf("%s%s%s", worker->source_problem,
+						  worker->source_hint ? " " : "",
+						  worker->source_hint ? worker->source_hint : ""));
 }
 
 /*
@@ -100,6 +209,14 @@ du_state_of(const StateInput *input)
 		return state("standby",
 					 "This server is a standby and changes nothing; look at the primary.");
 
+	/* One that has reached its target has committed, and is on its way out. */
+	if (input->worker.attempt_runs && input->decided.decision != DECISION_NONE)
+		return state_of_running(input);
+	if (is_unread(&input->worker) &&
+		input->decided.decision != DECISION_NOT_INSTALLED &&
+		input->decided.decision != DECISION_SCHEMA_AHEAD)
+		return state_of_source(input);
+
 	switch (input->decided.decision)
 	{
 		case DECISION_NOT_INSTALLED:
@@ -112,14 +229,12 @@ du_state_of(const StateInput *input)
 								  input->decided.reason, extension->installed));
 		case DECISION_REFUSE:
 			return state("blocked",
-						 psprintf("%s Correct documentdb_upgrade.desired_schema_version or the extension's files.",
+						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));
 		case DECISION_WAIT:
-			return state("waiting",
-						 psprintf("%s Roll out that binary, then restart PostgreSQL.",
-								  input->decided.reason));
+			return state_of_wait(input);
 		case DECISION_NONE:
-			return state("up_to_date", "Nothing is to be done.");
+			return state_of_done(input);
 		case DECISION_UPDATE_AVAILABLE:
 			return state_of_announcement(input);
 		case DECISION_FINALIZE:

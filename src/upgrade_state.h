@@ -8,17 +8,43 @@
 #ifndef DU_UPGRADE_STATE_H
 #define DU_UPGRADE_STATE_H
 
+#include "datatype/timestamp.h"
+
 #include "decision.h"
 #include "guards.h"
+
+/* What the worker that serves this database has to say; zeroed: none does. */
+typedef struct WorkerView
+{
+	bool		present;
+	const char *absent_because; /* a phrase, when it is not */
+	const char *unread_source;	/* when it is not: the source that only a
+								 * worker reads, or NULL */
+
+	bool		source_ok;
+	const char *source_problem; /* a sentence when it is not */
+	const char *source_hint;	/* or NULL */
+	const char *spec_binary;	/* that the resource names, or NULL */
+
+	bool		attempt_runs;
+	int			step;			/* of nsteps, 0 before the first */
+	int			nsteps;
+
+	bool		gave_up;		/* until something changes, or retry() */
+	int64		failures;		/* in a row */
+	TimestampTz next_retry;		/* 0: none */
+} WorkerView;
 
 typedef struct StateInput
 {
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
-	const GuardResults *guards;
+	const GuardResults *guards; /* NULL when nothing wants to run */
 	DecisionResult decided;
 	bool		in_recovery;
+	const char *gate;			/* version in force, NULL when not known */
 	const char *last_error;		/* of attempts since the last success, or NULL */
+	WorkerView	worker;
 } StateInput;
 
 typedef struct UpgradeState

@@ -26,6 +26,7 @@
 #include "digest.h"
 #include "execution_context.h"
 #include "extension_members.h"
+#include "running_attempts.h"
 #include "session_settings.h"
 #include "step_trace.h"
 
@@ -134,6 +135,7 @@ du_steps_run(StepsRun *run)
 	for (int i = 0; i < run->plan->nsteps; i++)
 	{
 		run->current = i;
+		du_running_step(i + 1, run->plan->nsteps, run->plan->steps[i].from, run->plan->steps[i].to);
 		run_step(run, &run->plan->steps[i]);
 	}
 	run->current = -1;

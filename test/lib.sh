@@ -171,6 +171,30 @@ prepare() {
 	echo "PostgreSQL: $("$PG_CONFIG" --version), tested in a private copy${RUN_AS:+ as user $RUN_AS}"
 }
 
+# tap_perl SCRIPT ARGUMENT...: Perl with PostgreSQL's own test modules and ours, on
+# the private installation.
+tap_perl() {
+	local modules
+	modules="$(pg_test_dir "$PG_CONFIG")"
+	cd "$WORK/src" || exit 1
+	as_user mkdir -p "$WORK/tap"
+	run env PATH="$BIN:$PATH" PERL5LIB="$WORK/src/test/perl:$modules/perl" \
+		PG_REGRESS="$(realpath "$modules/regress/pg_regress")" PG_TEST_PORT_DIR="$WORK/tap/ports" \
+		top_builddir="$WORK/tap" TESTDIR="$WORK/tap" TESTDATADIR="$WORK/tap/tmp_check" \
+		TESTLOGDIR="$WORK/tap/tmp_check/log" DU_PREFIX="$PREFIX" DU_SOURCE="$WORK/src" DU_TREE="$SOURCE" \
+		perl "$@"
+}
+
+# start_helper OUTPUT SCRIPT: starts a Perl script beside us that writes to the
+# file OUTPUT and stays while another exists; true when the output has come.
+start_helper() {
+	as_user touch "$WORK/helper"
+	(trap - EXIT && tap_perl "$2" "$WORK/helper" "$1") >"$OUT/helper.log" 2>&1 &
+	HELPER=$!
+	while kill -0 "$HELPER" 2>/dev/null && [ ! -e "$1" ]; do sleep 0.1; done
+	[ -e "$1" ]
+}
+
 # start_server NAME PORT [SETTING...]: initializes and starts a server on a
 # socket in WORK/s; starts an existing one again when NAME is known.
 start_server() {
@@ -217,6 +241,7 @@ keep_logs() {
 cleanup() {
 	local status=$?
 	trap - EXIT INT TERM HUP
+	[ -z "${HELPER:-}" ] || { rm -f "$WORK/helper" && wait "$HELPER"; } 2>/dev/null
 	[ -z "${CHILD:-}" ] || { kill -TERM -- "-$CHILD" && wait "$CHILD"; } 2>/dev/null
 	cd / || exit 1
 	rm -f "${APT_LOG:-}"

@@ -7,7 +7,7 @@
 REAL_EXTENSIONS="hll tdigest periods cron pg-fact-loader powa unit"
 
 # Libraries the build links, as pkg-config-name:package.
-LIBRARIES=""
+LIBRARIES="libcurl:libcurl4-openssl-dev libcjson:libcjson-dev"
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -83,6 +83,7 @@ missing_packages() {
 	has make || echo make
 	has pkg-config || echo pkg-config
 	perl -MIPC::Run -MTAP::Harness -MTest::More -e 1 2>/dev/null || echo libipc-run-perl
+	perl -MIO::Socket::SSL -e 1 2>/dev/null || echo libio-socket-ssl-perl
 	for library in $LIBRARIES; do
 		pkg-config --exists "${library%%:*}" 2>/dev/null || echo "${library#*:}"
 	done

@@ -1,0 +1,291 @@
+/*-------------------------------------------------------------------------
+ *
+ * attempt_process.c
+ *	  One attempt in a process of its own, ordered by the worker.
+ *
+ * The order and its outcome pass through shared memory.  A fresh process has
+ * no leftovers of earlier attempts, and the worker stays free to watch, to
+ * report and to cancel.  An outcome is a value with a type: what may work
+ * later by itself, what will not, and what was not meant to go on.  Whoever
+ * reads it looks at the catalogue all the same: a process can end between
+ * its commit and its last word.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "attempt_process.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "finalize.h"
+#include "guc.h"
+#include "running_attempts.h"
+
+typedef struct Exchange
+{
+	AttemptOrder order;
+	AttemptOutcome outcome;
+	Oid			database;
+} Exchange;
+
+PGDLLEXPORT void documentdb_upgrade_attempt_main(Datum main_arg);
+
+/* Of the process started last, NULL when another worker has started it. */
+static BackgroundWorkerHandle *started = NULL;
+
+static Exchange *
+exchange(void)
+{
+	StaticAssertStmt(sizeof(Exchange) <= SHARED_ROOM_SIZE, "the exchange must fit");
+	return du_shared_room(ROOM_ATTEMPT_ORDER);
+}
+
+/*
+ * Starts a process for an order; false when no process can be had.  One at a
+ * time: the caller makes sure that none runs.  The caller's latch is set when
+ * the process starts and when it ends.
+ */
+bool
+du_attempt_start(const AttemptOrder *order)
+{
+	BackgroundWorker worker = {0};
+	MemoryContext context;
+	bool		registered;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	memset(exchange(), 0, sizeof(Exchange));
+	exchange()->order = *order;
+	exchange()->database = MyDatabaseId;
+	LWLockRelease(du_shared_lock());
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "documentdb_upgrade", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "documentdb_upgrade_attempt_main", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "documentdb_upgrade attempt", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "documentdb_upgrade attempt", sizeof(worker.bgw_type));
+	worker.bgw_notify_pid = MyProcPid;
+
+	if (started != NULL)
+		pfree(started);
+	started = NULL;
+	context = MemoryContextSwitchTo(TopMemoryContext);
+	registered = RegisterDynamicBackgroundWorker(&worker, &started);
+	MemoryContextSwitchTo(context);
+	return registered;
+}
+
+/*
+ * True while an attempt of the worker runs or is about to, also one that an
+ * earlier worker has started.
+ */
+bool
+du_attempt_is_running(void)
+{
+	pid_t		pid;
+
+	if (started != NULL)
+	{
+		BgwHandleStatus status = GetBackgroundWorkerPid(started, &pid);
+
+		if (status != BGWH_STOPPED && status != BGWH_POSTMASTER_DIED)
+			return true;
+		pfree(started);
+		started = NULL;
+	}
+	return du_running_worker_attempt(MyDatabaseId) != 0;
+}
+
+/*
+ * The last order.
+ */
+void
+du_attempt_order(AttemptOrder *order)
+{
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	*order = exchange()->order;
+	LWLockRelease(du_shared_lock());
+}
+
+/*
+ * The outcome of the last order, ATTEMPT_UNKNOWN while there is none.
+ */
+void
+du_attempt_outcome(AttemptOutcome *outcome)
+{
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	*outcome = exchange()->outcome;
+	LWLockRelease(du_shared_lock());
+}
+
+/*
+ * True for failures that may pass by themselves: locks, deadlocks,
+ * serialization, another upgrade at the same time (which older minor releases
+ * report as an internal error), or a server that shuts down.
+ */
+bool
+du_attempt_is_retryable(int sqlstate, const char *message)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_OBJECT_IN_USE:
+		case ERRCODE_ADMIN_SHUTDOWN:
+			return true;
+		case ERRCODE_INTERNAL_ERROR:
+			return strstr(message, "concurrently updated") != NULL;
+		default:
+			return false;
+	}
+}
+
+static AttemptResult
+result_of_error(const ErrorData *edata)
+{
+	const char *cancel_reason = du_running_cancel_reason();
+
+	if (cancel_reason != NULL)
+		return strcmp(cancel_reason, CANCELLED_BY_CALL) == 0 ?
+			ATTEMPT_CANCELLED : ATTEMPT_INTERRUPTED;
+	if (du_attempt_is_retryable(edata->sqlerrcode, edata->message))
+		return ATTEMPT_RETRYABLE;
+	if (edata->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+		return ATTEMPT_REFUSED;
+	return ATTEMPT_FAILED;
+}
+
+/*
+ * What is said of an order that this process's settings do not fit: they are
+ * read when a process connects, so they may be newer than the worker's.
+ */
+static bool
+fits_settings(const AttemptOrder *order, AttemptOutcome *outcome)
+{
+	if (strcmp(order->extension, du_guc_extension) == 0)
+		return true;
+	outcome->result = ATTEMPT_REFUSED;
+	outcome->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	snprintf(outcome->message, sizeof(outcome->message),
+			 "settings have changed: the main extension is \"%s\" now", du_guc_extension);
+	return false;
+}
+
+/* Finalizes as ordered, in the current transaction. */
+static void
+finalize(const AttemptOrder *order)
+{
+	FinalizeRequest request = {0};
+	bool		isnull;
+
+	request.target = order->target;
+	request.expected_fingerprint = order->fingerprint;
+	request.actor = order->actor;
+	request.resource_uid = order->resource_uid[0] ? order->resource_uid : NULL;
+	request.resource_generation = order->resource_generation;
+	(void) du_finalize(&request, &isnull);
+}
+
+/*
+ * Carries an order out in a transaction of its own, and tells how it went.
+ * This process must run no transaction.  Raises nothing that the attempt
+ * raises, except what ends the process.
+ */
+void
+du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	memset(outcome, 0, sizeof(AttemptOutcome));
+	if (!fits_settings(order, outcome))
+		return;
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pgstat_report_activity(STATE_RUNNING, "upgrading the schema");
+		finalize(order);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		outcome->result = ATTEMPT_SUCCEEDED;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		outcome->result = result_of_error(edata);
+		outcome->sqlstate = edata->sqlerrcode;
+		strlcpy(outcome->message, edata->message, sizeof(outcome->message));
+		strlcpy(outcome->detail, edata->detail ? edata->detail : "", sizeof(outcome->detail));
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/*
+ * Settings that decide about the transaction itself, whatever this database
+ * has as defaults.
+ */
+static void
+pin_transaction_settings(void)
+{
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* 17 ends a session whose transaction lasts longer than this. */
+#if PG_VERSION_NUM >= 170000
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+#endif
+}
+
+/*
+ * Entry point of the process.
+ */
+void
+documentdb_upgrade_attempt_main(Datum main_arg)
+{
+	AttemptOrder order;
+	AttemptOutcome outcome;
+	Oid			database;
+
+	/* As in an ordinary session: a shutdown ends it with an error. */
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	order = exchange()->order;
+	database = exchange()->database;
+	LWLockRelease(du_shared_lock());
+
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	du_running_announce();
+	pin_transaction_settings();
+
+	du_attempt_carry_out(&order, &outcome);
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	exchange()->outcome = outcome;
+	LWLockRelease(du_shared_lock());
+
+	/* The worker is woken when the slot is free. */
+	proc_exit(0);
+}

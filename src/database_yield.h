@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * database_yield.h
+ *	  Makes the worker give way to those who want its database for
+ *	  themselves.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_DATABASE_YIELD_H
+#define DU_DATABASE_YIELD_H
+
+extern void du_yield_install(void);
+
+#endif							/* DU_DATABASE_YIELD_H */

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * outlook.c
+ *	  Where this server stands: facts, plan, guards, decision and state of
+ *	  one moment.
+ *
+ * The one place where what was gathered, decided and evaluated comes
+ * together, so that view status, preflight() and the worker never disagree.
+ * An outlook is opened and closed within one transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "outlook.h"
+
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+
+#include "extension_version.h"
+#include "fingerprint.h"
+#include "guc.h"
+#include "running_attempts.h"
+#include "version_gate.h"
+
+/*
+ * Opens an outlook: execution context, SPI and facts, with results in the
+ * current memory context.
+ */
+void
+du_outlook_open(Outlook *outlook)
+{
+	MemoryContext memory = CurrentMemoryContext;
+
+	memset(outlook, 0, sizeof(Outlook));
+	du_context_enter(&outlook->context);
+	SPI_connect();
+	MemoryContextSwitchTo(memory);
+	outlook->facts = du_catalog_gather();
+	outlook->in_recovery = RecoveryInProgress();
+}
+
+/*
+ * Closes it; what was gathered stays.
+ */
+void
+du_outlook_close(Outlook *outlook)
+{
+	MemoryContext memory = CurrentMemoryContext;
+
+	SPI_finish();
+	MemoryContextSwitchTo(memory);
+	du_context_leave(&outlook->context);
+}
+
+/*
+ * Plans for a target (NULL: the binary version) and reads the scripts.
+ */
+void
+du_outlook_plan(Outlook *outlook, const char *target)
+{
+	outlook->plan = du_plan_make(outlook->facts, target);
+	du_plan_read_scripts(outlook->plan, outlook->facts);
+}
+
+/*
+ * Evaluates the guards for the plan.  Notes the binary on the way, where
+ * this transaction can write, so that a soak time has a beginning.
+ */
+void
+du_outlook_evaluate_guards(Outlook *outlook)
+{
+	GuardInput	input;
+
+	if (du_surroundings_can_write())
+		du_surroundings_note_binary(outlook->facts);
+	input.facts = outlook->facts;
+	input.plan = outlook->plan;
+	input.surroundings = du_surroundings_gather(outlook->facts,
+												du_plan_locks(outlook->plan),
+												outlook->context.caller);
+	outlook->guards = du_guards_evaluate(&input, NIL);
+}
+
+/*
+ * The target that a decision over the desired version asks about: the
+ * desired one when it is a version, else the binary's.
+ */
+static const char *
+target_of_interest(const char *desired)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return du_version_parse(desired, &version, &reason) ? desired : NULL;
+}
+
+/*
+ * Plans for what is desired and decides; reads no scripts yet.
+ */
+void
+du_outlook_decide(Outlook *outlook, const char *desired)
+{
+	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
+	DecisionInput input = {0};
+
+	outlook->plan = du_plan_make(outlook->facts, target_of_interest(desired));
+	outlook->desired = desired;
+	input.desired = desired;
+	input.installed = extension->installed;
+	input.binary = extension->binary;
+	input.companions_behind = outlook->plan->companions_behind;
+	outlook->decided = du_decide(&input);
+
+	if (outlook->decided.decision == DECISION_FINALIZE)
+	{
+		du_plan_read_scripts(outlook->plan, outlook->facts);
+		du_outlook_evaluate_guards(outlook);
+	}
+}
+
+/* Why no worker serves this database; NULL when none is meant to. */
+static const char *
+why_absent(void)
+{
+	LauncherFacts launcher;
+
+	if (!du_shared_exists())
+		return "documentdb_upgrade is not in shared_preload_libraries";
+	du_shared_read_launcher(&launcher);
+	if (launcher.problem[0] != '\0')
+		return psprintf("%s %s", launcher.problem, launcher.hint);
+	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+		return psprintf("it serves database \"%s\" (documentdb_upgrade.database)", du_guc_database);
+	if (launcher.pid == 0)
+		return "its launcher does not run, for want of a free background worker (max_worker_processes) perhaps";
+	return "it is about to start";
+}
+
+static WorkerView
+view_of(const WorkerFacts *worker)
+{
+	WorkerView	view = {0};
+	RunningAttempt attempts[RUNNING_ATTEMPTS];
+	int			n = du_running_list(attempts);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (attempts[i].database != MyDatabaseId || attempts[i].extension[0] == '\0')
+			continue;
+		view.attempt_runs = true;
+		view.step = attempts[i].step;
+		view.nsteps = attempts[i].nsteps;
+	}
+	if (worker == NULL)
+	{
+		view.absent_because = why_absent();
+		if (du_guc_source != SOURCE_KIND_SETTING)
+			view.unread_source = du_guc_source_name();
+		return view;
+	}
+	view.present = true;
+	view.source_ok = worker->source_ok;
+	view.source_problem = worker->source_problem;
+	view.source_hint = worker->source_hint[0] ? worker->source_hint : NULL;
+	view.spec_binary = worker->spec_binary[0] ? worker->spec_binary : NULL;
+	view.gave_up = worker->gave_up;
+	view.failures = worker->failures;
+	view.next_retry = worker->next_retry;
+	return view;
+}
+
+/*
+ * Finds the state of what was decided.  worker is what the worker that
+ * serves this database says, or NULL when none does.
+ */
+void
+du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
+{
+	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
+	StateInput	input = {0};
+
+	du_failures_recall(extension->name, &outlook->failures);
+	input.facts = outlook->facts;
+	input.plan = outlook->plan;
+	input.guards = outlook->guards;
+	input.decided = outlook->decided;
+	input.in_recovery = outlook->in_recovery;
+	if (outlook->decided.decision == DECISION_NONE)
+		input.gate = du_gate_read(extension->installed);
+	input.last_error = worker != NULL && worker->last_error[0] ?
+		worker->last_error : outlook->failures.last_error;
+	input.worker = view_of(worker);
+	outlook->state = du_state_of(&input);
+}
+
+/*
+ * Names of the guards that fail, NIL when none were evaluated.
+ */
+List *
+du_outlook_failing_guards(const Outlook *outlook)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; outlook->guards != NULL && i < outlook->guards->nresults; i++)
+	{
+		if (outlook->guards->results[i].status == GUARD_FAIL)
+			names = lappend(names, unconstify(char *, outlook->guards->results[i].guard));
+	}
+	return names;
+}
+
+/*
+ * The main extension.
+ */
+const ExtensionFacts *
+du_outlook_main(const Outlook *outlook)
+{
+	return du_catalog_main(outlook->facts);
+}
+
+/*
+ * The token for what the plan depends on.
+ */
+char *
+du_outlook_fingerprint(const Outlook *outlook)
+{
+	return du_fingerprint(outlook->facts);
+}

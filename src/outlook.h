@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * outlook.h
+ *	  Where this server stands: facts, plan, guards, decision and state of
+ *	  one moment.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_OUTLOOK_H
+#define DU_OUTLOOK_H
+
+#include "execution_context.h"
+#include "failure_memory.h"
+#include "shared_status.h"
+#include "upgrade_state.h"
+
+typedef struct Outlook
+{
+	ExecutionContext context;
+	UpgradeFacts *facts;
+	UpgradePlan *plan;
+	GuardResults *guards;		/* NULL when they were not asked for */
+	bool		in_recovery;
+	const char *desired;		/* "", "auto" or a version */
+	DecisionResult decided;
+	FailureMemory failures;
+	UpgradeState state;
+} Outlook;
+
+extern PGDLLEXPORT void du_outlook_open(Outlook *outlook);
+extern PGDLLEXPORT void du_outlook_close(Outlook *outlook);
+extern void du_outlook_plan(Outlook *outlook, const char *target);
+extern void du_outlook_evaluate_guards(Outlook *outlook);
+extern PGDLLEXPORT void du_outlook_decide(Outlook *outlook, const char *desired);
+extern PGDLLEXPORT void du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker);
+extern PGDLLEXPORT List *du_outlook_failing_guards(const Outlook *outlook);
+extern PGDLLEXPORT const ExtensionFacts *du_outlook_main(const Outlook *outlook);
+extern PGDLLEXPORT char *du_outlook_fingerprint(const Outlook *outlook);
+
+#endif							/* DU_OUTLOOK_H */

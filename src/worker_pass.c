@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_pass.c
+ *	  One pass of the worker: gather, decide, and say what is to be done.
+ *
+ * A pass is one short transaction that looks and changes nothing but notes
+ * of our own.  It never waits for the network or for an attempt: what it
+ * finds that should run is left in the worker's state for the loop.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker_pass.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "running_attempts.h"
+#include "worker_attempt.h"
+#include "worker_voice.h"
+
+/*
+ * MD5 over what ALTER DATABASE and ALTER ROLE have set for this process.
+ * Such settings are read when a process connects, so a change means to
+ * connect anew.  Compared only with its like.
+ */
+static char *
+settings_digest(void)
+{
+	Oid			types[2] = {OIDOID, OIDOID};
+	Datum		values[2];
+	char	   *digest;
+
+	values[0] = ObjectIdGetDatum(MyDatabaseId);
+	values[1] = ObjectIdGetDatum(GetUserId());
+	du_query("SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg("
+			 "   s.setdatabase || ' ' || s.setrole || ' ' || s.setconfig::pg_catalog.text, ' '"
+			 "   ORDER BY s.setdatabase, s.setrole), ''))"
+			 " FROM pg_catalog.pg_db_role_setting s"
+			 " WHERE s.setdatabase IN (0, $1) AND s.setrole IN (0, $2)",
+			 2, types, values);
+	digest = du_query_text(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return digest;
+}
+
+/*
+ * Ends the process, to be started anew, when its settings are others than at
+ * its first pass.
+ */
+static void
+follow_settings(Worker *worker)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *digest;
+
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	digest = settings_digest();
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+
+	if (worker->settings[0] != '\0' && strcmp(worker->settings, digest) != 0)
+	{
+		du_shared_want_restart();
+		proc_exit(0);
+	}
+	strlcpy(worker->settings, digest, sizeof(worker->settings));
+}
+
+/*
+ * Notes the binary when it is another than before, so that its age is known
+ * when somebody asks how long an update has been waiting.
+ */
+static void
+note_binary(Worker *worker, const Outlook *outlook)
+{
+	const char *binary = du_outlook_main(outlook)->binary;
+
+	if (binary == NULL || strcmp(worker->binary, binary) == 0)
+		return;
+	du_surroundings_note_binary(outlook->facts);
+	strlcpy(worker->binary, binary, sizeof(worker->binary));
+}
+
+/* True when the target of the running attempt is what is desired, or reached. */
+static bool
+is_still_wanted(const Worker *worker, const Outlook *outlook)
+{
+	const DecisionResult *decided = &outlook->decided;
+
+	return (decided->decision == DECISION_FINALIZE || decided->decision == DECISION_NONE) &&
+		decided->target != NULL && strcmp(decided->target, worker->order.target) == 0;
+}
+
+/*
+ * Ends the running attempt when what it is to reach is not wanted any more, or
+ * when somebody has placed a hold.  A source that cannot be reached ends
+ * nothing.
+ */
+static void
+reconsider_attempt(Worker *worker, const Outlook *outlook)
+{
+	const SourceHealth health = worker->source->state.health;
+	List	   *failing = du_outlook_failing_guards(outlook);
+	ListCell   *lc;
+
+	if (health == SOURCE_MISSING ||
+		(health == SOURCE_OK && !is_still_wanted(worker, outlook)))
+		(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_WITHDRAWAL);
+
+	foreach(lc, failing)
+	{
+		if (strcmp(lfirst(lc), "hold") == 0)
+			(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD);
+	}
+}
+
+/*
+ * Decides whether an attempt is due, and writes its order.
+ */
+static void
+consider_attempt(Worker *worker, const Outlook *outlook)
+{
+	const WorkerFacts *facts = &worker->facts;
+	AttemptOrder *order = &worker->order;
+
+	worker->wants_attempt = outlook->decided.decision == DECISION_FINALIZE &&
+		outlook->guards->nfailed == 0 && facts->source_ok && !facts->gave_up &&
+		GetCurrentTimestamp() >= facts->next_retry;
+	if (!worker->wants_attempt)
+		return;
+
+	memset(order, 0, sizeof(AttemptOrder));
+	strlcpy(order->actor, worker->actor, sizeof(order->actor));
+	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
+	strlcpy(order->target, outlook->decided.target, sizeof(order->target));
+	strlcpy(order->fingerprint, du_outlook_fingerprint(outlook), sizeof(order->fingerprint));
+	strlcpy(order->resource_uid, facts->resource_uid, sizeof(order->resource_uid));
+	order->resource_generation = facts->resource_generation;
+}
+
+/*
+ * The pass where this extension is installed.
+ */
+static void
+look(Worker *worker)
+{
+	WorkerFacts *facts = &worker->facts;
+	Outlook		outlook;
+
+	du_outlook_open(&outlook);
+	du_outlook_decide(&outlook, facts->desired);
+	if (worker->primary)
+	{
+		note_binary(worker, &outlook);
+		du_worker_recall(worker, &outlook);
+		du_worker_forget_if_changed(worker, &outlook);
+	}
+	du_outlook_find_state(&outlook, facts);
+	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
+
+	worker->wants_attempt = false;
+	if (worker->primary && worker->source != NULL)
+	{
+		if (worker->attempt_runs)
+			reconsider_attempt(worker, &outlook);
+		else
+			consider_attempt(worker, &outlook);
+	}
+	du_worker_announce(worker, &outlook);
+	du_outlook_close(&outlook);
+}
+
+/*
+ * One pass.  Runs a transaction; may raise only what is unexpected.
+ */
+void
+du_worker_pass(Worker *worker)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, "looking at the schema");
+
+	if (!worker->once)
+		follow_settings(worker);
+	if (OidIsValid(du_context_own_extension()))
+		look(worker);
+	else
+	{
+		worker->wants_attempt = false;
+		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
+		du_worker_announce(worker, NULL);
+	}
+
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_state.h
+ *	  The worker's own state, shared by the files that make it up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_WORKER_STATE_H
+#define DU_WORKER_STATE_H
+
+#include "attempt_process.h"
+#include "desired_source.h"
+#include "kubernetes_report.h"
+#include "outlook.h"
+
+/* What the worker remembers of its failures. */
+typedef struct WorkerFailures
+{
+	bool		recalled;		/* history was asked */
+	char		target[SHARED_VERSION_LENGTH];	/* that failed */
+	char		fingerprint[65];	/* at that time */
+	uint64		retries_seen;	/* calls of retry() */
+} WorkerFailures;
+
+typedef struct Worker
+{
+	bool		once;			/* one pass for tick(), then the end */
+	const char *actor;			/* for history */
+	bool		primary;		/* as of the last look */
+
+	DesiredSource *source;		/* NULL on a standby */
+	int			source_kind;
+	KubernetesReport *report;	/* NULL when the source is another */
+
+	WorkerFacts facts;			/* what is published */
+	WorkerFacts published;
+
+	WorkerFailures failures;
+	bool		attempt_runs;	/* ours, watched */
+	AttemptOrder order;			/* of that attempt */
+	bool		confirming;		/* the desired version is read again before an
+								 * attempt */
+
+	uint64		reads_seen;		/* calls of tick() */
+	bool		wants_attempt;	/* found by the last pass */
+	char	   *announced;		/* what people were told last, or NULL */
+	char		announced_version[SHARED_VERSION_LENGTH];	/* installed then */
+	char		settings[65];	/* digest of this database's settings */
+	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
+} Worker;
+
+#endif							/* DU_WORKER_STATE_H */

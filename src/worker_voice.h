@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_voice.h
+ *	  Tells people and programs what the worker has found.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_WORKER_VOICE_H
+#define DU_WORKER_VOICE_H
+
+#include "worker_state.h"
+
+extern void du_worker_announce(Worker *worker, const Outlook *outlook);
+extern void du_worker_say_started(Worker *worker);
+
+#endif							/* DU_WORKER_VOICE_H */
