@@ -1,0 +1,48 @@
+# An API server that has too much to do is left alone for as long as it asks.
+use strict;
+use warnings FATAL => 'all';
+
+use DocumentdbUpgrade::FakeApi;
+use DocumentdbUpgrade::Follower;
+use DocumentdbUpgrade::Test;
+use Test::More;
+
+my $api = DocumentdbUpgrade::FakeApi->new;
+$api->put_resource('db1', spec => { nodeCount => 1 });
+my $node = follow($api);
+
+wait_for_state($node, 'update_available');
+still_follows($node, $api, 'the start');
+wait_for_watch($api);
+
+# The pauses between the requests that a fault met, and the next.
+unharmed($node, $api, 'too many requests', sub {
+	$api->mark;
+	$api->fault(method => 'GET', times => 2, status => 429, body => "Too many requests, please try again later.\n", headers => { 'Retry-After' => 4 });
+	$api->watch_stop('end');
+	wait_for_state($node, 'waiting', qr/429|too many/i);
+	poll_until(sub { scalar(grep { !$_->{fault} } $api->requests(method => 'GET')) }, 'the worker asks again');
+	my @times = map { $_->{time} } $api->requests(method => 'GET');
+	cmp_ok($times[$_ + 1] - $times[$_], '>', 3.5, 'the server is left alone as long as it asks') foreach 0, 1;
+	cmp_ok($times[$_ + 1] - $times[$_], '<', 10, 'and not much longer') foreach 0, 1;
+});
+
+# Without a word on how long, it is an error like any other.
+outage($node, $api,
+	name => 'too many requests without a time',
+	cause => sub { $api->fault(times => 1000, status => 429, body => "Too many requests\n") },
+	says => qr/429|too many/i);
+
+# Failures are answered by longer and longer pauses.
+$api->mark;
+$api->fault(method => 'GET', times => 4, status => 500);
+$api->watch_stop('end');
+poll_until(sub { scalar(grep { !$_->{fault} } $api->requests(method => 'GET')) }, 'the worker asks again');
+my @times = map { $_->{time} } $api->requests(method => 'GET');
+my @pauses = map { $times[$_ + 1] - $times[$_] } 0 .. 3;
+cmp_ok($pauses[0], '<', 2, 'the first pause is short');
+cmp_ok($pauses[3], '>', 3, 'the fourth is not') or diag("@pauses");
+cmp_ok($pauses[3], '<', 13, 'and is within twice and a half of what doubling makes it');
+still_follows($node, $api, 'all that');
+
+done_testing();
