@@ -1,0 +1,42 @@
+# A real Kubernetes API server for test/demo: with the rights of
+# docs/kubernetes/rbac.yaml and a custom resource "mydb" in namespace
+# "databases".  Writes shell variables, or why there is none, to the file named
+# last, and stays until the one named first is gone.
+use strict;
+use warnings FATAL => 'all';
+
+use DocumentdbUpgrade::ApiServer qw(programs in_path);
+use DocumentdbUpgrade::RealApi;
+use PostgreSQL::Test::Utils;
+
+my ($stay, $output) = @ARGV;
+
+# In one go, because somebody waits for it.
+sub announce
+{
+	my $text = shift;
+	append_to_file("$output.new", $text);
+	rename "$output.new", $output or die "could not rename \"$output.new\": $!\n";
+	return;
+}
+
+sub give_up { announce("API_MISSING='$_[0]'\n"); exit 0; }
+
+foreach my $program (qw(kubectl openssl setpriv))
+{
+	give_up("the program $program is not here") unless in_path($program);
+}
+give_up('neither KUBE_APISERVER, nor PATH, nor ../shared/kube has a kube-apiserver')
+  unless programs() && programs()->{etcd};
+
+my $api = DocumentdbUpgrade::RealApi->new;
+$api->apply_crd(operator_crd() // own_crd());
+my $pod = $api->pod_files('databases', 'mydb');
+$api->apply("$ENV{DU_SOURCE}/docs/kubernetes/rbac.yaml");
+$api->create_resource({ documentDBVersion => '1.7.0' });
+announce("API_URL='$api->{url}'\nAPI_POD='$pod'\nAPI_KUBECONFIG='$api->{dir}/admin.kubeconfig'\n");
+
+while (-e $stay)
+{
+	select undef, undef, undef, 0.1;
+}
