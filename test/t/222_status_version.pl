@@ -42,16 +42,7 @@ still_follows($node, $api, 'a conflict');
 ok($reported->('0.107.0'), 'the version is the one installed');
 is(scalar $api->requests(%patches), 1, 'without another patch');
 
-# What it writes wrongly is put right, however often.
-$api->mark;
-foreach my $wrong ('0.1.0', '5.0.0', undef)
-{
-	$api->put_resource('db1', status => { schemaVersion => $wrong });
-	ok(poll_until(sub { $reported->('0.107.0') }, 'the version is put right'), 'a wrong version is put right: ' . ($wrong // 'none'));
-}
-is(scalar $api->requests(%patches), 3, 'by one patch each');
-
-# Not when reports are off.
+# Nothing is written while reports are off.
 $node->append_conf('postgresql.conf', 'documentdb_upgrade.report_status = off');
 $node->reload;
 is($node->poll_query_until('postgres', q{SELECT current_setting('documentdb_upgrade.report_status') = 'off'}), 1, 'reports are switched off');
@@ -61,5 +52,19 @@ wait_for_status($node, sub { $_[0]->{installed} eq '0.108-0' }, 'the schema foll
 wait_for_state($node, 'up_to_date');
 still_follows($node, $api, 'an upgrade that is not reported');
 is(scalar(grep { $_->{method} ne 'GET' } $api->requests), 0, 'and nothing at all is written');
+
+# Switched on again, they make up for it.
+$node->append_conf('postgresql.conf', 'documentdb_upgrade.report_status = on');
+$node->reload;
+ok(poll_until(sub { $reported->('0.108.0') }, 'the version is reported'), 'switched on again, it is reported');
+
+# What it writes wrongly is put right, however often.
+$api->mark;
+foreach my $wrong ('0.1.0', '5.0.0', undef)
+{
+	$api->put_resource('db1', status => { schemaVersion => $wrong });
+	ok(poll_until(sub { $reported->('0.108.0') }, 'the version is put right'), 'a wrong version is put right: ' . ($wrong // 'none'));
+}
+is(scalar $api->requests(%patches), 3, 'by one patch each');
 
 done_testing();

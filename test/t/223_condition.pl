@@ -7,6 +7,7 @@ use DocumentdbUpgrade::FakeApi;
 use DocumentdbUpgrade::Follower;
 use DocumentdbUpgrade::Test;
 use JSON::PP qw(decode_json);
+use POSIX qw(strftime);
 use Test::More;
 
 my $api = DocumentdbUpgrade::FakeApi->new;
@@ -31,6 +32,7 @@ sub condition_becomes
 }
 
 my $first = condition_becomes('True', 'UpdateAvailable', qr/0\.100\.0/);
+poll_until(sub { strftime('%Y-%m-%dT%H:%M:%SZ', gmtime) gt $first->{lastTransitionTime} }, 'another second has begun');
 $api->patch_spec('db1', schemaVersion => '0.100.0');
 my $second = condition_becomes('True', 'UpToDate', qr/\.$/);
 is($second->{lastTransitionTime}, $first->{lastTransitionTime}, 'the time stays while the status does');

@@ -76,7 +76,7 @@ sub keeps_condition
 	# Another manager takes it over, by force.
 	apply_as('rival', { type => 'SchemaSettled', status => 'Unknown', reason => 'Taken', observedGeneration => 1 }, '--force-conflicts');
 	$api->patch_resource({ spec => { schemaVersion => '0.112.0' } });
-	poll_until(sub { $api->resource->{status}{schemaVersion} eq '0.112.0' }, 'the schema goes on');
+	poll_until(sub { ($api->resource->{status}{schemaVersion} // '') eq '0.112.0' }, 'the schema goes on');
 	is($api->resource->{status}{schemaVersion}, '0.112.0', "$mode: the schema is followed and reported all the same");
 	is(condition()->{message}, 'By rival.', "$mode: a condition that was taken away is not taken back");
 	ok($node->poll_query_until('postgres', 'SELECT reports_failed_total > 0 FROM documentdb_upgrade.metrics'), "$mode: that counts as a failed report");

@@ -70,7 +70,7 @@ becomes("state = 'update_available'", 'get alone will do');
 $api->patch_resource({ spec => { schemaVersion => '0.109.0' } });
 becomes("installed = '0.109-0' AND state = 'up_to_date'", 'a wish is followed without list and watch');
 
-poll_until(sub { $api->resource->{status}{schemaVersion} eq '0.109.0' }, 'the report arrives');
+poll_until(sub { ($api->resource->{status}{schemaVersion} // '') eq '0.109.0' }, 'the report arrives');
 
 # Rules for reporting: nothing else suffers.
 role('dbs/status' => [], events => []);
@@ -80,7 +80,7 @@ is($api->resource->{status}{schemaVersion}, '0.109.0', 'the report did not arriv
 ok($node->poll_query_until('postgres', 'SELECT reports_failed_total > 0 FROM documentdb_upgrade.metrics'), 'that is counted');
 like(slurp_file($node->logfile), qr{dbs/status}, 'and the log names the missing rule');
 role();
-poll_until(sub { $api->resource->{status}{schemaVersion} eq '0.112.0' }, 'the report arrives once it may');
+poll_until(sub { ($api->resource->{status}{schemaVersion} // '') eq '0.112.0' }, 'the report arrives once it may');
 is($api->resource->{status}{schemaVersion}, '0.112.0', 'it arrives once it may');
 
 # Certificates.
