@@ -16,7 +16,6 @@ wait_for_state($node, 'update_available');
 is(sql($node, $processes), '2', 'a launcher and a worker run');
 desire($node, '1.1');
 wait_for_state($node, 'up_to_date');
-desire($node, '1.2');
 $node->stop;
 
 sub restart_with

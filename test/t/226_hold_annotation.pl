@@ -17,7 +17,7 @@ my $runs = q{SELECT count(*) FROM documentdb_upgrade.history};
 wait_for_state($node, 'held', qr/release "freeze"/);
 is(status_of($node)->{desired}, '0.105.0', 'the wish is known');
 $api->patch_spec('db1', schemaVersion => '0.106.0');
-wait_for_status($node, sub { ($_[0]->{desired} // '') eq '0.106.0' }, 'another wish is known');
+wait_for_status($node, sub { $_[0]->{desired} eq '0.106.0' }, 'another wish is known');
 wait_for_state($node, 'held', qr/release "freeze"/);
 is(sql($node, $runs), '0', 'nothing runs');
 ok(poll_until(sub { (($api->condition('db1', 'SchemaSettled') // {})->{reason} // '') eq 'Held' }, 'the condition is Held'), 'the condition says Held');

@@ -64,7 +64,7 @@ unharmed($node, $api, 'a bookmark', sub {
 wait_for_watch($api);
 unharmed($node, $api, 'lines in pieces', sub {
 	$api->watch_send(event('MODIFIED', version => '66.1.0', generation => 1000, resourceVersion => '999999') . event('MODIFIED', version => '66.2.0', generation => 1001, resourceVersion => '1000000'), 7);
-	wait_for_status($node, sub { ($_[0]->{desired} // '') eq '66.2.0' }, 'lines in pieces are put together');
+	wait_for_status($node, sub { $_[0]->{desired} eq '66.2.0' }, 'lines in pieces are put together');
 	is(status_of($node)->{desired}, '66.2.0', 'lines in pieces are put together');
 
 	# A bookmark after it tells when it was seen.
