@@ -31,6 +31,7 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -419,6 +420,11 @@ documentdb_upgrade_recorder_main(Datum main_arg)
 	RecordMessage *message;
 	Size		size;
 
+	/*
+	 * The handler that background workers begin with ends them from within
+	 * the signal, which in the middle of a commit takes the server down.
+	 */
+	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
 	CurrentResourceOwner = ResourceOwnerCreate(NULL, "documentdb_upgrade recorder");
