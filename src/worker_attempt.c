@@ -105,6 +105,8 @@ du_worker_forget_if_changed(Worker *worker, const Outlook *outlook)
 {
 	const WorkerFailures *failures = &worker->failures;
 
+	if (outlook->decided.decision != DECISION_FINALIZE)
+		worker->facts.next_retry = 0;
 	if (failures->target[0] == '\0')
 		return;
 	if (outlook->decided.decision != DECISION_FINALIZE ||

@@ -56,7 +56,7 @@ $node->wait_for_log(qr/(?:$warning.*){2}/s, $offset);
 is(sql($node, $failures), '10', 'and begins to count anew');
 set_and_reload($node, 'documentdb_upgrade.retry_max', '50ms');
 sql($node, 'SELECT documentdb_upgrade.retry()');
-ok($node->poll_query_until('postgres', "$failures" =~ s/^SELECT (.*?) FROM/SELECT $1 > 20 FROM/r), 'it goes on as long as it takes');
+ok($node->poll_query_until('postgres', "SELECT ($failures) > 20"), 'it goes on as long as it takes');
 is(count_logged($node, qr{times in a row}, $offset), 3, 'with one warning each time');
 is(shape($node), $shape_of{'1.2'}, 'nothing is half done');
 

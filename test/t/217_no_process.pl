@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 use DocumentdbUpgrade::Follower qw(status_of wait_for_state);
 use DocumentdbUpgrade::Test;
 use DocumentdbUpgrade::WorkerNode;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -57,13 +58,8 @@ $node->stop;
 # As pg_upgrade starts a server.
 $offset = -s $node->logfile;
 my @pg_ctl = ('pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile);
-restart_with_option();
-sub restart_with_option
-{
-	$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
-	system_or_bail(@pg_ctl, '-o', '-b', 'start');
-	return;
-}
+$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
+system_or_bail(@pg_ctl, '-o', '-b', 'start');
 my $output = '';
 IPC::Run::run([ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), '-c', $processes,
 		'-c', 'SELECT installed, worker_pid FROM documentdb_upgrade.status' ], '>', \$output);
