@@ -112,44 +112,4 @@ my $hourly = $requests * ($seconds / 6) / 600;
 note sprintf "Idle with a watch, per hour: %.2f CPU seconds   goal 1   %s; %.0f wake-ups; %.1f requests at resync_interval 10 min   goal 15   %s",
   $cpu, $cpu < 1 ? 'met' : 'MISSED', $wakeups, $hourly, $hourly < 15 ? 'met' : 'MISSED';
 
-# Behind again, and nothing desired, so that a change can be seen.
-$api->patch_spec('db1', schemaVersion => '');
-wait_for_status($node, sub { ($_[0]->{desired} // 'unknown') eq '' }, 'nothing is desired');
-sql($node, "DROP EXTENSION $extension");
-sql($node, "CREATE EXTENSION $extension VERSION '$old'");
-my $pid = worker_pid($node);
-$api->flood('db1', 500);
-still_follows($node, $api, 'a first flood');
-my $before = memory_of($pid);
-$api->flood('db1', 10_000);
-still_follows($node, $api, 'a flood');
-note sprintf "Memory after 10,000 events of a watch: %+d kB   goal 1024   %s", memory_of($pid) - $before,
-  memory_of($pid) - $before < 1024 ? 'met' : 'MISSED';
-
-# How fast requests of the server are answered while a watch is open.
-sub milliseconds_until
-{
-	my $code = shift;
-	my $start = time;
-	until ($code->()) { select undef, undef, undef, 0.001 }
-	return 1000 * (time - $start);
-}
-wait_for_watch($api);
-my $reader = DocumentdbUpgrade::Session->new($node);
-sql($node, q{ALTER SYSTEM SET documentdb_upgrade.source = 'setting'});
-kill 'HUP', slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-my $reload = milliseconds_until(sub { $reader->run('SELECT source FROM documentdb_upgrade.status')->{stdout} eq 'setting' });
-sql($node, q{ALTER SYSTEM RESET documentdb_upgrade.source});
-$node->reload;
-wait_for_watch($api);
-$pid = worker_pid($node);
-kill 'TERM', $pid;
-my $end = milliseconds_until(sub { !-e "/proc/$pid" });
-wait_for_watch($api);
-my $start = time;
-$reader->quit;
-$session->quit;
-$node->stop('fast');
-note sprintf "With a watch open, ms: reload %.0f, end of the worker %.0f, fast shutdown of the server %.0f",
-  $reload, $end, 1000 * (time - $start);
 done_testing();
