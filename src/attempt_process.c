@@ -20,13 +20,13 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "background_process.h"
 #include "finalize.h"
 #include "guc.h"
 #include "running_attempts.h"
@@ -58,7 +58,7 @@ exchange(void)
 bool
 du_attempt_start(const AttemptOrder *order)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker worker;
 	MemoryContext context;
 	bool		registered;
 
@@ -68,13 +68,8 @@ du_attempt_start(const AttemptOrder *order)
 	exchange()->database = MyDatabaseId;
 	LWLockRelease(du_shared_lock());
 
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	du_process_describe(&worker, "attempt", "documentdb_upgrade_attempt_main");
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "documentdb_upgrade", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "documentdb_upgrade_attempt_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "documentdb_upgrade attempt", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "documentdb_upgrade attempt", sizeof(worker.bgw_type));
 	worker.bgw_notify_pid = MyProcPid;
 
 	if (started != NULL)

@@ -27,7 +27,6 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -39,6 +38,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "background_process.h"
 #include "execution_context.h"
 #include "history.h"
 #include "subtransaction.h"
@@ -141,16 +141,11 @@ take_token(void)
 static BackgroundWorkerHandle *
 start_worker(dsm_segment *segment)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle;
 
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	du_process_describe(&worker, "recorder", "documentdb_upgrade_recorder_main");
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "documentdb_upgrade", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "documentdb_upgrade_recorder_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "documentdb_upgrade recorder", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "documentdb_upgrade recorder", sizeof(worker.bgw_type));
 	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
 	worker.bgw_notify_pid = MyProcPid;
 

@@ -16,7 +16,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
@@ -27,6 +26,7 @@
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
+#include "background_process.h"
 #include "shared_status.h"
 #include "worker_library.h"
 
@@ -46,16 +46,10 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_tick);
 static BackgroundWorkerHandle *
 start_process(dsm_segment *segment)
 {
-	BackgroundWorker process = {0};
+	BackgroundWorker process;
 	BackgroundWorkerHandle *handle;
 
-	process.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	process.bgw_start_time = BgWorkerStart_ConsistentState;
-	process.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(process.bgw_library_name, "documentdb_upgrade", sizeof(process.bgw_library_name));
-	strlcpy(process.bgw_function_name, "documentdb_upgrade_pass_main", sizeof(process.bgw_function_name));
-	strlcpy(process.bgw_name, "documentdb_upgrade tick", sizeof(process.bgw_name));
-	strlcpy(process.bgw_type, "documentdb_upgrade tick", sizeof(process.bgw_type));
+	du_process_describe(&process, "tick", "documentdb_upgrade_pass_main");
 	process.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
 	process.bgw_notify_pid = MyProcPid;
 	if (!RegisterDynamicBackgroundWorker(&process, &handle))

@@ -31,7 +31,6 @@
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -43,11 +42,11 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "background_process.h"
 #include "guc.h"
 #include "shared_status.h"
 #include "worker_library.h"
 
-#define LIBRARY "documentdb_upgrade"
 #define LONG_LIFE_MS 30000
 #define FIRST_WAIT_MS 1000
 #define LONGEST_WAIT_MS 60000
@@ -63,19 +62,6 @@ static TimestampTz worker_started = 0;
 static TimestampTz next_start = 0;
 static long next_wait = FIRST_WAIT_MS;
 
-static void
-describe_process(BackgroundWorker *process, const char *what, const char *function)
-{
-	memset(process, 0, sizeof(BackgroundWorker));
-	process->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	process->bgw_start_time = BgWorkerStart_ConsistentState;
-	process->bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(process->bgw_library_name, LIBRARY, sizeof(process->bgw_library_name));
-	strlcpy(process->bgw_function_name, function, sizeof(process->bgw_function_name));
-	snprintf(process->bgw_name, sizeof(process->bgw_name), "%s %s", LIBRARY, what);
-	snprintf(process->bgw_type, sizeof(process->bgw_type), "%s %s", LIBRARY, what);
-}
-
 /*
  * Has the launcher started with the server; to be called while libraries are
  * preloaded.
@@ -85,7 +71,7 @@ du_launcher_register(void)
 {
 	BackgroundWorker process;
 
-	describe_process(&process, "launcher", "documentdb_upgrade_launcher_main");
+	du_process_describe(&process, "launcher", "documentdb_upgrade_launcher_main");
 	process.bgw_restart_time = 5;
 	RegisterBackgroundWorker(&process);
 }
@@ -164,7 +150,7 @@ start_worker(void)
 	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 	bool		started;
 
-	describe_process(&process, "worker", "documentdb_upgrade_worker_main");
+	du_process_describe(&process, "worker", "documentdb_upgrade_worker_main");
 	process.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&process, &worker);
 	MemoryContextSwitchTo(context);
@@ -234,7 +220,7 @@ ask_for_promotion(void)
 	BackgroundWorker process;
 	BackgroundWorkerHandle *handle = NULL;
 
-	describe_process(&process, "promotion", "documentdb_upgrade_promotion_main");
+	du_process_describe(&process, "promotion", "documentdb_upgrade_promotion_main");
 	process.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	process.bgw_notify_pid = MyProcPid;
 	if (!RegisterDynamicBackgroundWorker(&process, &handle))
