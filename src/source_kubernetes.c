@@ -27,7 +27,15 @@
 
 #define OWNER_KIND			"DocumentDB"
 #define NOT_PLANNED			(-1)
-#define LONGEST_REREAD		3
+#define PROMPT_REREADS		3		/* in a row, before they wait */
+
+/* What a read is worth once the watch may have told more. */
+typedef enum ReadWorth
+{
+	READ_ANSWERS,				/* it is the newest that is known */
+	READ_OVERTAKEN,				/* what is known is newer */
+	READ_UNCLEAR				/* the two cannot be ordered */
+} ReadWorth;
 
 typedef struct KubernetesSource
 {
@@ -40,9 +48,9 @@ typedef struct KubernetesSource
 
 	HttpExchange *read;
 	KubeRequest read_kind;
-	bool		read_again;		/* this one began too early */
+	bool		read_again;		/* once this one is done */
 	uint64		events_at_read; /* that the watch had told when it began */
-	int			rereads;		/* for that reason, in a row */
+	int			rereads;		/* because one was unclear, in a row */
 	KubeRequest next_kind;
 	int64		next_read;		/* by the clock, or NOT_PLANNED */
 
@@ -138,6 +146,7 @@ plan_next(KubernetesSource *k, bool listed)
 	if (k->backoff.failures > 0)
 		du_watch_forgive(k->watch);
 	k->backoff.failures = 0;
+	k->rereads = 0;
 
 	/* A list that the watch needs by now stays planned. */
 	if (!listed && k->next_read != NOT_PLANNED && k->next_kind == KUBE_LIST_RESOURCES)
@@ -183,53 +192,95 @@ poll_instead(KubernetesSource *k, const KubeVerdict *verdict)
 }
 
 /*
- * True when the answer to a read may be older than what the watch has told
- * since the read began: then it is read once more, a few times at the most.
+ * What a read is worth, which says that there is this resource, or none.
+ * Without news from the watch it is right even where it goes back: the
+ * server's storage may have been restored.
  */
-static bool
-is_overtaken(KubernetesSource *k)
+static ReadWorth
+judge_read(const KubernetesSource *k, const CustomResource *resource)
 {
-	if (k->events_at_read == k->view->events || k->rereads >= LONGEST_REREAD)
-	{
-		k->rereads = 0;
-		return false;
-	}
-	k->rereads++;
+	const DesiredState *state = &k->base.state;
+
+	if (k->events_at_read == k->view->events)
+		return READ_ANSWERS;
+	if (resource == NULL || state->resource == NULL || state->health == SOURCE_MISSING ||
+		resource->uid == NULL || strcmp(resource->uid, state->resource->uid) != 0)
+		return READ_UNCLEAR;
+	return du_view_is_older(k->view, resource) ? READ_OVERTAKEN : READ_ANSWERS;
+}
+
+/* Another read has to answer. */
+static void
+read_again(KubernetesSource *k)
+{
 	k->read_again = true;
-	return true;
+	k->rereads++;
 }
 
 static void
-take_read_resource(KubernetesSource *k, const HttpAnswer *answer, const KubeVerdict *verdict)
+take_absence(KubernetesSource *k)
 {
-	MemoryContext fresh;
+	if (judge_read(k, NULL) == READ_UNCLEAR)
+	{
+		read_again(k);
+		return;
+	}
+	du_view_note_absence(k->view);
+	plan_next(k, false);
+}
+
+/* Takes a resource that was read into the fresh context, which it ends. */
+static void
+take_resource(KubernetesSource *k, MemoryContext fresh, const CustomResource *resource)
+{
+	ReadWorth	worth = judge_read(k, resource);
+	const char *reason = NULL;
+
+	if (worth == READ_ANSWERS)
+		reason = du_view_take(k->view, fresh, resource, k->api->resource);
+	else
+		MemoryContextDelete(fresh);
+
+	if (worth == READ_OVERTAKEN)
+		du_view_note_contact(k->view);
+	if (reason != NULL)
+		fail_parse(k, "custom resource", reason);
+	else if (worth == READ_UNCLEAR)
+		read_again(k);
+	else
+		plan_next(k, false);
+}
+
+static void
+parse_resource(KubernetesSource *k, const HttpAnswer *answer)
+{
+	MemoryContext fresh = du_view_create_context(k->view);
 	CustomResource *resource;
 	const char *reason;
 
-	if ((verdict->health == SOURCE_OK || verdict->health == SOURCE_MISSING) && is_overtaken(k))
-		return;
-	if (verdict->health == SOURCE_MISSING && !verdict->kind_missing)
-	{
-		du_view_note_absence(k->view);
-		plan_next(k, false);
-		return;
-	}
-	if (verdict->health != SOURCE_OK)
-	{
-		fail(k, verdict);
-		return;
-	}
-	fresh = du_view_create_context(k->view);
 	MemoryContextSwitchTo(fresh);
 	resource = du_resource_parse(answer->body, answer->body_length, &reason);
 	MemoryContextSwitchTo(k->scratch);
-	reason = resource == NULL ? pstrdup(reason) : du_view_take(k->view, fresh, resource, k->api->resource);
-	if (resource == NULL)
-		MemoryContextDelete(fresh);
-	if (reason != NULL)
-		fail_parse(k, "custom resource", reason);
+	if (resource != NULL)
+	{
+		take_resource(k, fresh, resource);
+		return;
+	}
+	reason = pstrdup(reason);
+	MemoryContextDelete(fresh);
+	fail_parse(k, "custom resource", reason);
+}
+
+/* Takes the answer to KUBE_GET_RESOURCE. */
+static void
+take_read(KubernetesSource *k, const HttpAnswer *answer, const KubeVerdict *verdict)
+{
+	if (verdict->health == SOURCE_MISSING && !verdict->kind_missing)
+		take_absence(k);
+	else if (verdict->health == SOURCE_OK)
+		parse_resource(k, answer);
 	else
-		plan_next(k, false);
+		fail(k, verdict);
 }
 
 static void
@@ -250,8 +301,12 @@ take_list(KubernetesSource *k, const HttpAnswer *answer, const KubeVerdict *verd
 		fail(k, verdict);
 		return;
 	}
-	if (is_overtaken(k))
+	if (k->events_at_read != k->view->events)
+	{
+		/* Its version may be older than where the watch has got to. */
+		read_again(k);
 		return;
+	}
 	fresh = du_view_create_context(k->view);
 	MemoryContextSwitchTo(fresh);
 	resource = du_resource_parse_list(answer->body, answer->body_length, k->api->resource,
@@ -298,14 +353,14 @@ advance_read(KubernetesSource *k)
 	if (k->read_kind == KUBE_GET_CLUSTER)
 		take_cluster(k, answer, &verdict);
 	else if (k->read_kind == KUBE_GET_RESOURCE)
-		take_read_resource(k, answer, &verdict);
+		take_read(k, answer, &verdict);
 	else
 		take_list(k, answer, &verdict);
 	du_http_end(k->read);
 	k->read = NULL;
 
 	if (k->read_again)
-		plan_read(k, KUBE_GET_RESOURCE, 0);
+		plan_read(k, KUBE_GET_RESOURCE, k->rereads <= PROMPT_REREADS ? 0 : du_guc_poll_interval);
 	else if (k->read_kind != KUBE_GET_CLUSTER || k->backoff.failures > 0)
 		end_refresh(k);
 	k->read_again = false;
