@@ -250,27 +250,27 @@ du_control_script_names(const ControlFile *control, const char *extension)
 }
 
 /*
- * The file that the server would load for a library name as pg_proc.probin
- * and module_pathname spell it, palloc'd; NULL when there is none.
+ * Where the server looks for a library as pg_proc.probin, module_pathname and
+ * shared_preload_libraries spell it, in its order; palloc'd paths of files
+ * that may exist or not.
  */
-char *
-du_control_library_path(const char *library)
+List *
+du_control_library_candidates(const char *library)
 {
+	List	   *paths = NIL;
 	List	   *candidates = NIL;
 	ListCell   *lc;
 
-	if (strncmp(library, "$libdir/", 8) == 0)
-		candidates = lappend(candidates, psprintf("%s/%s", pkglib_path, library + 8));
 #if PG_VERSION_NUM >= 180000
 
-	/*
-	 * Since 18 "$libdir/name" is searched in dynamic_library_path as well.
-	 */
-	if (strncmp(library, "$libdir/", 8) == 0)
+	/* Since 18 a simple "$libdir/name" is searched in dynamic_library_path. */
+	if (strncmp(library, "$libdir/", 8) == 0 && strchr(library + 8, '/') == NULL)
 		library += 8;
 #endif
-	if (is_absolute_path(library))
-		candidates = lappend(candidates, pstrdup(library));
+	if (strncmp(library, "$libdir/", 8) == 0)
+		paths = lappend(paths, psprintf("%s/%s", pkglib_path, library + 8));
+	else if (is_absolute_path(library))
+		paths = lappend(paths, pstrdup(library));
 	else if (library[0] != '$')
 	{
 		char	   *rest = pstrdup(Dynamic_library_path);
@@ -279,23 +279,39 @@ du_control_library_path(const char *library)
 		while ((item = strsep(&rest, ":")) != NULL)
 		{
 			if (strncmp(item, "$libdir", 7) == 0)
-				candidates = lappend(candidates,
-									 psprintf("%s%s/%s", pkglib_path, item + 7, library));
+				paths = lappend(paths,
+								psprintf("%s%s/%s", pkglib_path, item + 7, library));
 			else if (item[0] != '\0')
-				candidates = lappend(candidates, psprintf("%s/%s", item, library));
+				paths = lappend(paths, psprintf("%s/%s", item, library));
 		}
 	}
 
-	foreach(lc, candidates)
+	foreach(lc, paths)
 	{
 		char	   *path = lfirst(lc);
-		char	   *with_suffix = psprintf("%s%s", path, DLSUFFIX);
+
+		canonicalize_path(path);
+		candidates = lappend(candidates, psprintf("%s%s", path, DLSUFFIX));
+		candidates = lappend(candidates, path);
+	}
+	return candidates;
+}
+
+/*
+ * The file that the server would load for such a name, palloc'd; NULL when
+ * there is none.
+ */
+char *
+du_control_library_path(const char *library)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_control_library_candidates(library))
+	{
 		struct stat st;
 
-		if (stat(with_suffix, &st) == 0 && S_ISREG(st.st_mode))
-			return with_suffix;
-		if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-			return path;
+		if (stat(lfirst(lc), &st) == 0 && S_ISREG(st.st_mode))
+			return lfirst(lc);
 	}
 	return NULL;
 }

@@ -32,6 +32,7 @@ extern char *du_control_script_path(const ControlFile *control,
 									const char *from, const char *to);
 extern List *du_control_script_names(const ControlFile *control,
 									 const char *extension);
+extern List *du_control_library_candidates(const char *library);
 extern char *du_control_library_path(const char *library);
 
 #endif							/* DU_CONTROL_FILE_H */

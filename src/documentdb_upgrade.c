@@ -14,6 +14,7 @@
 #include "extension_version.h"
 #include "guards.h"
 #include "guc.h"
+#include "library_record.h"
 #include "shared_status.h"
 #include "window.h"
 #include "worker_launcher.h"
@@ -64,6 +65,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	du_shared_install();
+	du_record_install();
 	du_yield_install();
 	du_launcher_register();
 }

@@ -86,8 +86,8 @@ add_name(List *names, char *name)
 /*
  * The library of a C function as pg_proc names it, NULL for another kind.
  */
-static char *
-library_of(Oid function)
+char *
+du_members_library_of(Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	char	   *library = NULL;
@@ -107,26 +107,37 @@ library_of(Oid function)
 }
 
 /*
- * Files of the libraries that the extension's functions use, and of the one
- * that its control file names; sorted, without those that do not exist.
+ * The libraries that the extension's functions use, and the one that its
+ * control file names, as they are spelled there.
  */
 List *
-du_members_libraries(const ExtensionFacts *extension)
+du_members_library_names(const ExtensionFacts *extension)
 {
 	List	   *names = NIL;
-	List	   *libraries = NIL;
 	ListCell   *lc;
 
 	foreach(lc, members(extension->oid, ProcedureRelationId))
 	{
-		char	   *library = library_of(lfirst_oid(lc));
+		char	   *library = du_members_library_of(lfirst_oid(lc));
 
 		if (library != NULL)
 			names = add_name(names, library);
 	}
 	if (extension->control->module_pathname != NULL)
 		names = add_name(names, pstrdup(extension->control->module_pathname));
-	foreach(lc, names)
+	return names;
+}
+
+/*
+ * Their files; sorted, without those that do not exist.
+ */
+List *
+du_members_libraries(const ExtensionFacts *extension)
+{
+	List	   *libraries = NIL;
+	ListCell   *lc;
+
+	foreach(lc, du_members_library_names(extension))
 	{
 		char	   *path = du_control_library_path(lfirst(lc));
 

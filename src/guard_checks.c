@@ -223,6 +223,29 @@ du_guard_not_in_recovery(const GuardInput *input, GuardResult *result)
 }
 
 /*
+ * What cannot be found out is a warning: a hard guard cannot be overridden.
+ */
+GuardStatus
+du_guard_library_loaded(const GuardInput *input, GuardResult *result)
+{
+	const LibraryFacts *libraries = &input->surroundings->libraries;
+
+	switch (libraries->state)
+	{
+		case LIBRARY_NONE:
+			return skip(result, "The managed set has no library.");
+		case LIBRARY_CURRENT:
+			return pass(result, "What is in memory of the libraries is what is on disk.");
+		case LIBRARY_STALE:
+			return fail(result, libraries->detail, libraries->hint);
+		case LIBRARY_UNKNOWN:
+			(void) fail(result, libraries->detail, libraries->hint);
+			return GUARD_WARN;
+	}
+	elog(ERROR, "unrecognized state of libraries: %d", (int) libraries->state);
+}
+
+/*
  * The server lets the owner run a script when the control files ask for no
  * superuser, when the owner is one, or when the extension is trusted and the
  * owner may create objects in this database.

@@ -18,6 +18,7 @@ extern GuardStatus du_guard_not_downgrade(const GuardInput *input, GuardResult *
 extern GuardStatus du_guard_within_binary(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_update_path(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_not_in_recovery(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_library_loaded(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_owner_can_update(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_companions_aligned(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result);

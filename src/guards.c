@@ -38,6 +38,7 @@ static const Guard guards[] =
 	{"within_binary", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
 	{"update_path", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
 	{"not_in_recovery", true, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
+	{"library_loaded", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
 	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
 	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
 	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},

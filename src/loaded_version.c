@@ -98,39 +98,61 @@ call_version_function(void *arg)
 }
 
 /*
- * What the library in this server's memory reports as its version, spelled
- * as the extension spells versions; NULL when the extension offers no
- * version function, or when that function fails, which is a warning.  The
- * function is called only when it is a member of the main extension, and as
- * its owner.
+ * The function that tells the loaded version, InvalidOid when the extension
+ * has none.
+ */
+Oid
+du_loaded_version_function(const ExtensionFacts *main_extension)
+{
+	if (!OidIsValid(main_extension->oid) ||
+		du_guc_loaded_version_function[0] == '\0')
+		return InvalidOid;
+	return find_version_function(main_extension->oid);
+}
+
+/*
+ * What that function reports, spelled as the extension spells versions; NULL
+ * when it reports nothing or fails, and then *problem says why if it failed.
+ * It is called as the extension's owner.
+ */
+char *
+du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
+					  ErrorData **problem)
+{
+	VersionCall version_call = {0};
+
+	version_call.function = function;
+	version_call.owner = main_extension->owner;
+
+	/* Settings, deferred triggers and whatever else it leaves are dropped. */
+	*problem = du_subtransaction_run(call_version_function, &version_call,
+									 SUBTRANSACTION_ROLL_BACK);
+	if (*problem != NULL &&
+		((*problem)->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		 (*problem)->sqlerrcode == ERRCODE_OUT_OF_MEMORY))
+		ReThrowError(*problem);
+	return version_call.reported ?
+		du_version_respell(version_call.reported, main_extension->installed) : NULL;
+}
+
+/*
+ * The same, NULL too when the extension offers no version function.  One that
+ * fails is a warning.
  */
 char *
 du_loaded_version(const ExtensionFacts *main_extension)
 {
-	VersionCall version_call = {0};
-	ErrorData  *error;
+	Oid			function = du_loaded_version_function(main_extension);
+	ErrorData  *problem;
+	char	   *version;
 
-	if (!OidIsValid(main_extension->oid) ||
-		du_guc_loaded_version_function[0] == '\0')
+	if (!OidIsValid(function))
 		return NULL;
-	version_call.function = find_version_function(main_extension->oid);
-	version_call.owner = main_extension->owner;
-	if (!OidIsValid(version_call.function))
-		return NULL;
-
-	/* Settings, deferred triggers and whatever else it leaves are dropped. */
-	error = du_subtransaction_run(call_version_function, &version_call,
-								  SUBTRANSACTION_ROLL_BACK);
-	if (error != NULL)
-	{
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
-			ReThrowError(error);
+	version = du_loaded_version_ask(main_extension, function, &problem);
+	if (problem != NULL)
 		ereport(WARNING,
-				(errcode(error->sqlerrcode),
+				(errcode(problem->sqlerrcode),
 				 errmsg("function \"%s\" does not tell the loaded version: %s",
-						du_guc_loaded_version_function, error->message)));
-	}
-	return version_call.reported ?
-		du_version_respell(version_call.reported, main_extension->installed) : NULL;
+						du_guc_loaded_version_function, problem->message)));
+	return version;
 }

@@ -181,6 +181,7 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 {
 	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
 	StateInput	input = {0};
+	LibraryFacts libraries;
 
 	du_failures_recall(extension->name, &outlook->failures);
 	input.facts = outlook->facts;
@@ -189,7 +190,11 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 	input.decided = outlook->decided;
 	input.in_recovery = outlook->in_recovery;
 	if (outlook->decided.decision == DECISION_NONE)
+	{
 		input.gate = du_gate_read(extension->installed);
+		libraries = du_library_facts(outlook->facts);
+		input.libraries = &libraries;
+	}
 	input.last_error = worker != NULL && worker->last_error[0] ?
 		worker->last_error : outlook->failures.last_error;
 	input.worker = view_of(worker);

@@ -264,6 +264,7 @@ du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 	const ExtensionFacts *main_extension = du_catalog_main(facts);
 
 	surroundings->in_recovery = RecoveryInProgress();
+	surroundings->libraries = du_library_facts(facts);
 	gather_hold(surroundings);
 	gather_hold_of_source(surroundings);
 	gather_backup(surroundings);

@@ -8,11 +8,14 @@
 #ifndef DU_SURROUNDINGS_H
 #define DU_SURROUNDINGS_H
 
+#include "library_facts.h"
 #include "lock_holders.h"
 
 typedef struct Surroundings
 {
 	bool		in_recovery;
+
+	LibraryFacts libraries;		/* in memory against on disk */
 
 	bool		held;
 	const char *hold_reason;	/* with who placed it and until when */

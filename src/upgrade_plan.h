@@ -9,7 +9,7 @@
 #define DU_UPGRADE_PLAN_H
 
 #include "catalog.h"
-#include "surroundings.h"
+#include "lock_holders.h"
 #include "update_script.h"
 
 /* Where one extension of the managed set is to go. */

@@ -136,8 +136,9 @@ state_of_wait(const StateInput *input)
 }
 
 /*
- * The state of a schema that is what is asked for.  An extension that gates
- * features on a copy of the version may not have taken the new one up yet.
+ * The state of a schema that is what is asked for.  It may not be in force
+ * yet: an extension that gates features on a copy of the version may not have
+ * taken the new one up, or the server may run the library of before.
  */
 static UpgradeState
 state_of_done(const StateInput *input)
@@ -154,6 +155,10 @@ state_of_done(const StateInput *input)
 		return state("verifying",
 					 psprintf("The schema is at %s and the version in force is still %s; wait until the library has taken it up.",
 							  installed, input->gate));
+	if (input->libraries != NULL && input->libraries->state == LIBRARY_STALE)
+		return state("verifying",
+					 psprintf("The schema is at %s, but it is not served by the library that was made for it: %s %s",
+							  installed, input->libraries->detail, input->libraries->hint));
 	return state("up_to_date", "Nothing is to be done.");
 }
 
