@@ -205,7 +205,7 @@ compare_versions(const ExtensionFacts *extension, LibraryFacts compared)
 							 extension->name, loaded, extension->binary),
 					compared.state == LIBRARY_CURRENT ?
 					"Its file is the one in memory, so install library and control file of the same release, then restart PostgreSQL." :
-					"Restart PostgreSQL to load the new library.");
+					"Restart PostgreSQL to load the new library; if that changes nothing, install library and control file of the same release.");
 }
 
 /*
