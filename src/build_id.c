@@ -101,7 +101,7 @@ visit_object(struct dl_phdr_info *object, size_t size, void *arg)
 	search->found = true;
 	for (int i = 0; i < object->dlpi_phnum; i++)
 	{
-		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		const		ElfW(Phdr) * segment = &object->dlpi_phdr[i];
 
 		if (segment->p_type == PT_NOTE &&
 			find_in_notes((const char *) object->dlpi_addr + segment->p_vaddr,

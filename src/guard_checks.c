@@ -235,7 +235,7 @@ du_guard_library_loaded(const GuardInput *input, GuardResult *result)
 		case LIBRARY_NONE:
 			return skip(result, "The managed set has no library.");
 		case LIBRARY_CURRENT:
-			return pass(result, "What is in memory of the libraries is what is on disk.");
+			return pass(result, "Each library of the managed set that is in memory is the file on disk.");
 		case LIBRARY_STALE:
 			return fail(result, libraries->detail, libraries->hint);
 		case LIBRARY_UNKNOWN:

@@ -167,7 +167,7 @@ reports_for_control_file(const ExtensionFacts *extension, Oid function)
 	const char *spelled = du_members_library_of(function);
 	const char *path = spelled ? du_control_library_path(spelled) : NULL;
 	const char *announced = extension->control->module_pathname ?
-		du_control_library_path(extension->control->module_pathname) : NULL;
+	du_control_library_path(extension->control->module_pathname) : NULL;
 
 	return path != NULL && announced != NULL && strcmp(path, announced) == 0 &&
 		du_record_preloaded(path);

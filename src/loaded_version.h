@@ -10,7 +10,7 @@
 
 #include "catalog.h"
 
-extern Oid du_loaded_version_function(const ExtensionFacts *main_extension);
+extern Oid	du_loaded_version_function(const ExtensionFacts *main_extension);
 extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
 								   ErrorData **problem);
 extern char *du_loaded_version(const ExtensionFacts *main_extension);

@@ -14,7 +14,7 @@ my $node = library_node('main', preload => 'documentdb_upgrade, standin', conf =
 my $file = library_file($node);
 my $versions = q{SELECT installed, "binary", loaded FROM documentdb_upgrade.versions};
 my $stale = qr/^fail\|The file of library "\Q$file\E" of extension "standin" has been replaced, .*\|Restart PostgreSQL to load the new library\.$/;
-my $current = qr/^pass\|What is in memory of the libraries is what is on disk\.\|$/;
+my $current = qr/^pass\|Each library of the managed set that is in memory is the file on disk\.\|$/;
 
 is(sql($node, $versions), '1.0|1.0|1.0', 'at first all is 1.0');
 like(guard($node), $current, 'and the library is the one on disk');
