@@ -30,6 +30,10 @@
 
 #define NOTES_READ	4096		/* of a file's segment of notes */
 
+#define ObjectHeader ElfW(Ehdr)
+#define SegmentHeader ElfW(Phdr)
+#define NoteHeader ElfW(Nhdr)
+
 /*
  * Looks for the build-id in a segment of notes; false when it has none.
  */
@@ -41,9 +45,9 @@ find_in_notes(const char *notes, size_t size, size_t align, BuildId *id)
 
 	if (align != 8)
 		align = 4;
-	while (at + sizeof(ElfW(Nhdr)) <= size)
+	while (at + sizeof(NoteHeader) <= size)
 	{
-		ElfW(Nhdr) note;
+		NoteHeader	note;
 		size_t		name;
 		size_t		content;
 
@@ -101,7 +105,7 @@ visit_object(struct dl_phdr_info *object, size_t size, void *arg)
 	search->found = true;
 	for (int i = 0; i < object->dlpi_phnum; i++)
 	{
-		const		ElfW(Phdr) * segment = &object->dlpi_phdr[i];
+		const		SegmentHeader *segment = &object->dlpi_phdr[i];
 
 		if (segment->p_type == PT_NOTE &&
 			find_in_notes((const char *) object->dlpi_addr + segment->p_vaddr,
@@ -126,17 +130,17 @@ read_at(FILE *file, uint64 offset, void *bytes, size_t length)
 static bool
 read_object(FILE *file, BuildId *id)
 {
-	ElfW(Ehdr) header;
+	ObjectHeader header;
 	char		notes[NOTES_READ];
 
 	if (!read_at(file, 0, &header, sizeof(header)) ||
 		memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
 		header.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) ||
-		header.e_phentsize != sizeof(ElfW(Phdr)))
+		header.e_phentsize != sizeof(SegmentHeader))
 		return false;
 	for (int i = 0; i < header.e_phnum; i++)
 	{
-		ElfW(Phdr) segment;
+		SegmentHeader segment;
 		size_t		size;
 
 		if (!read_at(file, header.e_phoff + i * sizeof(segment), &segment, sizeof(segment)))

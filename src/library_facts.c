@@ -165,10 +165,13 @@ static bool
 reports_for_control_file(const ExtensionFacts *extension, Oid function)
 {
 	const char *spelled = du_members_library_of(function);
-	const char *path = spelled ? du_control_library_path(spelled) : NULL;
-	const char *announced = extension->control->module_pathname ?
-	du_control_library_path(extension->control->module_pathname) : NULL;
+	const char *path;
+	const char *announced;
 
+	if (spelled == NULL || extension->control->module_pathname == NULL)
+		return false;
+	path = du_control_library_path(spelled);
+	announced = du_control_library_path(extension->control->module_pathname);
 	return path != NULL && announced != NULL && strcmp(path, announced) == 0 &&
 		du_record_preloaded(path);
 }

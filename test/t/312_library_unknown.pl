@@ -1,5 +1,6 @@
-# What cannot be compared is a warning, never a refusal; where our library was
-# not there to record what the server loaded, build-ids tell.
+# What cannot be compared is a warning, never a refusal.  Where our library was
+# not there to record what the server loaded, build-ids tell; and what a
+# preloaded library loads in its turn is recorded too.
 use strict;
 use warnings FATAL => 'all';
 
@@ -54,5 +55,15 @@ $node->stop;
 $node->start;
 like(guard($node), qr/^warn\|.*not recorded at server start and has no build-id\.\|Restart PostgreSQL if/, 'without a build-id nothing is known');
 is(sql($node, 'SELECT outcome FROM documentdb_upgrade.finalize()'), 'succeeded', 'which hinders nobody');
+$node->stop;
+
+# Loaded by one that is preloaded.
+$node = library_node('loader', preload => 'documentdb_upgrade, loader', start => 0);
+system_or_bail('cp', build_library('1.0', '-DSTANDIN_MUTE', '-DSTANDIN_LOADER'), library_dir($node) . '/loader.so');
+$node->start;
+create_standin($node);
+like(guard($node), qr/^pass\|/, 'a library that a preloaded one loads is recorded');
+put_library($node, '1.1');
+like(guard($node), $stale, 'so that a restart is known to be what it needs');
 
 done_testing();
