@@ -23,8 +23,6 @@
 
 #include <sys/stat.h>
 
-#include "postmaster/bgworker.h"
-
 #include "build_id.h"
 #include "digest.h"
 #include "extension_members.h"
@@ -64,20 +62,13 @@ replaced(const ExtensionFacts *extension, const char *path)
 					"Open a new session, which loads the new library.");
 }
 
-/*
- * True when this process has this library in memory, for as long as it lives.
- * What a background worker has loaded itself does not matter: each attempt
- * has a process of its own.
- */
+/* True when this process has this library in memory. */
 static bool
 is_in_memory(const char *path)
 {
 	BuildId		ignored;
 
-	if (du_record_find(path) != NULL)
-		return true;
-	return du_build_id_mapped(path, &ignored) &&
-		(MyBgworkerEntry == NULL || du_record_preloaded(path));
+	return du_record_find(path) != NULL || du_build_id_mapped(path, &ignored);
 }
 
 /*
