@@ -293,6 +293,7 @@ run_attempt(Attempt *attempt)
 	input.facts = attempt->facts;
 	input.plan = attempt->plan;
 	input.surroundings = attempt->surroundings;
+	input.locks = du_plan_estimate_locks(attempt->plan, attempt->facts);
 	results = du_guards_evaluate(&input, attempt->request->skip_guards);
 	if (results->nfailed > 0)
 		refuse(attempt, results);

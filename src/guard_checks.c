@@ -284,6 +284,37 @@ du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result)
 				"Wait until it has ended.");
 }
 
+/*
+ * The lock table holds what its settings promise and, out of a common reserve,
+ * rather more; so only what is above the promise is refused.
+ */
+GuardStatus
+du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
+{
+	const LockEstimate *locks = input->locks;
+	int64		total = locks->needed + locks->held;
+	int64		comfortable = locks->formula - locks->formula / 5;
+	int64		wanted;
+	char	   *detail;
+
+	detail = psprintf("The plan needs about " INT64_FORMAT " lock entries, others hold " INT64_FORMAT
+					  ", and the lock table is made for " INT64_FORMAT ".",
+					  locks->needed, locks->held, locks->formula);
+	if (locks->because != NULL)
+		detail = psprintf("%s %s may lock " INT64_FORMAT " table(s).", detail,
+						  locks->because, locks->ntables);
+	if (total <= comfortable)
+		return pass(result, detail);
+
+	/* So that the total is within the comfortable part; a multiple of 16. */
+	wanted = (total * 5 + locks->slots * 4 - 1) / (locks->slots * 4);
+	wanted = (wanted + 15) / 16 * 16;
+	(void) fail(result, detail,
+				psprintf("Set max_locks_per_transaction = " INT64_FORMAT ", on standbys first, and restart PostgreSQL.",
+						 wanted));
+	return total <= locks->formula ? GUARD_WARN : GUARD_FAIL;
+}
+
 GuardStatus
 du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 {

@@ -27,6 +27,7 @@ typedef struct GuardInput
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
 	const Surroundings *surroundings;
+	const LockEstimate *locks;
 } GuardInput;
 
 typedef struct GuardResult

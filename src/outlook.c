@@ -81,6 +81,7 @@ du_outlook_evaluate_guards(Outlook *outlook)
 	input.surroundings = du_surroundings_gather(outlook->facts,
 												du_plan_locks(outlook->plan),
 												outlook->context.caller);
+	input.locks = du_plan_estimate_locks(outlook->plan, outlook->facts);
 	outlook->guards = du_guards_evaluate(&input, NIL);
 }
 
