@@ -341,7 +341,8 @@ du_estimate_add_step(LockEstimate *estimate, int extension, const char *to,
 	step.to = to;
 
 	/* A statement locks the object that it changes, or those it refers to. */
-	estimate->objects += script->nstatements + (int64) NEW_TABLE * script->ntables;
+	estimate->objects += script->nstatements - list_length(script->code.routines) +
+		(int64) NEW_TABLE * script->ntables;
 	estimate->routines = list_concat(list_copy(script->code.routines), estimate->routines);
 	for (int i = 0; i < nlocks; i++)
 		estimate->relations = list_append_unique_oid(estimate->relations, locks[i].relation);
@@ -450,6 +451,37 @@ count_held(void)
 	return n;
 }
 
+static int
+compare_routines(const ListCell *a, const ListCell *b)
+{
+	const ScriptRoutine *x = lfirst(a);
+	const ScriptRoutine *y = lfirst(b);
+	int			order = strcmp(x->name.name, y->name.name);
+
+	return order != 0 ? order :
+		strcmp(x->name.schema ? x->name.schema : "", y->name.schema ? y->name.schema : "");
+}
+
+/*
+ * Names of the routines that the plan makes, each once: steps replace the
+ * same ones again and again.
+ */
+static int
+count_routines(const LockEstimate *estimate)
+{
+	List	   *routines = list_copy(estimate->routines);
+	int			n = 0;
+
+	list_sort(routines, compare_routines);
+	for (int i = 0; i < list_length(routines); i++)
+	{
+		if (i == 0 || compare_routines(list_nth_cell(routines, i - 1),
+									   list_nth_cell(routines, i)) != 0)
+			n++;
+	}
+	return n;
+}
+
 /*
  * Does the sums.  SPI must be connected.
  */
@@ -459,6 +491,7 @@ du_estimate_end(LockEstimate *estimate)
 	if (estimate->relations != NIL || estimate->own_tables ||
 		estimate->touch != TOUCH_NONE || estimate->collections)
 		count_relations(estimate);
+	estimate->objects += count_routines(estimate);
 	estimate->needed += estimate->objects;
 	estimate->held = count_held();
 	estimate->slots = (int64) MaxBackends + max_prepared_xacts;
