@@ -491,6 +491,22 @@ du_guard_standby_queries(const GuardInput *input, GuardResult *result)
 }
 
 GuardStatus
+du_guard_members_intact(const GuardInput *input, GuardResult *result)
+{
+	const MemberChanges *members = input->members;
+
+	if (members == NULL)
+		return skip(result, "There is nothing to upgrade.");
+	if (members->nrecorded == 0)
+		return skip(result, "No finalize has recorded the members of the installed versions.");
+	if (members->summary == NULL)
+		return pass(result, "The members are what the last finalize left.");
+	return fail(result,
+				psprintf("Since the last finalize members were altered: %s.", members->summary),
+				"Undo that, or keep a copy: update scripts may fail on such changes or replace them.");
+}
+
+GuardStatus
 du_guard_caller_can_plan(const GuardInput *input, GuardResult *result)
 {
 	if (input->surroundings->unusable_schemas == NIL)
