@@ -111,7 +111,8 @@ CREATE TABLE checks (
     function text NOT NULL CHECK (function ~ '^("([^"]|"")+"|[^"().\s]+)\.("([^"]|"")+"|[^"().\s]+)\(\)$'),
     enabled boolean NOT NULL DEFAULT true,
     builtin boolean NOT NULL DEFAULT false,
-    description text
+    description text,
+    requires text[]
 );
 COMMENT ON TABLE checks IS 'functions that must return true in the transaction of a finalize';
 COMMENT ON COLUMN checks.kind IS 'pre: before the first script; post: after the last';
@@ -120,6 +121,7 @@ COMMENT ON COLUMN checks.enabled IS 'false leaves the check out';
 COMMENT ON COLUMN checks.builtin IS 'shipped with this extension';
 COMMENT ON COLUMN checks.name IS 'checks run in the order of their names';
 COMMENT ON COLUMN checks.description IS 'for people';
+COMMENT ON COLUMN checks.requires IS 'functions (schema.name) that must be members of the main extension for this check to apply; null: it always does';
 
 CREATE TABLE holds (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -488,7 +490,7 @@ BEGIN
         ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 50) h'),
         ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER BY id DESC LIMIT 20) h'),
         ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups ORDER BY id DESC LIMIT 20) b'),
-        ('checks', 'SELECT jsonb_agg(to_jsonb(c) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
+        ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', documentdb_upgrade.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
         ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM documentdb_upgrade.binaries_seen b'),
         ('installed_extensions', 'SELECT jsonb_object_agg(extname, extversion) FROM pg_extension'),
         ('event_triggers', 'SELECT jsonb_agg(evtname ORDER BY evtname) FROM pg_event_trigger')
@@ -765,6 +767,89 @@ SELECT pg_catalog.pg_extension_config_dump('member_digests', '');
 
 -- @checks
 
+--
+-- Checks that are shipped
+--
+
+CREATE FUNCTION check_applies(requires text[]) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(bool_and(EXISTS (
+               SELECT FROM pg_extension e
+               JOIN pg_depend d ON d.refobjid = e.oid
+               JOIN pg_proc p ON p.oid = d.objid
+               JOIN pg_namespace n ON n.oid = p.pronamespace
+               WHERE e.extname = current_setting('documentdb_upgrade.extension')
+                 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+                 AND d.classid = 'pg_proc'::regclass
+                 AND p.proname = r.name[2] AND n.nspname = r.name[1])), true)
+    FROM (SELECT parse_ident(f) AS name FROM unnest(requires) AS f) r
+$$;
+COMMENT ON FUNCTION check_applies(text[]) IS
+'true when every function named is a member of the main extension; a check that requires others is not run';
+
+CREATE FUNCTION check_documentdb_crud() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET client_min_messages = warning
+AS $$
+DECLARE
+    -- A database of its own: nobody else's collection can be met.
+    name constant text := 'documentdb_upgrade_' || txid_current();
+    step record;
+    found_document record;
+    equal boolean;
+BEGIN
+    -- The API's types are not known when this function is made, so every
+    -- statement is dynamic; a query of the API may select nothing else.
+    FOR step IN SELECT * FROM (VALUES
+        ('insert', 'SELECT documentdb_api.insert_one($1, ''c'', $2::documentdb_core.bson)',
+         '{"_id": 1, "kind": "a", "n": 2}'),
+        ('insert', 'SELECT documentdb_api.insert_one($1, ''c'', $2::documentdb_core.bson)',
+         '{"_id": 2, "kind": "b", "n": 3}'),
+        ('find', '{"find": "c", "filter": {"kind": "b"}}', '{"_id": 2, "kind": "b", "n": 3}'),
+        ('update', 'SELECT documentdb_api.update($1, $2::documentdb_core.bson)',
+         '{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 5}}}]}'),
+        ('find', '{"find": "c", "filter": {"_id": 1}}', '{"_id": 1, "kind": "a", "n": 5}'),
+        ('aggregate', '{"aggregate": "c", "pipeline": [{"$group": {"_id": null, "sum": {"$sum": "$n"}}}], "cursor": {}}',
+         '{"_id": null, "sum": 8}'),
+        ('delete', 'SELECT documentdb_api.delete($1, $2::documentdb_core.bson)',
+         '{"delete": "c", "deletes": [{"q": {"_id": 2}, "limit": 1}]}'),
+        ('find', '{"find": "c", "filter": {}}', '{"_id": 1, "kind": "a", "n": 5}')
+        ) AS s(verb, query, document)
+    LOOP
+        IF step.verb NOT IN ('find', 'aggregate') THEN
+            EXECUTE step.query USING name, step.document;
+            CONTINUE;
+        END IF;
+        equal := NULL;
+        FOR found_document IN EXECUTE format('SELECT document FROM documentdb_api_catalog.%I(%L, %L::documentdb_core.bson)',
+            CASE step.verb WHEN 'find' THEN 'bson_aggregation_find' ELSE 'bson_aggregation_pipeline' END,
+            name, step.query)
+        LOOP
+            IF equal IS NOT NULL THEN
+                RAISE WARNING 'DocumentDB found more than one document for %', step.query;
+                RETURN false;
+            END IF;
+            EXECUTE 'SELECT $1 OPERATOR(documentdb_core.=) $2::documentdb_core.bson'
+                INTO equal USING found_document.document, step.document;
+        END LOOP;
+        IF equal IS NOT TRUE THEN
+            RAISE WARNING 'DocumentDB did not find % for %', step.document, step.query;
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION check_documentdb_crud() IS
+'serves checks: inserts, finds, updates, aggregates and deletes through DocumentDB''s SQL interface, in a database of its own; true when all of that gives what it should';
+
+INSERT INTO checks (name, kind, function, builtin, description, requires) VALUES
+    ('documentdb_crud', 'post', 'documentdb_upgrade.check_documentdb_crud()', true,
+     'documents can be inserted, found, updated, aggregated and deleted',
+     '{documentdb_api.insert_one, documentdb_api.update, documentdb_api.delete, documentdb_api_catalog.bson_aggregation_find, documentdb_api_catalog.bson_aggregation_pipeline}')
+    ON CONFLICT (name) DO NOTHING;
+
 -- @hooks
 
 -- @fence
@@ -780,7 +865,8 @@ REVOKE ALL ON FUNCTION schema_version(), binary_version(), loaded_version(),
     hold(text, timestamptz), release(), record_backup(text, timestamptz),
     stop_for_hold(), wake_at_commit(), cancel(), retry(), tick(),
     wait_for(text, interval), running_attempts(), worker_counters(),
-    support_bundle(), member_definitions(text)
+    support_bundle(), member_definitions(text), check_applies(text[]),
+    check_documentdb_crud()
     FROM PUBLIC;
 REVOKE ALL ON PROCEDURE run_finalize_to(text, text, text[]) FROM PUBLIC;
 
@@ -788,7 +874,7 @@ GRANT EXECUTE ON FUNCTION schema_version(), binary_version(), loaded_version(),
     managed_versions(), plan(text), plan_sql(text), preflight(text),
     can_finalize(text), upgrade_fingerprint(), current_status(),
     wait_for(text, interval), running_attempts(), worker_counters(),
-    support_bundle(), member_definitions(text)
+    support_bundle(), member_definitions(text), check_applies(text[])
     TO pg_monitor;
 GRANT SELECT ON history, checks, holds, backups, binaries_seen, versions, status,
     progress, metrics, member_digests
