@@ -229,6 +229,28 @@ look_into_text(CodeMentions *mentions, const char *text)
 }
 
 /*
+ * True for a constant, or a call of format with one.
+ */
+static bool
+begins_with_constant(const char *p)
+{
+	Token		token;
+
+	p = next_token(p, &token);
+	if (is_word(&token, "pg_catalog"))
+	{
+		p = next_token(p, &token);
+		p = next_token(p, &token);
+	}
+	if (is_word(&token, "format"))
+	{
+		p = next_token(p, &token);
+		p = next_token(p, &token);
+	}
+	return token.kind == TOKEN_STRING;
+}
+
+/*
  * Reads what follows EXECUTE up to the end of the statement.  A constant
  * alone, or before INTO or USING, is a statement whose text is known; else
  * the constants are all that is known of it.
@@ -257,10 +279,9 @@ read_execute(CodeMentions *mentions, const char *p)
 		is_word(&token, "on"))
 		return rest;
 
-	/* A text in a variable, or a function's, is not seen here. */
+	/* The text must begin with a constant for its verb to be seen. */
 	mentions->touch = Max(mentions->touch,
-						  token.kind == TOKEN_NAME && !is_word(&token, "format") &&
-						  !is_word(&token, "pg_catalog") ? TOUCH_WHOLE : TOUCH_ALTER);
+						  begins_with_constant(p) ? TOUCH_ALTER : TOUCH_WHOLE);
 	for (rest = p; token.kind != TOKEN_END && !is_mark(&token, ';');
 		 rest = next_token(rest, &token))
 	{
