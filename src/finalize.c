@@ -39,6 +39,7 @@
 #include "guards.h"
 #include "guc.h"
 #include "history.h"
+#include "member_record.h"
 #include "running_attempts.h"
 #include "session_settings.h"
 #include "step_trace.h"
@@ -211,6 +212,7 @@ store_success(Attempt *attempt)
 	record->outcome = "succeeded";
 	record->finished_at = GetCurrentTimestamp();
 	record->steps = du_steps_report(&attempt->steps);
+	du_members_record(attempt->facts);
 	attempt->row = du_history_insert(du_history_json(record), &attempt->row_is_null);
 	Async_Notify("documentdb_upgrade", du_history_notice(record));
 }
@@ -293,6 +295,8 @@ run_attempt(Attempt *attempt)
 	input.facts = attempt->facts;
 	input.plan = attempt->plan;
 	input.surroundings = attempt->surroundings;
+	input.locks = du_plan_estimate_locks(attempt->plan, attempt->facts);
+	input.members = attempt->plan->nsteps > 0 ? du_members_compare(attempt->facts) : NULL;
 	results = du_guards_evaluate(&input, attempt->request->skip_guards);
 	if (results->nfailed > 0)
 		refuse(attempt, results);

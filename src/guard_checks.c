@@ -307,6 +307,37 @@ du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result)
 				"Wait until it has ended.");
 }
 
+/*
+ * The lock table holds what its settings promise and, out of a common reserve,
+ * rather more; so only what is above the promise is refused.
+ */
+GuardStatus
+du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
+{
+	const LockEstimate *locks = input->locks;
+	int64		total = locks->needed + locks->held;
+	int64		comfortable = locks->formula - locks->formula / 5;
+	int64		wanted;
+	char	   *detail;
+
+	detail = psprintf("The plan needs about " INT64_FORMAT " lock entries, others hold " INT64_FORMAT
+					  ", and the lock table is made for " INT64_FORMAT ".",
+					  locks->needed, locks->held, locks->formula);
+	if (locks->because != NULL)
+		detail = psprintf("%s %s may lock " INT64_FORMAT " table(s).", detail,
+						  locks->because, locks->ntables);
+	if (total <= comfortable)
+		return pass(result, detail);
+
+	/* So that the total is within the comfortable part; a multiple of 16. */
+	wanted = (total * 5 + locks->slots * 4 - 1) / (locks->slots * 4);
+	wanted = (wanted + 15) / 16 * 16;
+	(void) fail(result, detail,
+				psprintf("Set max_locks_per_transaction = " INT64_FORMAT ", on standbys first, and restart PostgreSQL.",
+						 wanted));
+	return total <= locks->formula ? GUARD_WARN : GUARD_FAIL;
+}
+
 GuardStatus
 du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 {
@@ -480,6 +511,22 @@ du_guard_standby_queries(const GuardInput *input, GuardResult *result)
 				psprintf("The plan may take ACCESS EXCLUSIVE locks, which stall replay and then cancel long queries on: %s.",
 						 join(input->surroundings->standbys)),
 				"Look for long queries on the standbys; max_standby_streaming_delay says how long replay waits for them.");
+}
+
+GuardStatus
+du_guard_members_intact(const GuardInput *input, GuardResult *result)
+{
+	const MemberChanges *members = input->members;
+
+	if (members == NULL)
+		return skip(result, "There is nothing to upgrade.");
+	if (members->nrecorded == 0)
+		return skip(result, "No finalize has recorded the members of the installed versions.");
+	if (members->summary == NULL)
+		return pass(result, "The members are what the last finalize left.");
+	return fail(result,
+				psprintf("Since the last finalize members were altered: %s.", members->summary),
+				"Undo that, or keep a copy: update scripts may fail on such changes or replace them.");
 }
 
 GuardStatus

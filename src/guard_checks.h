@@ -22,6 +22,7 @@ extern GuardStatus du_guard_library_loaded(const GuardInput *input, GuardResult 
 extern GuardStatus du_guard_owner_can_update(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_companions_aligned(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_lock_capacity(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_blocking_sessions(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_backup_recent(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_soak_time(const GuardInput *input, GuardResult *result);
@@ -30,6 +31,7 @@ extern GuardStatus du_guard_hold(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_disk_headroom(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_event_triggers(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_standby_queries(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_members_intact(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_caller_can_plan(const GuardInput *input, GuardResult *result);
 
 #endif							/* DU_GUARD_CHECKS_H */

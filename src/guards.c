@@ -42,6 +42,7 @@ static const Guard guards[] =
 	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
 	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
 	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
+	{"lock_capacity", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
 	{"blocking_sessions", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
 	{"backup_recent", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
 	{"soak_time", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
@@ -50,6 +51,7 @@ static const Guard guards[] =
 	{"disk_headroom", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
 	{"event_triggers", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
 	{"standby_queries", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
+	{"members_intact", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
 	{"caller_can_plan", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
 };
 
@@ -224,6 +226,8 @@ evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
 
 	if (result.status == GUARD_FAIL)
 		result.status = severity_of(guard);
+	else if (result.status == GUARD_WARN && severity_of(guard) == GUARD_SKIP)
+		result.status = GUARD_SKIP;
 	if (result.status != GUARD_PASS && is_listed(skipped, guard->name))
 	{
 		result.status = GUARD_SKIP;

@@ -9,6 +9,7 @@
 #define DU_GUARDS_H
 
 #include "catalog.h"
+#include "member_record.h"
 #include "surroundings.h"
 #include "upgrade_plan.h"
 #include "utils/guc.h"
@@ -27,6 +28,8 @@ typedef struct GuardInput
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
 	const Surroundings *surroundings;
+	const LockEstimate *locks;
+	const MemberChanges *members;	/* NULL when the plan has no steps */
 } GuardInput;
 
 typedef struct GuardResult

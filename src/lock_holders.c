@@ -48,14 +48,14 @@ lock_mode_number(const char *name)
  */
 #define LOCK_COLUMNS \
 	"coalesce(l.pid, 0)::pg_catalog.int8, l.mode," \
-	" a.usename::pg_catalog.text, a.application_name, a.backend_type," \
+	" coalesce(a.usename, px.owner)::pg_catalog.text, a.application_name, a.backend_type," \
 	" pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()" \
 	"   - coalesce(px.prepared, a.xact_start)), px.gid," \
 	" l.objid::pg_catalog.int8, l.relation::pg_catalog.int8"
 #define LOCK_TABLES \
 	" FROM pg_catalog.pg_locks l" \
 	" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid" \
-	" LEFT JOIN LATERAL (SELECT min(p.prepared) AS prepared," \
+	" LEFT JOIN LATERAL (SELECT min(p.prepared) AS prepared, min(p.owner::pg_catalog.text) AS owner," \
 	"     pg_catalog.string_agg(p.gid, ', ' ORDER BY p.gid) AS gid" \
 	"   FROM pg_catalog.pg_locks t" \
 	"   JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = t.transactionid" \
@@ -75,12 +75,17 @@ read_blocker(int row)
 	const char *backend_type = du_query_text(row, 5);
 	const char *gid = du_query_text(row, 7);
 
+	/* pg_cron's workers, for one, name themselves in this way only. */
+	if ((application == NULL || application[0] == '\0') && backend_type != NULL &&
+		strcmp(backend_type, "client backend") != 0)
+		application = backend_type;
+
 	blocker->pid = (int) du_query_int(row, 1);
 	blocker->age = du_query_double(row, 6);
 	blocker->autovacuum = backend_type != NULL &&
 		strcmp(backend_type, "autovacuum worker") == 0;
 	if (gid != NULL)
-		blocker->who = psprintf("prepared transaction \"%s\"", gid);
+		blocker->who = psprintf("prepared transaction \"%s\" of user \"%s\"", gid, user);
 	else if (user == NULL)
 		blocker->who = psprintf("%s %d", backend_type ? backend_type : "process",
 								blocker->pid);

@@ -81,6 +81,8 @@ du_outlook_evaluate_guards(Outlook *outlook)
 	input.surroundings = du_surroundings_gather(outlook->facts,
 												du_plan_locks(outlook->plan),
 												outlook->context.caller);
+	input.locks = du_plan_estimate_locks(outlook->plan, outlook->facts);
+	input.members = outlook->plan->nsteps > 0 ? du_members_compare(outlook->facts) : NULL;
 	outlook->guards = du_guards_evaluate(&input, NIL);
 }
 

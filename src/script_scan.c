@@ -14,9 +14,7 @@
 
 #include "script_scan.h"
 
-#include "catalog/namespace.h"
 #include "commands/tablecmds.h"
-#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "parser/parser.h"
@@ -130,30 +128,6 @@ is_harmless_select(const SelectStmt *stmt)
 			return false;
 	}
 	return true;
-}
-
-/*
- * True for a function of the server.  Names without a schema mean those
- * first, because pg_catalog stands before the script's own search_path.
- */
-static bool
-is_server_function(const List *name)
-{
-	if (list_length(name) > 1 && strcmp(strVal(linitial(name)), "pg_catalog") != 0)
-		return false;
-	return FuncnameGetCandidates(list_make2(makeString("pg_catalog"), llast(name)),
-								 -1, NIL, false, false, false, true) != NULL;
-}
-
-/* True when a statement calls a function other than the server's. */
-static bool
-runs_code(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncCall) && !is_server_function(((FuncCall *) node)->funcname))
-		return true;
-	return raw_expression_tree_walker(node, runs_code, context);
 }
 
 /* Notes the tables that foreign keys of a definition refer to. */
@@ -271,7 +245,7 @@ scan_data_statement(UpdateScript *script, const Node *stmt)
 	if (IsA(stmt, LockStmt) || IsA(stmt, TruncateStmt))
 		return SCRIPT_CATALOGUE;
 	return SCRIPT_CATALOGUE |
-		(runs_code(unconstify(Node *, stmt), NULL) ? SCRIPT_OPAQUE : 0);
+		(du_script_runs_code(unconstify(Node *, stmt), NULL) ? SCRIPT_OPAQUE : 0);
 }
 
 /*
@@ -435,8 +409,17 @@ du_script_scan(UpdateScript *script)
 	MemoryContextSwitchTo(old_context);
 	foreach(lc, statements)
 	{
+		const Node *stmt = lfirst_node(RawStmt, lc)->stmt;
+		int			kinds = scan_statement(script, stmt);
+
 		script->nstatements++;
-		script->kinds |= scan_statement(script, lfirst_node(RawStmt, lc)->stmt);
+		script->kinds |= kinds;
+		if (kinds & SCRIPT_OPAQUE)
+			du_script_note_code(&script->code, stmt);
+		if (IsA(stmt, CreateFunctionStmt))
+			du_script_note_routine(&script->code, (const CreateFunctionStmt *) stmt);
+		else if (IsA(stmt, CreateStmt))
+			script->ntables++;
 	}
 	if (problem != NULL)
 	{

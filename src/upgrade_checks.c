@@ -8,7 +8,8 @@
  * and only true lets the upgrade go on.  It may write to try things out: a
  * subtransaction around it is rolled back, which also drops the settings and
  * deferred triggers that its owner could leave for us.  It is called without
- * a query around it, so that no planner hook comes in between.
+ * a query around it, so that no planner hook comes in between.  A check that
+ * requires functions which the main extension does not have is not run.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +42,7 @@ typedef struct Check
 	bool		is_null;
 } Check;
 
-/* The enabled checks of a kind, by name. */
+/* The enabled checks of a kind that apply here, by name. */
 static List *
 read_checks(const char *kind)
 {
@@ -54,7 +55,8 @@ read_checks(const char *kind)
 	rows = du_query("SELECT c.name, c.function,"
 					" pg_catalog.to_regprocedure(c.function)::pg_catalog.oid::pg_catalog.int8"
 					" FROM documentdb_upgrade.checks c"
-					" WHERE c.kind = $1 AND c.enabled ORDER BY c.name",
+					" WHERE c.kind = $1 AND c.enabled"
+					" AND documentdb_upgrade.check_applies(c.requires) ORDER BY c.name",
 					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{

@@ -426,6 +426,26 @@ du_plan_locks(const UpgradePlan *plan)
 }
 
 /*
+ * How many entries of the shared lock table the plan may need, palloc'd.
+ * The scripts must have been read, and SPI be connected.
+ */
+LockEstimate *
+du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts)
+{
+	LockEstimate *estimate = du_estimate_begin(facts);
+
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		const PlanStep *step = &plan->steps[i];
+
+		du_estimate_add_step(estimate, step->extension, step->to, step->script,
+							 step->locks, step->nlocks);
+	}
+	du_estimate_end(estimate);
+	return estimate;
+}
+
+/*
  * The statement of one step.
  */
 char *

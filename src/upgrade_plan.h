@@ -9,7 +9,7 @@
 #define DU_UPGRADE_PLAN_H
 
 #include "catalog.h"
-#include "lock_holders.h"
+#include "lock_estimate.h"
 #include "update_script.h"
 
 /* Where one extension of the managed set is to go. */
@@ -46,6 +46,7 @@ typedef struct UpgradePlan
 extern UpgradePlan *du_plan_make(const UpgradeFacts *facts, const char *requested);
 extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_locks(const UpgradePlan *plan);
+extern LockEstimate *du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_statement(const char *extension, const char *version);
 

@@ -20,7 +20,8 @@ CREATE EXTENSION documentdb VERSION '0.107-0';
 
 -- All guards, in their order.
 SELECT guard, status, hard, hint FROM preflight();
-SELECT guard, detail FROM preflight() WHERE guard <> 'disk_headroom';
+SELECT guard, regexp_replace(detail, '(others hold|made for) \d+', '\1 N', 'g') AS detail
+FROM preflight() WHERE guard <> 'disk_headroom';
 SELECT can_finalize(), can_finalize('0.108.0'), can_finalize('0.107-0');
 
 --
@@ -125,6 +126,11 @@ SELECT * FROM trouble() WHERE status = 'fail';
 -- What the plan does not need may be held.
 SELECT guard, status FROM trouble('0.109-0') WHERE status = 'fail';
 ROLLBACK PREPARED 'reader';
+
+-- lock_capacity: what the plan needs, counted with indexes and TOAST tables
+-- and once for all steps.
+SELECT target, substring(detail FROM 'needs about (\d+)') AS entries
+FROM unnest('{0.108-0,0.109-0,1.0-0}'::text[]) AS target, preflight(target) WHERE guard = 'lock_capacity';
 
 -- event_triggers
 CREATE FUNCTION apart.see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
