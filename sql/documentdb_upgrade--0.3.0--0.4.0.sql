@@ -390,6 +390,10 @@ $$;
 
 -- @hooks
 
+COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
+COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
+COMMENT ON COLUMN history.skipped_guards IS 'guards that the caller overrode, or that a manual update went against';
+
 -- @fence
 
 -- @privileges

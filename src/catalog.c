@@ -221,6 +221,58 @@ highest_offered(const ExtensionFacts *extension)
 }
 
 /*
+ * Adds the versions that the names of scripts tell: fewer than the server's
+ * own function finds, but without a query.
+ */
+static void
+read_script_names(ExtensionFacts *extension)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_control_script_names(extension->control, extension->name))
+	{
+		char	   *from = lfirst(lc);
+		char	   *to = strstr(from, "--");
+
+		if (to != NULL)
+		{
+			*to = '\0';
+			to += 2;
+			if (strstr(to, "--") != NULL)
+				continue;
+			add_offered(extension, to);
+		}
+		add_offered(extension, from);
+	}
+}
+
+/*
+ * One extension, managed or not, installed or not, without its update paths.
+ * Reads the catalogue and the files alone, as anybody and in any database.
+ */
+ExtensionFacts *
+du_catalog_extension(const char *name)
+{
+	ExtensionFacts *extension = palloc0(sizeof(ExtensionFacts));
+
+	extension->name = pstrdup(name);
+	if (strlen(name) < NAMEDATALEN)
+		read_extension_row(extension);
+	if (OidIsValid(extension->oid))
+		describe_owner(extension);
+	extension->control = du_control_read(name);
+	if (extension->control->problem != NULL)
+		return extension;
+
+	read_script_names(extension);
+	if (extension->control->default_version != NULL)
+		add_offered(extension, extension->control->default_version);
+	extension->binary = extension->control->default_version != NULL ?
+		extension->control->default_version : highest_offered(extension);
+	return extension;
+}
+
+/*
  * Everything about one extension.
  */
 static void
@@ -286,10 +338,11 @@ du_catalog_choices(const ExtensionFacts *extension)
 }
 
 /*
- * The names of the managed set, installed or not, main extension included.
+ * The names of the managed set, installed or not, main extension included;
+ * that alone when the setting is not a list of names.
  */
 static List *
-managed_names(void)
+managed_names(bool *valid)
 {
 	char	   *copy = pstrdup(du_guc_managed_extensions);
 	List	   *elements;
@@ -297,11 +350,9 @@ managed_names(void)
 	ListCell   *lc;
 	bool		has_main = false;
 
-	if (!SplitIdentifierString(copy, ',', &elements))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("setting \"documentdb_upgrade.managed_extensions\" is not a list of names"),
-				 errhint("Separate the names of extensions by commas.")));
+	*valid = SplitIdentifierString(copy, ',', &elements);
+	if (!*valid)
+		return list_make1(pstrdup(du_guc_extension));
 
 	foreach(lc, elements)
 	{
@@ -322,6 +373,25 @@ managed_names(void)
 }
 
 /*
+ * The place of an extension in the order of update, counted from 0; -1 when
+ * it does not belong to the managed set.
+ */
+int
+du_catalog_place(const char *name)
+{
+	bool		valid;
+	List	   *names = managed_names(&valid);
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
+/*
  * A snapshot of the managed set: the installed extensions of it in the order
  * of update, and the main extension in any case.
  */
@@ -329,8 +399,15 @@ UpgradeFacts *
 du_catalog_gather(void)
 {
 	UpgradeFacts *facts = palloc0(sizeof(UpgradeFacts));
-	List	   *names = managed_names();
+	bool		valid;
+	List	   *names = managed_names(&valid);
 	ListCell   *lc;
+
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("setting \"documentdb_upgrade.managed_extensions\" is not a list of names"),
+				 errhint("Separate the names of extensions by commas.")));
 
 	facts->extensions = palloc0(list_length(names) * sizeof(ExtensionFacts));
 	foreach(lc, names)

@@ -51,6 +51,8 @@ typedef struct UpgradeFacts
 extern UpgradeFacts *du_catalog_gather(void);
 extern PGDLLEXPORT const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
 extern char *du_catalog_installed_version(const char *extension, Oid *oid);
+extern ExtensionFacts *du_catalog_extension(const char *name);
+extern int	du_catalog_place(const char *name);
 extern List *du_catalog_choices(const ExtensionFacts *extension);
 
 #endif							/* DU_CATALOG_H */

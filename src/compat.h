@@ -22,6 +22,8 @@
 	object_aclcheck(DatabaseRelationId, dbid, roleid, mode)
 #define du_database_ownercheck(dbid, roleid) \
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
+#define du_extension_ownercheck(extid, roleid) \
+	object_ownercheck(ExtensionRelationId, extid, roleid)
 #else
 #define du_namespace_aclcheck(nspid, roleid, mode) \
 	pg_namespace_aclcheck(nspid, roleid, mode)
@@ -29,6 +31,8 @@
 	pg_database_aclcheck(dbid, roleid, mode)
 #define du_database_ownercheck(dbid, roleid) \
 	pg_database_ownercheck(dbid, roleid)
+#define du_extension_ownercheck(extid, roleid) \
+	pg_extension_ownercheck(extid, roleid)
 #endif
 
 /* 17 replaced backend identifiers by proc numbers in virtual transaction ids. */

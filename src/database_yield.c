@@ -22,13 +22,11 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 
 #include "compat.h"
 #include "shared_status.h"
 
-static ProcessUtility_hook_type previous_utility = NULL;
 static bool asked = false;		/* in this transaction */
 
 static const char *
@@ -94,20 +92,6 @@ wanted_of_worker(Node *statement)
 }
 
 static void
-next_utility(PlannedStmt *pstmt, const char *query_string,
-			 bool read_only_tree, ProcessUtilityContext context,
-			 ParamListInfo params, QueryEnvironment *query_env,
-			 DestReceiver *dest, QueryCompletion *qc)
-{
-	if (previous_utility != NULL)
-		previous_utility(pstmt, query_string, read_only_tree, context, params,
-						 query_env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
-								params, query_env, dest, qc);
-}
-
-static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
 	if (!asked || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
@@ -132,32 +116,15 @@ ask_until_end_of_transaction(Oid database)
 	du_shared_ask_to_leave(database);
 }
 
-static void
-yield_utility(PlannedStmt *pstmt, const char *query_string,
-			  bool read_only_tree, ProcessUtilityContext context,
-			  ParamListInfo params, QueryEnvironment *query_env,
-			  DestReceiver *dest, QueryCompletion *qc)
-{
-	Oid			database = wanted_of_worker(pstmt->utilityStmt);
-
-	if (!OidIsValid(database))
-	{
-		next_utility(pstmt, query_string, read_only_tree, context, params,
-					 query_env, dest, qc);
-		return;
-	}
-
-	ask_until_end_of_transaction(database);
-	next_utility(pstmt, query_string, read_only_tree, context, params,
-				 query_env, dest, qc);
-}
-
 /*
- * Installs the hook; to be called while libraries are preloaded.
+ * To be called before a statement is executed; does nothing unless it is one
+ * that the worker is in the way of, and this role may run it.
  */
 void
-du_yield_install(void)
+du_yield_to(Node *statement)
 {
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = yield_utility;
+	Oid			database = wanted_of_worker(statement);
+
+	if (OidIsValid(database))
+		ask_until_end_of_transaction(database);
 }

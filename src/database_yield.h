@@ -9,6 +9,8 @@
 #ifndef DU_DATABASE_YIELD_H
 #define DU_DATABASE_YIELD_H
 
-extern void du_yield_install(void);
+#include "nodes/nodes.h"
+
+extern void du_yield_to(Node *statement);
 
 #endif							/* DU_DATABASE_YIELD_H */

@@ -10,12 +10,14 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-#include "database_yield.h"
 #include "extension_version.h"
 #include "guards.h"
 #include "guc.h"
 #include "library_record.h"
+#include "object_access.h"
+#include "refusal_log.h"
 #include "shared_status.h"
+#include "utility_hook.h"
 #include "window.h"
 #include "worker_launcher.h"
 
@@ -66,6 +68,8 @@ _PG_init(void)
 		return;
 	du_shared_install();
 	du_record_install();
-	du_yield_install();
+	du_refusal_install();
+	du_access_install();
+	du_utility_install();
 	du_launcher_register();
 }

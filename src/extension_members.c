@@ -15,6 +15,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -27,6 +28,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -169,6 +171,21 @@ du_members_tables(Oid extension)
 			tables = lappend_oid(tables, lfirst_oid(lc));
 	}
 	return tables;
+}
+
+/*
+ * Makes every session, and every standby, forget what it has cached of the
+ * extension's tables.  Extensions that gate features on the version in the
+ * catalogue (DocumentDB does) drop their copy on this signal.
+ */
+void
+du_members_invalidate_tables(Oid extension)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_members_tables(extension))
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	CommandCounterIncrement();
 }
 
 /*

@@ -22,6 +22,7 @@ char	   *du_guc_version_gate;
 char	   *du_guc_desired_schema_version;
 char	   *du_guc_guard_severity;
 char	   *du_guc_window;
+int			du_guc_enforce;
 int			du_guc_lock_timeout;
 int			du_guc_attempt_timeout;
 int			du_guc_soak_time;
@@ -45,6 +46,19 @@ static const struct config_enum_entry sources[] = {
 	{"setting", SOURCE_KIND_SETTING, false},
 	{"file", SOURCE_KIND_FILE, false},
 	{"kubernetes", SOURCE_KIND_KUBERNETES, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry enforcements[] = {
+	{"on", ENFORCE_ON, false},
+	{"warn", ENFORCE_WARN, false},
+	{"off", ENFORCE_OFF, false},
+	{"true", ENFORCE_ON, true},
+	{"false", ENFORCE_OFF, true},
+	{"yes", ENFORCE_ON, true},
+	{"no", ENFORCE_OFF, true},
+	{"1", ENFORCE_ON, true},
+	{"0", ENFORCE_OFF, true},
 	{NULL, 0, false}
 };
 
@@ -127,6 +141,14 @@ define_limits(void)
 static void
 define_guards(const GucCheckHooks *hooks)
 {
+	DefineCustomEnumVariable("documentdb_upgrade.enforce",
+							 "What happens when a statement of somebody else goes against the hard guards.",
+							 "\"on\" refuses it, \"warn\" warns, \"off\" lets it pass. Needs preloading.",
+							 &du_guc_enforce,
+							 ENFORCE_ON, enforcements,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
 	DefineCustomStringVariable("documentdb_upgrade.guard_severity",
 							   "Overrides what a guard that is not met does.",
 							   "A list such as \"backup_recent=fail, event_triggers=skip\"; each guard can be set to fail, warn or skip. Hard guards cannot be changed.",

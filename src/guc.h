@@ -17,6 +17,16 @@ extern char *du_guc_version_gate;
 extern PGDLLEXPORT char *du_guc_desired_schema_version;
 extern char *du_guc_guard_severity;
 extern char *du_guc_window;
+
+/* What a statement of somebody else meets. */
+typedef enum Enforcement
+{
+	ENFORCE_OFF,
+	ENFORCE_WARN,
+	ENFORCE_ON
+} Enforcement;
+
+extern int	du_guc_enforce;		/* an Enforcement */
 extern int	du_guc_lock_timeout;	/* milliseconds */
 extern int	du_guc_attempt_timeout; /* milliseconds */
 extern int	du_guc_soak_time;	/* seconds */

@@ -152,7 +152,7 @@ du_history_notice(const AttemptRecord *record)
 
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
-	append_text(&buf, "event", "finalize");
+	append_text(&buf, "event", strcmp(record->actor, "manual") == 0 ? "update" : "finalize");
 	append_text(&buf, "extension", record->extension);
 	append_text(&buf, "from_version", record->from_version);
 	append_text(&buf, "to_version", record->to_version);

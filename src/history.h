@@ -19,7 +19,8 @@ typedef struct AttemptRecord
 	const char *from_version;
 	const char *to_version;
 	const char *outcome;		/* succeeded, failed, refused, cancelled */
-	const char *actor;			/* who drove it: "function", "worker", "tick" */
+	const char *actor;			/* who drove it: "function", "worker", "tick",
+								 * "manual" */
 	const char *resource_uid;	/* of the custom resource that asked, or NULL */
 	int64		resource_generation;	/* 0: none */
 	TimestampTz started_at;

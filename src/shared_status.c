@@ -15,6 +15,7 @@
 
 #include "shared_status.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -216,6 +217,35 @@ du_shared_wake_worker(void)
 
 	du_shared_read_worker(&facts);
 	wake(facts.pid);
+}
+
+static bool wake_asked = false;
+
+static void
+wake_after_commit(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	if (wake_asked && event == XACT_EVENT_COMMIT)
+		du_shared_wake_worker();
+	wake_asked = false;
+}
+
+/*
+ * Has the worker look again when this transaction has committed.  Works
+ * without the memory: then there is no worker.
+ */
+void
+du_shared_wake_worker_at_commit(void)
+{
+	static bool registered = false;
+
+	if (shared == NULL)
+		return;
+	if (!registered)
+		RegisterXactCallback(wake_after_commit, NULL);
+	registered = true;
+	wake_asked = true;
 }
 
 void

@@ -16,10 +16,11 @@
 typedef enum SharedRoom
 {
 	ROOM_RUNNING_ATTEMPTS,
-	ROOM_ATTEMPT_ORDER
+	ROOM_ATTEMPT_ORDER,
+	ROOM_LOGGED_REFUSALS
 } SharedRoom;
 
-#define SHARED_ROOMS 2
+#define SHARED_ROOMS 3
 #define SHARED_ROOM_SIZE 4096
 
 #define SHARED_VERSION_LENGTH 64
@@ -93,6 +94,7 @@ extern bool du_shared_wanted_by_others(Oid database);
 extern PGDLLEXPORT void du_shared_want_restart(void);
 extern bool du_shared_restart_wanted(void);
 extern PGDLLEXPORT void du_shared_wake_worker(void);
+extern void du_shared_wake_worker_at_commit(void);
 extern void du_shared_wake_launcher(void);
 
 #endif							/* DU_SHARED_STATUS_H */

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -114,39 +113,13 @@ documentdb_upgrade_stop_for_hold(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD) != CANCEL_TOO_LATE);
 }
 
-static bool wake_asked = false;
-
-static void
-wake_after_commit(XactEvent event, void *arg)
-{
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
-		return;
-	if (wake_asked && event == XACT_EVENT_COMMIT)
-		du_shared_wake_worker();
-	wake_asked = false;
-}
-
-/* Has the worker look again when this transaction has committed. */
-static void
-wake_at_commit(void)
-{
-	static bool registered = false;
-
-	if (!du_shared_exists())
-		return;
-	if (!registered)
-		RegisterXactCallback(wake_after_commit, NULL);
-	registered = true;
-	wake_asked = true;
-}
-
 /*
  * wake_at_commit() returns void
  */
 Datum
 documentdb_upgrade_wake_at_commit(PG_FUNCTION_ARGS)
 {
-	wake_at_commit();
+	du_shared_wake_worker_at_commit();
 	PG_RETURN_VOID();
 }
 
@@ -168,7 +141,7 @@ documentdb_upgrade_retry(PG_FUNCTION_ARGS)
 	du_context_leave(&context);
 	if (served)
 		du_shared_ask_for_retry();
-	wake_at_commit();
+	du_shared_wake_worker_at_commit();
 	PG_RETURN_BOOL(dismissed || (served && (worker.gave_up || worker.next_retry != 0)));
 }
 

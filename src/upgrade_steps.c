@@ -13,13 +13,11 @@
 
 #include "upgrade_steps.h"
 
-#include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/json.h"
 
 #include "attempt_limits.h"
@@ -105,24 +103,14 @@ run_step(StepsRun *run, const PlanStep *step)
 	report_step(run, step, extension->name, INSTR_TIME_GET_MILLISEC(duration));
 }
 
-/*
- * Makes every session, and every standby, forget what it has cached of the
- * extensions' tables.  Extensions that gate features on the version in the
- * catalogue (DocumentDB does) drop their copy on this signal.
- */
 static void
 invalidate_member_tables(const UpgradeFacts *facts)
 {
 	for (int i = 0; i < facts->nextensions; i++)
 	{
-		ListCell   *lc;
-
-		if (!OidIsValid(facts->extensions[i].oid))
-			continue;
-		foreach(lc, du_members_tables(facts->extensions[i].oid))
-			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+		if (OidIsValid(facts->extensions[i].oid))
+			du_members_invalidate_tables(facts->extensions[i].oid);
 	}
-	CommandCounterIncrement();
 }
 
 /*
