@@ -17,6 +17,7 @@
 #include "shared_status.h"
 #include "window.h"
 #include "worker_launcher.h"
+#include "write_fence.h"
 
 PG_MODULE_MAGIC;
 
@@ -65,5 +66,6 @@ _PG_init(void)
 		return;
 	du_shared_install();
 	du_yield_install();
+	du_fence_install();
 	du_launcher_register();
 }

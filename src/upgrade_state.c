@@ -197,17 +197,10 @@ state_of_announcement(const StateInput *input)
 						  input->decided.target, finalize_statement(input->decided.target)));
 }
 
-/*
- * State and next step.  Texts are palloc'd or constant.
- */
-UpgradeState
-du_state_of(const StateInput *input)
+static UpgradeState
+state_of_primary(const StateInput *input)
 {
 	const ExtensionFacts *extension = du_catalog_main(input->facts);
-
-	if (input->in_recovery)
-		return state("standby",
-					 "This server is a standby and changes nothing; look at the primary.");
 
 	/* One that has reached its target has committed, and is on its way out. */
 	if (input->worker.attempt_runs && input->decided.decision != DECISION_NONE)
@@ -241,4 +234,22 @@ du_state_of(const StateInput *input)
 			return state_of_wish(input);
 	}
 	elog(ERROR, "unrecognized decision: %d", (int) input->decided.decision);
+}
+
+/*
+ * State and next step.  Texts are palloc'd or constant.
+ */
+UpgradeState
+du_state_of(const StateInput *input)
+{
+	UpgradeState found;
+
+	if (input->in_recovery)
+		return state("standby",
+					 "This server is a standby and changes nothing; look at the primary.");
+
+	found = state_of_primary(input);
+	if (input->fence != NULL)
+		found.next_step = psprintf("%s %s", found.next_step, input->fence);
+	return found;
 }
