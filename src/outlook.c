@@ -210,6 +210,7 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 		input.gate = du_gate_read(extension->installed);
 	input.last_error = worker != NULL && worker->last_error[0] ?
 		worker->last_error : outlook->failures.last_error;
+	input.fence_wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
 	input.fence = du_fence_notice();
 	input.worker = view_of(worker);
 	outlook->fenced = input.fence != NULL;

@@ -181,6 +181,23 @@ state_of_source(const StateInput *input)
 }
 
 /*
+ * The state of a schema that this binary is too old for.
+ */
+static UpgradeState
+state_of_rollback(const StateInput *input)
+{
+	char	   *cure = psprintf("%s Bring back a binary of %s or later.", input->decided.reason,
+								du_catalog_main(input->facts)->installed);
+
+	if (!input->fence_wanted || input->fence != NULL)
+		return state("schema_ahead", cure);
+	return state("schema_ahead",
+				 psprintf("%s Writes are not stopped, because the worker %s.", cure,
+						  input->worker.present ? "has not looked yet" :
+						  psprintf("does not run: %s", input->worker.absent_because)));
+}
+
+/*
  * The state for an update that is announced only.
  */
 static UpgradeState
@@ -217,9 +234,7 @@ state_of_primary(const StateInput *input)
 						 psprintf("Extension %s is not installed in this database; run CREATE EXTENSION %s;",
 								  extension->name, quote_identifier(extension->name)));
 		case DECISION_SCHEMA_AHEAD:
-			return state("schema_ahead",
-						 psprintf("%s Bring back a binary of %s or later.",
-								  input->decided.reason, extension->installed));
+			return state_of_rollback(input);
 		case DECISION_REFUSE:
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",

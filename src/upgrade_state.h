@@ -43,6 +43,7 @@ typedef struct StateInput
 	DecisionResult decided;
 	bool		in_recovery;
 	const char *gate;			/* version in force, NULL when not known */
+	bool		fence_wanted;	/* while the binary is older than the schema */
 	const char *fence;			/* sentence about the one that is up, or NULL */
 	const char *last_error;		/* of attempts since the last success, or NULL */
 	WorkerView	worker;

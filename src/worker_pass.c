@@ -230,6 +230,8 @@ du_worker_pass(Worker *worker)
 		du_worker_announce(worker, NULL);
 	}
 
+	if (!worker->once)
+		du_fence_looked();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);

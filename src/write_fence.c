@@ -9,8 +9,9 @@
  * and, since 16, large objects.  What the server refuses gets a detail that
  * says why.  Temporary tables stay writable, commits go through.
  *
- * While no fence is up a statement costs two reads of one word of shared
- * memory, without a lock.
+ * While no fence is up a statement costs a few unlocked reads of shared memory.
+ * Only after a start of the server sessions wait, for the worker to have looked
+ * once, and not for long.
  *
  * Not covered is what writes in C without the executor and without asking
  * whether it may: workers that apply logical replication, autovacuum and
@@ -26,19 +27,26 @@
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "postmaster/autovacuum.h"
 #include "postmaster/bgworker.h"
 #include "replication/logicalworker.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "guc.h"
 #include "shared_status.h"
+
+/* How long sessions wait in a server that has just started. */
+#define FIRST_LOOK_MS 5000
 
 typedef struct Fence
 {
@@ -49,8 +57,13 @@ typedef struct Fence
 
 typedef struct Fences
 {
-	volatile uint32 nraised;	/* read without the lock, to be quick */
-	volatile uint32 changes;	/* likewise */
+	/* These are read without the lock, to be quick. */
+	volatile bool looked;		/* since the start it was found out which are
+								 * to be up */
+	volatile uint32 nraised;
+	volatile uint32 changes;
+
+	TimestampTz waiting_since;	/* for the first look; 0: nobody did */
 	Fence		fences[FENCE_REASONS];
 } Fences;
 
@@ -126,6 +139,61 @@ du_fence_lift(FenceReason reason)
 }
 
 /*
+ * Says that the fences of the worker's database are up that are to be.
+ */
+void
+du_fence_looked(void)
+{
+	Fences	   *fences = shared_fences();
+
+	if (fences->looked)
+		return;
+	fences->looked = true;
+	ConditionVariableBroadcast(du_shared_changed());
+}
+
+/*
+ * True for processes that are not sessions of people: the server's own, those
+ * of extensions (ours among them) that act as the server itself, workers of
+ * logical replication, and parallel workers, which cannot write anyway.
+ */
+static bool
+is_server_process(void)
+{
+	return IsParallelWorker() || IsLogicalWorker() || du_is_autovacuum_worker() ||
+		(MyBgworkerEntry != NULL && GetSessionUserId() == BOOTSTRAP_SUPERUSERID);
+}
+
+/*
+ * Waits until the worker has looked, where it could raise a fence.  A worker
+ * that cannot run must not stop the server: all sessions together give it
+ * FIRST_LOOK_MS.
+ */
+static void
+await_first_look(Fences *fences)
+{
+	static bool waited = false;
+	TimestampTz until;
+
+	if (waited || du_guc_schema_ahead_action != SCHEMA_AHEAD_READ_ONLY ||
+		!IsUnderPostmaster || !IsTransactionState() || is_server_process() ||
+		strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+		return;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	if (fences->waiting_since == 0)
+		fences->waiting_since = GetCurrentTimestamp();
+	until = TimestampTzPlusMilliseconds(fences->waiting_since, FIRST_LOOK_MS);
+	LWLockRelease(du_shared_lock());
+
+	ConditionVariablePrepareToSleep(du_shared_changed());
+	while (!fences->looked && GetCurrentTimestamp() < until)
+		(void) ConditionVariableTimedSleep(du_shared_changed(), 100, PG_WAIT_EXTENSION);
+	ConditionVariableCancelSleep();
+	waited = true;
+}
+
+/*
  * True when a fence is up around this process's database; own_fence then says
  * which.
  */
@@ -134,6 +202,8 @@ is_fenced(void)
 {
 	Fences	   *fences = shared_fences();
 
+	if (unlikely(!fences->looked))
+		await_first_look(fences);
 	if (likely(fences->nraised == 0))
 		return false;
 	if (fences->changes == own_changes)
@@ -152,18 +222,6 @@ is_fenced(void)
 	}
 	LWLockRelease(du_shared_lock());
 	return OidIsValid(own_fence.database);
-}
-
-/*
- * True for processes that are not sessions of people: the server's own, those
- * of extensions (ours among them) that act as the server itself, workers of
- * logical replication, and parallel workers, which cannot write anyway.
- */
-static bool
-is_server_process(void)
-{
-	return IsParallelWorker() || IsLogicalWorker() || du_is_autovacuum_worker() ||
-		(MyBgworkerEntry != NULL && GetSessionUserId() == BOOTSTRAP_SUPERUSERID);
 }
 
 /*

@@ -19,6 +19,7 @@ typedef enum FenceReason
 extern void du_fence_install(void);
 extern PGDLLEXPORT void du_fence_raise(FenceReason reason, const char *why, const char *hint);
 extern PGDLLEXPORT void du_fence_lift(FenceReason reason);
+extern PGDLLEXPORT void du_fence_looked(void);
 extern char *du_fence_notice(void);
 
 #endif							/* DU_WRITE_FENCE_H */
