@@ -206,13 +206,14 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 	input.guards = outlook->guards;
 	input.decided = outlook->decided;
 	input.in_recovery = outlook->in_recovery;
-	if (outlook->decided.decision == DECISION_NONE)
+	if (extension->installed != NULL)
 		input.gate = du_gate_read(extension->installed);
 	input.last_error = worker != NULL && worker->last_error[0] ?
 		worker->last_error : outlook->failures.last_error;
 	input.fence_wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
 	input.fence = du_fence_notice();
 	input.worker = view_of(worker);
+	outlook->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
 	outlook->fenced = input.fence != NULL;
 	outlook->state = du_state_of(&input);
 }

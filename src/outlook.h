@@ -24,6 +24,7 @@ typedef struct Outlook
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;
 	FailureMemory failures;
+	bool		gate_is_stale;	/* another version is in force than installed */
 	bool		fenced;			/* writes are stopped */
 	UpgradeState state;
 } Outlook;

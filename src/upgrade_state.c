@@ -37,6 +37,23 @@ first_failing(const GuardResults *guards)
 	return NULL;
 }
 
+/*
+ * True when the version in force is known and is another than the installed
+ * one.
+ */
+bool
+du_state_gate_is_stale(const char *installed, const char *gate)
+{
+	ExtensionVersion in_force;
+	ExtensionVersion version;
+	const char *reason;
+
+	return installed != NULL && gate != NULL &&
+		du_version_parse(gate, &in_force, &reason) &&
+		du_version_parse(installed, &version, &reason) &&
+		du_version_compare(&in_force, &version) != 0;
+}
+
 /* The statement that would commit the target. */
 static char *
 finalize_statement(const char *target)
@@ -137,24 +154,18 @@ state_of_wait(const StateInput *input)
 
 /*
  * The state of a schema that is what is asked for.  An extension that gates
- * features on a copy of the version may not have taken the new one up yet.
+ * features on a copy of the version may not have taken this one up yet.
  */
 static UpgradeState
 state_of_done(const StateInput *input)
 {
 	const char *installed = du_catalog_main(input->facts)->installed;
-	ExtensionVersion gate;
-	ExtensionVersion version;
-	const char *reason;
 
-	if (input->gate != NULL &&
-		du_version_parse(input->gate, &gate, &reason) &&
-		du_version_parse(installed, &version, &reason) &&
-		du_version_compare(&gate, &version) < 0)
-		return state("verifying",
-					 psprintf("The schema is at %s and the version in force is still %s; wait until the library has taken it up.",
-							  installed, input->gate));
-	return state("up_to_date", "Nothing is to be done.");
+	if (!du_state_gate_is_stale(installed, input->gate))
+		return state("up_to_date", "Nothing is to be done.");
+	return state("verifying",
+				 psprintf("The schema is at %s and the version in force is %s; wait until the library has taken it up.",
+						  installed, input->gate));
 }
 
 /* True when it is not known what is desired. */

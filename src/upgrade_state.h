@@ -55,6 +55,7 @@ typedef struct UpgradeState
 	const char *next_step;		/* one sentence with the exact command */
 } UpgradeState;
 
+extern bool du_state_gate_is_stale(const char *installed, const char *gate);
 extern UpgradeState du_state_of(const StateInput *input);
 
 #endif							/* DU_UPGRADE_STATE_H */

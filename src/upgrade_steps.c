@@ -108,10 +108,11 @@ run_step(StepsRun *run, const PlanStep *step)
 /*
  * Makes every session, and every standby, forget what it has cached of the
  * extensions' tables.  Extensions that gate features on the version in the
- * catalogue (DocumentDB does) drop their copy on this signal.
+ * catalogue (DocumentDB does) drop their copy on this signal, now and at the
+ * commit.  SPI must be connected.
  */
-static void
-invalidate_member_tables(const UpgradeFacts *facts)
+void
+du_steps_refresh_gates(const UpgradeFacts *facts)
 {
 	for (int i = 0; i < facts->nextensions; i++)
 	{
@@ -139,7 +140,7 @@ du_steps_run(StepsRun *run)
 		run_step(run, &run->plan->steps[i]);
 	}
 	run->current = -1;
-	invalidate_member_tables(run->facts);
+	du_steps_refresh_gates(run->facts);
 }
 
 /*

@@ -26,6 +26,7 @@
 
 #include "guc.h"
 #include "running_attempts.h"
+#include "upgrade_steps.h"
 #include "worker_attempt.h"
 #include "worker_voice.h"
 #include "write_fence.h"
@@ -202,6 +203,10 @@ look(Worker *worker)
 		else
 			consider_attempt(worker, &outlook);
 	}
+
+	/* After a plain ALTER EXTENSION, say. */
+	if (worker->primary && outlook.gate_is_stale)
+		du_steps_refresh_gates(outlook.facts);
 	du_worker_announce(worker, &outlook);
 	du_outlook_close(&outlook);
 }
