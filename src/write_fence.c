@@ -176,9 +176,13 @@ await_first_look(Fences *fences)
 	TimestampTz until;
 
 	if (waited || du_guc_schema_ahead_action != SCHEMA_AHEAD_READ_ONLY ||
-		!IsUnderPostmaster || !IsTransactionState() || is_server_process() ||
-		strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+		!IsUnderPostmaster || !IsTransactionState() || is_server_process())
 		return;
+	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	{
+		waited = true;
+		return;
+	}
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	if (fences->waiting_since == 0)
