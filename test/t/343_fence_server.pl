@@ -30,7 +30,7 @@ sql($node, q{
 	ALTER TABLE sent ENABLE ALWAYS TRIGGER copy;
 	CREATE TABLE big AS SELECT g AS id FROM generate_series(1, 20000) AS g;
 	CREATE TABLE dead AS SELECT g AS id FROM generate_series(1, 500) AS g});
-sql($node, 'CREATE SUBSCRIPTION s CONNECTION $$' . $publisher->connstr('postgres') . '$$ PUBLICATION p');
+sql($node, 'SET ROLE gateway; CREATE SUBSCRIPTION s CONNECTION $$' . $publisher->connstr('postgres') . '$$ PUBLICATION p');
 comes_true($node, q{SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel});
 
 write_extension($node, 'thing', '0.9');
