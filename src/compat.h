@@ -56,4 +56,22 @@
 #define du_guc_variables(n) (*(n) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
+/* 17 made the kinds of processes one enum. */
+#if PG_VERSION_NUM >= 170000
+#define du_is_autovacuum_worker() AmAutoVacuumWorkerProcess()
+#else
+#define du_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
+#endif
+
+/* 18 took away the promise to run a query once only. */
+#if PG_VERSION_NUM >= 180000
+#define DU_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count
+#define DU_EXECUTOR_RUN_ARGUMENTS query, direction, count
+#else
+#define DU_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count, bool once
+#define DU_EXECUTOR_RUN_ARGUMENTS query, direction, count, once
+#endif
+
 #endif							/* DU_COMPAT_H */

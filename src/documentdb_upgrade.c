@@ -20,6 +20,7 @@
 #include "utility_hook.h"
 #include "window.h"
 #include "worker_launcher.h"
+#include "write_fence.h"
 
 PG_MODULE_MAGIC;
 
@@ -71,5 +72,6 @@ _PG_init(void)
 	du_refusal_install();
 	du_access_install();
 	du_utility_install();
+	du_fence_install();
 	du_launcher_register();
 }

@@ -15,6 +15,9 @@
 
 #include <limits.h>
 
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
 char	   *du_guc_extension;
 char	   *du_guc_managed_extensions;
 char	   *du_guc_loaded_version_function;
@@ -42,6 +45,9 @@ int			du_guc_retry_min;
 int			du_guc_retry_max;
 bool		du_guc_report_status;
 
+int			du_guc_schema_ahead_action;
+char	   *du_guc_fence_exempt_roles;
+
 static const struct config_enum_entry sources[] = {
 	{"setting", SOURCE_KIND_SETTING, false},
 	{"file", SOURCE_KIND_FILE, false},
@@ -62,6 +68,12 @@ static const struct config_enum_entry enforcements[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry schema_ahead_actions[] = {
+	{"warn", SCHEMA_AHEAD_WARN, false},
+	{"read_only", SCHEMA_AHEAD_READ_ONLY, false},
+	{NULL, 0, false}
+};
+
 /*
  * A main extension is needed for every question that we answer.
  */
@@ -72,6 +84,23 @@ check_extension(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("The managed extension must be named.");
 	return false;
+}
+
+/*
+ * Role names are looked up when they matter; here only the list must be one.
+ */
+static bool
+check_role_list(char **newval, void **extra, GucSource source)
+{
+	char	   *text = pstrdup(*newval);
+	List	   *names;
+	bool		valid = SplitIdentifierString(text, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("It is not a list of role names separated by commas.");
+	list_free(names);
+	pfree(text);
+	return valid;
 }
 
 static void
@@ -183,6 +212,26 @@ define_guards(const GucCheckHooks *hooks)
 }
 
 static void
+define_fence(void)
+{
+	DefineCustomEnumVariable("documentdb_upgrade.schema_ahead_action",
+							 "What happens while the binary is older than the schema.",
+							 "With \"read_only\" sessions cannot write to the worker's database until the binary is right again.",
+							 &du_guc_schema_ahead_action,
+							 SCHEMA_AHEAD_WARN, schema_ahead_actions,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("documentdb_upgrade.fence_exempt_roles",
+							   "Lists the roles that can write while writes are stopped.",
+							   "The role that a session is of counts, not its memberships. Empty means the bootstrap superuser.",
+							   &du_guc_fence_exempt_roles,
+							   "",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   check_role_list, NULL, NULL);
+}
+
+static void
 define_source(void)
 {
 	DefineCustomEnumVariable("documentdb_upgrade.source",
@@ -283,6 +332,7 @@ du_guc_define(const GucCheckHooks *hooks, bool preloading)
 	define_names(hooks);
 	define_limits();
 	define_guards(hooks);
+	define_fence();
 	define_source();
 	define_pace();
 	define_connection(preloading);

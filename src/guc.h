@@ -57,6 +57,16 @@ extern PGDLLEXPORT bool du_guc_report_status;
 
 extern PGDLLEXPORT const char *du_guc_source_name(void);
 
+/* What happens while the binary is older than the schema. */
+typedef enum SchemaAheadAction
+{
+	SCHEMA_AHEAD_WARN,
+	SCHEMA_AHEAD_READ_ONLY
+} SchemaAheadAction;
+
+extern PGDLLEXPORT int du_guc_schema_ahead_action;	/* a SchemaAheadAction */
+extern char *du_guc_fence_exempt_roles; /* "": the bootstrap superuser */
+
 /*
  * Checks of settings whose grammar belongs to higher modules; the wiring
  * hands them in.

@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "running_attempts.h"
 #include "version_gate.h"
+#include "write_fence.h"
 
 /*
  * Opens an outlook: execution context, SPI and facts, with results in the
@@ -99,22 +100,39 @@ target_of_interest(const char *desired)
 	return du_version_parse(desired, &version, &reason) ? desired : NULL;
 }
 
-/*
- * Plans for what is desired and decides; reads no scripts yet.
- */
-void
-du_outlook_decide(Outlook *outlook, const char *desired)
+static DecisionResult
+decide_for(const Outlook *outlook, const char *desired)
 {
 	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
 	DecisionInput input = {0};
 
-	outlook->plan = du_plan_make(outlook->facts, target_of_interest(desired));
-	outlook->desired = desired;
 	input.desired = desired;
 	input.installed = extension->installed;
 	input.binary = extension->binary;
-	input.companions_behind = outlook->plan->companions_behind;
-	outlook->decided = du_decide(&input);
+	if (outlook->plan != NULL)
+		input.companions_behind = outlook->plan->companions_behind;
+	return du_decide(&input);
+}
+
+/*
+ * What binary and schema are to each other, whatever is desired.
+ */
+DecisionResult
+du_outlook_decide_undesired(const Outlook *outlook)
+{
+	return decide_for(outlook, "");
+}
+
+/*
+ * Plans for what is desired and decides; reads the scripts only when they are
+ * to run.
+ */
+void
+du_outlook_decide(Outlook *outlook, const char *desired)
+{
+	outlook->plan = du_plan_make(outlook->facts, target_of_interest(desired));
+	outlook->desired = desired;
+	outlook->decided = decide_for(outlook, desired);
 
 	if (outlook->decided.decision == DECISION_FINALIZE)
 	{
@@ -191,15 +209,20 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 	input.guards = outlook->guards;
 	input.decided = outlook->decided;
 	input.in_recovery = outlook->in_recovery;
+	if (extension->installed != NULL)
+		input.gate = du_gate_read(extension->installed);
 	if (outlook->decided.decision == DECISION_NONE)
 	{
-		input.gate = du_gate_read(extension->installed);
 		libraries = du_library_facts(outlook->facts);
 		input.libraries = &libraries;
 	}
 	input.last_error = worker != NULL && worker->last_error[0] ?
 		worker->last_error : outlook->failures.last_error;
+	input.fence_wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
+	input.fence = du_fence_notice();
 	input.worker = view_of(worker);
+	outlook->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
+	outlook->fenced = input.fence != NULL;
 	outlook->state = du_state_of(&input);
 }
 

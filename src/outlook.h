@@ -24,6 +24,8 @@ typedef struct Outlook
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;
 	FailureMemory failures;
+	bool		gate_is_stale;	/* another version is in force than installed */
+	bool		fenced;			/* writes are stopped */
 	UpgradeState state;
 } Outlook;
 
@@ -31,6 +33,7 @@ extern PGDLLEXPORT void du_outlook_open(Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_close(Outlook *outlook);
 extern void du_outlook_plan(Outlook *outlook, const char *target);
 extern void du_outlook_evaluate_guards(Outlook *outlook);
+extern PGDLLEXPORT DecisionResult du_outlook_decide_undesired(const Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_decide(Outlook *outlook, const char *desired);
 extern PGDLLEXPORT void du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker);
 extern PGDLLEXPORT List *du_outlook_failing_guards(const Outlook *outlook);

@@ -171,7 +171,7 @@ is_reached(const ExtensionVersion *target)
 	SPI_finish();
 	du_context_leave(&context);
 	return gate == NULL || !du_version_parse(gate, &version, &reason) ||
-		du_version_compare(&version, target) >= 0;
+		du_version_compare(&version, target) == 0;
 }
 
 /* Waits for the next change, or a little while. */

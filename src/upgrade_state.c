@@ -37,6 +37,23 @@ first_failing(const GuardResults *guards)
 	return NULL;
 }
 
+/*
+ * True when the version in force is known and is another than the installed
+ * one.
+ */
+bool
+du_state_gate_is_stale(const char *installed, const char *gate)
+{
+	ExtensionVersion in_force;
+	ExtensionVersion version;
+	const char *reason;
+
+	return installed != NULL && gate != NULL &&
+		du_version_parse(gate, &in_force, &reason) &&
+		du_version_parse(installed, &version, &reason) &&
+		du_version_compare(&in_force, &version) != 0;
+}
+
 /* The statement that would commit the target. */
 static char *
 finalize_statement(const char *target)
@@ -138,22 +155,16 @@ state_of_wait(const StateInput *input)
 /*
  * The state of a schema that is what is asked for.  It may not be in force
  * yet: an extension that gates features on a copy of the version may not have
- * taken the new one up, or the server may run the library of before.
+ * taken this one up, or the server may run the library of before.
  */
 static UpgradeState
 state_of_done(const StateInput *input)
 {
 	const char *installed = du_catalog_main(input->facts)->installed;
-	ExtensionVersion gate;
-	ExtensionVersion version;
-	const char *reason;
 
-	if (input->gate != NULL &&
-		du_version_parse(input->gate, &gate, &reason) &&
-		du_version_parse(installed, &version, &reason) &&
-		du_version_compare(&gate, &version) < 0)
+	if (du_state_gate_is_stale(installed, input->gate))
 		return state("verifying",
-					 psprintf("The schema is at %s and the version in force is still %s; wait until the library has taken it up.",
+					 psprintf("The schema is at %s and the version in force is %s; wait until the library has taken it up.",
 							  installed, input->gate));
 	if (input->libraries != NULL && input->libraries->state == LIBRARY_STALE)
 		return state("verifying",
@@ -186,6 +197,23 @@ state_of_source(const StateInput *input)
 }
 
 /*
+ * The state of a schema that this binary is too old for.
+ */
+static UpgradeState
+state_of_rollback(const StateInput *input)
+{
+	char	   *cure = psprintf("%s Bring back a binary of %s or later.", input->decided.reason,
+								du_catalog_main(input->facts)->installed);
+
+	if (!input->fence_wanted || input->fence != NULL)
+		return state("schema_ahead", cure);
+	return state("schema_ahead",
+				 psprintf("%s Writes are not stopped, because the worker %s.", cure,
+						  input->worker.present ? "has not looked yet" :
+						  psprintf("does not run: %s", input->worker.absent_because)));
+}
+
+/*
  * The state for an update that is announced only.
  */
 static UpgradeState
@@ -202,17 +230,10 @@ state_of_announcement(const StateInput *input)
 						  input->decided.target, finalize_statement(input->decided.target)));
 }
 
-/*
- * State and next step.  Texts are palloc'd or constant.
- */
-UpgradeState
-du_state_of(const StateInput *input)
+static UpgradeState
+state_of_primary(const StateInput *input)
 {
 	const ExtensionFacts *extension = du_catalog_main(input->facts);
-
-	if (input->in_recovery)
-		return state("standby",
-					 "This server is a standby and changes nothing; look at the primary.");
 
 	/* One that has reached its target has committed, and is on its way out. */
 	if (input->worker.attempt_runs && input->decided.decision != DECISION_NONE)
@@ -229,9 +250,7 @@ du_state_of(const StateInput *input)
 						 psprintf("Extension %s is not installed in this database; run CREATE EXTENSION %s;",
 								  extension->name, quote_identifier(extension->name)));
 		case DECISION_SCHEMA_AHEAD:
-			return state("schema_ahead",
-						 psprintf("%s Bring back a binary of %s or later.",
-								  input->decided.reason, extension->installed));
+			return state_of_rollback(input);
 		case DECISION_REFUSE:
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
@@ -246,4 +265,22 @@ du_state_of(const StateInput *input)
 			return state_of_wish(input);
 	}
 	elog(ERROR, "unrecognized decision: %d", (int) input->decided.decision);
+}
+
+/*
+ * State and next step.  Texts are palloc'd or constant.
+ */
+UpgradeState
+du_state_of(const StateInput *input)
+{
+	UpgradeState found;
+
+	if (input->in_recovery)
+		return state("standby",
+					 "This server is a standby and changes nothing; look at the primary.");
+
+	found = state_of_primary(input);
+	if (input->fence != NULL)
+		found.next_step = psprintf("%s %s", found.next_step, input->fence);
+	return found;
 }

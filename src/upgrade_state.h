@@ -44,6 +44,8 @@ typedef struct StateInput
 	bool		in_recovery;
 	const char *gate;			/* version in force, NULL when not known */
 	const LibraryFacts *libraries;	/* NULL when not looked at */
+	bool		fence_wanted;	/* while the binary is older than the schema */
+	const char *fence;			/* sentence about the one that is up, or NULL */
 	const char *last_error;		/* of attempts since the last success, or NULL */
 	WorkerView	worker;
 } StateInput;
@@ -54,6 +56,7 @@ typedef struct UpgradeState
 	const char *next_step;		/* one sentence with the exact command */
 } UpgradeState;
 
+extern bool du_state_gate_is_stale(const char *installed, const char *gate);
 extern UpgradeState du_state_of(const StateInput *input);
 
 #endif							/* DU_UPGRADE_STATE_H */

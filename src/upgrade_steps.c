@@ -103,8 +103,14 @@ run_step(StepsRun *run, const PlanStep *step)
 	report_step(run, step, extension->name, INSTR_TIME_GET_MILLISEC(duration));
 }
 
-static void
-invalidate_member_tables(const UpgradeFacts *facts)
+/*
+ * Makes every session, and every standby, forget what it has cached of the
+ * extensions' tables.  Extensions that gate features on the version in the
+ * catalogue (DocumentDB does) drop their copy on this signal, now and at the
+ * commit.  SPI must be connected.
+ */
+void
+du_steps_refresh_gates(const UpgradeFacts *facts)
 {
 	for (int i = 0; i < facts->nextensions; i++)
 	{
@@ -127,7 +133,7 @@ du_steps_run(StepsRun *run)
 		run_step(run, &run->plan->steps[i]);
 	}
 	run->current = -1;
-	invalidate_member_tables(run->facts);
+	du_steps_refresh_gates(run->facts);
 }
 
 /*

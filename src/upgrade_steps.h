@@ -30,6 +30,7 @@ typedef struct ScriptLocation
 extern void du_steps_start(StepsRun *run, const UpgradeFacts *facts,
 						   const UpgradePlan *plan);
 extern void du_steps_run(StepsRun *run);
+extern PGDLLEXPORT void du_steps_refresh_gates(const UpgradeFacts *facts);
 extern char *du_steps_report(const StepsRun *run);
 extern ScriptLocation du_steps_describe_error(const StepsRun *run, ErrorData *edata);
 

@@ -26,8 +26,10 @@
 
 #include "guc.h"
 #include "running_attempts.h"
+#include "upgrade_steps.h"
 #include "worker_attempt.h"
 #include "worker_voice.h"
+#include "write_fence.h"
 
 /*
  * MD5 over what ALTER DATABASE and ALTER ROLE have set for this process.
@@ -151,6 +153,27 @@ consider_attempt(Worker *worker, const Outlook *outlook)
 }
 
 /*
+ * Keeps the fence that the settings want while the binary is older than the
+ * schema.  Versions that cannot be told leave things as they are.  A standby's
+ * fence is up when it is promoted.
+ */
+static void
+follow_binary(const Outlook *outlook)
+{
+	DecisionResult found = du_outlook_decide_undesired(outlook);
+	bool		wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
+
+	if (wanted && found.decision == DECISION_REFUSE)
+		return;
+	if (wanted && found.decision == DECISION_SCHEMA_AHEAD)
+		du_fence_raise(FENCE_SCHEMA_AHEAD, found.reason,
+					   psprintf("Bring back a binary of %s or later; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.",
+								du_outlook_main(outlook)->installed));
+	else
+		du_fence_lift(FENCE_SCHEMA_AHEAD);
+}
+
+/*
  * The pass where this extension is installed.
  */
 static void
@@ -167,6 +190,8 @@ look(Worker *worker)
 		du_worker_recall(worker, &outlook);
 		du_worker_forget_if_changed(worker, &outlook);
 	}
+	if (!worker->once)
+		follow_binary(&outlook);
 	du_outlook_find_state(&outlook, facts);
 	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
 
@@ -178,6 +203,10 @@ look(Worker *worker)
 		else
 			consider_attempt(worker, &outlook);
 	}
+
+	/* After a plain ALTER EXTENSION, say. */
+	if (worker->primary && outlook.gate_is_stale)
+		du_steps_refresh_gates(outlook.facts);
 	du_worker_announce(worker, &outlook);
 	du_outlook_close(&outlook);
 }
@@ -200,10 +229,14 @@ du_worker_pass(Worker *worker)
 	else
 	{
 		worker->wants_attempt = false;
+		if (!worker->once)
+			du_fence_lift(FENCE_SCHEMA_AHEAD);
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
 		du_worker_announce(worker, NULL);
 	}
 
+	if (!worker->once)
+		du_fence_looked();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);

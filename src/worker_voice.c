@@ -77,10 +77,10 @@ key_of(const Worker *worker, const Outlook *outlook)
 	ListCell   *lc;
 
 	initStringInfo(&key);
-	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%d", outlook->state.state,
+	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%d|%d", outlook->state.state,
 					 text_or(extension->installed, ""), text_or(extension->binary, ""),
 					 facts->desired, facts->last_error, facts->hold_reason,
-					 facts->gave_up);
+					 facts->gave_up, outlook->fenced);
 	if (!facts->source_ok)
 		appendStringInfo(&key, "|%s", facts->source_problem);
 	foreach(lc, du_outlook_failing_guards(outlook))
