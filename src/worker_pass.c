@@ -144,6 +144,7 @@ consider_attempt(Worker *worker, const Outlook *outlook)
 
 	memset(order, 0, sizeof(AttemptOrder));
 	strlcpy(order->actor, worker->actor, sizeof(order->actor));
+	strlcpy(order->role_name, worker->role_name, sizeof(order->role_name));
 	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
 	strlcpy(order->target, outlook->decided.target, sizeof(order->target));
 	strlcpy(order->fingerprint, du_outlook_fingerprint(outlook), sizeof(order->fingerprint));

@@ -26,6 +26,7 @@ typedef struct Worker
 {
 	bool		once;			/* one pass for tick(), then the end */
 	const char *actor;			/* for history */
+	const char *role_name;		/* who asked for a single pass, else "" */
 	bool		primary;		/* as of the last look */
 
 	DesiredSource *source;		/* NULL on a standby */
