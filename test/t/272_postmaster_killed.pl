@@ -36,6 +36,7 @@ foreach my $round (1 .. 2)
 	{
 		poll_until(sub { !is_there($pids{$what}) }, "the $what ends");
 		ok(!is_there($pids{$what}), "round $round: the $what ends by itself");
+		kill 'KILL', $pids{$what};    # a test leaves nothing behind
 	}
 	poll_until(sub { $api->counts->{connections} == 0 }, 'the API server is left alone');
 	is($api->counts->{connections}, 0, "round $round: the API server is left alone");
