@@ -126,11 +126,13 @@ sql($node, q{
 		RETURN 1000 * extract(epoch FROM clock_timestamp() - promoted);
 	END $$;
 	CREATE FUNCTION poll_in_vain(wanted bigint) RETURNS void LANGUAGE plpgsql AS $$
-	DECLARE first bigint := (SELECT source_failures FROM documentdb_upgrade.worker_counters());
+	DECLARE failures bigint := (SELECT source_failures FROM documentdb_upgrade.worker_counters());
 	BEGIN
-		WHILE (SELECT source_failures < first + wanted FROM documentdb_upgrade.worker_counters()) LOOP
+		FOR n IN 1 .. wanted LOOP
 			PERFORM documentdb_upgrade.tick();
-			PERFORM pg_sleep(0.001);
+			WHILE (SELECT source_failures < failures + n FROM documentdb_upgrade.worker_counters()) LOOP
+				PERFORM pg_sleep(0.0005);
+			END LOOP;
 		END LOOP;
 	END $$});
 wait_for_status($node, sub { $_[0]->{state} eq 'update_available' }, 'the resource is read');
