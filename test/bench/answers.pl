@@ -1,6 +1,5 @@
-# How fast the worker answers the server while a watch is open, and what much
-# trouble leaves in its memory.  Run by test/bench/run; the argument is the
-# number of rounds.
+# How fast the worker answers the server while a watch is open.  Run by
+# test/bench/run; the argument is the number of rounds.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,7 +12,6 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 
 my ($rounds) = @ARGV;
-my $many = 10_000;
 
 # From pg_ctl reload until the worker shows the other source in status.
 sub reload_times
@@ -83,30 +81,6 @@ sub promotion_times
 	return @times;
 }
 
-# What a worker that has grown up gains in kB while that many of something
-# happen to it; it must follow after that.
-sub growth
-{
-	my ($node, $api, $name, $code) = @_;
-	my $pid = worker_pid($node);
-	my $before = memory_of($pid);
-
-	$code->();
-	still_follows($node, $api, $name);
-	worker_pid($node) == $pid or die "the worker was another one\n";
-	return memory_of($pid) - $before;
-}
-
-sub failed_polls
-{
-	my ($node, $api, $count) = @_;
-
-	$api->fault(method => 'GET', path => '/dbs/db1$', watch => 0, times => $count + 1000, status => 500);
-	sql($node, "SELECT poll_in_vain($count)");
-	$api->clear_faults;
-	return;
-}
-
 my $api = DocumentdbUpgrade::FakeApi->new;
 $api->put_resource('db1', spec => { nodeCount => 1 });
 my $node = bench_node('answers', $api, 1, streaming => 1, conf => "documentdb_upgrade.poll_interval = '1h'\n");
@@ -124,17 +98,7 @@ sql($node, q{
 		promoted := clock_timestamp();
 		WHILE (SELECT last_contact IS NULL FROM documentdb_upgrade.status) LOOP PERFORM pg_sleep(0.001); END LOOP;
 		RETURN 1000 * extract(epoch FROM clock_timestamp() - promoted);
-	END $$;
-	CREATE FUNCTION poll_in_vain(wanted bigint) RETURNS void LANGUAGE plpgsql AS $$
-	DECLARE failures bigint := (SELECT source_failures FROM documentdb_upgrade.worker_counters());
-	BEGIN
-		FOR n IN 1 .. wanted LOOP
-			PERFORM documentdb_upgrade.tick();
-			WHILE (SELECT source_failures < failures + n FROM documentdb_upgrade.worker_counters()) LOOP
-				PERFORM pg_sleep(0.0005);
-			END LOOP;
-		END LOOP;
-	END $$});
+	END $$;});
 wait_for_status($node, sub { $_[0]->{state} eq 'update_available' }, 'the resource is read');
 
 my @reloads = reload_times($node, $api);
@@ -143,16 +107,6 @@ my ($with, $without) = stop_times($node, $api);
 say_result('Fast stop, ms', '%.0f with an open watch, %.0f without the library (medians of %d)', $with, $without, $rounds);
 my @promotions = promotion_times($node, 5);
 say_result('Promotion until source read, ms', '%.1f, longest %.1f (median of %d)', median(@promotions), (sort { $b <=> $a } @promotions)[0], scalar @promotions);
-
-$node->append_conf('postgresql.conf', "documentdb_upgrade.poll_interval = '200ms'\n");
-$node->restart;
-wait_for_watch($api);
-$api->flood('db1', 500);
-failed_polls($node, $api, 500);
-still_follows($node, $api, 'a start');
-say_result('Memory after 10,000 watch events', '%+d kB', growth($node, $api, 'many events', sub { $api->flood('db1', $many) }));
-wait_for_watch($api);
-say_result('Memory after 10,000 failed polls', '%+d kB', growth($node, $api, 'many failed polls', sub { failed_polls($node, $api, $many) }));
 
 pass('came to its end');
 done_testing();
