@@ -188,6 +188,7 @@ finalize(const AttemptOrder *order)
 	request.target = order->target;
 	request.expected_fingerprint = order->fingerprint;
 	request.actor = order->actor;
+	request.role_name = order->role_name[0] ? order->role_name : NULL;
 	request.resource_uid = order->resource_uid[0] ? order->resource_uid : NULL;
 	request.resource_generation = order->resource_generation;
 	(void) du_finalize(&request, &isnull);

@@ -14,6 +14,7 @@
 typedef struct AttemptOrder
 {
 	char		actor[16];
+	char		role_name[NAMEDATALEN]; /* who asked, "": the server itself */
 	char		extension[NAMEDATALEN]; /* the main one, as the worker sees it */
 	char		target[SHARED_VERSION_LENGTH];
 	char		fingerprint[65];	/* hexadecimal */

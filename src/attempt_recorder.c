@@ -392,6 +392,16 @@ store_or_log(const RecordMessage *message)
 	PG_END_TRY();
 }
 
+/* A process that is ended must not take the record with it. */
+static void
+at_exit(int code, Datum arg)
+{
+	const RecordMessage *message = (const RecordMessage *) DatumGetPointer(arg);
+
+	if (code != 0)
+		log_record(message->json, "the background worker was ended");
+}
+
 /* True when this extension is installed, as others see it by now. */
 static bool
 is_installed(void)
@@ -433,6 +443,7 @@ documentdb_upgrade_recorder_main(Datum main_arg)
 	memcpy(message, dsm_segment_address(segment), size);
 	dsm_unpin_segment(handle);
 	dsm_detach(segment);
+	before_shmem_exit(at_exit, PointerGetDatum(message));
 
 	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
 

@@ -42,6 +42,13 @@
 #define du_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
 #endif
 
+/* 17 moved the local transaction id into the virtual transaction id of a process. */
+#if PG_VERSION_NUM >= 170000
+#define du_proc_transaction(proc) ((proc)->vxid.lxid)
+#else
+#define du_proc_transaction(proc) ((proc)->lxid)
+#endif
+
 /* 17 ties a wait event set to a resource owner instead of a memory context. */
 #if PG_VERSION_NUM >= 170000
 #define du_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)

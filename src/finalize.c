@@ -424,6 +424,7 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	attempt.request = request;
 	attempt.caller = GetUserId();
 	attempt.record.actor = request->actor;
+	attempt.record.role_name = request->role_name;
 	attempt.record.resource_uid = request->resource_uid;
 	attempt.record.resource_generation = request->resource_generation;
 	attempt.record.skipped_guards = request->skip_guards;

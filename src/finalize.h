@@ -16,6 +16,7 @@ typedef struct FinalizeRequest
 	const char *expected_fingerprint;	/* NULL: any */
 	List	   *skip_guards;	/* of strings */
 	const char *actor;			/* who drives it, for history */
+	const char *role_name;		/* who asked, NULL: the session user */
 	const char *resource_uid;	/* of the custom resource, or NULL */
 	int64		resource_generation;	/* 0: none */
 } FinalizeRequest;

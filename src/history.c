@@ -98,7 +98,8 @@ du_history_json(const AttemptRecord *record)
 	append_text(&buf, "to_version", record->to_version);
 	append_text(&buf, "outcome", record->outcome);
 	append_text(&buf, "actor", record->actor);
-	append_text(&buf, "role_name", GetUserNameFromId(GetSessionUserId(), true));
+	append_text(&buf, "role_name", record->role_name ? record->role_name :
+				GetUserNameFromId(GetSessionUserId(), true));
 	append_text(&buf, "client", describe_client());
 	append_text(&buf, "started_at", timestamptz_to_str(record->started_at));
 	append_text(&buf, "finished_at", timestamptz_to_str(record->finished_at));

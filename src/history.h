@@ -21,6 +21,7 @@ typedef struct AttemptRecord
 	const char *outcome;		/* succeeded, failed, refused, cancelled */
 	const char *actor;			/* who drove it: "function", "worker", "tick",
 								 * "manual" */
+	const char *role_name;		/* who asked; NULL: the session user */
 	const char *resource_uid;	/* of the custom resource that asked, or NULL */
 	int64		resource_generation;	/* 0: none */
 	TimestampTz started_at;

@@ -34,6 +34,7 @@
 typedef struct PassMessage
 {
 	Oid			database;
+	char		role_name[NAMEDATALEN]; /* of the caller */
 	bool		done;
 	char		state[NAMEDATALEN];
 	char		problem[SHARED_TEXT_LENGTH];	/* why there was no pass, "" */
@@ -81,6 +82,8 @@ documentdb_upgrade_tick(PG_FUNCTION_ARGS)
 	message = dsm_segment_address(segment);
 	memset(message, 0, sizeof(PassMessage));
 	message->database = MyDatabaseId;
+	strlcpy(message->role_name, GetUserNameFromId(GetSessionUserId(), false),
+			sizeof(message->role_name));
 	(void) WaitForBackgroundWorkerShutdown(start_process(segment));
 	result = *message;
 	dsm_detach(segment);
@@ -104,7 +107,7 @@ documentdb_upgrade_tick(PG_FUNCTION_ARGS)
 void
 documentdb_upgrade_pass_main(Datum main_arg)
 {
-	void		(*once) (char *state, Size size);
+	void		(*once) (const char *role_name, char *state, Size size);
 	const char *problem = NULL;
 	dsm_segment *segment;
 	PassMessage *message;
@@ -130,7 +133,7 @@ documentdb_upgrade_pass_main(Datum main_arg)
 		strlcpy(message->problem, problem, sizeof(message->problem));
 		proc_exit(0);
 	}
-	once(message->state, sizeof(message->state));
+	once(message->role_name, message->state, sizeof(message->state));
 	message->done = true;
 	proc_exit(0);
 }

@@ -27,7 +27,7 @@
 
 #define OWNER_KIND			"DocumentDB"
 #define NOT_PLANNED			(-1)
-#define PROMPT_REREADS		3		/* in a row, before they wait */
+#define PROMPT_REREADS		3	/* in a row, before they wait */
 
 /* What a read is worth once the watch may have told more. */
 typedef enum ReadWorth

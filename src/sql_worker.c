@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "announced_holds.h"
 #include "attempt_process.h"
 #include "catalog.h"
 #include "execution_context.h"
@@ -110,6 +111,8 @@ documentdb_upgrade_cancel(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_stop_for_hold(PG_FUNCTION_ARGS)
 {
+	/* First, or an attempt could begin unseen by both. */
+	du_announced_hold_add();
 	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD) != CANCEL_TOO_LATE);
 }
 

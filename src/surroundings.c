@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "announced_holds.h"
 #include "digest.h"
 #include "execution_context.h"
 #include "extension_members.h"
@@ -42,6 +43,9 @@
 static void
 gather_hold(Surroundings *surroundings)
 {
+	/* First: a transaction that has ended by now is seen by the query. */
+	pid_t		placing = du_announced_hold_find(MyDatabaseId);
+
 	if (du_query("SELECT pg_catalog.format('%s (placed by %s%s)', h.reason, h.placed_by,"
 				 "   CASE WHEN h.until IS NULL THEN ''"
 				 "        ELSE ', until ' || h.until::pg_catalog.text END)"
@@ -54,6 +58,12 @@ gather_hold(Surroundings *surroundings)
 		surroundings->held = true;
 		surroundings->hold_reason = du_query_text(0, 1);
 		surroundings->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
+	}
+	else if (placing != 0)
+	{
+		surroundings->held = true;
+		surroundings->hold_reason = psprintf("by process %d, in a transaction that has not ended yet", placing);
+		surroundings->hold_hint = "Wait for the end of that transaction.";
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

@@ -42,7 +42,7 @@ PG_MODULE_MAGIC;
 #define LONGEST_REPORT_MS 10000 /* that tick() waits for */
 
 PGDLLEXPORT void documentdb_upgrade_worker_loop(void);
-PGDLLEXPORT void documentdb_upgrade_worker_once(char *state, Size size);
+PGDLLEXPORT void documentdb_upgrade_worker_once(const char *role_name, char *state, Size size);
 
 /*
  * Opens the configured source, and the reports that belong to it.
@@ -356,6 +356,7 @@ documentdb_upgrade_worker_loop(void)
 	bool		look = true;
 
 	worker->actor = "worker";
+	worker->role_name = "";
 	worker->reads_seen = du_shared_reads_asked();
 	before_shmem_exit(at_exit, (Datum) 0);
 	start(worker);
@@ -402,11 +403,11 @@ is_done(const Worker *worker, TimestampTz started, bool looked)
 }
 
 /*
- * One pass for tick(), in a process of its own; fills in the state that was
- * found.
+ * One pass for tick(), in a process of its own, for the role that called it;
+ * fills in the state that was found.
  */
 void
-documentdb_upgrade_worker_once(char *state, Size size)
+documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
 {
 	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
 	TimestampTz started = GetCurrentTimestamp();
@@ -414,6 +415,7 @@ documentdb_upgrade_worker_once(char *state, Size size)
 
 	worker->once = true;
 	worker->actor = "tick";
+	worker->role_name = role_name;
 	start(worker);
 
 	while (!is_done(worker, started, looked))

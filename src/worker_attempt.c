@@ -83,11 +83,11 @@ du_worker_recall(Worker *worker, const Outlook *outlook)
 
 	if (worker->failures.recalled)
 		return;
-	worker->failures.recalled = true;
 	if (du_shared_exists())
 		worker->failures.retries_seen = du_shared_retries_asked();
 
 	du_failures_recall(du_outlook_main(outlook)->name, &memory);
+	worker->failures.recalled = true;
 	if (memory.message == NULL || memory.target == NULL)
 		return;
 	worker->facts.failures = memory.count;

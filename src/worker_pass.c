@@ -5,7 +5,8 @@
  *
  * A pass is one short transaction that looks and changes nothing but notes
  * of our own.  It never waits for the network or for an attempt: what it
- * finds that should run is left in the worker's state for the loop.
+ * finds that should run is left in the worker's state for the loop.  Somebody
+ * who locks our tables or drops this extension meanwhile is expected.
  *
  *-------------------------------------------------------------------------
  */
@@ -145,6 +146,7 @@ consider_attempt(Worker *worker, const Outlook *outlook)
 
 	memset(order, 0, sizeof(AttemptOrder));
 	strlcpy(order->actor, worker->actor, sizeof(order->actor));
+	strlcpy(order->role_name, worker->role_name, sizeof(order->role_name));
 	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
 	strlcpy(order->target, outlook->decided.target, sizeof(order->target));
 	strlcpy(order->fingerprint, du_outlook_fingerprint(outlook), sizeof(order->fingerprint));
@@ -211,11 +213,8 @@ look(Worker *worker)
 	du_outlook_close(&outlook);
 }
 
-/*
- * One pass.  Runs a transaction; may raise only what is unexpected.
- */
-void
-du_worker_pass(Worker *worker)
+static void
+pass(Worker *worker)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -224,7 +223,8 @@ du_worker_pass(Worker *worker)
 
 	if (!worker->once)
 		follow_settings(worker);
-	if (OidIsValid(du_context_own_extension()))
+	worker->own_extension = du_context_own_extension();
+	if (OidIsValid(worker->own_extension))
 		look(worker);
 	else
 	{
@@ -239,6 +239,95 @@ du_worker_pass(Worker *worker)
 		du_fence_looked();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	worker->notice_pending = false;
+	worker->obstacle_told = false;
+}
+
+/* True when this extension is not the one any more that the pass has found. */
+static bool
+is_gone(const Worker *worker)
+{
+	Oid			now;
+
+	StartTransactionCommand();
+	now = du_context_own_extension();
+	CommitTransactionCommand();
+	return now != worker->own_extension;
+}
+
+/*
+ * True for an error that says that others are at work: somebody locks what
+ * the pass reads, or has dropped this extension under it.  To be called
+ * outside a transaction.
+ */
+static bool
+is_obstacle(const Worker *worker, int sqlstate)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE: /* replay, on a standby */
+			return true;
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_SCHEMA:
+		case ERRCODE_INTERNAL_ERROR:	/* what has vanished in a cache */
+			return OidIsValid(worker->own_extension) && is_gone(worker);
+		default:
+			return false;
+	}
+}
+
+/*
+ * Makes of a pass that met an obstacle one that has not been; what it has
+ * remembered as stored it stores again.
+ */
+static void
+give_up_pass(Worker *worker, const ErrorData *obstacle)
+{
+	worker->wants_attempt = false;
+	worker->binary[0] = '\0';
+	if (worker->obstacle_told)
+		return;
+	worker->obstacle_told = true;
+	ereport(LOG,
+			(errmsg("documentdb_upgrade worker could not look at the schema, and will try again"),
+			 errdetail_internal("%s%s%s", obstacle->message,
+								obstacle->context ? "\n" : "",
+								obstacle->context ? obstacle->context : "")));
+}
+
+/*
+ * One pass.  Runs a transaction.  One that meets an obstacle is rolled back
+ * and leaves nothing to be done; the next one finds what has become of it.
+ * May raise only what is unexpected, and for tick() also what is not.
+ */
+void
+du_worker_pass(Worker *worker)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		pass(worker);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		if (worker->once)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		if (!is_obstacle(worker, edata->sqlerrcode))
+			ReThrowError(edata);
+		give_up_pass(worker, edata);
+	}
+	PG_END_TRY();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -26,6 +26,7 @@ typedef struct Worker
 {
 	bool		once;			/* one pass for tick(), then the end */
 	const char *actor;			/* for history */
+	const char *role_name;		/* who asked for a single pass, else "" */
 	bool		primary;		/* as of the last look */
 
 	DesiredSource *source;		/* NULL on a standby */
@@ -47,6 +48,9 @@ typedef struct Worker
 	char		announced_version[SHARED_VERSION_LENGTH];	/* installed then */
 	char		settings[65];	/* digest of this database's settings */
 	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
+	Oid			own_extension;	/* as the last pass has found it */
+	bool		notice_pending; /* a NOTIFY is not committed yet */
+	bool		obstacle_told;	/* why passes fail is in the log */
 } Worker;
 
 #endif							/* DU_WORKER_STATE_H */

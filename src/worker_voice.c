@@ -231,8 +231,14 @@ du_worker_announce(Worker *worker, const Outlook *outlook)
 					 errhint("Run CREATE EXTENSION documentdb_upgrade there.")));
 		return;
 	}
-	if (attempt_commits() || !is_new(worker, key_of(worker, outlook)))
+	if (attempt_commits())
 		return;
+	if (!is_new(worker, key_of(worker, outlook)))
+	{
+		if (worker->notice_pending)
+			Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
+		return;
+	}
 
 	installed = text_or(du_outlook_main(outlook)->installed, "");
 	upgraded = worker->announced_version[0] != '\0' && installed[0] != '\0' &&
@@ -240,7 +246,8 @@ du_worker_announce(Worker *worker, const Outlook *outlook)
 	strlcpy(worker->announced_version, installed, sizeof(worker->announced_version));
 
 	log_state(worker, outlook);
-	if (!outlook->in_recovery)
+	worker->notice_pending = !outlook->in_recovery;
+	if (worker->notice_pending)
 		Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
 	report(worker, outlook, find_voice(outlook->state.state), upgraded);
 }

@@ -63,8 +63,9 @@ becomes("state = 'update_available'", 'and taken up when it is there');
 
 # Rules for reading.
 role(dbs => []);
-becomes(q{state = 'waiting' AND next_step ~ '\mget\M' AND next_step ~ 'dbs\.documentdb\.io' AND next_step ~ 'databases'
-	AND next_step ~ 'docs/kubernetes\.md'}, 'a missing rule is named: verb, resource, namespace and where to read on');
+becomes(q{state = 'waiting' AND next_step ~ 'does not allow to get dbs\.documentdb\.io in namespace "databases"'
+	AND next_step ~ 'Grant verb "get" on resource "dbs" of API group "documentdb\.io" in namespace "databases".*see docs/kubernetes\.md'},
+	'a missing rule is named in our own words: verb, resource, namespace and where to read on');
 role(dbs => ['get']);
 becomes("state = 'update_available'", 'get alone will do');
 $api->patch_resource({ spec => { schemaVersion => '0.109.0' } });

@@ -1,0 +1,63 @@
+# What much trouble leaves in the worker's memory.  Run by test/bench/run; the
+# argument is how many of each kind.
+use strict;
+use warnings FATAL => 'all';
+
+use DocumentdbUpgrade::Bench;
+use DocumentdbUpgrade::FakeApi;
+use DocumentdbUpgrade::Follower;
+use DocumentdbUpgrade::Test;
+use Test::More;
+
+my ($many) = @ARGV;
+
+# What a worker that has grown up gains in kB while that many of something
+# happen to it; it must follow after that.
+sub growth
+{
+	my ($node, $api, $name, $code) = @_;
+	my $pid = worker_pid($node);
+	my $before = memory_of($pid);
+
+	$code->();
+	still_follows($node, $api, $name);
+	worker_pid($node) == $pid or die "the worker was another one\n";
+	return memory_of($pid) - $before;
+}
+
+sub failed_polls
+{
+	my ($node, $api, $count) = @_;
+
+	$api->fault(method => 'GET', path => '/dbs/db1$', watch => 0, times => $count + 1000, status => 500);
+	sql($node, "SELECT poll_in_vain($count)");
+	$api->clear_faults;
+	return;
+}
+
+my $api = DocumentdbUpgrade::FakeApi->new;
+$api->put_resource('db1', spec => { nodeCount => 1 });
+my $node = bench_node('memory', $api, 1);
+
+# One read after the other.
+sql($node, q{
+	CREATE FUNCTION poll_in_vain(wanted bigint) RETURNS void LANGUAGE plpgsql AS $$
+	DECLARE failures bigint := (SELECT source_failures FROM documentdb_upgrade.worker_counters());
+	BEGIN
+		FOR n IN 1 .. wanted LOOP
+			PERFORM documentdb_upgrade.tick();
+			WHILE (SELECT source_failures < failures + n FROM documentdb_upgrade.worker_counters()) LOOP
+				PERFORM pg_sleep(0.0005);
+			END LOOP;
+		END LOOP;
+	END $$});
+wait_for_watch($api);
+$api->flood('db1', 500);
+failed_polls($node, $api, 500);
+still_follows($node, $api, 'a start');
+say_result("Memory after $many watch events", '%+d kB', growth($node, $api, 'many events', sub { $api->flood('db1', $many) }));
+wait_for_watch($api);
+say_result("Memory after $many failed polls", '%+d kB', growth($node, $api, 'many failed polls', sub { failed_polls($node, $api, $many) }));
+
+pass('came to its end');
+done_testing();
