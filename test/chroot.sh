@@ -72,6 +72,7 @@ test_in_chroot() {
 	for name in TESTS JOBS DU_LOGS "${!PG_TEST_@}"; do
 		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
 	done
+	echo "In $1, where this tree is /mnt:"
 	in_chroot "$1" "${settings[@]}" "$2"
 	status=$?
 	[ ! -e "$SOURCE/tmp_check" ] || as_root chown -R --reference="$SOURCE" "$SOURCE/tmp_check"
