@@ -41,7 +41,7 @@ use Time::HiRes qw(time);
 our @EXPORT = qw(
   DOCUMENTDB WITH_US BINARY
   documentdb_node documentdb_versions core_version install_documentdb remove_documentdb installed
-  bson_sql try_bson works keeps create_collections gate touch finalized seconds
+  bson_sql try_bson works keeps create_collections gate finalized seconds
 );
 
 # What DocumentDB wants preloaded, that and us, and the version of the package.
@@ -250,25 +250,27 @@ sub create_collections
 
 =pod
 
-=item gate(node)
+=item gate(node, session)
 
-The version that the library believes to be in force, empty when it will look
-at the next use.
+The version that the library believes to be in force, as the session finds it,
+or a new one, after having used DocumentDB: it is read at the next use. That is
+a find with a cursor in collection "before", which changes nothing.
 
-=item touch(node_or_session)
-
-Uses DocumentDB, which is when it looks.
+Whatever makes a process drop all its caches clears the gate, at any time, so
+an empty one means: try again.
 
 =cut
 
-sub gate { return sql($_[0], q{SELECT v.gate FROM documentdb_upgrade.versions v WHERE extension = 'documentdb'}); }
-
-sub touch
+sub gate
 {
-	my $where = shift;
-	my $sql = q{SELECT count(*) FROM documentdb_api_catalog.bson_aggregation_find('db', '{"find": "touched"}')};
+	my ($node, $session) = @_;
+	my $find = q{SELECT documentdb_api.find_cursor_first_page('db', '{"find": "before"}') \g /dev/null};
+	my $query = "$find\nSELECT v.gate FROM documentdb_upgrade.versions v WHERE extension = 'documentdb'";
 
-	return $where->can('run') ? $where->run($sql)->{ok} : sql($where, $sql);
+	return poll_until(sub {
+		my $result = $session ? $session->run($query) : try_sql($node, $query);
+		return $result->{ok} ? $result->{stdout} : "error: $result->{message}";
+	}, 'the library has read the version');
 }
 
 =pod
