@@ -90,7 +90,7 @@ foreach my $i (0 .. $#versions)
 		same_description($in_one_go, $fresh, 'and what a fresh installation has');
 	};
 }
-note "in one go from $_: $took{$_} ms" foreach @versions;
-note "step to $_: at most $longest{$_} ms" foreach grep { $longest{$_} } @versions;
+measured('in one go from %s: %.1f ms', $_, $took{$_}) foreach @versions[ 0 .. $#versions - 1 ];
+measured('step to %s: at most %.1f ms', $_, $longest{$_}) foreach @versions[ 1 .. $#versions ];
 
 done_testing();

@@ -22,6 +22,7 @@ append_to_file("$dir/change", q{SELECT documentdb_api.update('db',
 	'{"update": "busy", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}');} . "\n");
 append_to_file("$dir/read", q{SELECT document FROM documentdb_api_catalog.bson_aggregation_find('db',
 	'{"find": "busy", "filter": {"_id": 1}}');} . "\n");
+append_to_file("$dir/list", q{SELECT documentdb_api.list_collections_cursor_first_page('db', '{"listCollections": 1}');} . "\n");
 
 my $node = documentdb_node('main');
 
@@ -31,7 +32,7 @@ my $runs = 0;
 sub start_clients
 {
 	my %clients = (log => "$dir/log" . ++$runs, output => '');
-	my @scripts = map { ('-f', "$dir/$_") } qw(write change read);
+	my @scripts = map { ('-f', "$dir/$_") } qw(write change read list);
 
 	foreach my $mode (qw(simple prepared))
 	{
@@ -100,7 +101,7 @@ sub check_stalls
 		my $stall = longest($span->{from}, $span->{to}, @transactions);
 		my $bound = LOCK_TIMEOUT + $span->{took} + $usual;
 		ok($stall <= $bound, "no client waits longer than it may: $span->{name}") or diag("$stall ms, not $bound ms");
-		note sprintf '%s: attempt %.1f ms, longest stall %.1f ms', $span->{name}, $span->{took}, $stall;
+		measured('%s: attempt %.1f ms, longest stall %.1f ms', $span->{name}, $span->{took}, $stall);
 	}
 	return;
 }
@@ -125,7 +126,7 @@ foreach my $way ([ 'in one go', BINARY ], [ 'step by step', grep { /^1|^0\.1(?!0
 		}
 		my @transactions = stop_clients($clients);
 		my $usual = longest($begin, $quiet_until, @transactions);
-		note sprintf '%d transactions; without an upgrade the longest takes %.1f ms', scalar @transactions, $usual;
+		measured('%s: %d transactions; without an upgrade the longest takes %.1f ms', $name, scalar @transactions, $usual);
 		cmp_ok(scalar @transactions, '>', 500, 'many transactions ran');
 		check_stalls($usual, \@spans, @transactions);
 		keeps($node, 'before', 'what was written before is there');
@@ -150,7 +151,6 @@ subtest 'in the way of a long transaction' => sub {
 	let_work(200);
 	my @transactions = stop_clients($clients);
 	my $stall = longest($span->{from}, $span->{to}, @transactions);
-	note sprintf 'longest stall %.1f ms', $stall;
 	cmp_ok($stall, '>', LOCK_TIMEOUT / 2, 'clients wait behind the attempt');
 	check_stalls(longest(0, $from, @transactions), [$span], @transactions);
 	$blocker->quit;

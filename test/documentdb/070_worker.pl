@@ -22,7 +22,7 @@ wait_for_state($node, 'update_available', qr/1\.0-0/);
 is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.history'), '0', 'nothing runs unasked');
 
 my $took = seconds(sub { desire($node, 'auto'); wait_for_state($node, 'up_to_date') });
-note sprintf 'from the wish to up_to_date: %.2f s', $took;
+measured('from the wish to up_to_date: %.2f s', $took);
 is(installed($node), 'documentdb 1.0-0, documentdb_core 1.0-0', 'the schema follows the binary');
 is(sql($node, q{SELECT from_version, to_version, outcome, actor FROM documentdb_upgrade.history}),
 	'0.117-0|1.0-0|succeeded|worker', 'by one attempt of the worker');

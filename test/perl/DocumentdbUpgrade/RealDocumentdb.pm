@@ -34,6 +34,7 @@ use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::Test;
 use Exporter 'import';
+use File::Basename qw(basename);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -41,7 +42,8 @@ use Time::HiRes qw(time);
 our @EXPORT = qw(
   DOCUMENTDB WITH_US BINARY
   documentdb_node documentdb_versions core_version install_documentdb remove_documentdb installed
-  bson_sql try_bson works keeps create_collections gate finalized seconds
+  bson_sql try_bson works keeps create_collections default_lock_table locks_of_update
+  gate finalized seconds measured
 );
 
 # What DocumentDB wants preloaded, that and us, and the version of the package.
@@ -227,25 +229,58 @@ sub keeps
 
 =pod
 
-=item create_collections(node, n)
+=item create_collections(node, first, last)
 
-That many, named c1 and so on, each with one document.
+Empty ones, named c and a number.
+
+=item default_lock_table
+
+Text for postgresql.conf: the settings that size the lock table, as the server
+has them by default.
+
+=item locks_of_update(node, version)
+
+How many locks plain ALTER EXTENSION to that version has taken at its end; it
+is rolled back.
 
 =cut
 
 sub create_collections
 {
-	my ($node, $n) = @_;
+	my ($node, $first, $last) = @_;
 
 	sql($node, qq{
-		SET documentdb.enableDataTableWithoutCreationTime = off;
+		SET client_min_messages = warning;
 		DO \$\$ BEGIN
-			FOR i IN 1..$n LOOP
+			FOR i IN $first..$last LOOP
 				PERFORM documentdb_api.create_collection('db', 'c' || i);
 				COMMIT;
 			END LOOP;
 		END \$\$});
 	return;
+}
+
+sub default_lock_table
+{
+	return q{
+		max_connections = 100
+		max_prepared_transactions = 0
+		max_worker_processes = 8
+		max_locks_per_transaction = 64
+	};
+}
+
+sub locks_of_update
+{
+	my ($node, $version) = @_;
+	my $core = core_version($version);
+
+	return sql($node, qq{
+		BEGIN;
+		ALTER EXTENSION documentdb_core UPDATE TO '$core';
+		ALTER EXTENSION documentdb UPDATE TO '$version';
+		SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid();
+		ROLLBACK});
 }
 
 =pod
@@ -284,6 +319,10 @@ in milliseconds.
 
 How long the code takes.
 
+=item measured(format, ...)
+
+Notes a measurement, which test/documentdb/run shows in the end.
+
 =back
 
 =cut
@@ -307,6 +346,15 @@ sub seconds
 
 	$code->();
 	return time - $start;
+}
+
+sub measured
+{
+	my $text = sprintf shift, @_;
+
+	note $text;
+	append_to_file("$ENV{TESTDIR}/measured", basename($0) . ": $text\n");
+	return;
 }
 
 1;
