@@ -231,7 +231,8 @@ sub keeps
 
 =item create_collections(node, first, last)
 
-Empty ones, named c and a number.
+Empty ones, named c and a number, with tables as they were before 0.102-0, whose
+script takes a default and a constraint from each: three locks.
 
 =item default_lock_table
 
@@ -254,6 +255,9 @@ sub create_collections
 		DO \$\$ BEGIN
 			FOR i IN $first..$last LOOP
 				PERFORM documentdb_api.create_collection('db', 'c' || i);
+				EXECUTE (SELECT format('ALTER TABLE documentdb_data.documents_%s
+					ALTER creation_time SET DEFAULT now(), ALTER creation_time SET NOT NULL', collection_id)
+					FROM documentdb_api_catalog.collections WHERE database_name = 'db' AND collection_name = 'c' || i);
 				COMMIT;
 			END LOOP;
 		END \$\$});
