@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What test/check and test/demo share: an unprivileged user, a work directory
-# that vanishes, a build of this tree, a private PostgreSQL installation that
-# it goes into, and throw-away servers.  Nothing is written outside the work
-# directory (and tmp_check/, for the logs of a failure).
+# What test/check, test/demo and their kin share: an unprivileged user, a work
+# directory that vanishes, a build of this tree, a private PostgreSQL
+# installation that it goes into, and throw-away servers.  Nothing is written
+# outside the work directory (and tmp_check/, for the logs of a failure).
 #
 # After prepare these are set:
 #   PG_CONFIG, PG_MAJOR  the system's PostgreSQL
@@ -133,14 +133,18 @@ remove_namesakes() {
 	done
 }
 
-# Compiles the copy and installs it, with the extensions of test/fixtures,
-# into the private installation.  False when a step fails; OUT/build.log says
-# why.
+# Compiles the copy and installs it into the private installation.  False when a
+# step fails; OUT/build.log says why.
 build() {
 	{
 		run make -s -C "$WORK/src" -j2 PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no &&
 			run make -s -C "$WORK/src" install PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no DESTDIR="$PREFIX"
-	} >"$OUT/build.log" 2>&1 || return 1
+	} >"$OUT/build.log" 2>&1
+}
+
+# Puts the extensions of test/fixtures into the private installation, like
+# build.
+install_fixtures() {
 	if [ -e "$WORK/src/test/fixtures/Makefile" ]; then
 		run make -s -C "$WORK/src/test/fixtures" install PG_CONFIG="$PG_CONFIG" with_llvm=no \
 			DESTDIR="$PREFIX" >>"$OUT/build.log" 2>&1 || return 1
@@ -231,9 +235,9 @@ stop_all_servers() {
 # Keeps the logs of a failed run in tmp_check/ of the tree, or beside the work
 # directory where the tree cannot be written.
 keep_logs() {
-	local kept="$SOURCE/tmp_check"
+	local kept="$SOURCE/tmp_check${DU_LOGS:+/$DU_LOGS}"
 	rm -rf "$kept" 2>/dev/null
-	mkdir "$kept" 2>/dev/null || kept=$(mktemp -d "$(dirname "$WORK")/$EXTENSION-logs.XXXXXX")
+	mkdir -p "$kept" 2>/dev/null || kept=$(mktemp -d "$(dirname "$WORK")/$EXTENSION-logs.XXXXXX")
 	cp -r "$OUT/." "$kept/" && echo "Logs kept in $kept"
 }
 

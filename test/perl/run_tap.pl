@@ -1,12 +1,12 @@
 # Runs TAP files as prove does and counts what it does not: passed, failed and
-# skipped assertions.  Arguments: jobs, the file for the three counts, names
-# in test/t.  A file that dies or breaks its plan counts as one failure more.
+# skipped assertions.  Arguments: jobs, the file for the three counts, the TAP
+# files.  A file that dies or breaks its plan counts as one failure more.
 use strict;
 use warnings FATAL => 'all';
 
 use TAP::Harness;
 
-my ($jobs, $counts_file, @names) = @ARGV;
+my ($jobs, $counts_file, @files) = @ARGV;
 my @skips;
 my $harness = TAP::Harness->new({ jobs => $jobs, failures => 1 });
 
@@ -22,7 +22,7 @@ $harness->callback(
 			});
 	});
 
-my $aggregate = $harness->runtests(map { [ "test/t/$_", $_ ] } @names);
+my $aggregate = $harness->runtests(map { [ $_, s{.*/}{}r ] } @files);
 my ($passed, $failed) = (0, 0);
 
 foreach my $name ($aggregate->descriptions)

@@ -54,6 +54,8 @@ sub describe_database
 	$dump =~ s/^\\(?:un)?restrict .*\n//mg;
 	$dump =~ s/^SELECT pg_catalog\.setval\(.*\n//mg;
 	$dump =~ s/(binary_upgrade_create_empty_extension\('[^']*', '[^']*', \w+, '[^']*'), '\{[\d,]*\}'/$1, OIDs/g;
+	# pg_dump gives what an extension requires in no order.
+	$dump =~ s/^(SELECT pg_catalog\.binary_upgrade_create_empty_extension\(.*ARRAY)\[(.*?)\]/"$1\[" . join(',', sort split m{,}, $2) . ']'/gme;
 
 	return join "\n", sort((split /\n--\n(?=-- (?:Name|TOC))/, $dump),
 		split /\n/, sql($node, q{

@@ -1,0 +1,196 @@
+# shellcheck shell=bash
+# Debian systems of other releases, to test in: made once with mmdebstrap and
+# kept in a cache outside the tree.  Sourced after lib.sh.
+#
+# What runs in one has mounts, processes and shared memory of its own, which
+# end with it, whatever ends it: nothing is ever mounted outside.  The tree is
+# seen there as /mnt, and /tmp is a directory that vanishes.
+#
+#   CHROOT_CACHE   where they are kept: by default /var/cache/documentdb_upgrade
+#                  for root, else ~/.cache/documentdb_upgrade
+
+DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# Debian's releases by their PostgreSQL.
+declare -A SUITES=([15]=bookworm [17]=trixie [18]=forky)
+
+chroot_cache() {
+	if [ -n "${CHROOT_CACHE:-}" ]; then
+		echo "$CHROOT_CACHE"
+	elif [ "$(id -u)" = 0 ]; then
+		echo "/var/cache/$EXTENSION"
+	else
+		echo "${XDG_CACHE_HOME:-$HOME/.cache}/$EXTENSION"
+	fi
+}
+
+# What is run first in the new namespaces: arguments are the chroot, the tree,
+# the directory for /tmp, and the command.
+# shellcheck disable=SC2016
+ENTER_CHROOT='
+	root=$1 tree=$2 tmp=$3
+	shift 3
+	mount -t proc proc "$root/proc" &&
+		mount --rbind /dev "$root/dev" &&
+		mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" &&
+		mount --bind "$tmp" "$root/tmp" &&
+		mount --bind "$tree" "$root/mnt" &&
+		cp -L --remove-destination /etc/resolv.conf /etc/hosts "$root/etc/" || exit 125
+	chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C "$@"'
+
+# run_apart COMMAND...: runs it in a process group of its own, so that an
+# interrupt can end it and its children (see leave_chroot).
+run_apart() {
+	local status
+	set -m
+	"$@" </dev/null &
+	APART=$!
+	set +m
+	wait "$APART"
+	status=$?
+	APART=
+	return $status
+}
+
+# in_chroot ROOT [NAME=VALUE...] COMMAND...: runs it there as root.
+in_chroot() {
+	local root=$1 status
+	shift
+	CHROOT_TMP=$(mktemp -d) && chmod 1777 "$CHROOT_TMP" || return
+	run_apart as_root unshare --mount --ipc --pid --fork --kill-child \
+		bash -c "$ENTER_CHROOT" enter "$root" "$SOURCE" "$CHROOT_TMP" "$@"
+	status=$?
+	leave_chroot
+	return $status
+}
+
+# test_in_chroot ROOT SCRIPT: runs a test script of the tree there, with what
+# the caller's environment says of tests; kept logs belong to the tree's owner.
+test_in_chroot() {
+	local name status
+	local -a settings=()
+	for name in TESTS JOBS DU_LOGS "${!PG_TEST_@}"; do
+		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
+	done
+	echo "In $1, where this tree is /mnt:"
+	in_chroot "$1" "${settings[@]}" "$2"
+	status=$?
+	[ ! -e "$SOURCE/tmp_check" ] || as_root chown -R --reference="$SOURCE" "$SOURCE/tmp_check"
+	return $status
+}
+
+# Ends what runs in a chroot and removes its /tmp, and one that is half made.
+leave_chroot() {
+	[ -z "${APART:-}" ] || { as_root kill -TERM -- "-$APART" && wait "$APART"; } 2>/dev/null
+	[ -z "${CHROOT_TMP:-}" ] || as_root rm -rf "$CHROOT_TMP"
+	[ -z "${CHROOT_NEW:-}" ] || as_root rm -rf --one-file-system "$CHROOT_NEW"
+	APART='' CHROOT_TMP='' CHROOT_NEW=''
+}
+
+chroot_traps() {
+	trap leave_chroot EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
+
+# Why no chroot can be made here; nothing when one can.
+chroot_obstacle() {
+	if ! can_be_root; then
+		echo "it takes root or sudo"
+	elif ! as_root true; then
+		echo "sudo refuses"
+	elif ! has apt-get; then
+		echo "there is no apt-get here"
+	elif ! as_root unshare --mount --ipc --pid --fork mount -t tmpfs tmpfs /mnt 2>/dev/null; then
+		echo "mounting is not permitted here"
+	fi
+}
+
+# Where Debian's packages come from: what apt uses here, else Debian itself.
+mirrors() {
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
+		sed 's,/*$,,' | grep '^https\?:' | sort -u
+	echo http://deb.debian.org/debian
+}
+
+# need_mmdebstrap: installs it, and Debian's keys, where they are missing.
+need_mmdebstrap() {
+	local -a missing=()
+	has mmdebstrap || missing+=(mmdebstrap)
+	[ -e "$DEBIAN_KEYS" ] || missing+=(debian-archive-keyring)
+	[ ${#missing[@]} -gt 0 ] || return 0
+	echo "Installing with apt:" "${missing[@]}"
+	APT_LOG=$(mktemp)
+	as_root apt-get -qq update </dev/null
+	apt_install "${missing[@]}"
+	local status=$?
+	rm -f "$APT_LOG"
+	return $status
+}
+
+# Puts a bare Debian into CHROOT_NEW.  A mirror may be past the date until which
+# its Release file is valid; its signature is verified all the same.
+bare_debian() {
+	local suite=$1 mirror
+	while IFS= read -r mirror; do
+		as_root rm -rf --one-file-system "$CHROOT_NEW"
+		! as_root mmdebstrap --quiet --mode=root --variant=minbase --include=ca-certificates,git,make \
+			"$suite" "$CHROOT_NEW" \
+			"deb [check-valid-until=no signed-by=$DEBIAN_KEYS] $mirror $suite main" </dev/null || return 0
+	done < <(mirrors | awk '!seen[$0]++')
+	return 1
+}
+
+# make_chroot MAJOR ROOT PACKAGE...: a Debian with that PostgreSQL, all that the
+# tests need, and these packages.
+make_chroot() {
+	local major=$1 root=$2 suite=${SUITES[$1]} log
+	shift 2
+	need_mmdebstrap || return
+	log=$(mktemp)
+	echo "Making a Debian $suite with PostgreSQL $major in $root (once; takes minutes and 2 GB)"
+	CHROOT_NEW="$root.new"
+	# shellcheck disable=SC2016
+	bare_debian "$suite" >"$log" 2>&1 &&
+		in_chroot_new bash -c '
+			fail() { echo "$*" >&2; exit 1; }
+			. /mnt/test/packages.sh
+			export LC_ALL=C
+			APT_LOG=$(mktemp)
+			apt-get -qq update
+			apt_install_without_cluster "$@" && need_packages' packages \
+			"postgresql-$major" "postgresql-server-dev-$major" "$@" >>"$log" 2>&1 &&
+		as_root rm -rf "$CHROOT_NEW"/var/cache/apt/archives/*.deb &&
+		as_root mv -T "$CHROOT_NEW" "$root"
+	local status=$?
+	[ "$status" = 0 ] || tail -n 20 "$log" >&2
+	rm -f "$log"
+	leave_chroot
+	return $status
+}
+
+# in_chroot on one that is being made, and that stays.
+in_chroot_new() {
+	local new=$CHROOT_NEW status
+	CHROOT_NEW=
+	in_chroot "$new" "$@"
+	status=$?
+	CHROOT_NEW=$new
+	return $status
+}
+
+# find_chroot MAJOR NAME PACKAGE...: sets CHROOT to a chroot of that name, made
+# now if there is none; if that is impossible, OBSTACLE says why.
+find_chroot() {
+	local major=$1 name=$2 cache lock
+	shift 2
+	cache=$(chroot_cache)
+	CHROOT="$cache/$name"
+	OBSTACLE=$(chroot_obstacle)
+	[ -z "$OBSTACLE" ] || return
+	as_root mkdir -p "$cache" && exec {lock}<"$cache" || { OBSTACLE="could not create $cache"; return 1; }
+	flock "$lock"
+	[ -d "$CHROOT" ] || make_chroot "$major" "$CHROOT" "$@" || OBSTACLE="could not make the chroot $CHROOT"
+	exec {lock}<&-
+	[ -z "$OBSTACLE" ]
+}
