@@ -167,6 +167,9 @@ follow_function(const StepContext *step, HeapTuple tuple, int depth)
 	const char *language = get_language_name(form->prolang, true);
 	bool		isnull;
 
+	if (list_member_oid(step->estimate->followed, form->oid))
+		return;
+	step->estimate->followed = lappend_oid(step->estimate->followed, form->oid);
 	if (is_foreign(step, form->oid))
 		step->estimate->objects += FOREIGN_CALL;
 	else if (language != NULL &&

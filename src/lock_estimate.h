@@ -17,6 +17,7 @@ typedef struct LockEstimate
 	/* What is asked for. */
 	const UpgradeFacts *facts;
 	List	   *routines;		/* of ScriptRoutine, newest first */
+	List	   *followed;		/* OIDs of functions that were looked into */
 	List	   *relations;		/* OIDs that are named */
 	bool		own_tables;		/* tables that are members */
 	bool		collections;	/* creation_time of DocumentDB's collections */
