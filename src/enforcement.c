@@ -175,7 +175,7 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 						 "Roll out the newer binary first and restart PostgreSQL.");
 
 	/*
-	 * XXX guard library_loaded belongs here: du_library_problem(extension,
+	 * Guard library_loaded belongs here: du_library_problem(extension,
 	 * &hint).
 	 */
 	return false;
