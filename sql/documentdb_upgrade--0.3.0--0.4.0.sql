@@ -2,10 +2,6 @@
 
 SET LOCAL search_path = documentdb_upgrade, pg_temp;
 
--- @libraries
-
--- @members
-
 --
 -- Members of the managed extensions
 --
@@ -258,8 +254,6 @@ COMMENT ON COLUMN member_digests.digest IS 'as member_definitions() gives it';
 
 SELECT pg_catalog.pg_extension_config_dump('member_digests', '');
 
--- @checks
-
 ALTER TABLE checks ADD COLUMN requires text[];
 COMMENT ON COLUMN checks.requires IS 'functions (schema.name) that must be members of the main extension for this check to apply; null: it always does';
 
@@ -388,15 +382,10 @@ BEGIN
 END
 $$;
 
--- @hooks
-
 COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
 COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
 COMMENT ON COLUMN history.skipped_guards IS 'guards that the caller overrode, or that a manual update went against';
 
--- @fence
-
--- @privileges
 REVOKE ALL ON FUNCTION member_definitions(text), check_applies(text[]),
     check_documentdb_crud()
     FROM PUBLIC;

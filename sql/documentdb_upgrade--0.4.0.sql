@@ -509,10 +509,6 @@ $$;
 COMMENT ON FUNCTION support_bundle() IS
 'what a maintainer asks first, as one jsonb object, without secrets; a part that cannot be had says why in its place';
 
--- @libraries
-
--- @members
-
 --
 -- Members of the managed extensions
 --
@@ -765,8 +761,6 @@ COMMENT ON COLUMN member_digests.digest IS 'as member_definitions() gives it';
 
 SELECT pg_catalog.pg_extension_config_dump('member_digests', '');
 
--- @checks
-
 --
 -- Checks that are shipped
 --
@@ -849,10 +843,6 @@ INSERT INTO checks (name, kind, function, builtin, description, requires) VALUES
      'documents can be inserted, found, updated, aggregated and deleted',
      '{documentdb_api.insert_one, documentdb_api.update, documentdb_api.delete, documentdb_api_catalog.bson_aggregation_find, documentdb_api_catalog.bson_aggregation_pipeline}')
     ON CONFLICT (name) DO NOTHING;
-
--- @hooks
-
--- @fence
 
 --
 -- Privileges: nothing here is for PUBLIC; pg_monitor may look
