@@ -31,7 +31,12 @@ sub failed_polls
 
 	$api->fault(method => 'GET', path => '/dbs/db1$', watch => 0, times => $count + 1000, status => 500);
 	sql($node, "SELECT poll_in_vain($count)");
+
+	# So many failures in a row have made it patient.
 	$api->clear_faults;
+	sql($node, 'SELECT documentdb_upgrade.tick()');
+	wait_for_status($node, sub { $_[0]->{state} ne 'waiting' }, 'the source is read again');
+	wait_for_watch($api);
 	return;
 }
 
