@@ -99,10 +99,12 @@ name_blockers(Attempt *attempt, ErrorData *edata)
 }
 
 /*
- * Records a failure and raises it again.  The subtransaction is rolled back.
+ * Says an error in terms of the upgrade, in the error and in the attempt's
+ * record: which limit was reached, who is in the way, which step and line.
+ * The subtransaction is rolled back.
  */
 void
-du_attempt_fail(Attempt *attempt, ErrorData *edata)
+du_attempt_explain(Attempt *attempt, ErrorData *edata)
 {
 	AttemptRecord *record = &attempt->record;
 	ScriptLocation location;
@@ -128,8 +130,16 @@ du_attempt_fail(Attempt *attempt, ErrorData *edata)
 	record->script_line = location.line;
 	if (attempt->steps.plan != NULL)
 		record->steps = du_steps_report(&attempt->steps);
-	du_recorder_record_now(du_history_json(record));
+}
 
+/*
+ * Records a failure and raises it again.  The subtransaction is rolled back.
+ */
+void
+du_attempt_fail(Attempt *attempt, ErrorData *edata)
+{
+	du_attempt_explain(attempt, edata);
+	du_recorder_record_now(du_history_json(&attempt->record));
 	ReThrowError(edata);
 }
 

@@ -35,13 +35,14 @@ typedef struct Attempt
 	AttemptRecord record;
 	UpgradeFacts *facts;
 	UpgradePlan *plan;
-	Surroundings *surroundings;
+	const Surroundings *surroundings;
 	StepsRun	steps;
 	Datum		row;			/* of history */
 	bool		row_is_null;
 } Attempt;
 
 extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);
+extern void du_attempt_explain(Attempt *attempt, ErrorData *edata);
 extern void du_attempt_fail(Attempt *attempt, ErrorData *edata);
 
 #endif							/* DU_ATTEMPT_H */

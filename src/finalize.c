@@ -24,7 +24,6 @@
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
@@ -33,7 +32,7 @@
 #include "attempt.h"
 #include "attempt_limits.h"
 #include "attempt_recorder.h"
-#include "decision.h"
+#include "attempt_stages.h"
 #include "enforcement.h"
 #include "execution_context.h"
 #include "fingerprint.h"
@@ -47,104 +46,7 @@
 #include "subtransaction.h"
 #include "upgrade_checks.h"
 #include "upgrade_locks.h"
-#include "upgrade_plan.h"
 #include "upgrade_steps.h"
-
-static bool attempt_running = false;
-
-/*
- * Refuses callers whose transaction cannot carry an upgrade.
- */
-static void
-check_transaction(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot finalize on a standby"),
-				 errhint("Connect to the primary; its commit reaches every standby.")));
-	if (XactReadOnly)
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot finalize in a read-only transaction"),
-				 errhint("Use a READ WRITE transaction.")));
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("cannot finalize in a REPEATABLE READ or SERIALIZABLE transaction"),
-				 errdetail("What is read after the locks must be of after the locks."),
-				 errhint("Use a READ COMMITTED transaction.")));
-	if (attempt_running)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("cannot finalize from within a finalize")));
-}
-
-/*
- * The decision for this request over the facts.
- */
-static DecisionResult
-decide(const Attempt *attempt)
-{
-	const ExtensionFacts *extension = du_catalog_main(attempt->facts);
-	DecisionInput input = {0};
-
-	input.desired = attempt->request->target ? attempt->request->target : "auto";
-	input.installed = extension->installed;
-	input.binary = extension->binary;
-	input.companions_behind = attempt->plan->companions_behind;
-	return du_decide(&input);
-}
-
-/* Reads the facts and plans; cheap enough to do before any lock. */
-static void
-look(Attempt *attempt)
-{
-	const ExtensionFacts *extension;
-
-	attempt->facts = du_catalog_gather();
-	attempt->plan = du_plan_make(attempt->facts, attempt->request->target);
-	extension = du_catalog_main(attempt->facts);
-	attempt->record.extension = extension->name;
-	attempt->record.from_version = extension->installed;
-	attempt->record.to_version = attempt->plan->target;
-}
-
-/*
- * Raises the refusal of the guards, in the words of the first that fails.
- */
-static void
-refuse(Attempt *attempt, const GuardResults *results)
-{
-	StringInfoData detail;
-	const GuardResult *first = NULL;
-
-	initStringInfo(&detail);
-	for (int i = 0; i < results->nresults; i++)
-	{
-		const GuardResult *result = &results->results[i];
-
-		if (result->status != GUARD_FAIL)
-			continue;
-		if (first == NULL)
-			first = result;
-		attempt->record.refused_by = lappend(attempt->record.refused_by,
-											 unconstify(char *, result->guard));
-		appendStringInfo(&detail, "%s%s: %s", detail.len > 0 ? "\n" : "",
-						 result->guard, result->detail);
-	}
-
-	Assert(first != NULL);
-	attempt->refused = true;
-	ereport(ERROR,
-			(errcode(first->sqlstate),
-			 errmsg("cannot finalize extension \"%s\" to \"%s\": refused by guard \"%s\"",
-					attempt->record.extension,
-					attempt->record.to_version ? attempt->record.to_version : "unknown",
-					first->guard),
-			 errdetail_internal("%s", detail.data),
-			 first->hint ? errhint("%s", first->hint) : 0));
-}
 
 /*
  * Tells the caller which guards warn.
@@ -231,40 +133,6 @@ prepare_for_rollback(Attempt *attempt)
 	du_recorder_record_on_abort(du_history_json(&record));
 }
 
-/* True when two looks have found the same extensions, none made anew. */
-static bool
-same_extensions(const UpgradeFacts *a, const UpgradeFacts *b)
-{
-	if (a->nextensions != b->nextensions)
-		return false;
-	for (int i = 0; i < a->nextensions; i++)
-	{
-		if (a->extensions[i].oid != b->extensions[i].oid)
-			return false;
-	}
-	return true;
-}
-
-/*
- * Locks the managed set and looks again, until what is locked is what is
- * seen: an extension could be dropped and created anew while we wait.
- */
-static void
-lock_and_look(Attempt *attempt)
-{
-	const UpgradeFacts *locked;
-
-	do
-	{
-		attempt->stage = STAGE_LOCKING_EXTENSIONS;
-		locked = attempt->facts;
-		du_locks_take_extensions(locked);
-
-		attempt->stage = STAGE_DECIDING;
-		look(attempt);
-	} while (!same_extensions(locked, attempt->facts));
-}
-
 /*
  * Everything from the first lock to the history row, inside the attempt's
  * subtransaction.  False when there is nothing to do.
@@ -277,13 +145,14 @@ run_attempt(Attempt *attempt)
 	DecisionResult decided;
 	List	   *locks;
 
-	lock_and_look(attempt);
-	decided = decide(attempt);
+	du_stage_lock_and_look(attempt);
+	decided = du_stage_decide(attempt);
 	if (decided.decision == DECISION_NONE)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	locks = du_plan_locks(attempt->plan);
-	attempt->surroundings = du_surroundings_gather(attempt->facts, locks, attempt->caller);
+	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller);
+	attempt->surroundings = input.surroundings;
 
 	if (du_guc_soak_time > 0 && !attempt->surroundings->binary_known)
 	{
@@ -293,14 +162,9 @@ run_attempt(Attempt *attempt)
 		attempt->record.binary_digest = du_surroundings_binary_digest(extension);
 	}
 
-	input.facts = attempt->facts;
-	input.plan = attempt->plan;
-	input.surroundings = attempt->surroundings;
-	input.locks = du_plan_estimate_locks(attempt->plan, attempt->facts);
-	input.members = attempt->plan->nsteps > 0 ? du_members_compare(attempt->facts) : NULL;
 	results = du_guards_evaluate(&input, attempt->request->skip_guards);
 	if (results->nfailed > 0)
-		refuse(attempt, results);
+		du_stage_refuse(attempt, results, "finalize", false);
 	if (decided.decision != DECISION_FINALIZE)
 		elog(ERROR, "guards pass, but the decision is \"%s\": %s",
 			 du_decision_name(decided.decision), decided.reason);
@@ -325,20 +189,6 @@ run_attempt(Attempt *attempt)
 }
 
 /*
- * Bounds the attempt, never later than a limit that the caller already has.
- * The server's lock_timeout serves for a single long wait.
- */
-static void
-start_limits(Attempt *attempt)
-{
-	attempt->lock_budget = du_guc_lock_timeout;
-	if (LockTimeout > 0)
-		attempt->lock_budget = Min(attempt->lock_budget, LockTimeout);
-	du_context_set("lock_timeout", psprintf("%d", attempt->lock_budget));
-	du_limits_start(attempt->lock_budget, du_guc_attempt_timeout);
-}
-
-/*
  * The work of the subtransaction: the attempt within its limits.
  */
 static void
@@ -347,7 +197,7 @@ attempt_within_limits(void *arg)
 	Attempt    *attempt = arg;
 	MemoryContext context = CurrentMemoryContext;
 
-	start_limits(attempt);
+	du_stage_start_limits(attempt);
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 
@@ -372,9 +222,9 @@ run_bounded(Attempt *attempt)
 	du_running_begin(attempt->record.actor, attempt->record.extension,
 					 attempt->record.from_version, attempt->record.to_version);
 
-	attempt_running = true;
+	du_stage_set_running(true);
 	error = du_subtransaction_run(attempt_within_limits, attempt, SUBTRANSACTION_KEEP);
-	attempt_running = false;
+	du_stage_set_running(false);
 
 	du_limits_stop();
 	du_trace_stop();
@@ -419,7 +269,7 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	ExecutionContext execution;
 	Attempt		attempt = {0};
 
-	check_transaction();
+	du_stage_check_transaction("finalize");
 
 	attempt.request = request;
 	attempt.caller = GetUserId();
@@ -435,8 +285,8 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 
-	look(&attempt);
-	if (decide(&attempt).decision != DECISION_NONE && run_bounded(&attempt))
+	du_stage_look(&attempt);
+	if (du_stage_decide(&attempt).decision != DECISION_NONE && run_bounded(&attempt))
 		prepare_for_rollback(&attempt);
 	else
 		nothing_to_do(&attempt);

@@ -315,15 +315,20 @@ GuardStatus
 du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 {
 	const LockEstimate *locks = input->locks;
-	int64		total = locks->needed + locks->held;
+	const RememberedRehearsal *rehearsal = &input->rehearsal;
+	bool		counted = rehearsal->passed && rehearsal->in_place && rehearsal->is_current;
+	int64		needed = counted ? rehearsal->lock_entries : locks->needed;
+	int64		total = needed + locks->held;
 	int64		comfortable = locks->formula - locks->formula / 5;
 	int64		wanted;
 	char	   *detail;
 
-	detail = psprintf("The plan needs about " INT64_FORMAT " lock entries, others hold " INT64_FORMAT
+	detail = psprintf("The plan needs %s" INT64_FORMAT " lock entries%s, others hold " INT64_FORMAT
 					  ", and the lock table is made for " INT64_FORMAT ".",
-					  locks->needed, locks->held, locks->formula);
-	if (locks->because != NULL)
+					  counted ? "" : "about ", needed,
+					  counted ? psprintf(", as rehearsal " INT64_FORMAT " has counted", rehearsal->id) : "",
+					  locks->held, locks->formula);
+	if (!counted && locks->because != NULL)
 		detail = psprintf("%s %s may lock " INT64_FORMAT " table(s).", detail,
 						  locks->because, locks->ntables);
 	if (total <= comfortable)
@@ -511,6 +516,32 @@ du_guard_standby_queries(const GuardInput *input, GuardResult *result)
 				psprintf("The plan may take ACCESS EXCLUSIVE locks, which stall replay and then cancel long queries on: %s.",
 						 join(input->surroundings->standbys)),
 				"Look for long queries on the standbys; max_standby_streaming_delay says how long replay waits for them.");
+}
+
+GuardStatus
+du_guard_rehearsed(const GuardInput *input, GuardResult *result)
+{
+	const RememberedRehearsal *rehearsal = &input->rehearsal;
+	const char *hint = psprintf("Run SELECT outcome FROM documentdb_upgrade.rehearse(%s), which rolls everything back.",
+								input->plan->target ? quote_literal_cstr(input->plan->target) : "");
+
+	if (input->plan->nsteps == 0)
+		return skip(result, "There is nothing to rehearse.");
+	if (rehearsal->id == 0)
+		return fail(result, "This upgrade has not been rehearsed here.", hint);
+	if (!rehearsal->passed)
+		return fail(result,
+					psprintf("Rehearsal " INT64_FORMAT ", %s ago, did not pass: %s.",
+							 rehearsal->id, duration(rehearsal->age), rehearsal->message),
+					psprintf("See SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT "), clear the cause, and rehearse again.",
+							 rehearsal->id));
+	if (!rehearsal->is_current)
+		return fail(result,
+					psprintf("Rehearsal " INT64_FORMAT ", %s ago, was of other files or versions.",
+							 rehearsal->id, duration(rehearsal->age)), hint);
+	return pass(result, psprintf("Rehearsal " INT64_FORMAT " passed %s ago%s.", rehearsal->id,
+								 duration(rehearsal->age),
+								 rehearsal->in_place ? "" : ", in a database without data"));
 }
 
 GuardStatus

@@ -31,6 +31,7 @@ extern GuardStatus du_guard_hold(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_disk_headroom(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_event_triggers(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_standby_queries(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_rehearsed(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_members_intact(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_caller_can_plan(const GuardInput *input, GuardResult *result);
 

@@ -51,6 +51,7 @@ static const Guard guards[] =
 	{"disk_headroom", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
 	{"event_triggers", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
 	{"standby_queries", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
+	{"rehearsed", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_rehearsed},
 	{"members_intact", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
 	{"caller_can_plan", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
 };

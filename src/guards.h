@@ -8,11 +8,9 @@
 #ifndef DU_GUARDS_H
 #define DU_GUARDS_H
 
-#include "catalog.h"
-#include "member_record.h"
-#include "surroundings.h"
-#include "upgrade_plan.h"
 #include "utils/guc.h"
+
+#include "guard_input.h"
 
 typedef enum GuardStatus
 {
@@ -21,16 +19,6 @@ typedef enum GuardStatus
 	GUARD_FAIL,
 	GUARD_SKIP
 } GuardStatus;
-
-/* What guards decide over. */
-typedef struct GuardInput
-{
-	const UpgradeFacts *facts;
-	const UpgradePlan *plan;
-	const Surroundings *surroundings;
-	const LockEstimate *locks;
-	const MemberChanges *members;	/* NULL when the plan has no steps */
-} GuardInput;
 
 typedef struct GuardResult
 {

@@ -67,6 +67,26 @@ du_outlook_plan(Outlook *outlook, const char *target)
 }
 
 /*
+ * Has the steps of the plan show the risk that a rehearsal of the same script
+ * has seen, instead of what its text says.
+ */
+void
+du_outlook_recall_risks(Outlook *outlook)
+{
+	for (int i = 0; i < outlook->plan->nsteps; i++)
+	{
+		PlanStep   *step = &outlook->plan->steps[i];
+		RememberedRisk seen = du_rehearsals_recall_step(outlook->facts->extensions[step->extension].name,
+														step->from, step->to, step->script->sha256);
+
+		if (seen.risk == NULL)
+			continue;
+		step->risk = seen.risk;
+		step->risk_reason = seen.reason;
+	}
+}
+
+/*
  * Evaluates the guards for the plan.  Notes the binary on the way, where
  * this transaction can write, so that a soak time has a beginning.
  */
@@ -77,13 +97,7 @@ du_outlook_evaluate_guards(Outlook *outlook)
 
 	if (du_surroundings_can_write())
 		du_surroundings_note_binary(outlook->facts);
-	input.facts = outlook->facts;
-	input.plan = outlook->plan;
-	input.surroundings = du_surroundings_gather(outlook->facts,
-												du_plan_locks(outlook->plan),
-												outlook->context.caller);
-	input.locks = du_plan_estimate_locks(outlook->plan, outlook->facts);
-	input.members = outlook->plan->nsteps > 0 ? du_members_compare(outlook->facts) : NULL;
+	input = du_guard_input_gather(outlook->facts, outlook->plan, outlook->context.caller);
 	outlook->guards = du_guards_evaluate(&input, NIL);
 }
 

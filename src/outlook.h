@@ -32,6 +32,7 @@ typedef struct Outlook
 extern PGDLLEXPORT void du_outlook_open(Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_close(Outlook *outlook);
 extern void du_outlook_plan(Outlook *outlook, const char *target);
+extern void du_outlook_recall_risks(Outlook *outlook);
 extern void du_outlook_evaluate_guards(Outlook *outlook);
 extern PGDLLEXPORT DecisionResult du_outlook_decide_undesired(const Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_decide(Outlook *outlook, const char *desired);

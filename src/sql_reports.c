@@ -160,6 +160,7 @@ documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	du_outlook_open(&outlook);
 	du_outlook_plan(&outlook, target);
+	du_outlook_recall_risks(&outlook);
 	for (int i = 0; i < outlook.plan->nsteps; i++)
 	{
 		const PlanStep *step = &outlook.plan->steps[i];

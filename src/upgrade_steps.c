@@ -27,6 +27,7 @@
 #include "running_attempts.h"
 #include "session_settings.h"
 #include "step_trace.h"
+#include "subtransaction.h"
 
 /*
  * Prepares a run; nothing is executed yet.
@@ -36,6 +37,7 @@ du_steps_start(StepsRun *run, const UpgradeFacts *facts, const UpgradePlan *plan
 {
 	run->facts = facts;
 	run->plan = plan;
+	run->observer = NULL;
 	run->current = -1;
 	initStringInfo(&run->report);
 }
@@ -71,7 +73,8 @@ check_unchanged(const UpdateScript *script)
 			 errhint("Review the plan again.")));
 }
 
-static void
+/* Runs a step; gives back its duration in milliseconds. */
+static double
 run_step(StepsRun *run, const PlanStep *step)
 {
 	const ExtensionFacts *extension = &run->facts->extensions[step->extension];
@@ -101,6 +104,40 @@ run_step(StepsRun *run, const PlanStep *step)
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
 	report_step(run, step, extension->name, INSTR_TIME_GET_MILLISEC(duration));
+	return INSTR_TIME_GET_MILLISEC(duration);
+}
+
+/* The work of a subtransaction: the current step, looked at. */
+static void
+run_observed_step(void *arg)
+{
+	StepsRun   *run = arg;
+	const StepObserver *observer = run->observer;
+	const PlanStep *step = &run->plan->steps[run->current];
+	double		ms;
+
+	observer->before(observer->arg, step);
+	ms = run_step(run, step);
+	observer->after(observer->arg, step, ms);
+}
+
+/*
+ * The current step: in a subtransaction of its own when somebody looks on,
+ * so that what it writes can be told from the rest.
+ */
+static void
+run_current_step(StepsRun *run)
+{
+	ErrorData  *error;
+
+	if (run->observer == NULL)
+	{
+		(void) run_step(run, &run->plan->steps[run->current]);
+		return;
+	}
+	error = du_subtransaction_run(run_observed_step, run, SUBTRANSACTION_KEEP);
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 /*
@@ -130,7 +167,7 @@ du_steps_run(StepsRun *run)
 	{
 		run->current = i;
 		du_running_step(i + 1, run->plan->nsteps, run->plan->steps[i].from, run->plan->steps[i].to);
-		run_step(run, &run->plan->steps[i]);
+		run_current_step(run);
 	}
 	run->current = -1;
 	du_steps_refresh_gates(run->facts);

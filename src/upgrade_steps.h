@@ -13,10 +13,19 @@
 
 #include "upgrade_plan.h"
 
+/* Who looks at each step from within its subtransaction. */
+typedef struct StepObserver
+{
+	void		(*before) (void *arg, const PlanStep *step);
+	void		(*after) (void *arg, const PlanStep *step, double ms);
+	void	   *arg;
+} StepObserver;
+
 typedef struct StepsRun
 {
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
+	const StepObserver *observer;	/* NULL: none, and no subtransactions */
 	int			current;		/* index of the running step, -1 outside */
 	StringInfoData report;		/* JSON objects of the steps that have run */
 } StepsRun;

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard_input.c
+ *	  What guards decide over.
+ *
+ * Gathered in one place for everybody who evaluates guards.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guard_input.h"
+
+/*
+ * Gathers it for a plan whose scripts have been read, and for a caller whose
+ * rights some guards look at; palloc'd.  SPI must be connected.
+ */
+GuardInput
+du_guard_input_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
+{
+	GuardInput	input = {0};
+
+	input.facts = facts;
+	input.plan = plan;
+	input.surroundings = du_surroundings_gather(facts, du_plan_locks(plan), caller);
+	input.locks = du_plan_estimate_locks(plan, facts);
+	if (plan->nsteps > 0)
+	{
+		input.members = du_members_compare(facts);
+		du_rehearsals_recall(facts, plan->target, &input.rehearsal);
+	}
+	return input;
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard_input.h
+ *	  What guards decide over.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_GUARD_INPUT_H
+#define DU_GUARD_INPUT_H
+
+#include "member_record.h"
+#include "rehearsal_memory.h"
+#include "surroundings.h"
+#include "upgrade_plan.h"
+
+typedef struct GuardInput
+{
+	const UpgradeFacts *facts;
+	const UpgradePlan *plan;
+	const Surroundings *surroundings;
+	const LockEstimate *locks;
+	const MemberChanges *members;	/* NULL when the plan has no steps */
+	RememberedRehearsal rehearsal;
+} GuardInput;
+
+extern GuardInput du_guard_input_gather(const UpgradeFacts *facts,
+										const UpgradePlan *plan, Oid caller);
+
+#endif							/* DU_GUARD_INPUT_H */

@@ -1,0 +1,346 @@
+/*-------------------------------------------------------------------------
+ *
+ * scratch_database.c
+ *	  A throw-away database, in which one function runs.
+ *
+ * A database cannot be made inside a transaction, so a background worker, the
+ * keeper, makes it, has another work in it, and drops it, however that has
+ * ended.  One that a crash has left behind is dropped by the next keeper: its
+ * name tells the process that it belonged to.
+ *
+ * The session that asks waits for the keeper.  When it goes away, the keeper
+ * finds nobody at the other end of the queue, and cleans up all the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "scratch_database.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/procarray.h"
+#include "storage/shm_mq.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "background_process.h"
+
+#define NAME_PREFIX		"documentdb_upgrade_scratch_"
+#define QUEUE_SIZE		65536
+#define LONGEST_PROBLEM 1024
+
+/* What session, keeper and the process in the database tell each other. */
+typedef struct ScratchMessage
+{
+	Oid			database;		/* of the session */
+	char		name[NAMEDATALEN];	/* of the throw-away database */
+	char		function[NAMEDATALEN];	/* that is to run in it */
+	char		problem[LONGEST_PROBLEM];	/* why it did not come to that, "" */
+	Size		order_length;
+	char		order[FLEXIBLE_ARRAY_MEMBER];	/* then the queue */
+} ScratchMessage;
+
+/* Serves in the database: an order in, a text out. */
+typedef char *(*ScratchFunction) (const char *order, Size length);
+
+PGDLLEXPORT void documentdb_upgrade_scratch_keeper_main(Datum main_arg);
+PGDLLEXPORT void documentdb_upgrade_scratch_main(Datum main_arg);
+
+static shm_mq *
+queue_of(ScratchMessage *message)
+{
+	return (shm_mq *) ((char *) message +
+					   MAXALIGN(offsetof(ScratchMessage, order) + message->order_length));
+}
+
+static BackgroundWorkerHandle *
+start_process(const char *what, const char *function, dsm_segment *segment)
+{
+	BackgroundWorker process;
+	BackgroundWorkerHandle *handle;
+
+	du_process_describe(&process, what, function);
+	process.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
+	process.bgw_notify_pid = MyProcPid;
+	if (!RegisterDynamicBackgroundWorker(&process, &handle))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not start a background worker for the throw-away database"),
+				 errhint("Raise max_worker_processes; two are needed.")));
+	return handle;
+}
+
+/* What the process in the database sends; NULL when it sends nothing. */
+static char *
+receive(ScratchMessage *message, dsm_segment *segment, BackgroundWorkerHandle *keeper)
+{
+	shm_mq_handle *queue = shm_mq_attach(queue_of(message), segment, keeper);
+	Size		length;
+	void	   *data;
+	char	   *answer = NULL;
+
+	if (shm_mq_receive(queue, &length, &data, false) == SHM_MQ_SUCCESS)
+		answer = pnstrdup(data, length);
+	shm_mq_detach(queue);
+	return answer;
+}
+
+/*
+ * Has a function of this library run in a throw-away database, in one
+ * transaction that is never committed, and gives back what it returns,
+ * palloc'd.  It takes the order and its length.  Raises 0A000 with what it
+ * has raised, and 53400 when there are no processes for it.
+ */
+char *
+du_scratch_run(const char *function, const StringInfo order)
+{
+	Size		size = MAXALIGN(offsetof(ScratchMessage, order) + order->len) + QUEUE_SIZE;
+	dsm_segment *segment = dsm_create(size, 0);
+	ScratchMessage *message = dsm_segment_address(segment);
+	BackgroundWorkerHandle *keeper;
+	char	   *answer;
+	char		problem[LONGEST_PROBLEM];
+
+	memset(message, 0, offsetof(ScratchMessage, order));
+	message->database = MyDatabaseId;
+	snprintf(message->name, NAMEDATALEN, NAME_PREFIX "%d", MyProcPid);
+	strlcpy(message->function, function, NAMEDATALEN);
+	message->order_length = order->len;
+	memcpy(message->order, order->data, order->len);
+	shm_mq_set_receiver(shm_mq_create(queue_of(message), QUEUE_SIZE), MyProc);
+
+	keeper = start_process("scratch keeper", "documentdb_upgrade_scratch_keeper_main", segment);
+	answer = receive(message, segment, keeper);
+	(void) WaitForBackgroundWorkerShutdown(keeper);
+	strlcpy(problem, message->problem, sizeof(problem));
+	dsm_detach(segment);
+
+	if (answer == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rehearse in a throw-away database: %s",
+						problem[0] != '\0' ? problem : "its process ended before its time"),
+				 errhint("Rehearse in place: it takes the real locks for a moment.")));
+	return answer;
+}
+
+/* Attaches to what the session has prepared. */
+static ScratchMessage *
+attach(Datum main_arg, dsm_segment **segment)
+{
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "documentdb_upgrade scratch");
+	*segment = dsm_attach(DatumGetUInt32(main_arg));
+	if (*segment == NULL)
+		proc_exit(0);			/* the session has gone already */
+	dsm_pin_mapping(*segment);
+	return dsm_segment_address(*segment);
+}
+
+/* Notes an error as a value. */
+static void
+note_problem(ScratchMessage *message)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(TopMemoryContext);
+	error = CopyErrorData();
+	FlushErrorState();
+	snprintf(message->problem, LONGEST_PROBLEM, "%s%s%s", error->message,
+			 error->detail ? ". " : "", error->detail ? error->detail : "");
+	AbortCurrentTransaction();
+}
+
+static void
+make_database(const char *name)
+{
+	CreatedbStmt *statement = makeNode(CreatedbStmt);
+	ParseState *pstate = make_parsestate(NULL);
+
+	statement->dbname = pstrdup(name);
+	statement->options = list_make2(makeDefElem("template", (Node *) makeString("template0"), -1),
+									makeDefElem("connection_limit", (Node *) makeInteger(0), -1));
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	(void) createdb(pstate, statement);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+drop_database(const char *name)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	dropdb(name, true, true);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* True when the process that a database was made for has ended. */
+static bool
+is_abandoned(const char *name)
+{
+	int			pid;
+
+	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
+		return false;
+	pid = atoi(name + strlen(NAME_PREFIX));
+	return pid > 0 && BackendPidGetProc(pid) == NULL;
+}
+
+/* The databases that crashes have left behind. */
+static List *
+find_abandoned(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *names = NIL;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	StartTransactionCommand();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		/* Nobody else's, whatever its name. */
+		if (database->datconnlimit == 0 && database->datdba == GetUserId() &&
+			is_abandoned(NameStr(database->datname)))
+		{
+			MemoryContext context = MemoryContextSwitchTo(caller);
+
+			names = lappend(names, pstrdup(NameStr(database->datname)));
+			MemoryContextSwitchTo(context);
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return names;
+}
+
+static void
+drop_abandoned(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_abandoned())
+	{
+		ereport(LOG,
+				(errmsg("dropping database \"%s\", which a crash has left behind",
+						(char *) lfirst(lc))));
+		drop_database(lfirst(lc));
+	}
+}
+
+/* Ends the process in the database with the keeper, whatever ends that. */
+static void
+end_process(int code, Datum arg)
+{
+	TerminateBackgroundWorker((BackgroundWorkerHandle *) DatumGetPointer(arg));
+}
+
+/* Has the function run, and waits for its end. */
+static void
+run_process(dsm_segment *segment)
+{
+	BackgroundWorkerHandle *process =
+	start_process("scratch", "documentdb_upgrade_scratch_main", segment);
+
+	before_shmem_exit(end_process, PointerGetDatum(process));
+	(void) WaitForBackgroundWorkerShutdown(process);
+	cancel_before_shmem_exit(end_process, PointerGetDatum(process));
+}
+
+/*
+ * Entry point of the keeper; the argument is the segment's handle.
+ */
+void
+documentdb_upgrade_scratch_keeper_main(Datum main_arg)
+{
+	dsm_segment *segment;
+	ScratchMessage *message = attach(main_arg, &segment);
+	MemoryContext context;
+
+	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
+	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade scratch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+
+	PG_TRY();
+	{
+		drop_abandoned();
+		drop_database(message->name);	/* of an earlier call by this session */
+		MemoryContextSwitchTo(context);
+		make_database(message->name);
+		MemoryContextSwitchTo(context);
+		run_process(segment);
+	}
+	PG_CATCH();
+	{
+		note_problem(message);
+	}
+	PG_END_TRY();
+
+	/* A shutdown leaves it to the next keeper. */
+	drop_database(message->name);
+	proc_exit(0);
+}
+
+/*
+ * Entry point of the process in the database.
+ */
+void
+documentdb_upgrade_scratch_main(Datum main_arg)
+{
+	dsm_segment *segment;
+	ScratchMessage *message = attach(main_arg, &segment);
+	ScratchFunction function;
+	shm_mq_handle *queue;
+
+	shm_mq_set_sender(queue_of(message), MyProc);
+	queue = shm_mq_attach(queue_of(message), segment, NULL);
+	BackgroundWorkerInitializeConnection(message->name, NULL, 0);
+	function = (ScratchFunction) load_external_function("$libdir/documentdb_upgrade", message->function,
+														true, NULL);
+
+	PG_TRY();
+	{
+		char	   *answer;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pgstat_report_activity(STATE_RUNNING, "rehearsing in a throw-away database");
+		answer = function(message->order, message->order_length);
+		(void) shm_mq_send(queue, strlen(answer), answer, false, true);
+		PopActiveSnapshot();
+		AbortCurrentTransaction();
+	}
+	PG_CATCH();
+	{
+		note_problem(message);
+	}
+	PG_END_TRY();
+	shm_mq_detach(queue);
+	proc_exit(0);
+}

@@ -1,0 +1,159 @@
+
+=pod
+
+=head1 NAME
+
+DocumentdbUpgrade::Objects - every object of a database with its definition
+
+=head1 DESCRIPTION
+
+What tells whether a rehearsal was right, and found out in another way: by
+digests of whole catalogues, and by comparing every object before and after.
+
+=cut
+
+package DocumentdbUpgrade::Objects;
+
+use strict;
+use warnings FATAL => 'all';
+
+use DocumentdbUpgrade::Test;
+use Exporter 'import';
+use JSON::PP ();
+
+our @EXPORT = qw(catalogue_digests objects_of compare_objects predicted);
+
+# Columns of pg_class that change by themselves or say what other rows say.
+my $bookkeeping = q({relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid,relnatts,relchecks,relhasindex,
+	relhasrules,relhastriggers,relhassubclass,reltoastrelid,relfilenode});
+
+my @catalogues = qw(pg_proc pg_namespace pg_language pg_operator pg_opclass pg_cast pg_constraint pg_collation
+  pg_authid pg_extension pg_policy pg_am pg_event_trigger pg_ts_config pg_ts_dict pg_statistic_ext);
+
+=pod
+
+=head1 FUNCTIONS
+
+=over
+
+=item catalogue_digests(node)
+
+One line with a digest for every catalogue of the database and of the cluster.
+
+=cut
+
+sub catalogue_digests
+{
+	my $node = shift;
+
+	my $query = sql($node, q{
+		SELECT string_agg(format('SELECT %L || '' '' || coalesce(md5(string_agg(t::text, '','' ORDER BY t::text)), '''') FROM %s t',
+			oid::regclass, oid::regclass), ' UNION ALL ' ORDER BY oid::regclass::text)
+		FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'
+			AND relname NOT IN ('pg_statistic', 'pg_largeobject')});
+	return sql($node, $query);
+}
+
+=pod
+
+=item objects_of(node)
+
+A hash of "kind identity" to a digest of what defines the object.  Row types,
+array types, toast tables and internal triggers come with others and are left
+out.
+
+=cut
+
+sub objects_of
+{
+	my $node = shift;
+	my @parts = map { qq{SELECT '$_'::regclass::oid AS classid, oid AS objid, 0 AS sub, to_jsonb(t) - 'oid' AS def FROM $_ t} } @catalogues;
+
+	push @parts,
+	  qq{SELECT 'pg_class'::regclass, oid, 0, (to_jsonb(c) - 'oid') - '$bookkeeping'::text[]
+	     || jsonb_build_object('view', CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END,
+		     'index', (SELECT to_jsonb(i) FROM pg_index i WHERE indexrelid = c.oid), 'sequence', (SELECT to_jsonb(s) FROM pg_sequence s WHERE seqrelid = c.oid))
+	     FROM pg_class c WHERE relnamespace <> 'pg_toast'::regnamespace},
+	  q{SELECT 'pg_opfamily'::regclass, oid, 0, to_jsonb(t) - 'oid' || jsonb_build_object(
+	     'operators', (SELECT array_agg(to_jsonb(o) ORDER BY o.oid) FROM pg_amop o WHERE amopfamily = t.oid),
+	     'functions', (SELECT array_agg(to_jsonb(f) ORDER BY f.oid) FROM pg_amproc f WHERE amprocfamily = t.oid)) FROM pg_opfamily t},
+	  q{SELECT 'pg_type'::regclass, oid, 0, (to_jsonb(t) - 'oid')
+	     || jsonb_build_object('enum', (SELECT array_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))
+	     FROM pg_type t WHERE typtype <> 'c' AND NOT (typelem <> 0 AND typcategory = 'A')},
+	  q{SELECT 'pg_trigger'::regclass, oid, 0, to_jsonb(t) - 'oid' FROM pg_trigger t WHERE NOT tgisinternal},
+	  q{SELECT 'pg_class'::regclass, attrelid, attnum, to_jsonb(a)
+	     || jsonb_build_object('default', (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum))
+	     FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+	     WHERE attnum > 0 AND NOT attisdropped AND relnamespace <> 'pg_toast'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'c')};
+	my $rows = sql($node, q{SELECT coalesce(jsonb_object_agg(i.type || ' ' || i.identity, md5(o.def::text)), '{}')
+		FROM (} . join(' UNION ALL ', @parts) . q{) o, pg_identify_object(o.classid, o.objid, o.sub) i});
+	return JSON::PP->new->utf8->decode($rows);
+}
+
+=pod
+
+=item compare_objects(before, after, recreated)
+
+What was added, removed and changed from one such hash to the other: a hash of
+sorted lists.  Columns go with a relation that is new, gone or recreated, and
+what was recreated may have the same definition or another.
+
+=cut
+
+sub compare_objects
+{
+	my ($before, $after, $recreated) = @_;
+	my %recreated = map { $_ => 1 } @$recreated;
+	my %result = (added => [ grep { !exists $before->{$_} } keys %$after ], removed => [ grep { !exists $after->{$_} } keys %$before ],
+		changed => [ grep { exists $after->{$_} && $after->{$_} ne $before->{$_} } keys %$before ]);
+
+	my %relations = map { /^(?:table|view|materialized view|composite type|foreign table) (.*)/s ? ($1 => 1) : () }
+	  @{ $result{added} }, @{ $result{removed} }, @$recreated;
+
+	foreach my $action (keys %result)
+	{
+		$result{$action} = [ grep { !$recreated{$_} && (!/column (.*)\.[^.]+$/s || !$relations{$1}) } @{ $result{$action} } ];
+	}
+	$result{$_} = [ sort @{ $result{$_} } ] foreach keys %result;
+	return \%result;
+}
+
+=pod
+
+=item predicted(node, id)
+
+The same of the steps of a rehearsal together.  What was only recreated, or
+has only new storage, has no other definition.
+
+=cut
+
+sub predicted
+{
+	my ($node, $id) = @_;
+	my $report = JSON::PP->new->utf8->decode(sql($node, "SELECT report FROM documentdb_upgrade.rehearsals WHERE id = $id"));
+	my %result = (added => [], removed => [], changed => [], recreated => []);
+
+	foreach my $step (@{ $report->{steps} })
+	{
+		foreach my $action (qw(added removed changed))
+		{
+			foreach my $change (@{ $step->{$action} })
+			{
+				my $what = join ',', @{ $change->{what} // [] };
+
+				push @{ $result{ $what =~ /recreated/ ? 'recreated' : $action } }, "$change->{kind} $change->{identity}"
+				  unless $what eq 'storage';
+			}
+		}
+	}
+	$result{$_} = [ sort @{ $result{$_} } ] foreach keys %result;
+	return \%result;
+}
+
+=pod
+
+=back
+
+=cut
+
+1;
