@@ -151,7 +151,7 @@ run_attempt(Attempt *attempt)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	locks = du_plan_locks(attempt->plan);
-	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller);
+	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->surroundings = input.surroundings;
 
 	if (du_guc_soak_time > 0 && !attempt->surroundings->binary_known)
@@ -183,6 +183,9 @@ run_attempt(Attempt *attempt)
 	du_steps_run(&attempt->steps);
 	du_enforcement_resume();
 	du_checks_run("post");
+
+	/* Checks may have had an extension cache the version of before. */
+	du_steps_refresh_gates(attempt->facts);
 	store_success(attempt);
 	du_limits_check();
 	return true;

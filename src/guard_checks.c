@@ -549,8 +549,10 @@ du_guard_members_intact(const GuardInput *input, GuardResult *result)
 {
 	const MemberChanges *members = input->members;
 
-	if (members == NULL)
+	if (input->plan->nsteps == 0)
 		return skip(result, "There is nothing to upgrade.");
+	if (members == NULL)
+		return skip(result, "Only failures are asked for, and this guard only warns.");
 	if (members->nrecorded == 0)
 		return skip(result, "No finalize has recorded the members of the installed versions.");
 	if (members->summary == NULL)

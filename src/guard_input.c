@@ -13,10 +13,13 @@
 
 /*
  * Gathers it for a plan whose scripts have been read, and for a caller whose
- * rights some guards look at; palloc'd.  SPI must be connected.
+ * rights some guards look at; palloc'd.  Comparing the members reads every
+ * definition of the managed set, so it is left out where nobody would see
+ * what comes of it.  SPI must be connected.
  */
 GuardInput
-du_guard_input_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
+du_guard_input_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
+					  bool compare_members)
 {
 	GuardInput	input = {0};
 
@@ -26,7 +29,8 @@ du_guard_input_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid ca
 	input.locks = du_plan_estimate_locks(plan, facts);
 	if (plan->nsteps > 0)
 	{
-		input.members = du_members_compare(facts);
+		if (compare_members)
+			input.members = du_members_compare(facts);
 		du_rehearsals_recall(facts, plan->target, &input.rehearsal);
 	}
 	return input;

@@ -19,11 +19,12 @@ typedef struct GuardInput
 	const UpgradePlan *plan;
 	const Surroundings *surroundings;
 	const LockEstimate *locks;
-	const MemberChanges *members;	/* NULL when the plan has no steps */
+	const MemberChanges *members;	/* NULL when they were not compared */
 	RememberedRehearsal rehearsal;
 } GuardInput;
 
 extern GuardInput du_guard_input_gather(const UpgradeFacts *facts,
-										const UpgradePlan *plan, Oid caller);
+										const UpgradePlan *plan, Oid caller,
+										bool compare_members);
 
 #endif							/* DU_GUARD_INPUT_H */

@@ -215,6 +215,16 @@ severity_of(const Guard *guard)
 	return result;
 }
 
+/*
+ * True when a guard of that name, which must exist, fails and does not only
+ * warn when it is not met.
+ */
+bool
+du_guards_can_fail(const char *name)
+{
+	return severity_of(find_guard(name)) == GUARD_FAIL;
+}
+
 static GuardResult
 evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
 {

@@ -38,6 +38,7 @@ typedef struct GuardResults
 } GuardResults;
 
 extern GuardResults *du_guards_evaluate(const GuardInput *input, const List *skipped);
+extern bool du_guards_can_fail(const char *name);
 extern void du_guards_check_names(const List *names);
 extern const char *du_guards_status_name(GuardStatus status);
 extern bool du_guards_check_severity(char **newval, void **extra, GucSource source);

@@ -133,7 +133,7 @@ evaluate(void *arg)
 		warn_of_companions(&outlook, update);
 	keep_steps_of(outlook.plan, outlook.facts, update->extension);
 	du_plan_read_scripts(outlook.plan, outlook.facts);
-	du_outlook_evaluate_guards(&outlook);
+	du_outlook_evaluate_guards(&outlook, true);
 	for (int i = 0; i < outlook.guards->nresults; i++)
 		pass_on(update, &outlook.guards->results[i], is_main);
 	du_outlook_close(&outlook);

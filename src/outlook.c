@@ -87,17 +87,19 @@ du_outlook_recall_risks(Outlook *outlook)
 }
 
 /*
- * Evaluates the guards for the plan.  Notes the binary on the way, where
+ * Evaluates the guards for the plan.  Without warnings only failures count,
+ * and what is costly to know and could only warn is not looked at.  Notes the binary on the way, where
  * this transaction can write, so that a soak time has a beginning.
  */
 void
-du_outlook_evaluate_guards(Outlook *outlook)
+du_outlook_evaluate_guards(Outlook *outlook, bool warnings)
 {
 	GuardInput	input;
 
 	if (du_surroundings_can_write())
 		du_surroundings_note_binary(outlook->facts);
-	input = du_guard_input_gather(outlook->facts, outlook->plan, outlook->context.caller);
+	input = du_guard_input_gather(outlook->facts, outlook->plan, outlook->context.caller,
+								  warnings || du_guards_can_fail("members_intact"));
 	outlook->guards = du_guards_evaluate(&input, NIL);
 }
 
@@ -151,7 +153,7 @@ du_outlook_decide(Outlook *outlook, const char *desired)
 	if (outlook->decided.decision == DECISION_FINALIZE)
 	{
 		du_plan_read_scripts(outlook->plan, outlook->facts);
-		du_outlook_evaluate_guards(outlook);
+		du_outlook_evaluate_guards(outlook, false);
 	}
 }
 

@@ -33,7 +33,7 @@ extern PGDLLEXPORT void du_outlook_open(Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_close(Outlook *outlook);
 extern void du_outlook_plan(Outlook *outlook, const char *target);
 extern void du_outlook_recall_risks(Outlook *outlook);
-extern void du_outlook_evaluate_guards(Outlook *outlook);
+extern void du_outlook_evaluate_guards(Outlook *outlook, bool warnings);
 extern PGDLLEXPORT DecisionResult du_outlook_decide_undesired(const Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_decide(Outlook *outlook, const char *desired);
 extern PGDLLEXPORT void du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker);

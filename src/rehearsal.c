@@ -92,7 +92,7 @@ prepare(Rehearsal *rehearsal)
 	if (du_stage_decide(attempt).decision == DECISION_NONE)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
-	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller);
+	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->surroundings = input.surroundings;
 	rehearsal->guards = du_guards_evaluate(&input, NIL);
 	for (int i = 0; i < rehearsal->guards->nresults; i++)

@@ -210,7 +210,7 @@ documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	du_outlook_open(&outlook);
 	du_outlook_plan(&outlook, target);
-	du_outlook_evaluate_guards(&outlook);
+	du_outlook_evaluate_guards(&outlook, true);
 	for (int i = 0; i < outlook.guards->nresults; i++)
 	{
 		const GuardResult *result = &outlook.guards->results[i];
@@ -238,7 +238,7 @@ documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
 
 	du_outlook_open(&outlook);
 	du_outlook_plan(&outlook, target);
-	du_outlook_evaluate_guards(&outlook);
+	du_outlook_evaluate_guards(&outlook, false);
 	du_outlook_close(&outlook);
 	PG_RETURN_BOOL(outlook.guards->nfailed == 0);
 }
@@ -286,7 +286,7 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	if (outlook.guards == NULL)
 	{
 		du_plan_read_scripts(outlook.plan, outlook.facts);
-		du_outlook_evaluate_guards(&outlook);
+		du_outlook_evaluate_guards(&outlook, false);
 	}
 	du_outlook_find_state(&outlook, served ? &worker : NULL);
 	extension = du_catalog_main(outlook.facts);

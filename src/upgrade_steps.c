@@ -170,7 +170,6 @@ du_steps_run(StepsRun *run)
 		run_current_step(run);
 	}
 	run->current = -1;
-	du_steps_refresh_gates(run->facts);
 }
 
 /*

@@ -210,7 +210,10 @@ answer_requests(Worker *worker)
 		follow_role(worker);
 		look = true;
 	}
-	if (!worker->once && worker->reads_seen != du_shared_reads_asked())
+
+	/* The read that an attempt waits for would have to begin again. */
+	if (!worker->once && !worker->confirming &&
+		worker->reads_seen != du_shared_reads_asked())
 	{
 		worker->reads_seen = du_shared_reads_asked();
 		if (worker->source != NULL)
