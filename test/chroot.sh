@@ -14,6 +14,9 @@ DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 # Debian's releases by their PostgreSQL.
 declare -A SUITES=([15]=bookworm [17]=trixie [18]=forky)
 
+# What is installed there beyond the tests' needs.
+declare -A MORE_PACKAGES=([18]=postgresql-18-documentdb)
+
 chroot_cache() {
 	if [ -n "${CHROOT_CACHE:-}" ]; then
 		echo "$CHROOT_CACHE"
@@ -79,9 +82,20 @@ test_in_chroot() {
 	return $status
 }
 
+# Ends a process group that we started: those in it clean up when asked to, and
+# a pid namespace ends with the process that made it.
+end_group() {
+	as_root kill -TERM -- "-$1"
+	for _ in $(seq 100); do
+		as_root kill -0 -- "-$1" || return 0
+		sleep 0.1
+	done
+	as_root kill -KILL -- "-$1"
+}
+
 # Ends what runs in a chroot and removes its /tmp, and one that is half made.
 leave_chroot() {
-	[ -z "${APART:-}" ] || { as_root kill -TERM -- "-$APART" && wait "$APART"; } 2>/dev/null
+	[ -z "${APART:-}" ] || end_group "$APART" 2>/dev/null
 	[ -z "${CHROOT_TMP:-}" ] || as_root rm -rf "$CHROOT_TMP"
 	[ -z "${CHROOT_NEW:-}" ] || as_root rm -rf --one-file-system "$CHROOT_NEW"
 	APART='' CHROOT_TMP='' CHROOT_NEW=''
@@ -108,6 +122,7 @@ chroot_obstacle() {
 
 # Where Debian's packages come from: what apt uses here, else Debian itself.
 mirrors() {
+	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
 		sed 's,/*$,,' | grep '^https\?:' | sort -u
 	echo http://deb.debian.org/debian
@@ -121,7 +136,6 @@ need_mmdebstrap() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	echo "Installing with apt:" "${missing[@]}"
 	APT_LOG=$(mktemp)
-	as_root apt-get -qq update </dev/null
 	apt_install "${missing[@]}"
 	local status=$?
 	rm -f "$APT_LOG"
@@ -141,16 +155,16 @@ bare_debian() {
 	return 1
 }
 
-# make_chroot MAJOR ROOT PACKAGE...: a Debian with that PostgreSQL, all that the
-# tests need, and these packages.
+# make_chroot MAJOR ROOT: a Debian with that PostgreSQL and all that the tests
+# need.
 make_chroot() {
 	local major=$1 root=$2 suite=${SUITES[$1]} log
-	shift 2
+	as_root apt-get -qq update </dev/null
 	need_mmdebstrap || return
 	log=$(mktemp)
 	echo "Making a Debian $suite with PostgreSQL $major in $root (once; takes minutes and 2 GB)"
 	CHROOT_NEW="$root.new"
-	# shellcheck disable=SC2016
+	# shellcheck disable=SC2016,SC2086
 	bare_debian "$suite" >"$log" 2>&1 &&
 		in_chroot_new bash -c '
 			fail() { echo "$*" >&2; exit 1; }
@@ -159,7 +173,7 @@ make_chroot() {
 			APT_LOG=$(mktemp)
 			apt-get -qq update
 			apt_install_without_cluster "$@" && need_packages' packages \
-			"postgresql-$major" "postgresql-server-dev-$major" "$@" >>"$log" 2>&1 &&
+			"postgresql-$major" "postgresql-server-dev-$major" ${MORE_PACKAGES[$major]:-} >>"$log" 2>&1 &&
 		as_root rm -rf "$CHROOT_NEW"/var/cache/apt/archives/*.deb &&
 		as_root mv -T "$CHROOT_NEW" "$root"
 	local status=$?
@@ -179,18 +193,18 @@ in_chroot_new() {
 	return $status
 }
 
-# find_chroot MAJOR NAME PACKAGE...: sets CHROOT to a chroot of that name, made
-# now if there is none; if that is impossible, OBSTACLE says why.
+# find_chroot MAJOR: sets CHROOT to the one for that PostgreSQL, made now if there
+# is none; if that is impossible, OBSTACLE says why.
 find_chroot() {
-	local major=$1 name=$2 cache lock
-	shift 2
+	local major=$1 cache lock
 	cache=$(chroot_cache)
-	CHROOT="$cache/$name"
+	CHROOT="$cache/${SUITES[$major]}"
 	OBSTACLE=$(chroot_obstacle)
 	[ -z "$OBSTACLE" ] || return
-	as_root mkdir -p "$cache" && exec {lock}<"$cache" || { OBSTACLE="could not create $cache"; return 1; }
+	as_root mkdir -p "$cache" || { OBSTACLE="could not create $cache"; return 1; }
+	exec {lock}<"$cache"
 	flock "$lock"
-	[ -d "$CHROOT" ] || make_chroot "$major" "$CHROOT" "$@" || OBSTACLE="could not make the chroot $CHROOT"
+	[ -d "$CHROOT" ] || make_chroot "$major" "$CHROOT" || OBSTACLE="could not make the chroot $CHROOT"
 	exec {lock}<&-
 	[ -z "$OBSTACLE" ]
 }

@@ -13,7 +13,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
+# The setting's default, and what a machine with other things to do may add.
 use constant LOCK_TIMEOUT => 500;
+use constant ROOM => 100;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$dir/write", qq{\\set a random(1, 1000)
@@ -99,7 +101,7 @@ sub check_stalls
 	foreach my $span (@$spans)
 	{
 		my $stall = longest($span->{from}, $span->{to}, @transactions);
-		my $bound = LOCK_TIMEOUT + $span->{took} + $usual;
+		my $bound = LOCK_TIMEOUT + $span->{took} + $usual + ROOM;
 		ok($stall <= $bound, "no client waits longer than it may: $span->{name}") or diag("$stall ms, not $bound ms");
 		measured('%s: attempt %.1f ms, longest stall %.1f ms', $span->{name}, $span->{took}, $stall);
 	}

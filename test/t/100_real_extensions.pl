@@ -48,6 +48,9 @@ foreach (@extensions)
 	my ($extension, $from, $required) = @$_;
 	subtest $extension => sub {
 		plan skip_all => "extension $extension $from is not available" unless extension_available($extension, $from);
+		# Some packages have scripts of old versions, but not their library.
+		my $install = try_sql($node, "BEGIN; CREATE EXTENSION $extension VERSION '$from' CASCADE; ROLLBACK");
+		plan skip_all => "extension $extension $from does not install: $install->{message}" unless $install->{ok};
 
 		my $binary = sql($node, qq{SET documentdb_upgrade.extension = '$extension'; SELECT documentdb_upgrade.binary_version()});
 		my @path = split /--/, sql($node, qq{SELECT path FROM pg_extension_update_paths('$extension')
