@@ -50,7 +50,10 @@ $node->restart;
 
 # A schema that somebody updates with the old library in memory.
 put_library($node, '1.1');
-sql($node, 'ALTER EXTENSION standin UPDATE');
+my $refused = try_sql($node, 'ALTER EXTENSION standin UPDATE');
+is($refused->{sqlstate}, '55000', 'a plain update over the old library is refused');
+like($refused->{stderr}, qr/refused by guard "library_loaded".*Restart PostgreSQL to load the new library/s, 'with what to do');
+sql($node, 'SET documentdb_upgrade.enforce = off; ALTER EXTENSION standin UPDATE');
 is(sql($node, q{SELECT installed, loaded, state, next_step ~ 'Restart PostgreSQL to load the new library\.$' FROM documentdb_upgrade.status}),
 	'1.1|1.0|verifying|t', 'a schema that was updated over the old library is not in force');
 ok($node->poll_query_until('postgres', q{SELECT state = 'verifying' FROM documentdb_upgrade.status WHERE worker_pid IS NOT NULL}),
