@@ -795,10 +795,11 @@ DECLARE
 BEGIN
     -- The library reads its version anew over a connection of its own, as the
     -- user of this session.
-    IF NOT has_schema_privilege(session_user, to_regnamespace('documentdb_core')::oid, 'USAGE')
-       OR NOT has_schema_privilege(session_user, to_regnamespace('documentdb_api_internal')::oid, 'USAGE') THEN
+    IF EXISTS (SELECT FROM pg_namespace n
+               WHERE n.nspname IN ('documentdb_core', 'documentdb_api_catalog', 'documentdb_api_internal')
+                 AND NOT has_schema_privilege(session_user, n.oid, 'USAGE')) THEN
         RAISE WARNING 'check documentdb_crud did not run: role "%" lacks USAGE on the schemas of DocumentDB', session_user
-            USING HINT = 'Grant USAGE on documentdb_core and documentdb_api_internal.';
+            USING HINT = 'Grant USAGE on documentdb_core, documentdb_api_catalog and documentdb_api_internal.';
         RETURN true;
     END IF;
 
