@@ -971,8 +971,8 @@ AS $$
          FROM jsonb_array_elements(r.report->'guards') g WHERE g->>'guard' <> 'rehearsed' HAVING count(*) > 0),
         CASE WHEN r.outcome <> 'passed' THEN concat_ws(E'\n',
             format('%s with %s: %s', initcap(r.outcome), r.sqlstate, r.message),
-            '  detail: ' || r.detail, '  hint: ' || r.hint, '  script: ' || r.script,
-            '  line: ' || r.script_line, '  context: ' || r.context,
+            '  detail: ' || replace(r.detail, E'\n', E'\n    '), '  hint: ' || r.hint, '  script: ' || r.script,
+            '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
             '  Nothing was changed.') END)
     FROM documentdb_upgrade.rehearsals r
     WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
