@@ -17,6 +17,7 @@
 typedef struct TableRows
 {
 	const char *table;
+	bool		is_new;			/* made by this very upgrade */
 	int64		inserted;
 	int64		updated;
 	int64		deleted;
