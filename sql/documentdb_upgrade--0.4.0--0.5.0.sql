@@ -63,7 +63,7 @@ CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
 COMMENT ON FUNCTION rehearse(text, boolean) IS
-'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals that it has stored; the caller''s transaction goes on. In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, a lock that cannot be had and whatever fails in the update are no errors but outcome, sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; 42704 scratch without the extension; 53400 scratch without two free background workers; 55006 from within an upgrade; 57014 cancelled';
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals that it has stored; the caller''s transaction goes on. In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, a lock that cannot be had and whatever fails in the update are no errors but outcome, sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; 42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; 55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
 
 CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
     LANGUAGE C
@@ -118,6 +118,7 @@ AS $$
         CASE WHEN r.report->'steps' = '[]' THEN '  no step ran' ELSE
             format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', r.risk, r.lock_entries,
                    pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
+        CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
         (SELECT string_agg(documentdb_upgrade.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
          FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
         (SELECT E'Advanced, and not brought back by the rollback:\n'
@@ -125,7 +126,7 @@ AS $$
          FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
         (SELECT E'Guards that do not pass now:\n'
                 || string_agg(format('  %s: %s. %s', g->>'guard', g->>'status', g->>'detail'), E'\n')
-         FROM jsonb_array_elements(r.report->'guards') g WHERE g->>'guard' <> 'rehearsed' HAVING count(*) > 0),
+         FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),
         CASE WHEN r.outcome <> 'passed' THEN concat_ws(E'\n',
             format('%s with %s: %s', initcap(r.outcome), r.sqlstate, r.message),
             '  detail: ' || replace(r.detail, E'\n', E'\n    '), '  hint: ' || r.hint, '  script: ' || r.script,

@@ -108,6 +108,20 @@ SELECT report();
 SELECT outcome, steps_run FROM rehearse('0.106-0');
 SELECT report();
 
+-- What the caller's own transaction still owes cannot be told from what the
+-- scripts owe.
+BEGIN;
+CREATE TABLE parent (id integer PRIMARY KEY);
+CREATE TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO child VALUES (1);
+SELECT outcome, report->>'deferred' AS deferred FROM rehearse('0.107-0');
+SELECT line FROM report() AS line WHERE line ~ 'deferred';
+INSERT INTO parent VALUES (1);
+SELECT outcome, report->>'deferred' AS deferred FROM rehearse('0.107-0');
+SELECT line FROM report() AS line WHERE line ~ 'deferred';
+COMMIT;
+DROP TABLE child, parent;
+
 -- A plain role needs one grant, and CALL does the same.
 CREATE ROLE regress_rehearser;
 GRANT EXECUTE ON PROCEDURE run_rehearse TO regress_rehearser;
