@@ -63,13 +63,13 @@ CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
 COMMENT ON FUNCTION rehearse(text, boolean) IS
-'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals; the caller''s transaction goes on. In place it takes the upgrade''s locks for its duration, waiting lock_timeout at most; with scratch it runs in a throw-away database and takes none here. What goes wrong in the update is in the row. Errors: 22023 malformed target, 0A000 scratch where the extension cannot live in a second database, 25001 isolation level, 25006 standby or read-only, 42704 not installed, 55006 from within an upgrade, 57014 cancelled';
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals that it has stored; the caller''s transaction goes on. In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, a lock that cannot be had and whatever fails in the update are no errors but outcome, sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; 42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; 55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
 
 CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_rehearse';
 COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
-'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
+'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; the same errors';
 
 CREATE FUNCTION rehearsal_changes(step jsonb, action text) RETURNS SETOF text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
@@ -81,7 +81,7 @@ AS $$
     FROM jsonb_array_elements(step->action) c
 $$;
 COMMENT ON FUNCTION rehearsal_changes(jsonb, text) IS
-'serves rehearsal_report(): the lines about the added, removed or changed objects of a step';
+'serves rehearsal_report(): the lines about what a step has added, removed or changed (the action), one row each';
 
 CREATE FUNCTION rehearsal_step(step jsonb, n bigint, steps integer) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
@@ -103,19 +103,22 @@ AS $$
         (SELECT string_agg('  warns: ' || w, E'\n') FROM jsonb_array_elements_text(step->'warnings') w))
 $$;
 COMMENT ON FUNCTION rehearsal_step(jsonb, bigint, integer) IS
-'serves rehearsal_report(): one step as text';
+'serves rehearsal_report(): step n of so many as text';
 
 CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws(E'\n',
-        format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension, r.from_version, r.to_version, r.outcome),
+        format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
+               coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome),
         format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
                round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
         format('  fingerprint %s', r.fingerprint),
-        format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', r.risk, r.lock_entries,
-               pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')),
+        CASE WHEN r.report->'steps' = '[]' THEN '  no step ran' ELSE
+            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', r.risk, r.lock_entries,
+                   pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
+        CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
         (SELECT string_agg(documentdb_upgrade.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
          FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
         (SELECT E'Advanced, and not brought back by the rollback:\n'
@@ -126,15 +129,65 @@ AS $$
          FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),
         CASE WHEN r.outcome <> 'passed' THEN concat_ws(E'\n',
             format('%s with %s: %s', initcap(r.outcome), r.sqlstate, r.message),
-            '  detail: ' || r.detail, '  hint: ' || r.hint, '  script: ' || r.script,
-            '  line: ' || r.script_line, '  context: ' || r.context,
+            '  detail: ' || replace(r.detail, E'\n', E'\n    '), '  hint: ' || r.hint, '  script: ' || r.script,
+            '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
             '  Nothing was changed.') END)
     FROM documentdb_upgrade.rehearsals r
     WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
 $$;
 COMMENT ON FUNCTION rehearsal_report(bigint) IS
-'a rehearsal (null: the newest) as a text for people; null when there is none';
+'the rehearsal with that id (null: the newest) as a text for people; null when there is none';
 
+--
+-- Support
+--
+
+CREATE OR REPLACE FUNCTION support_bundle() RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
+AS $$
+DECLARE
+    part record;
+    value jsonb;
+    bundle jsonb := '{}';
+BEGIN
+    FOR part IN SELECT * FROM (VALUES
+        ('collected_at', 'SELECT to_jsonb(clock_timestamp())'),
+        ('server_version', 'SELECT to_jsonb(version())'),
+        ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
+        ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', source)) FROM pg_settings
+                      WHERE name LIKE ''documentdb\_upgrade.%''
+                         OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', ''max_locks_per_transaction'',
+                                     ''max_prepared_transactions'', ''max_worker_processes'', ''statement_timeout'',
+                                     ''synchronous_commit'', ''wal_level'')'),
+        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s'),
+        ('versions', 'SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v'),
+        ('plan', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.plan() p'),
+        ('preflight', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.preflight() p'),
+        ('fingerprint', 'SELECT to_jsonb(documentdb_upgrade.upgrade_fingerprint())'),
+        ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
+        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
+        ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 50) h'),
+        ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 20) r'),
+        ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER BY id DESC LIMIT 20) h'),
+        ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups ORDER BY id DESC LIMIT 20) b'),
+        ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', documentdb_upgrade.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
+        ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM documentdb_upgrade.binaries_seen b'),
+        ('installed_extensions', 'SELECT jsonb_object_agg(extname, extversion) FROM pg_extension'),
+        ('event_triggers', 'SELECT jsonb_agg(evtname ORDER BY evtname) FROM pg_event_trigger')
+        ) AS v(name, query)
+    LOOP
+        BEGIN
+            EXECUTE part.query INTO value;
+        EXCEPTION WHEN OTHERS THEN
+            value := jsonb_build_object('error', SQLERRM, 'sqlstate', SQLSTATE);
+        END;
+        bundle := bundle || jsonb_build_object(part.name, value);
+    END LOOP;
+    RETURN bundle;
+END
+$$;
 REVOKE ALL ON FUNCTION rehearse(text, boolean), rehearsal_report(bigint),
     rehearsal_step(jsonb, bigint, integer), rehearsal_changes(jsonb, text)
     FROM PUBLIC;

@@ -9,9 +9,6 @@
  * so exactly what was added, removed and changed, in every catalogue, at the
  * cost of reading those that were written to.
  *
- * What is removed cannot be named any more, so it is named just before: the
- * server says what it is about to drop.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -24,22 +21,19 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "pgstat.h"
-#include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "dropped_objects.h"
+#include "object_privileges.h"
 #include "watched_catalogs.h"
 
 /* One object, with the versions of its row before and after. */
@@ -51,73 +45,6 @@ typedef struct TouchedObject
 	HeapTuple	after;
 	bool		parts;			/* rows about its parts have changed */
 } TouchedObject;
-
-/* An object that is about to be dropped, and its name. */
-typedef struct DroppedObject
-{
-	ObjectAddress object;
-	char	   *kind;
-	char	   *identity;
-} DroppedObject;
-
-static bool watching = false;
-static bool installed = false;
-static object_access_hook_type previous_access = NULL;
-static List *dropped = NIL;
-static MemoryContext dropped_context = NULL;
-
-/* Names what is about to be dropped, while it still has a name. */
-static void
-watch_access(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
-{
-	MemoryContext caller;
-	DroppedObject *entry;
-
-	if (previous_access != NULL)
-		previous_access(access, classid, objid, subid, arg);
-	if (!watching || access != OAT_DROP)
-		return;
-
-	caller = MemoryContextSwitchTo(dropped_context);
-	entry = palloc0(sizeof(DroppedObject));
-	ObjectAddressSubSet(entry->object, classid, objid, subid);
-	if (is_objectclass_supported(classid))
-	{
-		entry->kind = getObjectTypeDescription(&entry->object, true);
-		entry->identity = getObjectIdentity(&entry->object, true);
-	}
-	dropped = lappend(dropped, entry);
-	MemoryContextSwitchTo(caller);
-}
-
-/*
- * Begins to note the names of what is dropped, until du_changes_unwatch() or
- * the end of the current memory context.
- */
-void
-du_changes_watch(void)
-{
-	if (!installed)
-	{
-		previous_access = object_access_hook;
-		object_access_hook = watch_access;
-		installed = true;
-	}
-	dropped = NIL;
-	dropped_context = CurrentMemoryContext;
-	watching = true;
-}
-
-/*
- * Ends it.  May be called more than once.
- */
-void
-du_changes_unwatch(void)
-{
-	watching = false;
-	dropped = NIL;
-	dropped_context = NULL;
-}
 
 const char *
 du_changes_action_name(ChangeAction action)
@@ -225,69 +152,19 @@ scan(HTAB *touched, const WatchedCatalog *catalog, TransactionId since)
 	table_close(rel, AccessShareLock);
 }
 
-/* The items of an access control list, as texts. */
-static List *
-items_of(const Acl *acl)
-{
-	List	   *items = NIL;
-
-	for (int i = 0; i < ACL_NUM(acl); i++)
-		items = lappend(items, OidOutputFunctionCall(F_ACLITEMOUT,
-													 PointerGetDatum(&ACL_DAT(acl)[i])));
-	return items;
-}
-
-/* The privileges that an object has when none are written down. */
-static List *
-usual_privileges(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc)
-{
-	AttrNumber	owner = get_object_attnum_owner(catalog->classid);
-	ObjectType	type;
-	bool		isnull;
-
-	if (!du_watched_acl_type(catalog, row, desc, &type))
-		return NIL;
-	return items_of(acldefault(type, DatumGetObjectId(heap_getattr(row, owner, desc, &isnull))));
-}
-
-static List *
-privileges(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(row, catalog->acl, desc, &isnull);
-
-	return isnull ? usual_privileges(catalog, row, desc) : items_of(DatumGetAclPCopy(value));
-}
-
-/* Those of a that b lacks. */
-static List *
-without(List *a, List *b)
-{
-	List	   *result = NIL;
-	ListCell   *la;
-	ListCell   *lb;
-
-	foreach(la, a)
-	{
-		bool		found = false;
-
-		foreach(lb, b)
-			found |= strcmp(lfirst(la), lfirst(lb)) == 0;
-		if (!found)
-			result = lappend(result, lfirst(la));
-	}
-	return result;
-}
-
 static void
 set_privileges(CatalogChange *change, List *before, List *after)
 {
 	change->privileges = after;
-	change->granted = without(after, before);
-	change->revoked = without(before, after);
+	change->granted = du_privileges_without(after, before);
+	change->revoked = du_privileges_without(before, after);
 }
 
-/* What is new starts with the privileges that are usual. */
+/*
+ * What is new starts with the privileges that are usual.  What is removed has
+ * no privileges to lose, except that a row of default privileges is nothing
+ * else.
+ */
 static void
 compare_privileges(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
 {
@@ -295,13 +172,14 @@ compare_privileges(const TouchedObject *entry, TupleDesc desc, CatalogChange *ch
 
 	if (catalog->acl == InvalidAttrNumber)
 		return;
-	if (entry->after == NULL)
-		change->privileges = privileges(catalog, entry->before, desc);
+	if (entry->after == NULL && !du_watched_is_privileges(catalog))
+		change->privileges = du_privileges_of(catalog, entry->before, desc);
 	else
 		set_privileges(change,
-					   entry->before != NULL ? privileges(catalog, entry->before, desc) :
-					   usual_privileges(catalog, entry->after, desc),
-					   privileges(catalog, entry->after, desc));
+					   entry->before != NULL ? du_privileges_of(catalog, entry->before, desc) :
+					   du_privileges_usual(catalog, entry->after, desc),
+					   entry->after != NULL ? du_privileges_of(catalog, entry->after, desc) :
+					   du_privileges_usual(catalog, entry->before, desc));
 }
 
 /* Finds out in which way the two versions of a row differ. */
@@ -309,8 +187,8 @@ static void
 compare_rows(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
 {
 	AttrNumber	owner = entry->catalog->classid == entry->catalog->catalogue &&
-		is_objectclass_supported(entry->catalog->classid) ?
-		get_object_attnum_owner(entry->catalog->classid) : InvalidAttrNumber;
+	is_objectclass_supported(entry->catalog->classid) ?
+	get_object_attnum_owner(entry->catalog->classid) : InvalidAttrNumber;
 
 	for (int n = 1; n <= desc->natts; n++)
 	{
@@ -336,43 +214,15 @@ compare_rows(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
 	}
 }
 
-static const DroppedObject *
-find_dropped(const ObjectAddress *object)
-{
-	ListCell   *lc;
-
-	foreach(lc, dropped)
-	{
-		const DroppedObject *entry = lfirst(lc);
-
-		if (entry->object.classId == object->classId &&
-			entry->object.objectId == object->objectId &&
-			entry->object.objectSubId == object->objectSubId)
-			return entry;
-	}
-	return NULL;
-}
-
-/*
- * The name that an object had which was dropped since du_changes_watch(), or
- * NULL.
- */
-const char *
-du_changes_dropped_name(Oid classid, Oid objid)
-{
-	ObjectAddress object;
-	const DroppedObject *gone;
-
-	ObjectAddressSet(object, classid, objid);
-	gone = find_dropped(&object);
-	return gone != NULL ? gone->identity : NULL;
-}
-
 /* Names the object of a change. */
 static void
 name_object(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
 {
-	const DroppedObject *gone = change->action == CHANGE_REMOVED ? find_dropped(&entry->object) : NULL;
+	const DroppedObject *gone = NULL;
+
+	if (change->action == CHANGE_REMOVED)
+		gone = du_dropped_find(entry->object.classId, entry->object.objectId,
+							   entry->object.objectSubId);
 
 	if (entry->catalog != NULL && entry->catalog->describe != NULL)
 	{
@@ -425,6 +275,7 @@ conclude(HTAB *touched, const TouchedObject *entry)
 	CatalogChange *change = palloc0(sizeof(CatalogChange));
 	Relation	rel;
 	TupleDesc	desc;
+	bool		derived;
 
 	if (goes_with_relation(touched, entry))
 		return NULL;
@@ -439,19 +290,22 @@ conclude(HTAB *touched, const TouchedObject *entry)
 
 	rel = table_open(entry->catalog->catalogue, AccessShareLock);
 	desc = RelationGetDescr(rel);
-	if (is_derived(entry, desc))
-	{
-		table_close(rel, AccessShareLock);
-		return NULL;
-	}
+	derived = is_derived(entry, desc);
 	if (entry->before == NULL || entry->after == NULL)
 	{
 		change->action = entry->before == NULL ? CHANGE_ADDED : CHANGE_REMOVED;
 		change->definition = true;
 	}
-	else
+	else if (!derived)
 		compare_rows(entry, desc, change);
 	compare_privileges(entry, desc, change);
+
+	/* Of what comes with others only privileges are its own. */
+	if (derived && change->action != CHANGE_CHANGED)
+	{
+		table_close(rel, AccessShareLock);
+		return NULL;
+	}
 	name_object(entry, desc, change);
 	table_close(rel, AccessShareLock);
 
@@ -515,7 +369,7 @@ merge_recreated(List *changes)
  * objects (toast tables, row and array types) and bookkeeping (statistics,
  * dependencies) are left out.  What was dropped and made anew under the same
  * name has changed.  What was dropped has a name only when
- * du_changes_watch() was called before.
+ * du_dropped_watch() was called before.
  */
 List *
 du_changes_collect(TransactionId since)

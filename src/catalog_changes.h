@@ -33,10 +33,7 @@ typedef struct CatalogChange
 	List	   *revoked;		/* that are gone */
 } CatalogChange;
 
-extern void du_changes_watch(void);
-extern void du_changes_unwatch(void);
 extern List *du_changes_collect(TransactionId since);
-extern const char *du_changes_dropped_name(Oid classid, Oid objid);
 extern const char *du_changes_action_name(ChangeAction action);
 
 #endif							/* DU_CATALOG_CHANGES_H */

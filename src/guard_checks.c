@@ -317,7 +317,10 @@ du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 	const LockEstimate *locks = input->locks;
 	const RememberedRehearsal *rehearsal = &input->rehearsal;
 	bool		counted = rehearsal->passed && rehearsal->in_place && rehearsal->is_current;
-	int64		needed = counted ? rehearsal->lock_entries : locks->needed;
+
+	/* What has come since then, tables above all, is estimated. */
+	int64		grown = Max(locks->needed - rehearsal->lock_estimate, 0);
+	int64		needed = counted ? rehearsal->lock_entries + grown : locks->needed;
 	int64		total = needed + locks->held;
 	int64		comfortable = locks->formula - locks->formula / 5;
 	int64		wanted;
@@ -325,7 +328,7 @@ du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 
 	detail = psprintf("The plan needs %s" INT64_FORMAT " lock entries%s, others hold " INT64_FORMAT
 					  ", and the lock table is made for " INT64_FORMAT ".",
-					  counted ? "" : "about ", needed,
+					  counted && grown == 0 ? "" : "about ", needed,
 					  counted ? psprintf(", as rehearsal " INT64_FORMAT " has counted", rehearsal->id) : "",
 					  locks->held, locks->formula);
 	if (!counted && locks->because != NULL)

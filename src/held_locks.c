@@ -100,3 +100,15 @@ du_held_locks_new(const HeldLocks *before, const HeldLocks *now)
 	}
 	return added;
 }
+
+/*
+ * True when a relation is among them, in any mode stronger than ACCESS SHARE.
+ */
+bool
+du_held_locks_include(const HeldLocks *held, Oid relation)
+{
+	HeldLock	wanted = {relation, NoLock};
+
+	return bsearch(&wanted, held->relations, held->nrelations,
+				   sizeof(HeldLock), compare_relations) != NULL;
+}

@@ -26,6 +26,7 @@ typedef struct HeldLocks
 } HeldLocks;
 
 extern HeldLocks *du_held_locks(void);
+extern bool du_held_locks_include(const HeldLocks *held, Oid relation);
 extern List *du_held_locks_new(const HeldLocks *before, const HeldLocks *now);
 
 #endif							/* DU_HELD_LOCKS_H */

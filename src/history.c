@@ -21,11 +21,11 @@
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
 #include "execution_context.h"
+#include "json_writer.h"
 
 #define RECORD_COLUMNS \
 	"extension, from_version, to_version, outcome, actor, role_name, client," \
@@ -33,37 +33,6 @@
 	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
 	" message, detail, hint, context, script, script_line," \
 	" resource_uid, resource_generation"
-
-static void
-append_key(StringInfo buf, const char *key)
-{
-	appendStringInfo(buf, "%s\"%s\": ", buf->len > 1 ? ", " : "", key);
-}
-
-static void
-append_text(StringInfo buf, const char *key, const char *value)
-{
-	if (value == NULL)
-		return;
-	append_key(buf, key);
-	escape_json(buf, value);
-}
-
-static void
-append_names(StringInfo buf, const char *key, List *names)
-{
-	ListCell   *lc;
-
-	append_key(buf, key);
-	appendStringInfoChar(buf, '[');
-	foreach(lc, names)
-	{
-		if (lc != list_head(names))
-			appendStringInfoString(buf, ", ");
-		escape_json(buf, lfirst(lc));
-	}
-	appendStringInfoChar(buf, ']');
-}
 
 /* From where the session comes: its application name and address. */
 static char *
@@ -92,54 +61,47 @@ du_history_json(const AttemptRecord *record)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	append_text(&buf, "extension", record->extension);
-	append_text(&buf, "from_version", record->from_version);
-	append_text(&buf, "to_version", record->to_version);
-	append_text(&buf, "outcome", record->outcome);
-	append_text(&buf, "actor", record->actor);
-	append_text(&buf, "role_name", record->role_name ? record->role_name :
-				GetUserNameFromId(GetSessionUserId(), true));
-	append_text(&buf, "client", describe_client());
-	append_text(&buf, "started_at", timestamptz_to_str(record->started_at));
-	append_text(&buf, "finished_at", timestamptz_to_str(record->finished_at));
-	append_names(&buf, "skipped_guards", record->skipped_guards);
-	append_names(&buf, "refused_by", record->refused_by);
-	append_text(&buf, "fingerprint", record->fingerprint);
+	du_write_open(&buf, NULL, '{');
+	du_write_text(&buf, "extension", record->extension);
+	du_write_text(&buf, "from_version", record->from_version);
+	du_write_text(&buf, "to_version", record->to_version);
+	du_write_text(&buf, "outcome", record->outcome);
+	du_write_text(&buf, "actor", record->actor);
+	du_write_text(&buf, "role_name", record->role_name ? record->role_name :
+				  GetUserNameFromId(GetSessionUserId(), true));
+	du_write_text(&buf, "client", describe_client());
+	du_write_text(&buf, "started_at", timestamptz_to_str(record->started_at));
+	du_write_text(&buf, "finished_at", timestamptz_to_str(record->finished_at));
+	du_write_texts(&buf, "skipped_guards", record->skipped_guards);
+	du_write_texts(&buf, "refused_by", record->refused_by);
+	du_write_text(&buf, "fingerprint", record->fingerprint);
 	if (record->restore_point != NULL)
 	{
-		append_text(&buf, "restore_point", record->restore_point);
-		append_text(&buf, "restore_lsn",
-					psprintf("%X/%X", LSN_FORMAT_ARGS(record->restore_lsn)));
-		append_key(&buf, "restore_timeline");
-		appendStringInfo(&buf, "%u", record->restore_timeline);
+		du_write_text(&buf, "restore_point", record->restore_point);
+		du_write_text(&buf, "restore_lsn",
+					  psprintf("%X/%X", LSN_FORMAT_ARGS(record->restore_lsn)));
+		du_write_int(&buf, "restore_timeline", record->restore_timeline);
 	}
 	if (record->steps != NULL)
 	{
-		append_key(&buf, "steps");
+		du_write_key(&buf, "steps");
 		appendStringInfoString(&buf, record->steps);
 	}
-	append_text(&buf, "binary_version", record->binary_version);
-	append_text(&buf, "binary_digest", record->binary_digest);
+	du_write_text(&buf, "binary_version", record->binary_version);
+	du_write_text(&buf, "binary_digest", record->binary_digest);
 	if (record->sqlstate != 0)
-		append_text(&buf, "sqlstate", unpack_sql_state(record->sqlstate));
-	append_text(&buf, "message", record->message);
-	append_text(&buf, "detail", record->detail);
-	append_text(&buf, "hint", record->hint);
-	append_text(&buf, "context", record->context);
-	append_text(&buf, "script", record->script);
+		du_write_text(&buf, "sqlstate", unpack_sql_state(record->sqlstate));
+	du_write_text(&buf, "message", record->message);
+	du_write_text(&buf, "detail", record->detail);
+	du_write_text(&buf, "hint", record->hint);
+	du_write_text(&buf, "context", record->context);
+	du_write_text(&buf, "script", record->script);
 	if (record->script_line > 0)
-	{
-		append_key(&buf, "script_line");
-		appendStringInfo(&buf, "%d", record->script_line);
-	}
-	append_text(&buf, "resource_uid", record->resource_uid);
+		du_write_int(&buf, "script_line", record->script_line);
+	du_write_text(&buf, "resource_uid", record->resource_uid);
 	if (record->resource_generation > 0)
-	{
-		append_key(&buf, "resource_generation");
-		appendStringInfo(&buf, INT64_FORMAT, record->resource_generation);
-	}
-	appendStringInfoChar(&buf, '}');
+		du_write_int(&buf, "resource_generation", record->resource_generation);
+	du_write_close(&buf, '}');
 	return buf.data;
 }
 
@@ -152,13 +114,13 @@ du_history_notice(const AttemptRecord *record)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	append_text(&buf, "event", strcmp(record->actor, "manual") == 0 ? "update" : "finalize");
-	append_text(&buf, "extension", record->extension);
-	append_text(&buf, "from_version", record->from_version);
-	append_text(&buf, "to_version", record->to_version);
-	append_text(&buf, "outcome", record->outcome);
-	appendStringInfoChar(&buf, '}');
+	du_write_open(&buf, NULL, '{');
+	du_write_text(&buf, "event", strcmp(record->actor, "manual") == 0 ? "update" : "finalize");
+	du_write_text(&buf, "extension", record->extension);
+	du_write_text(&buf, "from_version", record->from_version);
+	du_write_text(&buf, "to_version", record->to_version);
+	du_write_text(&buf, "outcome", record->outcome);
+	du_write_close(&buf, '}');
 	return buf.data;
 }
 

@@ -48,6 +48,7 @@ typedef struct Rehearsal
 {
 	Attempt		attempt;
 	GuardResults *guards;
+	int64		lock_estimate;	/* what the plan was thought to need */
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
 	StepRisk	worst;
@@ -55,6 +56,7 @@ typedef struct Rehearsal
 	int			lock_entries;
 	uint64		wal_bytes;
 	const char *checks;			/* how far the checks got */
+	const char *deferred;		/* what became of deferred constraints */
 } Rehearsal;
 
 static void
@@ -94,6 +96,7 @@ prepare(Rehearsal *rehearsal)
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->surroundings = input.surroundings;
+	rehearsal->lock_estimate = input.locks->needed;
 	rehearsal->guards = du_guards_evaluate(&input, NIL);
 	for (int i = 0; i < rehearsal->guards->nresults; i++)
 	{
@@ -105,12 +108,38 @@ prepare(Rehearsal *rehearsal)
 	return true;
 }
 
+static void
+fire_deferred(void *arg)
+{
+	du_execute("SET CONSTRAINTS ALL IMMEDIATE");
+}
+
+/*
+ * Fires what is deferred to the commit, which else would never be tried.  Not
+ * before the steps: a script may count on it, or fail because of it.  Where
+ * the caller's own work does not meet its constraints yet, nothing can be
+ * said about that of the scripts.
+ */
+static void
+try_deferred(Rehearsal *rehearsal, const ErrorData *before)
+{
+	if (before != NULL)
+	{
+		rehearsal->deferred = psprintf("not tried, because the transaction did not meet them before: %s",
+									   before->message);
+		return;
+	}
+	fire_deferred(NULL);
+	rehearsal->deferred = "met";
+}
+
 /* Runs the steps and the checks, and looks on. */
 static void
 run_steps(Rehearsal *rehearsal)
 {
 	Attempt    *attempt = &rehearsal->attempt;
 	StepObserver observer = {before_step, after_step, rehearsal};
+	ErrorData  *deferred;
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_settings_pin(attempt->facts);
@@ -119,10 +148,10 @@ run_steps(Rehearsal *rehearsal)
 	du_locks_take_relations(du_plan_locks(attempt->plan));
 	du_effects_take_early_locks();
 
+	deferred = du_subtransaction_run(fire_deferred, NULL, SUBTRANSACTION_ROLL_BACK);
+	if (deferred != NULL && deferred->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(deferred);
 	attempt->stage = STAGE_RUNNING;
-
-	/* What is deferred to a commit would never be tried. */
-	du_execute("SET CONSTRAINTS ALL IMMEDIATE");
 	rehearsal->checks = "no check was met";
 	du_checks_run("pre");
 	rehearsal->checks = "the pre-checks were met";
@@ -131,8 +160,8 @@ run_steps(Rehearsal *rehearsal)
 	du_enforcement_suspend();
 	du_steps_run(&attempt->steps);
 	du_enforcement_resume();
-	du_execute("SET CONSTRAINTS ALL IMMEDIATE");
 	du_checks_run("post");
+	try_deferred(rehearsal, deferred);
 	rehearsal->checks = "all checks were met";
 }
 
@@ -163,7 +192,7 @@ write_missing_steps(Rehearsal *rehearsal)
 	const Attempt *attempt = &rehearsal->attempt;
 	StepRisk	unknown = du_risk_unknown();
 
-	if (attempt->plan == NULL || attempt->record.message == NULL)
+	if (attempt->record.message == NULL)
 		return;
 	for (int i = rehearsal->nsteps; i < attempt->plan->nsteps; i++)
 	{
@@ -172,7 +201,7 @@ write_missing_steps(Rehearsal *rehearsal)
 		du_report_write_step(&rehearsal->steps, attempt->facts->extensions[step->extension].name,
 							 step, 0, NULL, &unknown);
 	}
-	if (rehearsal->nsteps < attempt->plan->nsteps)
+	if (attempt->plan->nsteps == 0 || rehearsal->nsteps < attempt->plan->nsteps)
 		rehearsal->worst = unknown;
 }
 
@@ -191,6 +220,8 @@ build_report(Rehearsal *rehearsal)
 	du_report_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
 	du_write_text(&buf, "checks", rehearsal->checks);
+	du_write_text(&buf, "deferred", rehearsal->deferred);
+	du_write_int(&buf, "lock_estimate", rehearsal->lock_estimate);
 	du_write_close(&buf, '}');
 	return buf.data;
 }

@@ -41,7 +41,8 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 	if (du_query("SELECT r.id, (r.outcome = 'passed')::pg_catalog.int4::pg_catalog.int8,"
 				 " (NOT r.scratch)::pg_catalog.int4::pg_catalog.int8,"
 				 " pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - r.finished_at),"
-				 " r.lock_entries::pg_catalog.int8, r.message, r.fingerprint"
+				 " r.lock_entries::pg_catalog.int8, r.message, r.fingerprint,"
+				 " (r.report->>'lock_estimate')::pg_catalog.int8"
 				 " FROM documentdb_upgrade.rehearsals r"
 				 " WHERE r.extension = $1 AND r.from_version = $2 AND r.to_version = $3"
 				 " ORDER BY r.id DESC LIMIT 1", 3, types, values) == 1)
@@ -53,6 +54,7 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 		rehearsal->lock_entries = du_query_int(0, 5);
 		rehearsal->message = du_query_text(0, 6);
 		fingerprint = du_query_text(0, 7);
+		rehearsal->lock_estimate = du_query_int(0, 8);
 		rehearsal->is_current = fingerprint != NULL &&
 			strcmp(fingerprint, du_fingerprint(facts)) == 0;
 	}
@@ -60,8 +62,8 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 }
 
 /*
- * What the newest rehearsal that ran a step with this very script has seen it
- * do.  SPI must be connected.
+ * What the newest rehearsal over the data of here that ran a step with this
+ * very script has seen it do.  SPI must be connected.
  */
 RememberedRisk
 du_rehearsals_recall_step(const char *extension, const char *from, const char *to,
@@ -80,7 +82,7 @@ du_rehearsals_recall_step(const char *extension, const char *from, const char *t
 	if (du_query("SELECT s.step->>'risk', pg_catalog.format('Rehearsal %s: %s', r.id, s.step->>'risk_reason')"
 				 " FROM documentdb_upgrade.rehearsals r,"
 				 "   pg_catalog.jsonb_array_elements(r.report->'steps') AS s(step)"
-				 " WHERE s.step->>'extension' = $1 AND s.step->>'from' = $2 AND s.step->>'to' = $3"
+				 " WHERE NOT r.scratch AND s.step->>'extension' = $1 AND s.step->>'from' = $2 AND s.step->>'to' = $3"
 				 " AND s.step->>'sha256' = $4 AND s.step ? 'ms'"
 				 " ORDER BY r.id DESC LIMIT 1", 4, types, values) == 1)
 	{

@@ -15,6 +15,7 @@
 #include "storage/lock.h"
 
 #include "catalog_changes.h"
+#include "held_locks.h"
 #include "json_writer.h"
 #include "sequence_values.h"
 
@@ -143,8 +144,11 @@ du_report_write_step(StringInfo buf, const char *extension, const PlanStep *step
 	du_write_text(buf, "extension", extension);
 	du_write_text(buf, "from", step->from);
 	du_write_text(buf, "to", step->to);
-	du_write_text(buf, "script", step->script->path);
-	du_write_text(buf, "sha256", step->script->sha256);
+	if (step->script != NULL)
+	{
+		du_write_text(buf, "script", step->script->path);
+		du_write_text(buf, "sha256", step->script->sha256);
+	}
 	du_write_text(buf, "risk", risk->name);
 	du_write_text(buf, "risk_reason", risk->reason);
 	if (effects != NULL)
@@ -161,7 +165,8 @@ du_report_write_step(StringInfo buf, const char *extension, const PlanStep *step
 }
 
 /*
- * Adds key "guards": those that do not pass.
+ * Adds key "guards": those that do not pass, other than the one that asks for
+ * this rehearsal.
  */
 void
 du_report_write_guards(StringInfo buf, const GuardResults *guards)
@@ -171,7 +176,8 @@ du_report_write_guards(StringInfo buf, const GuardResults *guards)
 	{
 		const GuardResult *result = &guards->results[i];
 
-		if (result->status != GUARD_FAIL && result->status != GUARD_WARN)
+		if ((result->status != GUARD_FAIL && result->status != GUARD_WARN) ||
+			strcmp(result->guard, "rehearsed") == 0)
 			continue;
 		du_write_open(buf, NULL, '{');
 		du_write_text(buf, "guard", result->guard);
@@ -183,11 +189,14 @@ du_report_write_guards(StringInfo buf, const GuardResults *guards)
 }
 
 /*
- * Adds key "sequences": those that do not stand where they stood.
+ * Adds key "sequences": those that do not stand where they stood.  A sequence
+ * stays locked by whom it has served until the end of the transaction, so
+ * those that others have advanced meanwhile can be told apart.
  */
 void
 du_report_write_sequences(StringInfo buf, List *before, List *after)
 {
+	const HeldLocks *held = du_held_locks();
 	ListCell   *lb = list_head(before);
 	ListCell   *la;
 
@@ -202,7 +211,8 @@ du_report_write_sequences(StringInfo buf, List *before, List *after)
 			lb = lnext(before, lb);
 		then = lb != NULL ? lfirst(lb) : NULL;
 		if (then == NULL || then->sequence != now->sequence ||
-			(then->last_value == now->last_value && then->is_called == now->is_called))
+			(then->last_value == now->last_value && then->is_called == now->is_called) ||
+			!du_held_locks_include(held, now->sequence))
 			continue;
 		du_write_open(buf, NULL, '{');
 		du_write_text(buf, "sequence", now->name);

@@ -6,10 +6,12 @@
  * A database cannot be made inside a transaction, so a background worker, the
  * keeper, makes it, has another work in it, and drops it, however that has
  * ended.  One that a crash has left behind is dropped by the next keeper: its
- * name tells the process that it belonged to.
+ * name tells the keeper that it belonged to.
  *
- * The session that asks waits for the keeper.  When it goes away, the keeper
- * finds nobody at the other end of the queue, and cleans up all the same.
+ * The session that asks waits for the keeper.  When it gives up or goes away,
+ * the keeper sees that, ends the process in the database, and cleans up all
+ * the same.  It does so too when it is told to end itself: until the database
+ * is gone it answers SIGTERM in its own time.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,8 +31,10 @@
 #include "parser/parse_node.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/procarray.h"
 #include "storage/shm_mq.h"
 #include "tcop/tcopprot.h"
@@ -43,13 +47,16 @@
 #define NAME_PREFIX		"documentdb_upgrade_scratch_"
 #define QUEUE_SIZE		65536
 #define LONGEST_PROBLEM 1024
+#define LOOK_INTERVAL_MS 100	/* at whether the session still waits */
 
 /* What session, keeper and the process in the database tell each other. */
 typedef struct ScratchMessage
 {
 	Oid			database;		/* of the session */
+	volatile bool abandoned;	/* the session waits no longer */
 	char		name[NAMEDATALEN];	/* of the throw-away database */
 	char		function[NAMEDATALEN];	/* that is to run in it */
+	int			sqlstate;		/* of the problem, or 0 */
 	char		problem[LONGEST_PROBLEM];	/* why it did not come to that, "" */
 	Size		order_length;
 	char		order[FLEXIBLE_ARRAY_MEMBER];	/* then the queue */
@@ -100,42 +107,74 @@ receive(ScratchMessage *message, dsm_segment *segment, BackgroundWorkerHandle *k
 	return answer;
 }
 
-/*
- * Has a function of this library run in a throw-away database, in one
- * transaction that is never committed, and gives back what it returns,
- * palloc'd.  It takes the order and its length.  Raises 0A000 with what it
- * has raised, and 53400 when there are no processes for it.
- */
-char *
-du_scratch_run(const char *function, const StringInfo order)
+/* The session lets go of the segment, whatever has made it do so. */
+static void
+abandon(dsm_segment *segment, Datum arg)
+{
+	((ScratchMessage *) DatumGetPointer(arg))->abandoned = true;
+}
+
+/* A segment with an order in it, and a queue for the answer. */
+static dsm_segment *
+prepare_segment(const char *function, const StringInfo order)
 {
 	Size		size = MAXALIGN(offsetof(ScratchMessage, order) + order->len) + QUEUE_SIZE;
 	dsm_segment *segment = dsm_create(size, 0);
 	ScratchMessage *message = dsm_segment_address(segment);
-	BackgroundWorkerHandle *keeper;
-	char	   *answer;
-	char		problem[LONGEST_PROBLEM];
 
 	memset(message, 0, offsetof(ScratchMessage, order));
 	message->database = MyDatabaseId;
-	snprintf(message->name, NAMEDATALEN, NAME_PREFIX "%d", MyProcPid);
 	strlcpy(message->function, function, NAMEDATALEN);
 	message->order_length = order->len;
 	memcpy(message->order, order->data, order->len);
 	shm_mq_set_receiver(shm_mq_create(queue_of(message), QUEUE_SIZE), MyProc);
+	on_dsm_detach(segment, abandon, PointerGetDatum(message));
+	return segment;
+}
+
+/* A lack of resources is one; everything else means that it cannot be done. */
+static void
+raise_problem(int sqlstate, const char *problem)
+{
+	bool		lacking = ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
+
+	if (problem[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OPERATOR_INTERVENTION),
+				 errmsg("could not rehearse in a throw-away database: its process ended before its time"),
+				 errhint("Try again, or see the server log.")));
+	ereport(ERROR,
+			(errcode(lacking ? sqlstate : ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot rehearse in a throw-away database: %s", problem),
+			 errhint("Rehearse in place: it takes the real locks for a moment.")));
+}
+
+/*
+ * Has a function of this library run in a throw-away database, in one
+ * transaction that is never committed, and gives back what it returns,
+ * palloc'd.  It takes the order and its length.  Raises 0A000 with what it
+ * has raised, codes of class 53 when there are no processes or no room for
+ * it, and 57000 when somebody has ended it.
+ */
+char *
+du_scratch_run(const char *function, const StringInfo order)
+{
+	dsm_segment *segment = prepare_segment(function, order);
+	ScratchMessage *message = dsm_segment_address(segment);
+	BackgroundWorkerHandle *keeper;
+	char	   *answer;
+	int			sqlstate;
+	char	   *problem;
 
 	keeper = start_process("scratch keeper", "documentdb_upgrade_scratch_keeper_main", segment);
 	answer = receive(message, segment, keeper);
 	(void) WaitForBackgroundWorkerShutdown(keeper);
-	strlcpy(problem, message->problem, sizeof(problem));
+	sqlstate = message->sqlstate;
+	problem = pstrdup(message->problem);
 	dsm_detach(segment);
 
 	if (answer == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot rehearse in a throw-away database: %s",
-						problem[0] != '\0' ? problem : "its process ended before its time"),
-				 errhint("Rehearse in place: it takes the real locks for a moment.")));
+		raise_problem(sqlstate, problem);
 	return answer;
 }
 
@@ -143,7 +182,6 @@ du_scratch_run(const char *function, const StringInfo order)
 static ScratchMessage *
 attach(Datum main_arg, dsm_segment **segment)
 {
-	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
 	CurrentResourceOwner = ResourceOwnerCreate(NULL, "documentdb_upgrade scratch");
@@ -163,6 +201,7 @@ note_problem(ScratchMessage *message)
 	MemoryContextSwitchTo(TopMemoryContext);
 	error = CopyErrorData();
 	FlushErrorState();
+	message->sqlstate = error->sqlerrcode;
 	snprintf(message->problem, LONGEST_PROBLEM, "%s%s%s", error->message,
 			 error->detail ? ". " : "", error->detail ? error->detail : "");
 	AbortCurrentTransaction();
@@ -194,7 +233,7 @@ drop_database(const char *name)
 	CommitTransactionCommand();
 }
 
-/* True when the process that a database was made for has ended. */
+/* True when the keeper that has made a database has ended. */
 static bool
 is_abandoned(const char *name)
 {
@@ -223,8 +262,8 @@ find_abandoned(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		/* Nobody else's, whatever its name. */
-		if (database->datconnlimit == 0 && database->datdba == GetUserId() &&
+		/* Nobody else's, whatever its name; one half dropped has -2. */
+		if (database->datconnlimit <= 0 && database->datconnlimit != -1 && database->datdba == GetUserId() &&
 			is_abandoned(NameStr(database->datname)))
 		{
 			MemoryContext context = MemoryContextSwitchTo(caller);
@@ -254,23 +293,27 @@ drop_abandoned(void)
 	}
 }
 
-/* Ends the process in the database with the keeper, whatever ends that. */
+/* Has the function run, and waits for its end, or brings it about. */
 static void
-end_process(int code, Datum arg)
-{
-	TerminateBackgroundWorker((BackgroundWorkerHandle *) DatumGetPointer(arg));
-}
-
-/* Has the function run, and waits for its end. */
-static void
-run_process(dsm_segment *segment)
+run_process(ScratchMessage *message, dsm_segment *segment)
 {
 	BackgroundWorkerHandle *process =
 	start_process("scratch", "documentdb_upgrade_scratch_main", segment);
+	bool		ending = false;
+	pid_t		pid;
 
-	before_shmem_exit(end_process, PointerGetDatum(process));
-	(void) WaitForBackgroundWorkerShutdown(process);
-	cancel_before_shmem_exit(end_process, PointerGetDatum(process));
+	while (GetBackgroundWorkerPid(process, &pid) != BGWH_STOPPED)
+	{
+		if (!ending && (message->abandoned || ShutdownRequestPending))
+		{
+			TerminateBackgroundWorker(process);
+			ending = true;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOOK_INTERVAL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /*
@@ -280,9 +323,12 @@ void
 documentdb_upgrade_scratch_keeper_main(Datum main_arg)
 {
 	dsm_segment *segment;
-	ScratchMessage *message = attach(main_arg, &segment);
+	ScratchMessage *message;
 	MemoryContext context;
 
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	message = attach(main_arg, &segment);
+	snprintf(message->name, NAMEDATALEN, NAME_PREFIX "%d", MyProcPid);
 	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
 	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade scratch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
@@ -290,11 +336,11 @@ documentdb_upgrade_scratch_keeper_main(Datum main_arg)
 	PG_TRY();
 	{
 		drop_abandoned();
-		drop_database(message->name);	/* of an earlier call by this session */
+		drop_database(message->name);	/* of one with the same process ID */
 		MemoryContextSwitchTo(context);
 		make_database(message->name);
 		MemoryContextSwitchTo(context);
-		run_process(segment);
+		run_process(message, segment);
 	}
 	PG_CATCH();
 	{
@@ -302,7 +348,7 @@ documentdb_upgrade_scratch_keeper_main(Datum main_arg)
 	}
 	PG_END_TRY();
 
-	/* A shutdown leaves it to the next keeper. */
+	/* An immediate shutdown leaves it to the next keeper. */
 	drop_database(message->name);
 	proc_exit(0);
 }
@@ -314,10 +360,12 @@ void
 documentdb_upgrade_scratch_main(Datum main_arg)
 {
 	dsm_segment *segment;
-	ScratchMessage *message = attach(main_arg, &segment);
+	ScratchMessage *message;
 	ScratchFunction function;
 	shm_mq_handle *queue;
 
+	pqsignal(SIGTERM, die);
+	message = attach(main_arg, &segment);
 	shm_mq_set_sender(queue_of(message), MyProc);
 	queue = shm_mq_attach(queue_of(message), segment, NULL);
 	BackgroundWorkerInitializeConnection(message->name, NULL, 0);
@@ -328,7 +376,10 @@ documentdb_upgrade_scratch_main(Datum main_arg)
 	{
 		char	   *answer;
 
+		/* Whatever this server's defaults are. */
 		StartTransactionCommand();
+		XactIsoLevel = XACT_READ_COMMITTED;
+		XactReadOnly = false;
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pgstat_report_activity(STATE_RUNNING, "rehearsing in a throw-away database");
 		answer = function(message->order, message->order_length);

@@ -27,6 +27,7 @@
 #include "utils/relcache.h"
 
 #include "catalog_changes.h"
+#include "dropped_objects.h"
 #include "execution_context.h"
 #include "held_locks.h"
 
@@ -40,7 +41,6 @@ typedef struct RowCounts
 
 /* Of the run. */
 static MemoryContext context = NULL;	/* NULL: none runs */
-static HTAB *counted = NULL;	/* rows that earlier steps have written */
 static HeldLocks *held = NULL;	/* at the end of the step before */
 static int	entries_at_start;	/* of the lock table */
 static List *shown = NIL;		/* whose early lock a step has shown */
@@ -48,12 +48,18 @@ static List *shown = NIL;		/* whose early lock a step has shown */
 /* Of the step. */
 static TransactionId step_xid;
 static uint64 wal_at_begin;
+static HTAB *counted = NULL;	/* rows that were written before it */
 static List *warnings = NIL;
 
+static int	log_level = WARNING;	/* log_min_messages of the session */
 static bool installed = false;
 static emit_log_hook_type previous_log = NULL;
 
-/* Keeps the warnings of the running step. */
+/*
+ * Keeps the warnings of the running step.  They come here because the level
+ * of the log was lowered for them; those that it would not have taken stay
+ * out of it.
+ */
 static void
 keep_warning(ErrorData *edata)
 {
@@ -63,6 +69,8 @@ keep_warning(ErrorData *edata)
 
 		warnings = lappend(warnings, pstrdup(edata->message));
 		MemoryContextSwitchTo(caller);
+		if (log_level > WARNING)
+			edata->output_to_server = false;
 	}
 	if (previous_log != NULL)
 		previous_log(edata);
@@ -106,18 +114,38 @@ count_rows(void)
 	return counts;
 }
 
+/* The memory is about to go, perhaps with the session. */
+static void
+forget(void *arg)
+{
+	if (context == arg)
+		du_effects_stop();
+}
+
 static const char *
 qualified_name(Oid relation)
 {
 	char	   *name = get_rel_name(relation);
-	const char *dropped;
+	const DroppedObject *gone;
 
-	if (name == NULL)
-	{
-		dropped = du_changes_dropped_name(RelationRelationId, relation);
-		return dropped != NULL ? dropped : psprintf("relation %u", relation);
-	}
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+	if (name != NULL)
+		return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+	gone = du_dropped_find(RelationRelationId, relation, 0);
+	return gone != NULL && gone->identity != NULL ? gone->identity : psprintf("relation %u", relation);
+}
+
+/* True for a relation that this transaction has made itself. */
+static bool
+is_new(Oid relation)
+{
+	Relation	rel = RelationIdGetRelation(relation);
+	bool		result;
+
+	if (!RelationIsValid(rel))
+		return false;
+	result = rel->rd_createSubid != InvalidSubTransactionId;
+	RelationClose(rel);
+	return result;
 }
 
 /* What was written since the last count. */
@@ -140,6 +168,7 @@ compare_rows(HTAB *now)
 		if (rows->inserted == 0 && rows->updated == 0 && rows->deleted == 0)
 			continue;
 		rows->table = qualified_name(entry->table);
+		rows->is_new = is_new(entry->table);
 		result = lappend(result, rows);
 	}
 	return result;
@@ -161,14 +190,11 @@ describe_lock(const HeldLock *lock)
 	locked = palloc0(sizeof(LockedRelation));
 	locked->mode = lock->mode;
 	locked->name = qualified_name(lock->relation);
+	if (is_new(lock->relation))
+		return NULL;
 	rel = RelationIdGetRelation(lock->relation);
 	if (!RelationIsValid(rel))
 		return locked;
-	if (rel->rd_createSubid != InvalidSubTransactionId)
-	{
-		RelationClose(rel);
-		return NULL;
-	}
 	locked->is_table = rel->rd_rel->relkind == RELKIND_RELATION;
 	locked->is_member = OidIsValid(getExtensionOfObject(RelationRelationId, lock->relation));
 	if (locked->is_table)
@@ -221,6 +247,8 @@ describe_locks(const PlanStep *step, const HeldLocks *now)
 void
 du_effects_start(void)
 {
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+
 	if (!installed)
 	{
 		previous_log = emit_log_hook;
@@ -228,11 +256,20 @@ du_effects_start(void)
 		installed = true;
 	}
 	context = CurrentMemoryContext;
-	counted = count_rows();
+	callback->func = forget;
+	callback->arg = context;
+	MemoryContextRegisterResetCallback(context, callback);
+
+	/* Without the two there is nothing to be seen. */
+	log_level = log_min_messages;
+	if (log_min_messages > WARNING)
+		du_context_set("log_min_messages", "warning");
+	du_context_set("track_counts", "on");
+
 	held = du_held_locks();
 	entries_at_start = held->entries;
 	shown = NIL;
-	du_changes_watch();
+	du_dropped_watch();
 }
 
 /*
@@ -250,7 +287,7 @@ du_effects_take_early_locks(void)
 void
 du_effects_stop(void)
 {
-	du_changes_unwatch();
+	du_dropped_unwatch();
 	context = NULL;
 	counted = NULL;
 	held = NULL;
@@ -265,6 +302,7 @@ void
 du_effects_begin_step(void)
 {
 	step_xid = GetCurrentTransactionId();
+	counted = count_rows();
 	wal_at_begin = pgWalUsage.wal_bytes;
 	warnings = NIL;
 }
@@ -277,7 +315,6 @@ du_effects_end_step(const PlanStep *step)
 {
 	StepEffects *effects = palloc0(sizeof(StepEffects));
 	HeldLocks  *now;
-	HTAB	   *rows;
 
 	effects->wal_bytes = pgWalUsage.wal_bytes - wal_at_begin;
 	effects->warnings = warnings;
@@ -288,8 +325,6 @@ du_effects_end_step(const PlanStep *step)
 	effects->locked = describe_locks(step, now);
 	held = now;
 
-	rows = count_rows();
-	effects->rows = compare_rows(rows);
-	counted = rows;
+	effects->rows = compare_rows(count_rows());
 	return effects;
 }

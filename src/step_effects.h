@@ -17,6 +17,7 @@
 typedef struct TableRows
 {
 	const char *table;
+	bool		is_new;			/* made by this very upgrade */
 	int64		inserted;
 	int64		updated;
 	int64		deleted;
@@ -37,7 +38,8 @@ typedef struct StepEffects
 	int			lock_entries;	/* since the run began, earlier steps included */
 	List	   *locked;			/* of LockedRelation */
 	List	   *changes;		/* of CatalogChange */
-	List	   *rows;			/* of TableRows, of other tables than catalogues */
+	List	   *rows;			/* of TableRows, of other tables than
+								 * catalogues */
 	uint64		wal_bytes;
 	List	   *warnings;
 } StepEffects;

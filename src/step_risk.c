@@ -18,8 +18,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_db_role_setting.h"
+#include "catalog/pg_default_acl.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_parameter_acl.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_tablespace.h"
 
 #include "catalog_changes.h"
 
@@ -31,6 +34,7 @@ typedef struct ChangeCounts
 	int			others;
 	int			privileges;		/* objects with other privileges or owners */
 	int			rewritten;
+	int			dropped_tables;
 	const char *first_cluster;
 } ChangeCounts;
 
@@ -38,7 +42,17 @@ static bool
 is_cluster_wide(Oid classid)
 {
 	return classid == AuthIdRelationId || classid == AuthMemRelationId ||
-		classid == DatabaseRelationId || classid == DbRoleSettingRelationId;
+		classid == DatabaseRelationId || classid == DbRoleSettingRelationId ||
+		classid == TableSpaceRelationId || classid == ParameterAclRelationId;
+}
+
+/* True for a table that is gone, with the data that were in it. */
+static bool
+is_dropped_table(const CatalogChange *change)
+{
+	return change->object.classId == RelationRelationId &&
+		(change->action == CHANGE_REMOVED || change->recreated) &&
+		(strcmp(change->kind, "table") == 0 || strcmp(change->kind, "materialized view") == 0);
 }
 
 static ChangeCounts
@@ -54,8 +68,10 @@ count_changes(const StepEffects *effects)
 		/* The version itself always changes. */
 		if (change->object.classId == ExtensionRelationId)
 			continue;
-		if (change->rewritten)
+		if (change->rewritten && strcmp(change->kind, "sequence") != 0)
 			counts.rewritten++;
+		if (is_dropped_table(change))
+			counts.dropped_tables++;
 		if (is_cluster_wide(change->object.classId))
 		{
 			counts.cluster++;
@@ -64,6 +80,8 @@ count_changes(const StepEffects *effects)
 		}
 		else if (change->object.classId == ProcedureRelationId && change->definition)
 			counts.functions++;
+		else if (change->object.classId == DefaultAclRelationId)
+			counts.privileges++;
 		else if (change->definition)
 			counts.others++;
 
@@ -100,7 +118,8 @@ count_tables(const StepEffects *effects)
 		counts.members += locked->is_member;
 		counts.bytes += locked->bytes;
 	}
-	counts.written = list_length(effects->rows);
+	foreach(lc, effects->rows)
+		counts.written += !((const TableRows *) lfirst(lc))->is_new;
 	return counts;
 }
 
@@ -125,11 +144,12 @@ du_risk_of(const StepEffects *effects)
 		return risk("cluster-wide", 4,
 					psprintf("It changes %d thing(s) that all databases share, such as %s.",
 							 changes.cluster, changes.first_cluster));
-	if (tables.tables > 0 || tables.written > 0 || changes.rewritten > 0)
+	if (tables.tables > 0 || tables.written > 0 || changes.rewritten > 0 ||
+		changes.dropped_tables > 0)
 		return risk("data tables", 3,
-					psprintf("It locks %d existing table(s) of " INT64_FORMAT " kB against writers (%d of them members of an extension), rewrites %d and writes rows of %d.",
+					psprintf("It locks %d existing table(s) of " INT64_FORMAT " kB against writers (%d of them members of an extension), rewrites %d, drops %d and writes rows of %d.",
 							 tables.tables, tables.bytes / 1024, tables.members,
-							 changes.rewritten, tables.written));
+							 changes.rewritten, changes.dropped_tables, tables.written));
 	if (changes.privileges > 0)
 		return risk("privileges", 2,
 					psprintf("It changes privileges or the owner of %d existing object(s).",

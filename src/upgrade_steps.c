@@ -18,12 +18,12 @@
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 
 #include "attempt_limits.h"
 #include "digest.h"
 #include "execution_context.h"
 #include "extension_members.h"
+#include "json_writer.h"
 #include "running_attempts.h"
 #include "session_settings.h"
 #include "step_trace.h"
@@ -47,13 +47,13 @@ report_step(StepsRun *run, const PlanStep *step, const char *extension, double m
 {
 	StringInfo	buf = &run->report;
 
-	appendStringInfo(buf, "%s{\"extension\": ", buf->len > 0 ? ", " : "");
-	escape_json(buf, extension);
-	appendStringInfoString(buf, ", \"from\": ");
-	escape_json(buf, step->from);
-	appendStringInfoString(buf, ", \"to\": ");
-	escape_json(buf, step->to);
-	appendStringInfo(buf, ", \"sha256\": \"%s\", \"ms\": %.3f}", step->script->sha256, ms);
+	du_write_open(buf, NULL, '{');
+	du_write_text(buf, "extension", extension);
+	du_write_text(buf, "from", step->from);
+	du_write_text(buf, "to", step->to);
+	du_write_text(buf, "sha256", step->script->sha256);
+	du_write_number(buf, "ms", ms);
+	du_write_close(buf, '}');
 }
 
 /*

@@ -44,6 +44,7 @@
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_opfamily.h"
+#include "catalog/pg_parameter_acl.h"
 #include "catalog/pg_partitioned_table.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -52,6 +53,7 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_tablespace.h"
 #include "catalog/pg_transform.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_ts_config.h"
@@ -64,6 +66,8 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+
+#include "dropped_objects.h"
 
 /* Toast tables and their indexes. */
 static bool
@@ -103,15 +107,25 @@ is_dropped_column(HeapTuple row, TupleDesc desc)
 	return ((Form_pg_attribute) GETSTRUCT(row))->attisdropped;
 }
 
+/* A role's name, also of one that has just been dropped. */
+static const char *
+role_name(Oid role)
+{
+	char	   *name = GetUserNameFromId(role, true);
+	const DroppedObject *gone;
+
+	if (name != NULL)
+		return quote_identifier(name);
+	gone = du_dropped_find(AuthIdRelationId, role, 0);
+	return gone != NULL && gone->identity != NULL ? gone->identity : "a dropped role";
+}
+
 static char *
 describe_membership(HeapTuple row, TupleDesc desc)
 {
 	Form_pg_auth_members membership = (Form_pg_auth_members) GETSTRUCT(row);
-	char	   *member = GetUserNameFromId(membership->member, true);
-	char	   *role = GetUserNameFromId(membership->roleid, true);
 
-	return psprintf("%s in %s", member ? quote_identifier(member) : "a dropped role",
-					role ? quote_identifier(role) : "a dropped role");
+	return psprintf("%s in %s", role_name(membership->member), role_name(membership->roleid));
 }
 
 static char *
@@ -119,9 +133,9 @@ describe_setting(HeapTuple row, TupleDesc desc)
 {
 	Form_pg_db_role_setting setting = (Form_pg_db_role_setting) GETSTRUCT(row);
 	char	   *database = OidIsValid(setting->setdatabase) ? get_database_name(setting->setdatabase) : NULL;
-	char	   *role = OidIsValid(setting->setrole) ? GetUserNameFromId(setting->setrole, true) : NULL;
 
-	return psprintf("of role %s in database %s", role ? quote_identifier(role) : "any",
+	return psprintf("of role %s in database %s",
+					OidIsValid(setting->setrole) ? role_name(setting->setrole) : "any",
 					database ? quote_identifier(database) : "any");
 }
 
@@ -146,13 +160,15 @@ const WatchedCatalog du_watched[] =
 	OBJECT(ForeignDataWrapperRelationId, Anum_pg_foreign_data_wrapper_fdwacl),
 	OBJECT(ForeignServerRelationId, Anum_pg_foreign_server_srvacl),
 	OBJECT(DatabaseRelationId, Anum_pg_database_datacl),
+	OBJECT(TableSpaceRelationId, Anum_pg_tablespace_spcacl),
+	OBJECT(ParameterAclRelationId, Anum_pg_parameter_acl_paracl),
 	OBJECT(AccessMethodRelationId, InvalidAttrNumber),
 	OBJECT(AuthIdRelationId, InvalidAttrNumber),
 	OBJECT(CastRelationId, InvalidAttrNumber),
 	OBJECT(CollationRelationId, InvalidAttrNumber),
 	OBJECT(ConstraintRelationId, InvalidAttrNumber),
 	OBJECT(ConversionRelationId, InvalidAttrNumber),
-	OBJECT(DefaultAclRelationId, InvalidAttrNumber),
+	OBJECT(DefaultAclRelationId, Anum_pg_default_acl_defaclacl),
 	OBJECT(EventTriggerRelationId, InvalidAttrNumber),
 	OBJECT(ExtensionRelationId, InvalidAttrNumber),
 	OBJECT(OperatorClassRelationId, InvalidAttrNumber),
@@ -183,7 +199,7 @@ const WatchedCatalog du_watched[] =
 	{AuthMemRelationId, AuthMemRelationId, Anum_pg_auth_members_roleid, Anum_pg_auth_members_member,
 	false, InvalidAttrNumber, NULL, NULL, "role membership", describe_membership},
 	{DbRoleSettingRelationId, DbRoleSettingRelationId, Anum_pg_db_role_setting_setdatabase,
-		Anum_pg_db_role_setting_setrole, false, InvalidAttrNumber, NULL, NULL, "settings", describe_setting},
+	Anum_pg_db_role_setting_setrole, false, InvalidAttrNumber, NULL, NULL, "settings", describe_setting},
 };
 
 const int	du_watched_count = lengthof(du_watched);
@@ -254,6 +270,47 @@ du_watched_is_storage(const WatchedCatalog *catalog, AttrNumber column)
 }
 
 /*
+ * True for a catalogue whose rows are nothing but privileges.
+ */
+bool
+du_watched_is_privileges(const WatchedCatalog *catalog)
+{
+	return catalog->catalogue == DefaultAclRelationId ||
+		catalog->catalogue == ParameterAclRelationId;
+}
+
+/*
+ * The kind of object that default privileges are for; false where they add to
+ * others: those within a schema.
+ */
+static bool
+default_acl_type(Form_pg_default_acl row, ObjectType *type)
+{
+	if (OidIsValid(row->defaclnamespace))
+		return false;
+	switch (row->defaclobjtype)
+	{
+		case DEFACLOBJ_RELATION:
+			*type = OBJECT_TABLE;
+			return true;
+		case DEFACLOBJ_SEQUENCE:
+			*type = OBJECT_SEQUENCE;
+			return true;
+		case DEFACLOBJ_FUNCTION:
+			*type = OBJECT_FUNCTION;
+			return true;
+		case DEFACLOBJ_TYPE:
+			*type = OBJECT_TYPE;
+			return true;
+		case DEFACLOBJ_NAMESPACE:
+			*type = OBJECT_SCHEMA;
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * The kind of object whose usual privileges apply to a row without any; false
  * where nobody has some unless they are granted.
  */
@@ -288,6 +345,14 @@ du_watched_acl_type(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc
 		case DatabaseRelationId:
 			*type = OBJECT_DATABASE;
 			return true;
+		case TableSpaceRelationId:
+			*type = OBJECT_TABLESPACE;
+			return true;
+		case ParameterAclRelationId:
+			*type = OBJECT_PARAMETER_ACL;
+			return true;
+		case DefaultAclRelationId:
+			return default_acl_type((Form_pg_default_acl) GETSTRUCT(row), type);
 		default:
 			return false;
 	}

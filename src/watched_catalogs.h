@@ -39,6 +39,7 @@ extern ObjectAddress du_watched_identify(const WatchedCatalog *catalog, HeapTupl
 										 TupleDesc desc);
 extern bool du_watched_is_bookkeeping(const WatchedCatalog *catalog, AttrNumber column);
 extern bool du_watched_is_storage(const WatchedCatalog *catalog, AttrNumber column);
+extern bool du_watched_is_privileges(const WatchedCatalog *catalog);
 extern bool du_watched_acl_type(const WatchedCatalog *catalog, HeapTuple row,
 								TupleDesc desc, ObjectType *type);
 

@@ -34,6 +34,11 @@ INSERT INTO documentdb_upgrade.history (extension, outcome, actor, role_name, st
 	SELECT 'documentdb', 'failed', 'function', 'postgres', now(), now() FROM generate_series(1, 100);
 SELECT jsonb_array_length(documentdb_upgrade.support_bundle()->'history') AS rows_at_most;
 
+-- Rehearsals too, but without their long reports.
+SELECT outcome FROM documentdb_upgrade.rehearse('0.109-0');
+SELECT r->>'outcome' AS outcome, r->>'to_version' AS to_version, (r->>'steps_run')::integer AS steps, r ? 'report' AS report
+FROM jsonb_array_elements(documentdb_upgrade.support_bundle()->'rehearsals') AS r;
+
 -- Every setting of ours with its unit and source, and those of the server that
 -- matter; no connection string, no file of secrets.
 SELECT key, value->>'unit' AS unit FROM jsonb_each(documentdb_upgrade.support_bundle()->'settings') ORDER BY key COLLATE "C";

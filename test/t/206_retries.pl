@@ -11,7 +11,7 @@ use Test::More;
 
 my $node = worker_node('main', conf => q{
 	documentdb_upgrade.lock_timeout = '100ms'
-	documentdb_upgrade.guard_severity = 'blocking_sessions=skip'
+	documentdb_upgrade.guard_severity = 'blocking_sessions=skip, rehearsed=skip'
 	documentdb_upgrade.retry_max = '1h'
 });
 my $failures = q{SELECT coalesce(sum(1 + repeats), 0) FROM documentdb_upgrade.history WHERE outcome = 'failed'};

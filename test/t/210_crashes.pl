@@ -12,7 +12,7 @@ use Test::More;
 # Each script locks a table, computes as long as it may not go on, and waits.
 my $last = 20;
 my $node = worker_node('main', streaming => 1, conf => q{
-	documentdb_upgrade.guard_severity = 'blocking_sessions=skip'
+	documentdb_upgrade.guard_severity = 'blocking_sessions=skip, rehearsed=skip'
 	autovacuum = off
 	restart_after_crash = on
 	fsync = on
