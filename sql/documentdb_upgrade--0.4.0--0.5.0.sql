@@ -63,7 +63,7 @@ CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
 COMMENT ON FUNCTION rehearse(text, boolean) IS
-'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals; the caller''s transaction goes on. In place it takes the upgrade''s locks for its duration, waiting lock_timeout at most; with scratch it runs in a throw-away database and takes none here. What goes wrong in the update is in the row. Errors: 22023 malformed target, 0A000 scratch where the extension cannot live in a second database, 25001 isolation level, 25006 standby or read-only, 42704 not installed, 55006 from within an upgrade, 57014 cancelled';
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals; the caller''s transaction goes on. In place it takes the upgrade''s locks for its duration, waiting lock_timeout at most; with scratch it runs in a throw-away database and takes none here. What goes wrong in the update is in the row. Errors: 22023 malformed target, 25001 isolation level, 25006 standby or read-only, 55006 from within an upgrade, 57014 cancelled; with scratch 0A000 where the extension cannot live in a second database, 42704 not installed, 53400 no background workers for it, 57000 its process was ended';
 
 CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
     LANGUAGE C
