@@ -144,12 +144,11 @@ du_stage_start_limits(Attempt *attempt)
 }
 
 /*
- * Raises the refusal of the guards, or of the hard ones alone, in the words
- * of the first that fails.  One must.
+ * Raises the refusal of the guards, in the words of the first that fails.
+ * One must.
  */
 void
-du_stage_refuse(Attempt *attempt, const GuardResults *results, const char *verb,
-				bool hard_only)
+du_stage_refuse(Attempt *attempt, const GuardResults *results, const char *verb)
 {
 	StringInfoData detail;
 	const GuardResult *first = NULL;
@@ -159,7 +158,7 @@ du_stage_refuse(Attempt *attempt, const GuardResults *results, const char *verb,
 	{
 		const GuardResult *result = &results->results[i];
 
-		if (result->status != GUARD_FAIL || (hard_only && !result->hard))
+		if (result->status != GUARD_FAIL)
 			continue;
 		if (first == NULL)
 			first = result;

@@ -19,6 +19,6 @@ extern DecisionResult du_stage_decide(const Attempt *attempt);
 extern void du_stage_lock_and_look(Attempt *attempt);
 extern void du_stage_start_limits(Attempt *attempt);
 extern void du_stage_refuse(Attempt *attempt, const GuardResults *results,
-							const char *verb, bool hard_only);
+							const char *verb);
 
 #endif							/* DU_ATTEMPT_STAGES_H */

@@ -164,7 +164,7 @@ run_attempt(Attempt *attempt)
 
 	results = du_guards_evaluate(&input, attempt->request->skip_guards);
 	if (results->nfailed > 0)
-		du_stage_refuse(attempt, results, "finalize", false);
+		du_stage_refuse(attempt, results, "finalize");
 	if (decided.decision != DECISION_FINALIZE)
 		elog(ERROR, "guards pass, but the decision is \"%s\": %s",
 			 du_decision_name(decided.decision), decided.reason);

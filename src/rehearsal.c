@@ -82,12 +82,36 @@ after_step(void *arg, const PlanStep *step, double ms)
 	rehearsal->wal_bytes += effects->wal_bytes;
 }
 
+/*
+ * The guards that speak against a rehearsal too: those that name what cannot
+ * work, and the one that keeps the lock table from filling up, which every
+ * session would feel.
+ */
+static GuardResults *
+objections_to_rehearsal(const GuardResults *guards)
+{
+	GuardResults *objections = palloc0(sizeof(GuardResults));
+
+	objections->results = palloc0(guards->nresults * sizeof(GuardResult));
+	for (int i = 0; i < guards->nresults; i++)
+	{
+		const GuardResult *result = &guards->results[i];
+
+		if (result->status == GUARD_FAIL &&
+			(result->hard || strcmp(result->guard, "lock_capacity") == 0))
+			objections->results[objections->nresults++] = *result;
+	}
+	objections->nfailed = objections->nresults;
+	return objections;
+}
+
 /* Looks and decides under the locks of the extensions. */
 static bool
 prepare(Rehearsal *rehearsal)
 {
 	Attempt    *attempt = &rehearsal->attempt;
 	GuardInput	input;
+	GuardResults *objections;
 
 	du_stage_lock_and_look(attempt);
 	attempt->record.fingerprint = du_fingerprint(attempt->facts);
@@ -98,13 +122,9 @@ prepare(Rehearsal *rehearsal)
 	attempt->surroundings = input.surroundings;
 	rehearsal->lock_estimate = input.locks->needed;
 	rehearsal->guards = du_guards_evaluate(&input, NIL);
-	for (int i = 0; i < rehearsal->guards->nresults; i++)
-	{
-		const GuardResult *result = &rehearsal->guards->results[i];
-
-		if (result->hard && result->status == GUARD_FAIL)
-			du_stage_refuse(attempt, rehearsal->guards, "rehearse an update of", true);
-	}
+	objections = objections_to_rehearsal(rehearsal->guards);
+	if (objections->nfailed > 0)
+		du_stage_refuse(attempt, objections, "rehearse an update of");
 	return true;
 }
 

@@ -68,6 +68,8 @@ like($result->{hint}, qr/max_locks_per_transaction/, 'the hint names the setting
 cmp_ok($took, '<', 2, 'at once');
 is(sql($node, q{SELECT outcome, refused_by FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}),
 	'refused|{lock_capacity}', 'history says so');
+is(sql($node, q{SELECT outcome, message ~ 'lock_capacity' FROM documentdb_upgrade.rehearse('0.102-1')}), 'refused|t',
+	'nor is a rehearsal let fill the lock table');
 
 # The refusal is right.
 $result = try_sql($node, q{SELECT documentdb_upgrade.finalize_to('0.102-1', skip_guards => '{lock_capacity}')});
