@@ -187,8 +187,8 @@ static void
 compare_rows(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
 {
 	AttrNumber	owner = entry->catalog->classid == entry->catalog->catalogue &&
-		is_objectclass_supported(entry->catalog->classid) ?
-		get_object_attnum_owner(entry->catalog->classid) : InvalidAttrNumber;
+	is_objectclass_supported(entry->catalog->classid) ?
+	get_object_attnum_owner(entry->catalog->classid) : InvalidAttrNumber;
 
 	for (int n = 1; n <= desc->natts; n++)
 	{

@@ -19,7 +19,8 @@ typedef struct RememberedRehearsal
 	bool		is_current;		/* for exactly this fingerprint */
 	double		age;			/* seconds */
 	int64		lock_entries;
-	int64		lock_estimate;	/* before it: what the plan was thought to need */
+	int64		lock_estimate;	/* before it: what the plan was thought to
+								 * need */
 	const char *message;		/* of one that did not pass */
 } RememberedRehearsal;
 

@@ -78,7 +78,7 @@ take(const char **rest, const char *end)
 {
 	const char *text = *rest;
 
-	if (text >= end)
+	if (text >=end)
 		return "";
 	*rest += strlen(text) + 1;
 	return text;

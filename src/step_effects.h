@@ -38,7 +38,8 @@ typedef struct StepEffects
 	int			lock_entries;	/* since the run began, earlier steps included */
 	List	   *locked;			/* of LockedRelation */
 	List	   *changes;		/* of CatalogChange */
-	List	   *rows;			/* of TableRows, of other tables than catalogues */
+	List	   *rows;			/* of TableRows, of other tables than
+								 * catalogues */
 	uint64		wal_bytes;
 	List	   *warnings;
 } StepEffects;

@@ -199,7 +199,7 @@ const WatchedCatalog du_watched[] =
 	{AuthMemRelationId, AuthMemRelationId, Anum_pg_auth_members_roleid, Anum_pg_auth_members_member,
 	false, InvalidAttrNumber, NULL, NULL, "role membership", describe_membership},
 	{DbRoleSettingRelationId, DbRoleSettingRelationId, Anum_pg_db_role_setting_setdatabase,
-		Anum_pg_db_role_setting_setrole, false, InvalidAttrNumber, NULL, NULL, "settings", describe_setting},
+	Anum_pg_db_role_setting_setrole, false, InvalidAttrNumber, NULL, NULL, "settings", describe_setting},
 };
 
 const int	du_watched_count = lengthof(du_watched);
