@@ -13,11 +13,22 @@
 
 #include "rehearsal_memory.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "execution_context.h"
 #include "fingerprint.h"
+
+/* False where this extension's objects are still of a version before 0.5.0. */
+static bool
+has_memory(void)
+{
+	Oid			schema = get_namespace_oid("documentdb_upgrade", true);
+
+	return OidIsValid(schema) && OidIsValid(get_relname_relid("rehearsals", schema));
+}
 
 /*
  * Fills in the newest rehearsal from the installed version of the main
@@ -33,7 +44,7 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 	const char *fingerprint;
 
 	memset(rehearsal, 0, sizeof(RememberedRehearsal));
-	if (extension->installed == NULL || target == NULL)
+	if (extension->installed == NULL || target == NULL || !has_memory())
 		return;
 	values[0] = CStringGetTextDatum(extension->name);
 	values[1] = CStringGetTextDatum(extension->installed);
@@ -73,7 +84,7 @@ du_rehearsals_recall_step(const char *extension, const char *from, const char *t
 	Datum		values[4];
 	RememberedRisk risk = {NULL, NULL};
 
-	if (sha256 == NULL)
+	if (sha256 == NULL || !has_memory())
 		return risk;
 	values[0] = CStringGetTextDatum(extension);
 	values[1] = CStringGetTextDatum(from);

@@ -14,7 +14,7 @@ my $node = new_node('main', own_installation => 1, conf => q{
 	documentdb_upgrade.lock_timeout = '300ms'});
 write_extension($node, 'thing', '1.1',
 	'1.0' => 'CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, n int);',
-	'1.0--1.1' => 'ALTER TABLE a ADD more int DEFAULT 1; SELECT pg_sleep(0.1); ALTER TABLE b ADD more int; CREATE INDEX ON a (n);');
+	'1.0--1.1' => 'ALTER TABLE a ADD more int DEFAULT 1; SELECT count(*) FROM generate_series(1, 500000); ALTER TABLE b ADD more int; CREATE INDEX ON a (n);');
 sql($node, q{CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION thing VERSION '1.0';
 	INSERT INTO a SELECT i, 0 FROM generate_series(1, 100) i; INSERT INTO b SELECT * FROM a});
 
