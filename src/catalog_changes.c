@@ -43,7 +43,8 @@ typedef struct TouchedObject
 	const WatchedCatalog *catalog;	/* NULL: only rows about its parts */
 	HeapTuple	before;
 	HeapTuple	after;
-	bool		parts;			/* rows about its parts have changed */
+	List	   *parts_before;	/* rows about its parts */
+	List	   *parts_after;
 } TouchedObject;
 
 const char *
@@ -117,18 +118,18 @@ keep(HTAB *touched, const WatchedCatalog *catalog, TupleDesc desc,
 	{
 		entry->catalog = NULL;
 		entry->before = entry->after = NULL;
-		entry->parts = false;
+		entry->parts_before = entry->parts_after = NIL;
 	}
-	if (catalog->part)
-	{
-		entry->parts = true;
-		return;
-	}
-	entry->catalog = catalog;
-	if (after)
+	if (catalog->part && after)
+		entry->parts_after = lappend(entry->parts_after, heap_copytuple(row));
+	else if (catalog->part)
+		entry->parts_before = lappend(entry->parts_before, heap_copytuple(row));
+	else if (after)
 		entry->after = heap_copytuple(row);
 	else
 		entry->before = heap_copytuple(row);
+	if (!catalog->part)
+		entry->catalog = catalog;
 }
 
 /* Reads every version of every row of a catalogue. */
@@ -268,6 +269,41 @@ is_derived(const TouchedObject *entry, TupleDesc desc)
 		entry->catalog->is_derived(entry->after ? entry->after : entry->before, desc);
 }
 
+/* True for two rows that say the same. */
+static bool
+is_same_row(HeapTuple a, HeapTuple b)
+{
+	return a->t_tableOid == b->t_tableOid && a->t_len == b->t_len &&
+		a->t_data->t_hoff == b->t_data->t_hoff &&
+		memcmp((char *) a->t_data + a->t_data->t_hoff,
+			   (char *) b->t_data + b->t_data->t_hoff,
+			   a->t_len - a->t_data->t_hoff) == 0;
+}
+
+/*
+ * True when the rows about an object's parts are not written anew as they
+ * were.
+ */
+static bool
+parts_differ(const TouchedObject *entry)
+{
+	ListCell   *la;
+	ListCell   *lb;
+
+	if (list_length(entry->parts_before) != list_length(entry->parts_after))
+		return true;
+	foreach(la, entry->parts_after)
+	{
+		bool		found = false;
+
+		foreach(lb, entry->parts_before)
+			found |= is_same_row(lfirst(la), lfirst(lb));
+		if (!found)
+			return true;
+	}
+	return false;
+}
+
 /* The change of one object; NULL when nothing of interest has changed. */
 static CatalogChange *
 conclude(HTAB *touched, const TouchedObject *entry)
@@ -281,9 +317,11 @@ conclude(HTAB *touched, const TouchedObject *entry)
 		return NULL;
 	change->object = entry->object;
 	change->action = CHANGE_CHANGED;
-	change->definition = entry->parts;
+	change->definition = parts_differ(entry);
 	if (entry->catalog == NULL)
 	{
+		if (!change->definition)
+			return NULL;
 		name_object(entry, NULL, change);
 		return change;
 	}

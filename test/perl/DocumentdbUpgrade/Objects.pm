@@ -51,7 +51,7 @@ sub catalogue_digests
 			oid::regclass, oid::regclass), ' UNION ALL ' ORDER BY oid::regclass::text)
 		FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'
 			AND relname NOT IN ('pg_statistic', 'pg_largeobject')});
-	return sql($node, $query);
+	return join "\n", sort split /\n/, sql($node, $query);
 }
 
 =pod
@@ -85,7 +85,9 @@ sub objects_of
 	     || jsonb_build_object('default', (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum))
 	     FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
 	     WHERE attnum > 0 AND NOT attisdropped AND relnamespace <> 'pg_toast'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'c')};
-	my $rows = sql($node, q{SELECT coalesce(jsonb_object_agg(i.type || ' ' || i.identity, md5(o.def::text)), '{}')
+	my $rows = sql($node, q{SELECT (SELECT coalesce(jsonb_object_agg(format('role membership %I in %I', m.rolname, r.rolname), 'x'), '{}')
+			FROM pg_auth_members JOIN pg_roles m ON m.oid = member JOIN pg_roles r ON r.oid = roleid)
+		|| coalesce(jsonb_object_agg(i.type || ' ' || i.identity, md5(o.def::text)), '{}')
 		FROM (} . join(' UNION ALL ', @parts) . q{) o, pg_identify_object(o.classid, o.objid, o.sub) i});
 	return JSON::PP->new->utf8->decode($rows);
 }
