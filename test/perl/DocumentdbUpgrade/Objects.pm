@@ -27,7 +27,7 @@ our @EXPORT = qw(catalogue_digests objects_of compare_objects predicted);
 my $bookkeeping = q({relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid,relnatts,relchecks,relhasindex,
 	relhasrules,relhastriggers,relhassubclass,reltoastrelid,relfilenode});
 
-my @catalogues = qw(pg_proc pg_namespace pg_language pg_operator pg_opclass pg_cast pg_constraint pg_collation
+my @catalogues = qw(pg_namespace pg_language pg_operator pg_opclass pg_cast pg_constraint pg_collation
   pg_authid pg_extension pg_policy pg_am pg_event_trigger pg_ts_config pg_ts_dict pg_statistic_ext);
 
 =pod
@@ -74,6 +74,8 @@ sub objects_of
 	     || jsonb_build_object('view', CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END,
 		     'index', (SELECT to_jsonb(i) FROM pg_index i WHERE indexrelid = c.oid), 'sequence', (SELECT to_jsonb(s) FROM pg_sequence s WHERE seqrelid = c.oid))
 	     FROM pg_class c WHERE relnamespace <> 'pg_toast'::regnamespace},
+	  q{SELECT 'pg_proc'::regclass, oid, 0, to_jsonb(t) - 'oid'
+	     || jsonb_build_object('aggregate', (SELECT to_jsonb(a) FROM pg_aggregate a WHERE aggfnoid = t.oid)) FROM pg_proc t},
 	  q{SELECT 'pg_opfamily'::regclass, oid, 0, to_jsonb(t) - 'oid' || jsonb_build_object(
 	     'operators', (SELECT array_agg(to_jsonb(o) ORDER BY o.oid) FROM pg_amop o WHERE amopfamily = t.oid),
 	     'functions', (SELECT array_agg(to_jsonb(f) ORDER BY f.oid) FROM pg_amproc f WHERE amprocfamily = t.oid)) FROM pg_opfamily t},
