@@ -18,15 +18,36 @@
 #include "catalog/pg_class.h"
 #include "commands/sequence.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/rel.h"
 
 #include "execution_context.h"
 
-/* Reads the only row of a sequence; false when it is gone. */
+/*
+ * Opens a sequence; NULL when it is gone, or so locked by others that nobody
+ * can advance it: a rehearsal waits for nothing that it does not need.
+ */
+static Relation
+open_sequence(Oid sequence)
+{
+	Relation	rel;
+
+	if (!ConditionalLockRelationOid(sequence, AccessShareLock))
+		return NULL;
+	rel = try_relation_open(sequence, NoLock);
+	if (rel != NULL && rel->rd_rel->relkind == RELKIND_SEQUENCE)
+		return rel;
+	if (rel != NULL)
+		relation_close(rel, NoLock);
+	UnlockRelationOid(sequence, AccessShareLock);
+	return NULL;
+}
+
+/* Reads the only row of a sequence; false when it cannot be had. */
 static bool
 read_sequence(SequenceValue *value)
 {
-	Relation	rel = try_relation_open(value->sequence, AccessShareLock);
+	Relation	rel = open_sequence(value->sequence);
 	Buffer		buffer;
 	Page		page;
 	ItemId		item;
@@ -34,11 +55,6 @@ read_sequence(SequenceValue *value)
 
 	if (rel == NULL)
 		return false;
-	if (rel->rd_rel->relkind != RELKIND_SEQUENCE)
-	{
-		relation_close(rel, AccessShareLock);
-		return false;
-	}
 	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);

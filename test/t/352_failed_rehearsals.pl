@@ -83,6 +83,14 @@ $row = rehearse('a time limit', "SET documentdb_upgrade.lock_timeout = '1h'; SET
 is("$row->{outcome} $row->{sqlstate}", 'failed 57014', 'it holds');
 like($row->{message}, qr/exceeded its time limit of 300 ms/, 'in these words');
 
+# Nothing else is waited for: not a sequence that somebody is about to drop.
+$blocker->run('SELECT pg_advisory_unlock(42)');
+sql($node, 'CREATE TABLE unrelated (id serial)');
+$digests = catalogue_digests($node);
+$blocker->run('BEGIN; DROP TABLE unrelated');
+is(rehearse('a sequence that another session drops')->{outcome}, 'passed', 'is in nobody\'s way');
+$blocker->run('ROLLBACK; SELECT pg_advisory_lock(42)');
+
 # A cancel is an error, and stores nothing.
 sub stuck
 {

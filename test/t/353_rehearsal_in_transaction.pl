@@ -55,6 +55,10 @@ foreach my $user ('postgres', 'plain')
 	}
 }
 
+# The finalize itself may follow in the same transaction.
+is(sql($node, q{BEGIN; SELECT outcome FROM documentdb_upgrade.rehearse('1.2'); SET documentdb_upgrade.guard_severity = 'rehearsed=fail';
+	SELECT outcome FROM documentdb_upgrade.finalize_to('1.2'); ROLLBACK}), "passed\nsucceeded", 'a finalize in the same transaction');
+
 # What a script defers to the commit is tried; when it may, as the finalize.
 sql($node, q{SELECT documentdb_upgrade.finalize_to('1.2')});
 write_extension($node, 'thing', '1.3');
