@@ -39,7 +39,8 @@ our @EXPORT = qw(guarded_node install versions refused warned passes);
 
 =item guarded_node(name, %options)
 
-A started node; options as for new_node, and C<scripts> for extension thing.
+A started node; options as for new_node, and C<scripts> for extension thing.  That
+nothing was rehearsed is no warning here, so those of others can be counted.
 
 =cut
 
@@ -51,6 +52,7 @@ sub guarded_node
 documentdb_upgrade.extension = 'thing'
 documentdb_upgrade.managed_extensions = 'before, thing, after'
 documentdb_upgrade.poll_interval = '1h'
+documentdb_upgrade.guard_severity = 'rehearsed=skip'
 } . ($options{conf} // ''));
 
 	write_extension($node, 'base', '1', '1' => '');
