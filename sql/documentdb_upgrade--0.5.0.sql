@@ -611,6 +611,10 @@ WITH ext AS MATERIALIZED (
                 FROM pg_range r WHERE r.rngtypid = t.oid))
     FROM member m JOIN pg_type t ON t.oid = m.objid
     WHERE m.classid = 'pg_type'::regclass
+      -- Since 17 row types and array types are members too; their relation or
+      -- element says all there is.
+      AND NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = t.typrelid AND r.relkind <> 'c')
+      AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
     UNION ALL
     SELECT m.classid, c.oid, c.relowner, c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char",
            concat_ws(E'\n', c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,

@@ -104,6 +104,9 @@ pass_on(ManualUpdate *update, const GuardResult *result, bool is_main)
 
 	if (result->status != GUARD_FAIL && result->status != GUARD_WARN)
 		return;
+	/* What is rehearsed is the update of the main extension. */
+	if (!is_main && strcmp(result->guard, "rehearsed") == 0)
+		return;
 	if (result->hard && (!is_main || strcmp(result->guard, "update_path") != 0))
 		return;
 	if (result->status == GUARD_FAIL)

@@ -49,6 +49,8 @@
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_publication.h"
+#include "catalog/pg_publication_namespace.h"
+#include "catalog/pg_publication_rel.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_sequence.h"
@@ -196,6 +198,8 @@ const WatchedCatalog du_watched[] =
 	PART(AccessMethodOperatorRelationId, OperatorFamilyRelationId, Anum_pg_amop_amopfamily, InvalidAttrNumber),
 	PART(AccessMethodProcedureRelationId, OperatorFamilyRelationId, Anum_pg_amproc_amprocfamily, InvalidAttrNumber),
 	PART(TSConfigMapRelationId, TSConfigRelationId, Anum_pg_ts_config_map_mapcfg, InvalidAttrNumber),
+	PART(PublicationRelRelationId, PublicationRelationId, Anum_pg_publication_rel_prpubid, InvalidAttrNumber),
+	PART(PublicationNamespaceRelationId, PublicationRelationId, Anum_pg_publication_namespace_pnpubid, InvalidAttrNumber),
 	{AuthMemRelationId, AuthMemRelationId, Anum_pg_auth_members_roleid, Anum_pg_auth_members_member,
 	false, InvalidAttrNumber, NULL, NULL, "role membership", describe_membership},
 	{DbRoleSettingRelationId, DbRoleSettingRelationId, Anum_pg_db_role_setting_setdatabase,

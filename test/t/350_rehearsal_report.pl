@@ -27,6 +27,7 @@ my %scripts = (
 		ALTER TYPE mood ADD VALUE 'glad';
 		ALTER OPERATOR FAMILY fam USING btree DROP FUNCTION 1 (int, int);
 		CREATE TABLE fresh (id int DEFAULT 7 CHECK (id > 0)); INSERT INTO fresh VALUES (1), (2);
+		ALTER PUBLICATION pub ADD TABLE kept;
 		SELECT nextval('counter'), nextval('counter');
 		SELECT setval('outside', 41);
 		DO $$ BEGIN RAISE WARNING 'mind the gap'; END $$;},
@@ -50,7 +51,7 @@ my $node = new_node('main', own_installation => 1, conf => q{
 	wal_level = minimal});
 write_extension($node, 'thing', '1.8', %scripts);
 sql($node, q{CREATE ROLE reader; CREATE ROLE member IN ROLE reader; CREATE ROLE "Leaver two"; DROP ROLE "Leaver two";
-	CREATE ROLE leaver IN ROLE reader; ALTER ROLE leaver SET work_mem = '1MB'; CREATE SEQUENCE outside; CREATE SEQUENCE others;
+	CREATE ROLE leaver IN ROLE reader; ALTER ROLE leaver SET work_mem = '1MB'; CREATE PUBLICATION pub; CREATE SEQUENCE outside; CREATE SEQUENCE others;
 	CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION dblink; CREATE EXTENSION thing VERSION '1.0'; INSERT INTO kept SELECT i, 'x', i, i FROM generate_series(1, 100) i});
 
 my $digests = catalogue_digests($node);
@@ -77,7 +78,7 @@ is_deeply({ map { ($_ => $step{$_}{risk}) } keys %step },
 is_deeply(changes('1.1', 'changed'), ['function public.f() (definition)'], 'a changed function');
 is_deeply(changes('1.2', 'added'), [ 'function public.g()', 'table public.fresh', 'table constraint fresh_id_check on public.fresh', 'view column public.v.n' ], 'what is new');
 is_deeply(changes('1.2', 'changed'),
-	[ 'operator family public.fam USING btree (definition)', 'type public.mood (definition)', 'view public.v (definition)' ],
+	[ 'operator family public.fam USING btree (definition)', 'publication pub (definition)', 'type public.mood (definition)', 'view public.v (definition)' ],
 	'what is a part of something changes it') or note explain changes('1.2', 'changed');
 is_deeply($step{'1.2'}{warnings}, ['mind the gap'], 'a warning, although the log takes none');
 is_deeply($step{'1.2'}{rows}, [ { table => 'public.fresh', inserted => 2, updated => 0, deleted => 0 } ], 'the rows of a new table, which are no risk');
