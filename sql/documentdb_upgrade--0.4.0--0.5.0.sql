@@ -42,7 +42,7 @@ COMMENT ON COLUMN rehearsals.client IS 'application name and address of the sess
 COMMENT ON COLUMN rehearsals.started_at IS 'when it began';
 COMMENT ON COLUMN rehearsals.finished_at IS 'when it had been rolled back';
 COMMENT ON COLUMN rehearsals.fingerprint IS 'upgrade_fingerprint() under the locks';
-COMMENT ON COLUMN rehearsals.risk IS 'the heaviest risk class of its steps';
+COMMENT ON COLUMN rehearsals.risk IS 'the heaviest risk class of its steps; null when none ran';
 COMMENT ON COLUMN rehearsals.steps_run IS 'steps that ran to their end';
 COMMENT ON COLUMN rehearsals.lock_entries IS 'entries of the shared lock table that it held at most';
 COMMENT ON COLUMN rehearsals.wal_bytes IS 'WAL that its steps wrote';
@@ -116,7 +116,7 @@ AS $$
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
         format('  fingerprint %s', r.fingerprint),
         CASE WHEN r.report->'steps' = '[]' THEN '  no step ran' ELSE
-            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', r.risk, r.lock_entries,
+            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', coalesce(r.risk, 'none, no step ran'), r.lock_entries,
                    pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
         CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
         (SELECT string_agg(documentdb_upgrade.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)

@@ -34,9 +34,11 @@
 	" message, detail, hint, context, script, script_line," \
 	" resource_uid, resource_generation"
 
-/* From where the session comes: its application name and address. */
-static char *
-describe_client(void)
+/*
+ * From where this session comes: its application name and address, palloc'd.
+ */
+char *
+du_history_client(void)
 {
 	const char *application = application_name && application_name[0] ?
 	application_name : "no application name";
@@ -69,7 +71,7 @@ du_history_json(const AttemptRecord *record)
 	du_write_text(&buf, "actor", record->actor);
 	du_write_text(&buf, "role_name", record->role_name ? record->role_name :
 				  GetUserNameFromId(GetSessionUserId(), true));
-	du_write_text(&buf, "client", describe_client());
+	du_write_text(&buf, "client", du_history_client());
 	du_write_text(&buf, "started_at", timestamptz_to_str(record->started_at));
 	du_write_text(&buf, "finished_at", timestamptz_to_str(record->finished_at));
 	du_write_texts(&buf, "skipped_guards", record->skipped_guards);

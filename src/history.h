@@ -49,6 +49,7 @@ typedef struct AttemptRecord
 } AttemptRecord;
 
 extern char *du_history_json(const AttemptRecord *record);
+extern char *du_history_client(void);
 extern char *du_history_notice(const AttemptRecord *record);
 extern Datum du_history_insert(const char *json, bool *isnull);
 extern Datum du_history_row(const char *json, bool *isnull);

@@ -16,6 +16,7 @@
 
 #include "rehearsal.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -327,7 +328,6 @@ du_rehearse(const char *target, bool *isnull)
 	attempt->record.started_at = GetCurrentTimestamp();
 	attempt->record.outcome = "passed";
 	attempt->steps.current = -1;
-	rehearsal.worst.name = "functions only";
 	initStringInfo(&rehearsal.steps);
 
 	du_context_enter(&execution);
@@ -341,6 +341,9 @@ du_rehearse(const char *target, bool *isnull)
 	du_limits_stop();
 	du_trace_stop();
 	du_effects_stop();
+
+	/* Standbys keep the locks until they hear of the rollback. */
+	XLogFlush(XactLastRecEnd);
 	if (error != NULL)
 	{
 		du_attempt_explain(attempt, error);

@@ -29,6 +29,7 @@
 #include "catalog.h"
 #include "execution_context.h"
 #include "fingerprint.h"
+#include "history.h"
 #include "rehearsal.h"
 #include "scratch_database.h"
 
@@ -142,15 +143,16 @@ documentdb_upgrade_scratch_rehearse(const char *order, Size length)
 static char *
 sign(const char *row, const char *fingerprint)
 {
-	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[3];
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
 	char	   *signed_row;
 
 	values[0] = CStringGetTextDatum(row);
 	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	values[2] = CStringGetTextDatum(fingerprint);
+	values[3] = CStringGetTextDatum(du_history_client());
 	du_query("SELECT ($1::pg_catalog.jsonb || pg_catalog.jsonb_build_object("
-			 "   'role_name', $2, 'fingerprint', $3))::pg_catalog.text", 3, types, values);
+			 "   'role_name', $2, 'fingerprint', $3, 'client', $4))::pg_catalog.text", 4, types, values);
 	signed_row = du_query_text(0, 1);
 	SPI_freetuptable(SPI_tuptable);
 	return signed_row;
