@@ -23,6 +23,10 @@ write_extension($node, 'thing', '1.2', '1.0' => q{DO $$ BEGIN CREATE ROLE instal
 write_extension_file($node, 'thing.control', "default_version = '1.2'\nrequires = 'base'\nrelocatable = false\n");
 sql($node, q{CREATE EXTENSION thing VERSION '1.0' SCHEMA "My Schema"});
 
+# What an installation there creates for the whole cluster must not stay.
+write_extension($node, 'thing', '1.2', '1.0' => 'CREATE ROLE fleeting; GRANT fleeting TO installed;');
+write_extension_file($node, 'thing.control', "default_version = '1.2'\nrequires = 'base'\nrelocatable = false\n");
+
 sub rest
 {
 	return sql($node, q{SELECT (SELECT count(*) FROM pg_database WHERE datname LIKE '%scratch%'),
