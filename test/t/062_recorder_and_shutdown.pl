@@ -57,7 +57,11 @@ foreach my $round (1 .. 3)
 	$node->_update_pid(0);
 	$node->start;
 	unlike(slurp_file($node->logfile), qr/not properly shut down/, "round $round: which the next start finds");
-	is(sql($node, 'SELECT sum(1 + repeats), max(sqlstate) FROM documentdb_upgrade.history'), "$round|22012", "round $round: the record is there");
+
+	# The signal may come just before the commit begins.
+	my $stored = sql($node, q{SELECT coalesce(sum(1 + repeats), 0) FROM documentdb_upgrade.history WHERE sqlstate = '22012'});
+	my $logged = () = slurp_file($node->logfile) =~ /could not record an upgrade attempt in history/g;
+	is($stored + $logged, $round, "round $round: the record is in history, or in the log");
 }
 
 # Before it has stored anything.
