@@ -72,7 +72,7 @@ in_chroot() {
 test_in_chroot() {
 	local name status
 	local -a settings=()
-	for name in TESTS JOBS DU_LOGS "${!PG_TEST_@}"; do
+	for name in TESTS JOBS DU_LOGS CHECK_DOCUMENTDB "${!PG_TEST_@}"; do
 		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
 	done
 	echo "In $1, where this tree is /mnt:"
