@@ -74,7 +74,7 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 
 /*
  * What the newest rehearsal over the data of here that ran a step with this
- * very script has seen it do.  SPI must be connected.
+ * very script has seen it do; the last ten are looked at.  SPI must be connected.
  */
 RememberedRisk
 du_rehearsals_recall_step(const char *extension, const char *from, const char *to,
@@ -91,9 +91,10 @@ du_rehearsals_recall_step(const char *extension, const char *from, const char *t
 	values[2] = CStringGetTextDatum(to);
 	values[3] = CStringGetTextDatum(sha256);
 	if (du_query("SELECT s.step->>'risk', pg_catalog.format('Rehearsal %s: %s', r.id, s.step->>'risk_reason')"
-				 " FROM documentdb_upgrade.rehearsals r,"
+				 " FROM (SELECT n.id, n.report FROM documentdb_upgrade.rehearsals n"
+				 "       WHERE NOT n.scratch ORDER BY n.id DESC LIMIT 10) AS r,"
 				 "   pg_catalog.jsonb_array_elements(r.report->'steps') AS s(step)"
-				 " WHERE NOT r.scratch AND s.step->>'extension' = $1 AND s.step->>'from' = $2 AND s.step->>'to' = $3"
+				 " WHERE s.step->>'extension' = $1 AND s.step->>'from' = $2 AND s.step->>'to' = $3"
 				 " AND s.step->>'sha256' = $4 AND s.step ? 'ms'"
 				 " ORDER BY r.id DESC LIMIT 1", 4, types, values) == 1)
 	{
