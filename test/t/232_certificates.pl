@@ -26,8 +26,8 @@ foreach my $shown (sort keys %certificates)
 		name => $name,
 		cause => sub {
 			$api->show_certificate($shown);
-			$api->mark;
 			$api->drop_connections;
+			$api->mark;
 			$api->patch_spec('db1', schemaVersion => 'auto');
 		},
 		cure => sub {
