@@ -33,8 +33,8 @@ sql($node, q{
 sql($node, 'SET ROLE gateway; CREATE SUBSCRIPTION s CONNECTION $$' . $publisher->connstr('postgres') . '$$ PUBLICATION p');
 comes_true($node, q{SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel});
 
-write_extension($node, 'thing', '0.9');
 sql($node, 'DELETE FROM dead');
+write_extension($node, 'thing', '0.9');
 wait_for_state($node, 'schema_ahead', qr/Meanwhile/);
 is(try_sql($node, 'INSERT INTO copied VALUES (0)')->{sqlstate}, '25006', 'the fence is up');
 
