@@ -62,7 +62,7 @@ wait_for_state($node, 'up_to_date');
 is(count_logged($node, qr/ERROR|FATAL|PANIC/), 0, 'all without a complaint');
 
 # Other segments are not what we know, or not there, and stay as they are.
-my $segments = q{SELECT string_agg(name || ' ' || size, ',') FROM pg_shmem_allocations WHERE name LIKE '%gate%'};
+my $segments = q{SELECT string_agg(name || ' ' || size, ',' ORDER BY size DESC) FROM pg_shmem_allocations WHERE name LIKE '%gate%'};
 
 sub restart_with
 {
