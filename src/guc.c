@@ -48,6 +48,12 @@ bool		du_guc_report_status;
 int			du_guc_schema_ahead_action;
 char	   *du_guc_fence_exempt_roles;
 
+int			du_guc_expected_standbys;
+char	   *du_guc_ignore_standbys;
+int			du_guc_standby_report_timeout;
+int			du_guc_max_replication_lag;
+int			du_guc_designated_primary;
+
 static const struct config_enum_entry sources[] = {
 	{"setting", SOURCE_KIND_SETTING, false},
 	{"file", SOURCE_KIND_FILE, false},
@@ -71,6 +77,19 @@ static const struct config_enum_entry enforcements[] = {
 static const struct config_enum_entry schema_ahead_actions[] = {
 	{"warn", SCHEMA_AHEAD_WARN, false},
 	{"read_only", SCHEMA_AHEAD_READ_ONLY, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry designations[] = {
+	{"auto", DESIGNATED_AUTO, false},
+	{"on", DESIGNATED_ON, false},
+	{"off", DESIGNATED_OFF, false},
+	{"true", DESIGNATED_ON, true},
+	{"false", DESIGNATED_OFF, true},
+	{"yes", DESIGNATED_ON, true},
+	{"no", DESIGNATED_OFF, true},
+	{"1", DESIGNATED_ON, true},
+	{"0", DESIGNATED_OFF, true},
 	{NULL, 0, false}
 };
 
@@ -98,6 +117,23 @@ check_role_list(char **newval, void **extra, GucSource source)
 
 	if (!valid)
 		GUC_check_errdetail("It is not a list of role names separated by commas.");
+	list_free(names);
+	pfree(text);
+	return valid;
+}
+
+/*
+ * Names of standbys may be anything; here only the list must be one.
+ */
+static bool
+check_standby_list(char **newval, void **extra, GucSource source)
+{
+	char	   *text = pstrdup(*newval);
+	List	   *names;
+	bool		valid = SplitGUCList(text, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("It is not a list of names separated by commas.");
 	list_free(names);
 	pfree(text);
 	return valid;
@@ -232,6 +268,50 @@ define_fence(void)
 }
 
 static void
+define_fleet(void)
+{
+	DefineCustomIntVariable("documentdb_upgrade.expected_standbys",
+							"How many standbys this server's region must have.",
+							"-1 takes instancesPerNode - 1 from the custom resource, where there is one.",
+							&du_guc_expected_standbys,
+							-1, -1, 1000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomStringVariable("documentdb_upgrade.ignore_standbys",
+							   "Lists the standbys, by application name or slot, that no finalize waits for.",
+							   NULL,
+							   &du_guc_ignore_standbys,
+							   "",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   check_standby_list, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.standby_report_timeout",
+							"How long the report of a standby counts.",
+							"A standby reports three times as often. Set the same on every server.",
+							&du_guc_standby_report_timeout,
+							30000, 300, 24 * 60 * 60 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.max_replication_lag",
+							"How far behind a standby may be in replay.",
+							NULL,
+							&du_guc_max_replication_lag,
+							30000, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("documentdb_upgrade.designated_primary",
+							 "Whether this standby is the head of a replica region and reports to its own custom resource.",
+							 "\"auto\" takes it for one when primary_conninfo leads out of the pod's own cluster.",
+							 &du_guc_designated_primary,
+							 DESIGNATED_AUTO, designations,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+}
+
+static void
 define_source(void)
 {
 	DefineCustomEnumVariable("documentdb_upgrade.source",
@@ -333,6 +413,7 @@ du_guc_define(const GucCheckHooks *hooks, bool preloading)
 	define_limits();
 	define_guards(hooks);
 	define_fence();
+	define_fleet();
 	define_source();
 	define_pace();
 	define_connection(preloading);

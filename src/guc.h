@@ -67,6 +67,21 @@ typedef enum SchemaAheadAction
 extern PGDLLEXPORT int du_guc_schema_ahead_action;	/* a SchemaAheadAction */
 extern char *du_guc_fence_exempt_roles; /* "": the bootstrap superuser */
 
+/* Whether this standby is the head of a replica region. */
+typedef enum DesignatedPrimary
+{
+	DESIGNATED_AUTO,			/* as primary_conninfo and the pod say */
+	DESIGNATED_ON,
+	DESIGNATED_OFF
+} DesignatedPrimary;
+
+/* The fleet's. */
+extern PGDLLEXPORT int du_guc_expected_standbys;	/* -1: as the resource says */
+extern char *du_guc_ignore_standbys;
+extern PGDLLEXPORT int du_guc_standby_report_timeout;	/* milliseconds */
+extern int	du_guc_max_replication_lag; /* milliseconds */
+extern PGDLLEXPORT int du_guc_designated_primary;	/* a DesignatedPrimary */
+
 /*
  * Checks of settings whose grammar belongs to higher modules; the wiring
  * hands them in.

@@ -27,6 +27,8 @@ typedef enum SharedRoom
 
 #define SHARED_VERSION_LENGTH 64
 #define SHARED_TEXT_LENGTH 512
+#define SHARED_IDENTITY_LENGTH 33	/* 32 hexadecimal digits */
+#define SHARED_PATH_LENGTH 8	/* servers above a standby; more is cut */
 
 /* How the launcher fares; the worker's problems before it runs are here. */
 typedef struct LauncherFacts
@@ -57,6 +59,17 @@ typedef struct WorkerFacts
 	int64		resource_generation;
 	bool		held;			/* by the resource's annotation */
 	char		hold_reason[SHARED_TEXT_LENGTH];
+
+	/* On a standby, of its upstream. */
+	bool		upstream_ok;	/* it took the last report */
+	char		upstream[SHARED_TEXT_LENGTH];	/* host and port, "" when none */
+	char		upstream_problem[SHARED_TEXT_LENGTH];
+	char		upstream_hint[SHARED_TEXT_LENGTH];
+	int			path_length;
+	char		path[SHARED_PATH_LENGTH][SHARED_IDENTITY_LENGTH];	/* from the upstream up */
+	bool		path_complete;	/* it ends at a primary */
+	TimestampTz last_report;	/* that was taken, 0: never */
+	int			region_standbys;	/* that the resource wishes, -1: none said */
 
 	char		state[NAMEDATALEN]; /* as last found by the worker */
 	bool		gave_up;		/* failed, and waits for a change or retry() */
