@@ -22,7 +22,6 @@
 #include <signal.h>
 
 #include "lib/ilist.h"
-#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "http_buffer.h"
@@ -60,18 +59,6 @@ struct HttpExchange
 	HttpAnswer	answer;
 	char		content_type[128];
 };
-
-/*
- * A clock that is never set, in milliseconds.
- */
-int64
-du_http_clock_ms(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MILLISEC(now);
-}
 
 /*
  * Names may be resolved in a thread that libcurl starts.  It inherits the
@@ -162,7 +149,7 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	HttpClient *client = arg;
 
-	client->timer_due = timeout_ms < 0 ? -1 : du_http_clock_ms() + timeout_ms;
+	client->timer_due = timeout_ms < 0 ? -1 : du_clock_ms() + timeout_ms;
 	return 0;
 }
 
@@ -237,7 +224,7 @@ du_http_start(HttpClient *client, const HttpRequest *request)
 	exchange->client = client;
 	exchange->stream = request->stream;
 	exchange->buffer.cap = request->cap;
-	exchange->started = du_http_clock_ms();
+	exchange->started = du_clock_ms();
 	exchange->answer.retry_after_s = -1;
 	dlist_push_tail(&client->exchanges, &exchange->node);
 
@@ -283,7 +270,7 @@ settle(HttpExchange *exchange, CURLcode code)
 		strlcpy(exchange->content_type, content_type, sizeof(exchange->content_type));
 	answer->partial_line = is_streaming(exchange) &&
 		exchange->buffer.last_line < exchange->buffer.length;
-	answer->duration_ms = du_http_clock_ms() - exchange->started;
+	answer->duration_ms = du_clock_ms() - exchange->started;
 	if (code == CURLE_OK)
 		answer->state = HTTP_ANSWERED;
 	else
@@ -360,7 +347,7 @@ du_http_advance(HttpClient *client)
 
 	block_signals(&before);
 	serve_sockets(client);
-	if (client->timer_due >= 0 && client->timer_due <= du_http_clock_ms())
+	if (client->timer_due >= 0 && client->timer_due <= du_clock_ms())
 	{
 		client->timer_due = -1;
 		(void) curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -384,7 +371,7 @@ du_http_get_answer(HttpExchange *exchange)
 
 		(void) curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
 		answer->status = status < 200 ? 0 : (int) status;
-		answer->duration_ms = du_http_clock_ms() - exchange->started;
+		answer->duration_ms = du_clock_ms() - exchange->started;
 	}
 	whole = answer->status != 200 || !exchange->stream;
 	answer->content_type = exchange->content_type;
@@ -441,5 +428,5 @@ du_http_add_waits(HttpClient *client, WaitList *list)
 		list->nsockets++;
 	}
 	if (client->timer_due >= 0)
-		du_wait_at_most(list, Max(client->timer_due - du_http_clock_ms(), 0));
+		du_wait_at_most(list, Max(client->timer_due - du_clock_ms(), 0));
 }

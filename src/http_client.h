@@ -48,6 +48,5 @@ extern const HttpAnswer *du_http_get_answer(HttpExchange *exchange);
 extern bool du_http_take_line(HttpExchange *exchange, const char **line, size_t *length);
 extern void du_http_end(HttpExchange *exchange);
 extern void du_http_add_waits(HttpClient *client, WaitList *list);
-extern int64 du_http_clock_ms(void);
 
 #endif							/* DU_HTTP_CLIENT_H */

@@ -147,7 +147,7 @@ static int64
 find_next(KubernetesReport *report, TopicKind *kind)
 {
 	const CustomResource *resource = get_resource(report);
-	int64		now = du_http_clock_ms();
+	int64		now = du_clock_ms();
 	int64		first = -1;
 
 	if (!du_guc_report_status || resource == NULL || report->exchange != NULL)
@@ -244,7 +244,7 @@ static void
 take_failure(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *verdict)
 {
 	if (verdict->retry_after_ms >= 0)
-		report->not_before = du_http_clock_ms() + verdict->retry_after_ms;
+		report->not_before = du_clock_ms() + verdict->retry_after_ms;
 
 	if (verdict->status == 404 && !verdict->kind_missing)
 	{
@@ -392,7 +392,7 @@ du_report_advance(KubernetesReport *report)
 		conclude(report);
 	notice_other_resource(report);
 	due = find_next(report, &kind);
-	if (due >= 0 && due <= du_http_clock_ms())
+	if (due >= 0 && due <= du_clock_ms())
 	{
 		send_topic(report, kind);
 		du_http_advance(report->api->http);
@@ -410,7 +410,7 @@ du_report_is_idle(const KubernetesReport *report)
 	TopicKind	kind;
 	int64		due = find_next(unconstify(KubernetesReport *, report), &kind);
 
-	return report->exchange == NULL && (due < 0 || due > du_http_clock_ms() + SOON_MS);
+	return report->exchange == NULL && (due < 0 || due > du_clock_ms() + SOON_MS);
 }
 
 /*
@@ -424,7 +424,7 @@ du_report_add_waits(KubernetesReport *report, WaitList *list)
 
 	du_http_add_waits(report->api->http, list);
 	if (due >= 0)
-		du_wait_at_most(list, Max(due - du_http_clock_ms(), 0));
+		du_wait_at_most(list, Max(due - du_clock_ms(), 0));
 }
 
 /*

@@ -127,7 +127,7 @@ end(KubernetesWatch *watch)
 static void
 hold_back(KubernetesWatch *watch)
 {
-	watch->not_before = du_http_clock_ms() + du_kube_next_delay(&watch->backoff);
+	watch->not_before = du_clock_ms() + du_kube_next_delay(&watch->backoff);
 }
 
 /* It has told what makes no sense. */
@@ -308,7 +308,7 @@ du_watch_advance(KubernetesWatch *watch, int64 not_before, KubeVerdict *verdict)
 		if (outcome != WATCH_STAYS || watch->wanted)
 			end(watch);
 	}
-	else if (watch->wanted && du_http_clock_ms() >= Max(watch->not_before, not_before))
+	else if (watch->wanted && du_clock_ms() >= Max(watch->not_before, not_before))
 		outcome = begin(watch, verdict);
 	return outcome;
 }
@@ -319,7 +319,7 @@ du_watch_advance(KubernetesWatch *watch, int64 not_before, KubeVerdict *verdict)
 void
 du_watch_add_waits(KubernetesWatch *watch, int64 not_before, WaitList *list)
 {
-	int64		now = du_http_clock_ms();
+	int64		now = du_clock_ms();
 
 	if (watch->exchange == NULL && watch->wanted)
 		du_wait_at_most(list, Max(Max(watch->not_before, not_before) - now, 0));

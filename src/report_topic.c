@@ -84,7 +84,7 @@ du_topic_retry(ReportTopic *topic)
 void
 du_topic_put_off(ReportTopic *topic, long ms)
 {
-	topic->not_before = du_http_clock_ms() + ms;
+	topic->not_before = du_clock_ms() + ms;
 }
 
 /*

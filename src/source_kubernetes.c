@@ -67,7 +67,7 @@ static void
 plan_read(KubernetesSource *k, KubeRequest kind, long delay_ms)
 {
 	k->next_kind = kind;
-	k->next_read = du_http_clock_ms() + delay_ms;
+	k->next_read = du_clock_ms() + delay_ms;
 }
 
 /*
@@ -80,7 +80,7 @@ fail(KubernetesSource *k, const KubeVerdict *verdict)
 
 	du_view_set_health(k->view, verdict->health, verdict->problem, verdict->hint);
 	if (verdict->retry_after_ms >= 0)
-		k->not_before = du_http_clock_ms() + verdict->retry_after_ms;
+		k->not_before = du_clock_ms() + verdict->retry_after_ms;
 	plan_read(k, KUBE_GET_RESOURCE, delay);
 	du_watch_want(k->watch, false);
 }
@@ -154,7 +154,7 @@ plan_next(KubernetesSource *k, bool listed)
 	k->next_read = NOT_PLANNED;
 	if (du_watch_is_running(k->watch))
 		return;
-	if (k->poll_only && du_http_clock_ms() < k->retry_watch)
+	if (k->poll_only && du_clock_ms() < k->retry_watch)
 		plan_read(k, KUBE_GET_RESOURCE, du_guc_poll_interval);
 	else if (!listed && k->base.state.health == SOURCE_MISSING)
 		plan_read(k, KUBE_LIST_RESOURCES, 0);
@@ -186,7 +186,7 @@ poll_instead(KubernetesSource *k, const KubeVerdict *verdict)
 {
 	k->poll_only = true;
 	du_watch_want(k->watch, false);
-	k->retry_watch = du_http_clock_ms() + du_guc_resync_interval;
+	k->retry_watch = du_clock_ms() + du_guc_resync_interval;
 	log_polling(k, verdict);
 	plan_read(k, KUBE_GET_RESOURCE, du_guc_poll_interval);
 }
@@ -438,7 +438,7 @@ advance(DesiredSource *source)
 	if (k->read != NULL)
 		advance_read(k);
 	if (k->read == NULL && k->next_read != NOT_PLANNED &&
-		du_http_clock_ms() >= Max(k->next_read, k->not_before))
+		du_clock_ms() >= Max(k->next_read, k->not_before))
 		start_read(k);
 
 	MemoryContextSwitchTo(caller);
@@ -466,14 +466,14 @@ add_waits(DesiredSource *source, WaitList *list)
 	du_http_add_waits(k->api->http, list);
 	du_watch_add_waits(k->watch, k->not_before, list);
 	if (k->read == NULL && k->next_read != NOT_PLANNED)
-		du_wait_at_most(list, Max(Max(k->next_read, k->not_before) - du_http_clock_ms(), 0));
+		du_wait_at_most(list, Max(Max(k->next_read, k->not_before) - du_clock_ms(), 0));
 }
 
 static void
 reload(DesiredSource *source)
 {
 	KubernetesSource *k = source->data;
-	int64		soonest = du_http_clock_ms() + du_guc_poll_interval;
+	int64		soonest = du_clock_ms() + du_guc_poll_interval;
 
 	if (k->poll_only && k->next_read > soonest)
 		k->next_read = soonest;
