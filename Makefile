@@ -14,13 +14,14 @@ bench:
 else
 
 # Two libraries: the one that servers preload needs nothing but PostgreSQL, and
-# the one that worker processes load links libcurl and cJSON.
+# the one that worker processes load links libcurl, cJSON and libpq.
 WORKER_OBJS = $(patsubst %,src/%.o,custom_resource event_delivery event_queue \
 	http_buffer http_client http_failure http_request json_document \
 	kubernetes_answer kubernetes_api kubernetes_report kubernetes_watch \
-	report_message report_topic report_wish resource_view source_file \
-	source_kubernetes source_setting worker worker_attempt worker_pass \
-	worker_voice)
+	libpq_client report_message report_topic report_wish resource_view \
+	source_file source_kubernetes source_setting standby_report \
+	upstream_conninfo upstream_verdict worker worker_attempt worker_pass \
+	worker_role worker_voice)
 WORKER_LIBRARY = $(EXTENSION)_worker$(DLSUFFIX)
 
 MODULE_big = documentdb_upgrade
@@ -34,10 +35,10 @@ PG_CFLAGS += -Werror
 endif
 
 PKG_CONFIG ?= pkg-config
-WORKER_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson 2>/dev/null)
-WORKER_LIBS := $(shell $(PKG_CONFIG) --libs libcurl libcjson 2>/dev/null)
+WORKER_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson libpq 2>/dev/null)
+WORKER_LIBS := $(shell $(PKG_CONFIG) --libs libcurl libcjson libpq 2>/dev/null)
 ifeq ($(WORKER_LIBS),)
-$(error libcurl and cJSON not found by $(PKG_CONFIG): install their development packages (on Debian libcurl4-openssl-dev and libcjson-dev))
+$(error libcurl, cJSON and libpq not found by $(PKG_CONFIG): install their development packages (on Debian libcurl4-openssl-dev, libcjson-dev and libpq-dev))
 endif
 EXTRA_CLEAN = $(WORKER_LIBRARY) $(WORKER_OBJS) $(WORKER_OBJS:.o=.bc)
 

@@ -4,10 +4,10 @@
  *	  The worker's loop: read what is desired, look, decide, act, publish.
  *
  * The loop waits in one place only, for its latch, for the sockets of its
- * source and for the next time something is due.  So it answers a shutdown, a
- * reload, a promotion, a hold and the end of an attempt at once, while a watch
- * is open.  It holds no transaction while it waits, and the network is never
- * inside one.
+ * source and of its reports, and for the next time something is due.  So it
+ * answers a shutdown, a reload, a promotion, a hold and the end of an attempt
+ * at once, while a watch is open.  It holds no transaction while it waits, and
+ * the network is never inside one.
  *
  * Trouble that is expected is part of the state.  Anything else raises, ends
  * the process, and the launcher starts another.
@@ -33,6 +33,7 @@
 #include "guc.h"
 #include "worker_attempt.h"
 #include "worker_pass.h"
+#include "worker_role.h"
 
 PG_MODULE_MAGIC;
 
@@ -45,94 +46,13 @@ PGDLLEXPORT void documentdb_upgrade_worker_loop(void);
 PGDLLEXPORT void documentdb_upgrade_worker_once(const char *role_name, char *state, Size size);
 
 /*
- * Opens the configured source, and the reports that belong to it.
- */
-static void
-open_source(Worker *worker)
-{
-	switch ((SourceKind) du_guc_source)
-	{
-		case SOURCE_KIND_SETTING:
-			worker->source = du_source_setting_open();
-			break;
-		case SOURCE_KIND_FILE:
-			worker->source = du_source_file_open();
-			break;
-		case SOURCE_KIND_KUBERNETES:
-			worker->source = du_source_kubernetes_open();
-			worker->report = du_report_open(worker->source);
-			break;
-	}
-
-	/* Whom it reports to has heard nothing yet. */
-	if (worker->announced != NULL)
-		pfree(worker->announced);
-	worker->announced = NULL;
-}
-
-static void
-close_source(Worker *worker)
-{
-	if (worker->report != NULL)
-		du_report_close(worker->report);
-	if (worker->source != NULL)
-		worker->source->close(worker->source);
-	worker->report = NULL;
-	worker->source = NULL;
-	worker->confirming = false;
-}
-
-/*
- * Takes what the source says into the facts.
- */
-static void
-take_source_state(Worker *worker)
-{
-	WorkerFacts *facts = &worker->facts;
-	const DesiredState *state = &worker->source->state;
-	const CustomResource *resource = state->resource;
-
-	facts->source_ok = state->health == SOURCE_OK;
-	strlcpy(facts->source_problem, state->problem ? state->problem : "", sizeof(facts->source_problem));
-	strlcpy(facts->source_hint, state->hint ? state->hint : "", sizeof(facts->source_hint));
-	if (!facts->source_ok && facts->source_problem[0] == '\0')
-		strlcpy(facts->source_problem, "The desired version has not been read yet.",
-				sizeof(facts->source_problem));
-	strlcpy(facts->location, state->location ? state->location : "", sizeof(facts->location));
-	facts->last_contact = state->last_contact;
-
-	facts->desired_known = state->version != NULL;
-	strlcpy(facts->desired, state->version ? state->version : "", sizeof(facts->desired));
-	strlcpy(facts->spec_binary, resource && resource->spec_binary ? resource->spec_binary : "",
-			sizeof(facts->spec_binary));
-	strlcpy(facts->resource_uid, resource && resource->uid ? resource->uid : "",
-			sizeof(facts->resource_uid));
-	facts->resource_generation = resource ? resource->generation : 0;
-
-	facts->held = resource != NULL && resource->hold != NULL;
-	facts->hold_reason[0] = '\0';
-	if (facts->held)
-		snprintf(facts->hold_reason, sizeof(facts->hold_reason), "%s (annotation %s of %s)",
-				 resource->hold, HOLD_ANNOTATION, state->location ? state->location : "the resource");
-}
-
-/*
  * Publishes the facts when they have changed; those of a single pass are for
  * this process alone.
  */
 static void
 publish(Worker *worker)
 {
-	if (worker->report != NULL)
-	{
-		ReportCounters counters = du_report_counters(worker->report);
-
-		worker->facts.reports_delivered = counters.delivered;
-		worker->facts.reports_failed = counters.failed;
-		worker->facts.events_dropped = counters.dropped;
-	}
-	if (worker->source != NULL)
-		worker->facts.last_contact = worker->source->state.last_contact;
+	du_worker_take_counters(worker);
 	if (memcmp(&worker->facts, &worker->published, sizeof(WorkerFacts)) == 0)
 		return;
 	worker->published = worker->facts;
@@ -140,45 +60,6 @@ publish(Worker *worker)
 		du_shared_pretend(&worker->published);
 	else
 		du_shared_set_worker(&worker->published);
-}
-
-/*
- * Lets the source work.  True when it has something new.
- */
-static bool
-advance_source(Worker *worker)
-{
-	DesiredState *state = &worker->source->state;
-	TimestampTz contact = state->last_contact;
-
-	if (!worker->source->advance(worker->source))
-		return false;
-	if (state->health == SOURCE_OK && state->last_contact != contact)
-		worker->facts.source_reads++;
-	else if (state->health != SOURCE_OK && state->health != SOURCE_STARTING)
-		worker->facts.source_failures++;
-	take_source_state(worker);
-	return true;
-}
-
-/*
- * Opens, closes and changes the source as role and settings want it.
- */
-static void
-follow_role(Worker *worker)
-{
-	bool		primary = !RecoveryInProgress();
-
-	if (worker->source != NULL && (!primary || worker->source_kind != du_guc_source))
-		close_source(worker);
-	if (worker->source == NULL && primary)
-	{
-		open_source(worker);
-		take_source_state(worker);
-	}
-	strlcpy(worker->facts.source, du_guc_source_name(), sizeof(worker->facts.source));
-	worker->source_kind = du_guc_source;
-	worker->primary = primary;
 }
 
 /*
@@ -202,12 +83,12 @@ answer_requests(Worker *worker)
 		ProcessConfigFile(PGC_SIGHUP);
 		if (worker->source != NULL)
 			worker->source->reload(worker->source);
+		du_worker_follow_role(worker);
 		look = true;
 	}
-	if (worker->primary == RecoveryInProgress() ||
-		worker->source_kind != du_guc_source)
+	if (worker->primary == RecoveryInProgress())
 	{
-		follow_role(worker);
+		du_worker_follow_role(worker);
 		look = true;
 	}
 
@@ -218,6 +99,8 @@ answer_requests(Worker *worker)
 		worker->reads_seen = du_shared_reads_asked();
 		if (worker->source != NULL)
 			worker->source->refresh(worker->source);
+		if (worker->standby_report != NULL)
+			du_standby_report_hurry(worker->standby_report);
 	}
 	return look;
 }
@@ -229,7 +112,7 @@ answer_requests(Worker *worker)
 static void
 act(Worker *worker, bool confirmed)
 {
-	if (!worker->wants_attempt || worker->attempt_runs)
+	if (!worker->primary || !worker->wants_attempt || worker->attempt_runs)
 		return;
 	if (confirmed)
 	{
@@ -254,7 +137,9 @@ work(Worker *worker, bool look)
 	bool		confirmed = false;
 
 	if (worker->source != NULL)
-		look |= advance_source(worker);
+		look |= du_worker_advance_source(worker);
+	if (worker->standby_report != NULL)
+		look |= du_standby_report_is_due(worker->standby_report);
 	if (worker->confirming && !worker->source->state.refreshing)
 	{
 		worker->confirming = false;
@@ -274,6 +159,8 @@ work(Worker *worker, bool look)
 	}
 	if (worker->report != NULL)
 		du_report_advance(worker->report);
+	if (worker->standby_report != NULL)
+		du_standby_report_advance(worker->standby_report);
 	publish(worker);
 }
 
@@ -294,6 +181,8 @@ gather_waits(const Worker *worker, TimestampTz next_look, WaitList *list)
 		worker->source->add_waits(worker->source, list);
 	if (worker->report != NULL)
 		du_report_add_waits(worker->report, list);
+	if (worker->standby_report != NULL)
+		du_standby_report_add_waits(worker->standby_report, list);
 }
 
 /*
@@ -343,7 +232,7 @@ start(Worker *worker)
 	worker->facts.pid = MyProcPid;
 	worker->facts.database = MyDatabaseId;
 	worker->facts.started_at = GetCurrentTimestamp();
-	follow_role(worker);
+	du_worker_follow_role(worker);
 }
 
 /*
@@ -394,15 +283,15 @@ is_done(const Worker *worker, TimestampTz started, bool looked)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (worker->source == NULL)
-		return looked;
 	if (TimestampDifferenceExceeds(started, now, LONGEST_PASS_MS))
 		return true;
 	if (!looked || worker->confirming || worker->wants_attempt ||
-		worker->source->state.health == SOURCE_STARTING)
+		(worker->source != NULL && worker->source->state.health == SOURCE_STARTING))
 		return false;
-	return worker->report == NULL || du_report_is_idle(worker->report) ||
-		TimestampDifferenceExceeds(started, now, LONGEST_REPORT_MS);
+	if (TimestampDifferenceExceeds(started, now, LONGEST_REPORT_MS))
+		return true;
+	return (worker->report == NULL || du_report_is_idle(worker->report)) &&
+		(worker->standby_report == NULL || du_standby_report_was_made(worker->standby_report));
 }
 
 /*
@@ -427,7 +316,7 @@ documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
 		bool		look;
 
 		(void) answer_requests(worker);
-		look = worker->source == NULL || worker->source->state.health != SOURCE_STARTING;
+		look = worker->source == NULL ? !looked : worker->source->state.health != SOURCE_STARTING;
 		work(worker, look);
 		looked |= look;
 		if (is_done(worker, started, looked))
@@ -435,7 +324,6 @@ documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
 		gather_waits(worker, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_LOOK_MS), &list);
 		(void) wait_for_work(&list);
 	}
-	if (worker->report != NULL || worker->source != NULL)
-		close_source(worker);
+	du_worker_close(worker);
 	strlcpy(state, worker->facts.state, size);
 }

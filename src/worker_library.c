@@ -3,7 +3,7 @@
  * worker_library.c
  *	  Loads the worker's library, which may be impossible.
  *
- * That library links libcurl and cJSON.  It is loaded in processes of our own
+ * That library links libcurl, cJSON and libpq.  It is loaded in processes of our own
  * alone, so that a machine without them lacks the worker and nothing else.
  *
  *-------------------------------------------------------------------------

@@ -8,7 +8,7 @@
 #ifndef DU_WORKER_LIBRARY_H
 #define DU_WORKER_LIBRARY_H
 
-#define WORKER_PACKAGES "on Debian the packages libcurl4 and libcjson1"
+#define WORKER_PACKAGES "on Debian the packages libcurl4, libcjson1 and libpq5"
 
 extern void *du_worker_library_function(const char *function, const char **problem);
 

@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "own_report.h"
 #include "running_attempts.h"
 #include "upgrade_steps.h"
 #include "worker_attempt.h"
@@ -176,6 +177,20 @@ follow_binary(const Outlook *outlook)
 }
 
 /*
+ * Writes what a standby has to tell its upstream; it goes out later.
+ */
+static void
+compose_report(Worker *worker, const Outlook *outlook)
+{
+	OwnReport	own;
+
+	if (worker->standby_report == NULL)
+		return;
+	own = du_own_report_compose(outlook, &worker->facts, worker->designated);
+	du_standby_report_set(worker->standby_report, own.text, own.digest);
+}
+
+/*
  * The pass where this extension is installed.
  */
 static void
@@ -196,6 +211,7 @@ look(Worker *worker)
 		follow_binary(&outlook);
 	du_outlook_find_state(&outlook, facts);
 	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
+	compose_report(worker, &outlook);
 
 	worker->wants_attempt = false;
 	if (worker->primary && worker->source != NULL)
@@ -232,6 +248,8 @@ pass(Worker *worker)
 		if (!worker->once)
 			du_fence_lift(FENCE_SCHEMA_AHEAD);
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
+		if (worker->standby_report != NULL)
+			du_standby_report_set(worker->standby_report, NULL, NULL);
 		du_worker_announce(worker, NULL);
 	}
 

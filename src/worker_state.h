@@ -12,6 +12,7 @@
 #include "desired_source.h"
 #include "kubernetes_report.h"
 #include "outlook.h"
+#include "standby_report.h"
 
 /* What the worker remembers of its failures. */
 typedef struct WorkerFailures
@@ -28,10 +29,14 @@ typedef struct Worker
 	const char *actor;			/* for history */
 	const char *role_name;		/* who asked for a single pass, else "" */
 	bool		primary;		/* as of the last look */
+	bool		designated;		/* a standby that heads a replica region */
 
-	DesiredSource *source;		/* NULL on a standby */
+	DesiredSource *source;		/* NULL on other standbys */
 	int			source_kind;
 	KubernetesReport *report;	/* NULL when the source is another */
+	StandbyReport *standby_report;	/* NULL on a primary */
+
+	ReportCounters past_reports;	/* of reports that are closed */
 
 	WorkerFacts facts;			/* what is published */
 	WorkerFacts published;

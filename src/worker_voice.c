@@ -46,6 +46,9 @@ static const StateVoice voices[] = {
 	{"verifying", "Verifying", false, NULL, NULL},
 	{"failed", "Failed", false, "Warning", "SchemaUpgradeFailed"},
 	{"schema_ahead", "SchemaAhead", false, "Warning", "ExtensionRollback"},
+
+	/* Of a designated primary; whether it is settled, the decision says. */
+	{"standby", "ReplicaRegion", false, NULL, NULL},
 };
 
 static const StateVoice *
@@ -137,10 +140,24 @@ event_message(const Outlook *outlook)
 	const ExtensionFacts *extension = du_outlook_main(outlook);
 	char	   *binary = dotted(extension->binary);
 
-	if (outlook->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL)
+	if (outlook->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL ||
+		outlook->in_recovery)
 		return outlook->state.next_step;
 	return psprintf("Schema update available: binary version is %s, schema is at %s. Set spec.schemaVersion to \"%s\" or \"auto\" to finalize the upgrade.",
 					binary, text_or(dotted(extension->installed), "none"), binary);
+}
+
+/*
+ * True when there is nothing more to wish for.  What a replica region sees is
+ * settled when nothing else is desired there; it comes from the primary.
+ */
+static bool
+is_settled(const Outlook *outlook, const StateVoice *voice)
+{
+	if (!outlook->in_recovery)
+		return voice->settled;
+	return outlook->decided.decision == DECISION_NONE ||
+		outlook->decided.decision == DECISION_UPDATE_AVAILABLE;
 }
 
 static void
@@ -152,7 +169,7 @@ report(Worker *worker, const Outlook *outlook, const StateVoice *voice, bool upg
 	if (worker->report == NULL || voice == NULL)
 		return;
 	content.schema_version = dotted(extension->installed);
-	content.status = voice->settled ? "True" : "False";
+	content.status = is_settled(outlook, voice) ? "True" : "False";
 	content.reason = voice->reason;
 	content.message = event_message(outlook);
 	du_report_set(worker->report, &content);

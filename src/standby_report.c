@@ -1,0 +1,402 @@
+/*-------------------------------------------------------------------------
+ *
+ * standby_report.c
+ *	  Tells a standby's upstream how the standby stands.
+ *
+ * A report goes out when a third of standby_report_timeout has passed since
+ * the last one, and at once when what matters in it has changed, one at a
+ * time.  Each has a connection of its own that is closed with the answer: a
+ * lasting one would keep the upstream from a smart shutdown, and take one of
+ * its connections for good.  An upstream takes reports only while the WAL
+ * receiver is connected to it, so they wait for that for a moment.
+ *
+ * After a failure the next report comes later and later, up to the usual
+ * pace.  What is reported is left to others, who are asked for a fresh text
+ * each time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "standby_report.h"
+
+#include "common/pg_prng.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "json_document.h"
+#include "libpq_client.h"
+#include "upstream_conninfo.h"
+#include "upstream_verdict.h"
+
+#define SHORTEST_PAUSE_MS	100 /* between reports, whatever changes */
+#define RECEIVER_LOOK_MS	100
+#define RECEIVER_GRACE_MS	3000	/* that reports wait for the WAL receiver */
+#define SHORTEST_TIMEOUT_MS 2000
+#define LONGEST_TIMEOUT_MS	10000
+#define LONGEST_ANSWER		8192
+#define DIGEST_LENGTH		129
+
+static const char statement[] = "CALL documentdb_upgrade.run_report_standby($1::pg_catalog.jsonb, NULL)";
+
+struct StandbyReport
+{
+	MemoryContext context;
+	MemoryContext scratch;		/* of one step */
+	bool		designated;		/* head of a replica region */
+	bool		nowhere;		/* there is nobody to report to */
+
+	char	   *body;			/* to be sent, NULL: none, or sent already */
+	char		digest[DIGEST_LENGTH];	/* of the text set last */
+	char		digest_sent[DIGEST_LENGTH];
+	char		digest_taken[DIGEST_LENGTH];	/* "" when none was */
+	bool		starved;		/* no text came when one was due */
+
+	LibpqClient *client;		/* of the report under way */
+	int64		due;			/* of the next one, by the clock */
+	int64		not_before;		/* whatever changes */
+	int64		receiver_seen;	/* connected, or when this was opened */
+	int			failures;		/* in a row */
+
+	char		upstream[SHARED_TEXT_LENGTH];
+	char		identity[SHARED_IDENTITY_LENGTH];	/* in the report sent */
+	UpstreamVerdict verdict;	/* the last one; its texts are the next two */
+	char		problem[SHARED_TEXT_LENGTH];
+	char		hint[SHARED_TEXT_LENGTH];
+	char		logged[SHARED_TEXT_LENGTH]; /* the problem that the log has */
+	TimestampTz last_taken;		/* 0: never */
+	uint64		taken;
+	uint64		failed;
+};
+
+/* The usual pace. */
+static int
+get_interval(void)
+{
+	return du_guc_standby_report_timeout / 3;
+}
+
+/* Keeps a verdict, and says in the log what is new in it. */
+static void
+take_verdict(StandbyReport *report, const UpstreamVerdict *verdict)
+{
+	UpstreamVerdict before = report->verdict;
+
+	report->verdict = *verdict;
+	report->verdict.problem = report->verdict.hint = NULL;
+	strlcpy(report->problem, verdict->problem != NULL ? verdict->problem : "", sizeof(report->problem));
+	strlcpy(report->hint, verdict->hint != NULL ? verdict->hint : "", sizeof(report->hint));
+
+	/* Where it would lead is known until it is known to lead elsewhere. */
+	if (!verdict->taken)
+	{
+		report->verdict.path_length = before.path_length;
+		report->verdict.path_complete = before.path_complete;
+		memcpy(report->verdict.path, before.path, sizeof(before.path));
+	}
+
+	if (strcmp(report->problem, report->logged) == 0)
+		return;
+	strlcpy(report->logged, report->problem, sizeof(report->logged));
+	if (report->problem[0] == '\0')
+		ereport(LOG,
+				(errmsg("standby reports to its upstream again")));
+	else
+		ereport(LOG,
+				(errmsg("standby does not report to its upstream"),
+				 errdetail_internal("%s", report->problem),
+				 report->hint[0] != '\0' ? errhint("%s", report->hint) : 0));
+}
+
+/*
+ * Reads primary_conninfo, into the current memory context.
+ */
+static UpstreamConninfo
+find_upstream(StandbyReport *report)
+{
+	UpstreamConninfo upstream = du_upstream_conninfo();
+	UpstreamVerdict verdict;
+
+	strlcpy(report->upstream, upstream.location, sizeof(report->upstream));
+	report->nowhere = upstream.kind != UPSTREAM_KNOWN;
+	if (report->nowhere)
+	{
+		verdict = du_verdict_without_upstream(upstream.kind, report->designated);
+		report->verdict.path_length = 0;
+		report->verdict.path_complete = false;
+		take_verdict(report, &verdict);
+	}
+	return upstream;
+}
+
+/*
+ * Opens reports to the upstream, in a memory context of their own.
+ * designated is true for the head of a replica region.
+ */
+StandbyReport *
+du_standby_report_open(bool designated)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "documentdb_upgrade standby report",
+												  ALLOCSET_DEFAULT_SIZES);
+	StandbyReport *report = MemoryContextAllocZero(context, sizeof(StandbyReport));
+
+	report->context = context;
+	report->scratch = AllocSetContextCreate(context, "documentdb_upgrade report scratch",
+											ALLOCSET_DEFAULT_SIZES);
+	report->receiver_seen = du_clock_ms();
+	du_standby_report_reload(report, designated);
+	return report;
+}
+
+/* When the next report is due, by the clock; -1 while none can be. */
+static int64
+get_due_time(const StandbyReport *report)
+{
+	int64		now = du_clock_ms();
+	int64		due = report->due;
+
+	if (report->nowhere || report->client != NULL)
+		return -1;
+	if (report->digest[0] != '\0' && strcmp(report->digest, report->digest_taken) != 0)
+		due = 0;
+	due = Max(due, report->not_before);
+
+	/* Refused it would be, and a failure in the log for nothing. */
+	if (due <= now && now < report->receiver_seen + RECEIVER_GRACE_MS &&
+		!du_upstream_receiver_connected())
+		due = now + RECEIVER_LOOK_MS;
+	return due;
+}
+
+/*
+ * True when a fresh text is wanted.
+ */
+bool
+du_standby_report_is_due(const StandbyReport *report)
+{
+	int64		due = get_due_time(report);
+
+	return due >= 0 && due <= du_clock_ms();
+}
+
+static void *
+read_identity(const cJSON *document, void *arg, const char **reason)
+{
+	const cJSON *members = du_json_member(document, "members");
+
+	return du_json_text(cJSON_GetArrayItem(members, 0), "identity",
+						SHARED_IDENTITY_LENGTH - 1, false, reason);
+}
+
+/*
+ * What is to be reported from now on; NULL when there is nothing to tell.
+ * digest is of what is worth a report at once when it changes.
+ */
+void
+du_standby_report_set(StandbyReport *report, const char *body, const char *digest)
+{
+	if (report->body != NULL)
+		pfree(report->body);
+	report->body = body != NULL ? MemoryContextStrdup(report->context, body) : NULL;
+
+	strlcpy(report->digest, body != NULL ? digest : "", sizeof(report->digest));
+	if (body != NULL && report->starved)
+	{
+		report->starved = false;
+		report->not_before = 0;
+	}
+}
+
+/* Sends the text, which is gone then. */
+static void
+send_text(StandbyReport *report)
+{
+	UpstreamConninfo upstream = find_upstream(report);
+	LibpqRequest request = {0};
+	const char *params[1];
+	const char *reason;
+	char	   *identity;
+
+	report->due = du_clock_ms() + get_interval();
+	report->not_before = du_clock_ms() + Min(SHORTEST_PAUSE_MS, get_interval());
+	if (report->nowhere)
+		return;
+
+	identity = du_json_read(report->body, strlen(report->body), read_identity, NULL, &reason);
+	strlcpy(report->identity, identity != NULL ? identity : "", sizeof(report->identity));
+	strlcpy(report->digest_sent, report->digest, sizeof(report->digest_sent));
+
+	params[0] = report->body;
+	request.keywords = upstream.keywords;
+	request.values = upstream.values;
+	request.statement = statement;
+	request.nparams = lengthof(params);
+	request.params = params;
+	request.longest = LONGEST_ANSWER;
+	request.timeout_ms = Min(Max(get_interval(), SHORTEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS);
+
+	MemoryContextSwitchTo(report->context);
+	report->client = du_libpq_start(&request);
+	MemoryContextSwitchTo(report->scratch);
+	pfree(report->body);
+	report->body = NULL;
+}
+
+/* How long to wait after so many failures. */
+static long
+get_delay(int failures)
+{
+	double		delay = du_guc_retry_min * (double) (1 << Min(failures - 1, 20));
+
+	return (long) (Min(delay, get_interval()) * (0.75 + pg_prng_double(&pg_global_prng_state) / 4));
+}
+
+/* Takes what has become of the report under way, when that is known. */
+static void
+conclude(StandbyReport *report)
+{
+	const LibpqAnswer *answer = du_libpq_get_answer(report->client);
+	UpstreamVerdict verdict;
+
+	if (answer->state == LIBPQ_RUNNING)
+		return;
+	verdict = du_verdict_of_answer(answer, report->upstream, report->identity);
+	take_verdict(report, &verdict);
+	du_libpq_close(report->client);
+	report->client = NULL;
+
+	if (verdict.taken)
+	{
+		report->taken++;
+		report->failures = 0;
+		report->last_taken = GetCurrentTimestamp();
+		strlcpy(report->digest_taken, report->digest_sent, sizeof(report->digest_taken));
+	}
+	else
+	{
+		report->failed++;
+		report->due = report->not_before = du_clock_ms() + get_delay(++report->failures);
+	}
+}
+
+/*
+ * Takes what has arrived and sends what is due, without waiting.
+ */
+void
+du_standby_report_advance(StandbyReport *report)
+{
+	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
+
+	if (report->client != NULL)
+	{
+		du_libpq_advance(report->client);
+		conclude(report);
+	}
+	if (du_standby_report_is_due(report))
+	{
+		if (report->body != NULL)
+			send_text(report);
+		else
+		{
+			report->starved = true;
+			report->not_before = du_clock_ms() + get_interval();
+		}
+	}
+	if (du_upstream_receiver_connected())
+		report->receiver_seen = du_clock_ms();
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(report->scratch);
+}
+
+/*
+ * True when a report was taken or has failed, or there can be none.
+ */
+bool
+du_standby_report_was_made(const StandbyReport *report)
+{
+	return report->nowhere || report->taken + report->failed > 0;
+}
+
+/*
+ * Has the next report made now.
+ */
+void
+du_standby_report_hurry(StandbyReport *report)
+{
+	report->due = 0;
+	report->not_before = 0;
+}
+
+/*
+ * Settings were reloaded: another upstream, perhaps, which knows nothing yet.
+ */
+void
+du_standby_report_reload(StandbyReport *report, bool designated)
+{
+	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
+
+	report->designated = designated;
+	report->failures = 0;
+	du_standby_report_hurry(report);
+	(void) find_upstream(report);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(report->scratch);
+}
+
+/*
+ * Adds what is waited for.
+ */
+void
+du_standby_report_add_waits(const StandbyReport *report, WaitList *list)
+{
+	int64		due = get_due_time(report);
+
+	if (report->client != NULL)
+		du_libpq_add_waits(report->client, list);
+	else if (due >= 0)
+		du_wait_at_most(list, Max(due - du_clock_ms(), 0));
+}
+
+/*
+ * Tells in the facts how reports fare.
+ */
+void
+du_standby_report_tell(const StandbyReport *report, WorkerFacts *facts)
+{
+	const UpstreamVerdict *verdict = &report->verdict;
+
+	facts->upstream_ok = verdict->taken && report->problem[0] == '\0';
+	strlcpy(facts->upstream, report->upstream, sizeof(facts->upstream));
+	strlcpy(facts->upstream_problem, report->problem, sizeof(facts->upstream_problem));
+	strlcpy(facts->upstream_hint, report->hint, sizeof(facts->upstream_hint));
+	facts->path_length = verdict->path_length;
+	memcpy(facts->path, verdict->path, sizeof(facts->path));
+	facts->path_complete = verdict->path_complete;
+	facts->last_report = report->last_taken;
+}
+
+/*
+ * How many reports the upstream has taken, and how many it has not.
+ */
+uint64
+du_standby_reports_taken(const StandbyReport *report)
+{
+	return report->taken;
+}
+
+uint64
+du_standby_reports_failed(const StandbyReport *report)
+{
+	return report->failed;
+}
+
+/*
+ * Ends a report under way and frees everything.
+ */
+void
+du_standby_report_close(StandbyReport *report)
+{
+	MemoryContextDelete(report->context);
+}
