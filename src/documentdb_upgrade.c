@@ -17,6 +17,7 @@
 #include "object_access.h"
 #include "refusal_log.h"
 #include "shared_status.h"
+#include "standby_reports.h"
 #include "utility_hook.h"
 #include "window.h"
 #include "worker_launcher.h"
@@ -68,6 +69,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	du_shared_install();
+	du_reports_install();
 	du_record_install();
 	du_refusal_install();
 	du_access_install();

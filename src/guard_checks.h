@@ -23,6 +23,8 @@ extern GuardStatus du_guard_owner_can_update(const GuardInput *input, GuardResul
 extern GuardStatus du_guard_companions_aligned(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_lock_capacity(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_standbys_ready(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_replication_lag(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_blocking_sessions(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_backup_recent(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_soak_time(const GuardInput *input, GuardResult *result);

@@ -8,6 +8,7 @@
 #ifndef DU_GUARD_INPUT_H
 #define DU_GUARD_INPUT_H
 
+#include "fleet.h"
 #include "member_record.h"
 #include "rehearsal_memory.h"
 #include "surroundings.h"
@@ -19,6 +20,7 @@ typedef struct GuardInput
 	const UpgradePlan *plan;
 	const Surroundings *surroundings;
 	const LockEstimate *locks;
+	const Fleet *fleet;
 	const MemberChanges *members;	/* NULL when they were not compared */
 	RememberedRehearsal rehearsal;
 } GuardInput;

@@ -3,7 +3,8 @@
  * guards.c
  *	  The conditions that must hold before a schema may be committed.
  *
- * A guard is one row of the table below and one function of guard_checks.c.
+ * A guard is one row of the table below and one function of guard_checks.c or
+ * fleet_checks.c.
  * Hard guards name what cannot work and hold for everybody.  The others are
  * judgements: their severity can be set, and a caller may override them by
  * name, which is recorded.
@@ -43,6 +44,8 @@ static const Guard guards[] =
 	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
 	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
 	{"lock_capacity", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
+	{"standbys_ready", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
+	{"replication_lag", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
 	{"blocking_sessions", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
 	{"backup_recent", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
 	{"soak_time", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},

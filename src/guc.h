@@ -76,7 +76,8 @@ typedef enum DesignatedPrimary
 } DesignatedPrimary;
 
 /* The fleet's. */
-extern PGDLLEXPORT int du_guc_expected_standbys;	/* -1: as the resource says */
+extern PGDLLEXPORT int du_guc_expected_standbys;	/* -1: as the resource
+													 * says */
 extern char *du_guc_ignore_standbys;
 extern PGDLLEXPORT int du_guc_standby_report_timeout;	/* milliseconds */
 extern int	du_guc_max_replication_lag; /* milliseconds */

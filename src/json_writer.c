@@ -62,6 +62,13 @@ du_write_text(StringInfo buf, const char *key, const char *value)
 }
 
 void
+du_write_bool(StringInfo buf, const char *key, bool value)
+{
+	du_write_key(buf, key);
+	appendStringInfoString(buf, value ? "true" : "false");
+}
+
+void
 du_write_int(StringInfo buf, const char *key, int64 value)
 {
 	du_write_key(buf, key);

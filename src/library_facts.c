@@ -30,6 +30,26 @@
 #include "library_record.h"
 #include "loaded_version.h"
 
+/*
+ * The state as SQL shows it.
+ */
+const char *
+du_library_state_name(LibraryState state)
+{
+	switch (state)
+	{
+		case LIBRARY_NONE:
+			return "none";
+		case LIBRARY_CURRENT:
+			return "current";
+		case LIBRARY_UNKNOWN:
+			return "unknown";
+		case LIBRARY_STALE:
+			return "stale";
+	}
+	elog(ERROR, "unrecognized state of libraries: %d", (int) state);
+}
+
 static LibraryFacts
 facts_of(LibraryState state, const char *detail, const char *hint)
 {

@@ -26,6 +26,7 @@ typedef struct LibraryFacts
 	const char *hint;			/* what to do, or NULL */
 } LibraryFacts;
 
+extern const char *du_library_state_name(LibraryState state);
 extern LibraryFacts du_library_facts(const UpgradeFacts *facts);
 extern const char *du_library_problem(const ExtensionFacts *extension, const char **hint);
 

@@ -21,6 +21,7 @@
 
 #include "extension_version.h"
 #include "fingerprint.h"
+#include "fleet_judgement.h"
 #include "guc.h"
 #include "running_attempts.h"
 #include "version_gate.h"
@@ -209,6 +210,33 @@ view_of(const WorkerFacts *worker)
 }
 
 /*
+ * Sentences about standbys that do not see the installed schema in force yet,
+ * NULL when all do or none can be heard.  Those that say nothing count until
+ * the worker has once found that all see this version, unless the guard does
+ * not insist on them either.
+ */
+const char *
+du_outlook_straggler(const Outlook *outlook, const WorkerFacts *worker)
+{
+	const char *installed = du_catalog_main(outlook->facts)->installed;
+	bool		strict = du_guards_can_fail("standbys_ready") &&
+	(worker == NULL || installed == NULL || strcmp(worker->verified, installed) != 0);
+	const Fleet *fleet;
+	const char *straggler;
+
+	if (outlook->in_recovery || installed == NULL)
+		return NULL;
+	fleet = du_fleet_gather();
+	if (!fleet->known)
+		return NULL;
+	straggler = du_fleet_straggler(fleet, outlook->facts, strict);
+	if (fleet->missing_synchronous == NULL)
+		return straggler;
+	return psprintf("What was committed last may be on this server alone: %s%s%s",
+					fleet->missing_synchronous, straggler ? " " : "", straggler ? straggler : "");
+}
+
+/*
  * Finds the state of what was decided.  worker is what the worker that
  * serves this database says, or NULL when none does.
  */
@@ -231,6 +259,7 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 	{
 		libraries = du_library_facts(outlook->facts);
 		input.libraries = &libraries;
+		outlook->straggler = input.straggler = du_outlook_straggler(outlook, worker);
 	}
 	input.last_error = worker != NULL && worker->last_error[0] ?
 		worker->last_error : outlook->failures.last_error;

@@ -26,6 +26,8 @@ typedef struct Outlook
 	FailureMemory failures;
 	bool		gate_is_stale;	/* another version is in force than installed */
 	bool		fenced;			/* writes are stopped */
+	const char *straggler;		/* about standbys that do not see the schema
+								 * in force, or NULL */
 	UpgradeState state;
 } Outlook;
 
@@ -37,6 +39,7 @@ extern void du_outlook_evaluate_guards(Outlook *outlook, bool warnings);
 extern PGDLLEXPORT DecisionResult du_outlook_decide_undesired(const Outlook *outlook);
 extern PGDLLEXPORT void du_outlook_decide(Outlook *outlook, const char *desired);
 extern PGDLLEXPORT void du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker);
+extern const char *du_outlook_straggler(const Outlook *outlook, const WorkerFacts *worker);
 extern PGDLLEXPORT List *du_outlook_failing_guards(const Outlook *outlook);
 extern PGDLLEXPORT const ExtensionFacts *du_outlook_main(const Outlook *outlook);
 extern PGDLLEXPORT char *du_outlook_fingerprint(const Outlook *outlook);

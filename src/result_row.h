@@ -12,7 +12,7 @@
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 
-#define RESULT_COLUMNS 20
+#define RESULT_COLUMNS 24
 
 typedef struct ResultRow
 {

@@ -19,10 +19,12 @@ typedef enum SharedRoom
 	ROOM_ATTEMPT_ORDER,
 	ROOM_LOGGED_REFUSALS,
 	ROOM_WRITE_FENCE,
-	ROOM_ANNOUNCED_HOLDS
+	ROOM_ANNOUNCED_HOLDS,
+	ROOM_IDENTITY,
+	ROOM_LSN_CLOCK
 } SharedRoom;
 
-#define SHARED_ROOMS 5
+#define SHARED_ROOMS 7
 #define SHARED_ROOM_SIZE 4096
 
 #define SHARED_VERSION_LENGTH 64
@@ -69,6 +71,8 @@ typedef struct WorkerFacts
 	char		path[SHARED_PATH_LENGTH][SHARED_IDENTITY_LENGTH];	/* from the upstream up */
 	bool		path_complete;	/* it ends at a primary */
 	TimestampTz last_report;	/* that was taken, 0: never */
+	char		verified[SHARED_VERSION_LENGTH];	/* installed version that
+													 * every standby has seen */
 	int			region_standbys;	/* that the resource wishes, -1: none said */
 
 	char		state[NAMEDATALEN]; /* as last found by the worker */

@@ -24,6 +24,7 @@
 #include "extension_version.h"
 #include "failure_memory.h"
 #include "guc.h"
+#include "outlook.h"
 #include "result_row.h"
 #include "running_attempts.h"
 #include "shared_status.h"
@@ -149,15 +150,18 @@ documentdb_upgrade_retry(PG_FUNCTION_ARGS)
 }
 
 /*
- * True when the main extension is at a version, and the library has taken it
- * up where it tells.
+ * True when the main extension is at a version, the library has taken it up
+ * where it tells, and the standbys see it.
  */
 static bool
 is_reached(const ExtensionVersion *target)
 {
-	ExecutionContext context;
+	Outlook		outlook;
+	WorkerFacts worker;
+	bool		served;
 	ExtensionVersion version;
 	const char *reason;
+	const char *straggler;
 	char	   *installed;
 	char	   *gate;
 
@@ -168,13 +172,14 @@ is_reached(const ExtensionVersion *target)
 		du_version_compare(&version, target) != 0)
 		return false;
 
-	du_context_enter(&context);
-	SPI_connect();
+	served = du_shared_serving(&worker);
+	du_outlook_open(&outlook);
+	straggler = du_outlook_straggler(&outlook, served ? &worker : NULL);
 	gate = du_gate_read(installed);
-	SPI_finish();
-	du_context_leave(&context);
-	return gate == NULL || !du_version_parse(gate, &version, &reason) ||
-		du_version_compare(&version, target) == 0;
+	du_outlook_close(&outlook);
+	return straggler == NULL &&
+		(gate == NULL || !du_version_parse(gate, &version, &reason) ||
+		 du_version_compare(&version, target) == 0);
 }
 
 /* Waits for the next change, or a little while. */

@@ -155,7 +155,8 @@ state_of_wait(const StateInput *input)
 /*
  * The state of a schema that is what is asked for.  It may not be in force
  * yet: an extension that gates features on a copy of the version may not have
- * taken this one up, or the server may run the library of before.
+ * taken this one up, the server may run the library of before, or a standby may
+ * not have got there.
  */
 static UpgradeState
 state_of_done(const StateInput *input)
@@ -170,6 +171,9 @@ state_of_done(const StateInput *input)
 		return state("verifying",
 					 psprintf("The schema is at %s, but it is not served by the library that was made for it: %s %s",
 							  installed, input->libraries->detail, input->libraries->hint));
+	if (input->straggler != NULL)
+		return state("verifying",
+					 psprintf("The schema is at %s. %s", installed, input->straggler));
 	return state("up_to_date", "Nothing is to be done.");
 }
 

@@ -44,6 +44,8 @@ typedef struct StateInput
 	bool		in_recovery;
 	const char *gate;			/* version in force, NULL when not known */
 	const LibraryFacts *libraries;	/* NULL when not looked at */
+	const char *straggler;		/* sentences about standbys that do not see
+								 * the schema in force, or NULL */
 	bool		fence_wanted;	/* while the binary is older than the schema */
 	const char *fence;			/* sentence about the one that is up, or NULL */
 	const char *last_error;		/* of attempts since the last success, or NULL */
