@@ -145,9 +145,13 @@ fail_to_connect(LibpqClient *client)
 	const char *line = PQerrorMessage(client->conn);
 	const char *phrase = line;
 	size_t		length = strcspn(line, "\n");
-	LibpqFailure failure = PQconnectionNeedsPassword(client->conn) ? LIBPQ_NO_PASSWORD :
-	LIBPQ_UNREACHABLE;
+	LibpqFailure failure = LIBPQ_UNREACHABLE;
 
+	if (PQconnectionNeedsPassword(client->conn))
+	{
+		fail(client, LIBPQ_NO_PASSWORD, "it asks for a password, and there is none");
+		return;
+	}
 	while (*line != '\0')
 	{
 		size_t		n = strcspn(line, "\n");
