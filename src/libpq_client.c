@@ -202,6 +202,7 @@ take_outcome(LibpqClient *client, const PGresult *result)
 	LibpqAnswer *answer = &client->answer;
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
 	client->answered = true;
@@ -219,6 +220,8 @@ take_outcome(LibpqClient *client, const PGresult *result)
 		answer->problem = "the answer is empty";
 
 	answer->failure = message != NULL ? LIBPQ_REFUSED : LIBPQ_UNUSABLE;
+	if (detail != NULL)
+		answer->detail = copy_phrase(client, detail, strlen(detail));
 	if (hint != NULL)
 		answer->hint = copy_phrase(client, hint, strlen(hint));
 	if (sqlstate != NULL)

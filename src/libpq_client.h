@@ -51,7 +51,8 @@ typedef struct LibpqAnswer
 	const char *value;			/* first column of the first row */
 	LibpqFailure failure;
 	const char *problem;		/* a phrase when failed */
-	const char *hint;			/* the server's, or NULL */
+	const char *detail;			/* the server's, or NULL */
+	const char *hint;			/* the same */
 	char		sqlstate[6];	/* "" when the server has said none */
 } LibpqAnswer;
 

@@ -25,7 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
-#include "json_document.h"
+#include "instance_identity.h"
 #include "libpq_client.h"
 #include "upstream_conninfo.h"
 #include "upstream_verdict.h"
@@ -60,7 +60,6 @@ struct StandbyReport
 	int			failures;		/* in a row */
 
 	char		upstream[SHARED_TEXT_LENGTH];
-	char		identity[SHARED_IDENTITY_LENGTH];	/* in the report sent */
 	UpstreamVerdict verdict;	/* the last one; its texts are the next two */
 	char		problem[SHARED_TEXT_LENGTH];
 	char		hint[SHARED_TEXT_LENGTH];
@@ -181,15 +180,6 @@ du_standby_report_is_due(const StandbyReport *report)
 	return due >= 0 && due <= du_clock_ms();
 }
 
-static void *
-read_identity(const cJSON *document, void *arg, const char **reason)
-{
-	const cJSON *members = du_json_member(document, "members");
-
-	return du_json_text(cJSON_GetArrayItem(members, 0), "identity",
-						SHARED_IDENTITY_LENGTH - 1, false, reason);
-}
-
 /*
  * What is to be reported from now on; NULL when there is nothing to tell.
  * digest is of what is worth a report at once when it changes.
@@ -216,16 +206,12 @@ send_text(StandbyReport *report)
 	UpstreamConninfo upstream = find_upstream(report);
 	LibpqRequest request = {0};
 	const char *params[1];
-	const char *reason;
-	char	   *identity;
 
 	report->due = du_clock_ms() + get_interval();
 	report->not_before = du_clock_ms() + Min(SHORTEST_PAUSE_MS, get_interval());
 	if (report->nowhere)
 		return;
 
-	identity = du_json_read(report->body, strlen(report->body), read_identity, NULL, &reason);
-	strlcpy(report->identity, identity != NULL ? identity : "", sizeof(report->identity));
 	strlcpy(report->digest_sent, report->digest, sizeof(report->digest_sent));
 
 	params[0] = report->body;
@@ -259,10 +245,13 @@ conclude(StandbyReport *report)
 {
 	const LibpqAnswer *answer = du_libpq_get_answer(report->client);
 	UpstreamVerdict verdict;
+	char		identity[SHARED_IDENTITY_LENGTH];
+	char		incarnation[INCARNATION_LENGTH];
 
 	if (answer->state == LIBPQ_RUNNING)
 		return;
-	verdict = du_verdict_of_answer(answer, report->upstream, report->identity);
+	du_identity_read(identity, incarnation);
+	verdict = du_verdict_of_answer(answer, report->upstream, identity);
 	take_verdict(report, &verdict);
 	du_libpq_close(report->client);
 	report->client = NULL;

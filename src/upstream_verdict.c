@@ -102,7 +102,7 @@ is_identity(const char *digits)
 static bool
 add_to_path(UpstreamVerdict *verdict, const char *above, const char *own, bool *cut)
 {
-	if (own != NULL && strcmp(above, own) == 0)
+	if (strcmp(above, own) == 0)
 		return false;
 	if (verdict->path_length < SHARED_PATH_LENGTH)
 		strlcpy(verdict->path[verdict->path_length++], above, SHARED_IDENTITY_LENGTH);
@@ -113,7 +113,7 @@ add_to_path(UpstreamVerdict *verdict, const char *above, const char *own, bool *
 
 typedef struct AnswerQuery
 {
-	const char *own;			/* identity, or NULL */
+	const char *own;			/* identity */
 	bool		loop;
 } AnswerQuery;
 
@@ -177,7 +177,7 @@ judge_value(const char *value, const char *location, const char *own)
 
 /*
  * The verdict on an answer that has come, or has failed to; location is that
- * of the upstream, identity this server's own or NULL.
+ * of the upstream, identity this server's own.
  */
 UpstreamVerdict
 du_verdict_of_answer(const LibpqAnswer *answer, const char *location, const char *identity)
@@ -187,10 +187,12 @@ du_verdict_of_answer(const LibpqAnswer *answer, const char *location, const char
 	if (answer->state == LIBPQ_ANSWERED)
 		return judge_value(answer->value, location, identity);
 
-	verdict.problem = psprintf("Could not report to %s: %s%s%s%s.", location, answer->problem,
+	verdict.problem = psprintf("Could not report to %s: %s%s%s%s.%s%s", location, answer->problem,
 							   answer->sqlstate[0] != '\0' ? " (SQLSTATE " : "",
 							   answer->sqlstate,
-							   answer->sqlstate[0] != '\0' ? ")" : "");
+							   answer->sqlstate[0] != '\0' ? ")" : "",
+							   answer->detail != NULL ? " " : "",
+							   answer->detail != NULL ? answer->detail : "");
 	verdict.hint = hint_of(answer);
 	return verdict;
 }

@@ -177,6 +177,21 @@ follow_binary(const Outlook *outlook)
 }
 
 /*
+ * Remembers the version that every standby has been found to see, so that one
+ * that goes away later does not open the question again.
+ */
+static void
+note_verified(Worker *worker, const Outlook *outlook)
+{
+	WorkerFacts *facts = &worker->facts;
+	const char *installed = du_outlook_main(outlook)->installed;
+
+	if (worker->primary && installed != NULL && outlook->straggler == NULL &&
+		outlook->decided.decision == DECISION_NONE)
+		strlcpy(facts->verified, installed, sizeof(facts->verified));
+}
+
+/*
  * Writes what a standby has to tell its upstream; it goes out later.
  */
 static void
@@ -211,6 +226,7 @@ look(Worker *worker)
 		follow_binary(&outlook);
 	du_outlook_find_state(&outlook, facts);
 	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
+	note_verified(worker, &outlook);
 	compose_report(worker, &outlook);
 
 	worker->wants_attempt = false;
