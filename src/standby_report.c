@@ -56,7 +56,8 @@ struct StandbyReport
 	LibpqClient *client;		/* of the report under way */
 	int64		due;			/* of the next one, by the clock */
 	int64		not_before;		/* whatever changes */
-	int64		receiver_seen;	/* connected, or when this was opened */
+	int64		receiver_away;	/* since when it is not connected, as far as
+								 * was seen; -1: it is */
 	int			failures;		/* in a row */
 
 	char		upstream[SHARED_TEXT_LENGTH];
@@ -144,9 +145,30 @@ du_standby_report_open(bool designated)
 	report->context = context;
 	report->scratch = AllocSetContextCreate(context, "documentdb_upgrade report scratch",
 											ALLOCSET_DEFAULT_SIZES);
-	report->receiver_seen = du_clock_ms();
+	report->receiver_away = -1;
 	du_standby_report_reload(report, designated);
 	return report;
+}
+
+/*
+ * True when the WAL receiver is about to connect, as far as can be told: a
+ * report would be refused now, and the log would have a failure for nothing.
+ */
+static bool
+waits_for_receiver(const StandbyReport *report)
+{
+	return !du_upstream_receiver_connected() &&
+		(report->receiver_away < 0 || du_clock_ms() < report->receiver_away + RECEIVER_GRACE_MS);
+}
+
+/* Sees whether the WAL receiver is connected. */
+static void
+look_at_receiver(StandbyReport *report)
+{
+	if (du_upstream_receiver_connected())
+		report->receiver_away = -1;
+	else if (report->receiver_away < 0)
+		report->receiver_away = du_clock_ms();
 }
 
 /* When the next report is due, by the clock; -1 while none can be. */
@@ -161,10 +183,7 @@ get_due_time(const StandbyReport *report)
 	if (report->digest[0] != '\0' && strcmp(report->digest, report->digest_taken) != 0)
 		due = 0;
 	due = Max(due, report->not_before);
-
-	/* Refused it would be, and a failure in the log for nothing. */
-	if (due <= now && now < report->receiver_seen + RECEIVER_GRACE_MS &&
-		!du_upstream_receiver_connected())
+	if (due <= now && waits_for_receiver(report))
 		due = now + RECEIVER_LOOK_MS;
 	return due;
 }
@@ -250,6 +269,15 @@ conclude(StandbyReport *report)
 
 	if (answer->state == LIBPQ_RUNNING)
 		return;
+	if (answer->failure == LIBPQ_REFUSED && strcmp(answer->sqlstate, "42501") == 0 &&
+		waits_for_receiver(report))
+	{
+		/* The WAL sender has just gone; another is on its way. */
+		du_libpq_close(report->client);
+		report->client = NULL;
+		report->due = 0;
+		return;
+	}
 	du_identity_read(identity, incarnation);
 	verdict = du_verdict_of_answer(answer, report->upstream, identity);
 	take_verdict(report, &verdict);
@@ -278,6 +306,7 @@ du_standby_report_advance(StandbyReport *report)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
 
+	look_at_receiver(report);
 	if (report->client != NULL)
 	{
 		du_libpq_advance(report->client);
@@ -293,8 +322,6 @@ du_standby_report_advance(StandbyReport *report)
 			report->not_before = du_clock_ms() + get_interval();
 		}
 	}
-	if (du_upstream_receiver_connected())
-		report->receiver_seen = du_clock_ms();
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(report->scratch);
 }
