@@ -271,6 +271,26 @@ state_of_primary(const StateInput *input)
 	elog(ERROR, "unrecognized decision: %d", (int) input->decided.decision);
 }
 
+/* A standby changes nothing, and says how its reports fare. */
+static UpgradeState
+state_of_standby(const WorkerView *worker)
+{
+	const char *role = "This server is a standby and changes nothing; look at the primary.";
+
+	if (!worker->present)
+		return state("standby",
+					 psprintf("%s It reports to nobody, because no worker runs here: %s.", role,
+							  worker->absent_because));
+	if (worker->upstream_problem != NULL)
+		return state("standby",
+					 psprintf("%s Its upstream does not take its reports: %s%s%s", role,
+							  worker->upstream_problem, worker->upstream_hint ? " " : "",
+							  worker->upstream_hint ? worker->upstream_hint : ""));
+	if (worker->upstream == NULL)
+		return state("standby", role);
+	return state("standby", psprintf("%s It reports to %s.", role, worker->upstream));
+}
+
 /*
  * State and next step.  Texts are palloc'd or constant.
  */
@@ -280,8 +300,7 @@ du_state_of(const StateInput *input)
 	UpgradeState found;
 
 	if (input->in_recovery)
-		return state("standby",
-					 "This server is a standby and changes nothing; look at the primary.");
+		return state_of_standby(&input->worker);
 
 	found = state_of_primary(input);
 	if (input->fence != NULL)

@@ -26,6 +26,12 @@ typedef struct WorkerView
 	const char *source_hint;	/* or NULL */
 	const char *spec_binary;	/* that the resource names, or NULL */
 
+	/* On a standby, of its reports. */
+	const char *upstream;		/* NULL when none is known */
+	const char *upstream_problem;	/* a sentence, NULL when the last was
+									 * taken */
+	const char *upstream_hint;
+
 	bool		attempt_runs;
 	int			step;			/* of nsteps, 0 before the first */
 	int			nsteps;

@@ -51,6 +51,7 @@ typedef struct Worker
 	bool		wants_attempt;	/* found by the last pass */
 	char	   *announced;		/* what people were told last, or NULL */
 	char		announced_version[SHARED_VERSION_LENGTH];	/* installed then */
+	char		announced_state[NAMEDATALEN];
 	char		settings[65];	/* digest of this database's settings */
 	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
 	Oid			own_extension;	/* as the last pass has found it */

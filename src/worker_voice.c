@@ -88,6 +88,8 @@ key_of(const Worker *worker, const Outlook *outlook)
 		appendStringInfo(&key, "|%s", facts->source_problem);
 	foreach(lc, du_outlook_failing_guards(outlook))
 		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
+	if (outlook->straggler != NULL)
+		appendStringInfo(&key, "|%s", outlook->straggler);
 	return key.data;
 }
 
@@ -182,6 +184,8 @@ report(Worker *worker, const Outlook *outlook, const StateVoice *voice, bool upg
 	if (voice->event_type != NULL)
 		du_report_event(worker->report, voice->event_type, voice->event_reason,
 						content.message);
+	if (!upgraded && outlook->straggler != NULL && strcmp(worker->announced_state, "up_to_date") == 0)
+		du_report_event(worker->report, "Warning", "StandbyNotReady", content.message);
 }
 
 /* One line in the log for what is new. */
@@ -267,6 +271,7 @@ du_worker_announce(Worker *worker, const Outlook *outlook)
 	if (worker->notice_pending)
 		Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
 	report(worker, outlook, find_voice(outlook->state.state), upgraded);
+	strlcpy(worker->announced_state, outlook->state.state, sizeof(worker->announced_state));
 }
 
 /*
