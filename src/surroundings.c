@@ -37,6 +37,7 @@
 #include "extension_members.h"
 #include "guc.h"
 #include "shared_status.h"
+#include "subtransaction.h"
 
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 
@@ -160,6 +161,19 @@ du_surroundings_can_write(void)
 		!IsolationUsesXactSnapshot();
 }
 
+static void
+insert_binary(void *arg)
+{
+	const ExtensionFacts *extension = arg;
+	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[3];
+
+	binary_key(extension, values);
+	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
+			 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
+			 3, types, values);
+}
+
 /*
  * Notes when the binary in use was first seen, if that is not known yet.
  * Must be able to write.
@@ -169,8 +183,7 @@ du_surroundings_note_binary(const UpgradeFacts *facts)
 {
 	const ExtensionFacts *extension = du_catalog_main(facts);
 	Surroundings seen = {0};
-	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[3];
+	ErrorData  *error;
 
 	if (!OidIsValid(extension->oid))
 		return;
@@ -183,10 +196,12 @@ du_surroundings_note_binary(const UpgradeFacts *facts)
 													  get_namespace_oid("documentdb_upgrade", false)),
 									RowExclusiveLock))
 		return;
-	binary_key(extension, values);
-	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
-			 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
-			 3, types, values);
+	error = du_subtransaction_run(insert_binary, unconstify(ExtensionFacts *, extension),
+								  SUBTRANSACTION_KEEP);
+
+	/* A fence can rise between any two statements. */
+	if (error != NULL && error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
+		ReThrowError(error);
 }
 
 static List *

@@ -300,7 +300,14 @@ du_state_of(const StateInput *input)
 	UpgradeState found;
 
 	if (input->in_recovery)
-		return state_of_standby(&input->worker);
+	{
+		found = state_of_standby(&input->worker);
+		if (input->decided.decision == DECISION_SCHEMA_AHEAD)
+			found.next_step = psprintf("%s %s Bring back a binary of %s or later before it is promoted.",
+									   found.next_step, input->decided.reason,
+									   du_catalog_main(input->facts)->installed);
+		return found;
+	}
 
 	found = state_of_primary(input);
 	if (input->fence != NULL)
