@@ -21,5 +21,6 @@ typedef struct DroppedObject
 extern void du_dropped_watch(void);
 extern void du_dropped_unwatch(void);
 extern const DroppedObject *du_dropped_find(Oid classid, Oid objid, int subid);
+extern bool du_dropped_is_new_relation(Oid relation);
 
 #endif							/* DU_DROPPED_OBJECTS_H */

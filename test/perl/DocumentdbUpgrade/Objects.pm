@@ -21,7 +21,7 @@ use DocumentdbUpgrade::Test;
 use Exporter 'import';
 use JSON::PP ();
 
-our @EXPORT = qw(catalogue_digests objects_of compare_objects predicted);
+our @EXPORT = qw(catalogue_digests objects_of compare_objects predicted locks_of predicted_locks);
 
 # Columns of pg_class that change by themselves or say what other rows say.
 my $bookkeeping = q({relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid,relnatts,relchecks,relhasindex,
@@ -154,6 +154,52 @@ sub predicted
 	}
 	$result{$_} = [ sort @{ $result{$_} } ] foreach keys %result;
 	return \%result;
+}
+
+=pod
+
+=item locks_of(node, sql)
+
+Runs SQL in a transaction and gives what it holds at the end, before it is
+committed: a sorted list of relations that existed before it, but for
+catalogues and our own, with their strongest mode.
+
+=item predicted_locks(node, id)
+
+The same of the steps of a rehearsal.
+
+=cut
+
+# "relation mode", the strongest mode of each, of rows with both.
+sub strongest
+{
+	my $rows = shift;
+	return qq{SELECT relation || ' ' || (array_agg(mode ORDER BY array_position('{AccessExclusiveLock,ExclusiveLock,
+			ShareRowExclusiveLock,ShareLock,ShareUpdateExclusiveLock,RowExclusiveLock,RowShareLock}', mode)))[1] AS strongest
+		FROM ($rows) AS r WHERE mode <> 'AccessShareLock' GROUP BY relation ORDER BY relation COLLATE "C"};
+}
+
+sub locks_of
+{
+	my ($node, $sql) = @_;
+	my $query = strongest(q{SELECT name AS relation, mode FROM pg_locks l JOIN existing e ON e.oid = l.relation
+		WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'});
+	my $result = sql($node, qq{
+		CREATE TEMP TABLE existing AS SELECT oid, format('%I.%I', relnamespace::regnamespace::text, relname) AS name
+			FROM pg_class WHERE oid >= 16384 AND relnamespace <> 'documentdb_upgrade'::regnamespace AND relpersistence <> 't';
+		BEGIN;
+		$sql;
+		SELECT 'locks:';
+		$query;
+		COMMIT});
+	return [ split /\n/, $result =~ s/^.*locks:\n?//sr ];
+}
+
+sub predicted_locks
+{
+	my ($node, $id) = @_;
+	return split /\n/, sql($node, strongest(qq{SELECT r->>'relation' AS relation, r->>'mode' AS mode FROM documentdb_upgrade.rehearsals,
+		jsonb_array_elements(report->'steps') s, jsonb_array_elements(s->'relations') r WHERE id = $id}));
 }
 
 =pod
