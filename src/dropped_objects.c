@@ -15,7 +15,10 @@
 #include "dropped_objects.h"
 
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -150,4 +153,20 @@ du_dropped_is_new_relation(Oid relation)
 {
 	return (dropped != NULL && hash_search(made, &relation, HASH_FIND, NULL) != NULL) ||
 		is_known_as_new(relation);
+}
+
+/*
+ * A role's name, quoted where it must be, also of one that has just been
+ * dropped; NULL for others.
+ */
+const char *
+du_dropped_role_name(Oid role)
+{
+	char	   *name = GetUserNameFromId(role, true);
+	const DroppedObject *gone;
+
+	if (name != NULL)
+		return quote_identifier(name);
+	gone = du_dropped_find(AuthIdRelationId, role, 0);
+	return gone != NULL ? gone->identity : NULL;
 }
