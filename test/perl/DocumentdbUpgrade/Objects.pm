@@ -190,11 +190,11 @@ sub strongest
 sub locks_of
 {
 	my ($node, $sql) = @_;
-	my $query = strongest(q{SELECT name AS relation, mode FROM pg_locks l JOIN existing e ON e.oid = l.relation
-		WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'});
+	my $query = strongest(q{SELECT :'existing'::jsonb->>(relation::text) AS relation, mode FROM pg_locks
+		WHERE pid = pg_backend_pid() AND locktype = 'relation' AND :'existing'::jsonb ? (relation::text)});
 	my $result = sql($node, qq{
-		CREATE TEMP TABLE existing AS SELECT oid, format('%I.%I', relnamespace::regnamespace::text, relname) AS name
-			FROM pg_class WHERE oid >= 16384 AND relnamespace <> 'documentdb_upgrade'::regnamespace AND relpersistence <> 't';
+		SELECT jsonb_object_agg(oid, format('%I.%I', relnamespace::regnamespace::text, relname)) AS existing
+			FROM pg_class WHERE oid >= 16384 AND relnamespace <> 'documentdb_upgrade'::regnamespace AND relpersistence <> 't' \\gset
 		BEGIN;
 		$sql;
 		SELECT 'locks:';
@@ -257,7 +257,7 @@ sub privileges_of
 	} @privileges;
 
 	push @parts, q{SELECT 'pg_class'::regclass, attrelid, attnum, coalesce(attacl, '{}')::text[], '{}', false FROM pg_attribute
-		WHERE attrelid >= 16384 AND NOT attisdropped AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace <> 'pg_toast'::regnamespace)};
+		WHERE NOT attisdropped AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace <> 'pg_toast'::regnamespace)};
 	my $rows = sql($node, q{SELECT coalesce(jsonb_object_agg(i.type || ' ' || i.identity, jsonb_build_object('has', acl, 'usual', usual, 'implied', implied)), '{}')
 			|| (SELECT coalesce(jsonb_object_agg(format('role membership %I in %I', m.rolname, r.rolname), jsonb_build_object('has', ARRAY[options], 'usual', ARRAY[]::text[])), '{}')
 				FROM (SELECT member, roleid, string_agg((to_jsonb(a) - 'oid' - 'roleid' - 'member' - 'grantor')::text, '') AS options FROM pg_auth_members a GROUP BY 1, 2) a
