@@ -15,7 +15,7 @@ my $conf = q{
 	log_min_messages = debug1
 	log_line_prefix = '%m [%p] %b '
 	documentdb_upgrade.schema_ahead_action = read_only
-	documentdb_upgrade.fence_exempt_roles = 'keeper'};
+	documentdb_upgrade.fence_exempt_roles = 'postgres'};
 chomp(my $bindir = `pg_config --bindir`);
 plan skip_all => 'pg_upgrade is not installed' unless -x "$bindir/pg_upgrade";
 my $old = worker_node('old', conf => $conf);
@@ -23,7 +23,6 @@ my $old = worker_node('old', conf => $conf);
 # Of each table something, made by using it.
 sql($old, q{
 	CREATE ROLE app LOGIN SUPERUSER;
-	CREATE ROLE keeper LOGIN SUPERUSER;
 	CREATE FUNCTION healthy() RETURNS boolean LANGUAGE sql AS 'SELECT true';
 	INSERT INTO documentdb_upgrade.checks (name, kind, function, description) VALUES ('healthy', 'post', 'public.healthy()', 'mine');
 	SELECT documentdb_upgrade.record_backup('nightly', now());
