@@ -55,10 +55,10 @@ compare_privileges(const TouchedObject *entry, TupleDesc desc, CatalogChange *ch
 		change->privileges = du_privileges_of(catalog, entry->before, desc);
 	else
 		du_change_set_privileges(change,
-					   entry->before != NULL ? du_privileges_of(catalog, entry->before, desc) :
-					   du_privileges_usual(catalog, entry->after, desc),
-					   entry->after != NULL ? du_privileges_of(catalog, entry->after, desc) :
-					   du_privileges_usual(catalog, entry->before, desc));
+								 entry->before != NULL ? du_privileges_of(catalog, entry->before, desc) :
+								 du_privileges_usual(catalog, entry->after, desc),
+								 entry->after != NULL ? du_privileges_of(catalog, entry->after, desc) :
+								 du_privileges_usual(catalog, entry->before, desc));
 }
 
 /* Finds out in which way the two versions of a row differ. */

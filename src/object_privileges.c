@@ -47,11 +47,11 @@ item_text(const AclItem *item)
 
 	if (grantor != NULL)
 	{
-		text[strlen(text) - strlen(psprintf("%u", item->ai_grantor))] = '\0';
+		text[		strlen(text) - strlen(psprintf("%u", item->ai_grantor))] = '\0';
 		text = psprintf("%s%s", text, grantor);
 	}
 	if (grantee != NULL)
-		text = psprintf("%s%s", grantee, text + strlen(psprintf("%u", item->ai_grantee)));
+		text = psprintf("%s%s", grantee, text +strlen(psprintf("%u", item->ai_grantee)));
 	return text;
 }
 
