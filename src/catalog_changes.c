@@ -21,31 +21,14 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
-#include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
 #include "pgstat.h"
-#include "utils/builtins.h"
-#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "dropped_objects.h"
-#include "object_privileges.h"
+#include "object_change.h"
 #include "watched_catalogs.h"
-
-/* One object, with the versions of its row before and after. */
-typedef struct TouchedObject
-{
-	ObjectAddress object;		/* hash key */
-	const WatchedCatalog *catalog;	/* NULL: only rows about its parts */
-	HeapTuple	before;
-	HeapTuple	after;
-	List	   *parts_before;	/* rows about its parts */
-	List	   *parts_after;
-} TouchedObject;
 
 const char *
 du_changes_action_name(ChangeAction action)
@@ -153,100 +136,6 @@ scan(HTAB *touched, const WatchedCatalog *catalog, TransactionId since)
 	table_close(rel, AccessShareLock);
 }
 
-static void
-set_privileges(CatalogChange *change, List *before, List *after)
-{
-	change->privileges = after;
-	change->granted = du_privileges_without(after, before);
-	change->revoked = du_privileges_without(before, after);
-}
-
-/*
- * What is new starts with the privileges that are usual.  What is removed has
- * no privileges to lose, except that a row of default privileges is nothing
- * else.
- */
-static void
-compare_privileges(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
-{
-	const WatchedCatalog *catalog = entry->catalog;
-
-	if (catalog->acl == InvalidAttrNumber)
-		return;
-	if (entry->after == NULL && !du_watched_is_privileges(catalog))
-		change->privileges = du_privileges_of(catalog, entry->before, desc);
-	else
-		set_privileges(change,
-					   entry->before != NULL ? du_privileges_of(catalog, entry->before, desc) :
-					   du_privileges_usual(catalog, entry->after, desc),
-					   entry->after != NULL ? du_privileges_of(catalog, entry->after, desc) :
-					   du_privileges_usual(catalog, entry->before, desc));
-}
-
-/* Finds out in which way the two versions of a row differ. */
-static void
-compare_rows(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
-{
-	AttrNumber	owner = entry->catalog->classid == entry->catalog->catalogue &&
-	is_objectclass_supported(entry->catalog->classid) ?
-	get_object_attnum_owner(entry->catalog->classid) : InvalidAttrNumber;
-
-	for (int n = 1; n <= desc->natts; n++)
-	{
-		Form_pg_attribute column = TupleDescAttr(desc, n - 1);
-		bool		null_before;
-		bool		null_after;
-		Datum		before = heap_getattr(entry->before, n, desc, &null_before);
-		Datum		after = heap_getattr(entry->after, n, desc, &null_after);
-
-		if (du_watched_is_bookkeeping(entry->catalog, n) ||
-			(null_before && null_after) ||
-			(null_before == null_after &&
-			 datumIsEqual(before, after, column->attbyval, column->attlen)))
-			continue;
-		if (n == entry->catalog->acl)
-			continue;			/* has been compared item by item */
-		if (n == owner)
-			change->owner = true;
-		else if (du_watched_is_storage(entry->catalog, n))
-			change->rewritten = true;
-		else
-			change->definition = true;
-	}
-}
-
-/* Names the object of a change. */
-static void
-name_object(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
-{
-	const DroppedObject *gone = NULL;
-
-	if (change->action == CHANGE_REMOVED)
-		gone = du_dropped_find(entry->object.classId, entry->object.objectId,
-							   entry->object.objectSubId);
-
-	if (entry->catalog != NULL && entry->catalog->describe != NULL)
-	{
-		change->kind = entry->catalog->kind;
-		change->identity = entry->catalog->describe(entry->after ? entry->after : entry->before, desc);
-	}
-	else if (gone != NULL)
-	{
-		change->kind = gone->kind;
-		change->identity = gone->identity;
-	}
-	else if (change->action != CHANGE_REMOVED && is_objectclass_supported(entry->object.classId))
-	{
-		change->kind = getObjectTypeDescription(&entry->object, true);
-		change->identity = getObjectIdentity(&entry->object, true);
-	}
-	if (change->kind == NULL)
-		change->kind = "object";
-	if (change->identity == NULL)
-		change->identity = psprintf("%u/%u/%d", entry->object.classId,
-									entry->object.objectId, entry->object.objectSubId);
-}
-
 /* True when the object's relation is itself new or gone. */
 static bool
 goes_with_relation(HTAB *touched, const TouchedObject *entry)
@@ -261,96 +150,11 @@ goes_with_relation(HTAB *touched, const TouchedObject *entry)
 	return whole != NULL && (whole->before == NULL) != (whole->after == NULL);
 }
 
-/* True for objects that come and go with others. */
+/* True for what comes and goes with another and has no privileges of its own. */
 static bool
-is_derived(const TouchedObject *entry, TupleDesc desc)
+is_implied(const CatalogChange *change)
 {
-	return entry->catalog->is_derived != NULL &&
-		entry->catalog->is_derived(entry->after ? entry->after : entry->before, desc);
-}
-
-/* True for two rows that say the same. */
-static bool
-is_same_row(HeapTuple a, HeapTuple b)
-{
-	return a->t_tableOid == b->t_tableOid && a->t_len == b->t_len &&
-		a->t_data->t_hoff == b->t_data->t_hoff &&
-		memcmp((char *) a->t_data + a->t_data->t_hoff,
-			   (char *) b->t_data + b->t_data->t_hoff,
-			   a->t_len - a->t_data->t_hoff) == 0;
-}
-
-/*
- * True when the rows about an object's parts are not written anew as they
- * were.
- */
-static bool
-parts_differ(const TouchedObject *entry)
-{
-	ListCell   *la;
-	ListCell   *lb;
-
-	if (list_length(entry->parts_before) != list_length(entry->parts_after))
-		return true;
-	foreach(la, entry->parts_after)
-	{
-		bool		found = false;
-
-		foreach(lb, entry->parts_before)
-			found |= is_same_row(lfirst(la), lfirst(lb));
-		if (!found)
-			return true;
-	}
-	return false;
-}
-
-/* The change of one object; NULL when nothing of interest has changed. */
-static CatalogChange *
-conclude(HTAB *touched, const TouchedObject *entry)
-{
-	CatalogChange *change = palloc0(sizeof(CatalogChange));
-	Relation	rel;
-	TupleDesc	desc;
-	bool		derived;
-
-	if (goes_with_relation(touched, entry))
-		return NULL;
-	change->object = entry->object;
-	change->action = CHANGE_CHANGED;
-	change->definition = parts_differ(entry);
-	if (entry->catalog == NULL)
-	{
-		if (!change->definition)
-			return NULL;
-		name_object(entry, NULL, change);
-		return change;
-	}
-
-	rel = table_open(entry->catalog->catalogue, AccessShareLock);
-	desc = RelationGetDescr(rel);
-	derived = is_derived(entry, desc);
-	if (entry->before == NULL || entry->after == NULL)
-	{
-		change->action = entry->before == NULL ? CHANGE_ADDED : CHANGE_REMOVED;
-		change->definition = true;
-	}
-	else if (!derived)
-		compare_rows(entry, desc, change);
-	compare_privileges(entry, desc, change);
-
-	/* Of what comes with others only privileges are its own. */
-	if (derived && change->action != CHANGE_CHANGED)
-	{
-		table_close(rel, AccessShareLock);
-		return NULL;
-	}
-	name_object(entry, desc, change);
-	table_close(rel, AccessShareLock);
-
-	if (change->definition || change->owner || change->rewritten ||
-		change->granted != NIL || change->revoked != NIL)
-		return change;
-	return NULL;
+	return change->dependent && change->granted == NIL && change->revoked == NIL;
 }
 
 static int
@@ -372,7 +176,10 @@ is_same_name(const CatalogChange *a, const CatalogChange *b)
 		strcmp(a->kind, b->kind) == 0 && strcmp(a->identity, b->identity) == 0;
 }
 
-/* Makes one of each such two; the list is ordered by kind and name. */
+/*
+ * Makes one of each such two, and leaves out what is implied then; the list
+ * is ordered by kind and name.
+ */
 static List *
 merge_recreated(List *changes)
 {
@@ -393,10 +200,15 @@ merge_recreated(List *changes)
 		}
 		removed = last->action == CHANGE_REMOVED ? last : change;
 		added = last->action == CHANGE_REMOVED ? change : last;
-		set_privileges(added, removed->privileges, added->privileges);
+		du_change_set_privileges(added, removed->privileges, added->privileges);
 		added->action = CHANGE_CHANGED;
 		added->recreated = true;
 		llast(merged) = added;
+	}
+	foreach(lc, merged)
+	{
+		if (is_implied(lfirst(lc)))
+			merged = foreach_delete_current(merged, lc);
 	}
 	return merged;
 }
@@ -405,7 +217,7 @@ merge_recreated(List *changes)
  * The changes that were made since that transaction ID of ours was assigned,
  * as a list of CatalogChange ordered by kind and name, palloc'd.  Derived
  * objects (toast tables, row and array types) and bookkeeping (statistics,
- * dependencies) are left out.  What was dropped and made anew under the same
+ * dependencies) are left out, except for what they grant.  What was dropped and made anew under the same
  * name has changed.  What was dropped has a name only when
  * du_dropped_watch() was called before.
  */
@@ -433,7 +245,7 @@ du_changes_collect(TransactionId since)
 	hash_seq_init(&all, touched);
 	while ((entry = hash_seq_search(&all)) != NULL)
 	{
-		CatalogChange *change = conclude(touched, entry);
+		CatalogChange *change = du_change_conclude(entry, goes_with_relation(touched, entry));
 
 		if (change != NULL)
 			changes = lappend(changes, change);

@@ -28,6 +28,7 @@ typedef struct CatalogChange
 	bool		owner;			/* another owner */
 	bool		rewritten;		/* a relation that got new storage */
 	bool		recreated;		/* dropped, and made anew under its name */
+	bool		dependent;		/* comes and goes with another object */
 	List	   *privileges;		/* aclitem texts of it, or of what was removed */
 	List	   *granted;		/* those that are new */
 	List	   *revoked;		/* that are gone */

@@ -21,5 +21,7 @@ typedef struct DroppedObject
 extern void du_dropped_watch(void);
 extern void du_dropped_unwatch(void);
 extern const DroppedObject *du_dropped_find(Oid classid, Oid objid, int subid);
+extern const char *du_dropped_role_name(Oid role);
+extern bool du_dropped_is_new_relation(Oid relation);
 
 #endif							/* DU_DROPPED_OBJECTS_H */

@@ -20,6 +20,40 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "dropped_objects.h"
+
+/*
+ * The name that a role had, in place of its OID, which is all that the server
+ * still knows of it; NULL for others.
+ */
+static const char *
+name_of_dropped(Oid role)
+{
+	if (role == ACL_ID_PUBLIC || SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
+		return NULL;
+	return du_dropped_role_name(role);
+}
+
+/* An item as a text: grantee=letters/grantor. */
+static char *
+item_text(const AclItem *item)
+{
+	char	   *text = OidOutputFunctionCall(F_ACLITEMOUT, PointerGetDatum(item));
+	const char *grantee = name_of_dropped(item->ai_grantee);
+	const char *grantor = name_of_dropped(item->ai_grantor);
+
+	if (grantor != NULL)
+	{
+		text[		strlen(text) - strlen(psprintf("%u", item->ai_grantor))] = '\0';
+		text = psprintf("%s%s", text, grantor);
+	}
+	if (grantee != NULL)
+		text = psprintf("%s%s", grantee, text +strlen(psprintf("%u", item->ai_grantee)));
+	return text;
+}
 
 /* The items of an access control list, as texts. */
 static List *
@@ -28,8 +62,7 @@ items_of(const Acl *acl)
 	List	   *items = NIL;
 
 	for (int i = 0; i < ACL_NUM(acl); i++)
-		items = lappend(items, OidOutputFunctionCall(F_ACLITEMOUT,
-													 PointerGetDatum(&ACL_DAT(acl)[i])));
+		items = lappend(items, item_text(&ACL_DAT(acl)[i]));
 	return items;
 }
 

@@ -135,20 +135,6 @@ qualified_name(Oid relation)
 	return gone != NULL && gone->identity != NULL ? gone->identity : psprintf("relation %u", relation);
 }
 
-/* True for a relation that this transaction has made itself. */
-static bool
-is_new(Oid relation)
-{
-	Relation	rel = RelationIdGetRelation(relation);
-	bool		result;
-
-	if (!RelationIsValid(rel))
-		return false;
-	result = rel->rd_createSubid != InvalidSubTransactionId;
-	RelationClose(rel);
-	return result;
-}
-
 /* What was written since the last count. */
 static List *
 compare_rows(HTAB *now)
@@ -169,7 +155,7 @@ compare_rows(HTAB *now)
 		if (rows->inserted == 0 && rows->updated == 0 && rows->deleted == 0)
 			continue;
 		rows->table = qualified_name(entry->table);
-		rows->is_new = is_new(entry->table);
+		rows->is_new = du_dropped_is_new_relation(entry->table);
 		result = lappend(result, rows);
 	}
 	return result;
@@ -186,13 +172,11 @@ describe_lock(const HeldLock *lock)
 	LockedRelation *locked;
 	Relation	rel;
 
-	if (IsCatalogRelationOid(lock->relation))
+	if (IsCatalogRelationOid(lock->relation) || du_dropped_is_new_relation(lock->relation))
 		return NULL;
 	locked = palloc0(sizeof(LockedRelation));
 	locked->mode = lock->mode;
 	locked->name = qualified_name(lock->relation);
-	if (is_new(lock->relation))
-		return NULL;
 	rel = RelationIdGetRelation(lock->relation);
 	if (!RelationIsValid(rel))
 		return locked;

@@ -3,13 +3,9 @@
  * upgrade_plan.c
  *	  The steps from the installed versions to a target.
  *
- * A target is matched by value against what the files offer, so that 0.112.0
- * and 0.112-0 are the same request and never a text substitution.  Each
- * companion goes to the version equal to the main target, else to the
- * highest it offers below it, and never below what it has installed.  Paths
- * are the server's; one that leaves the range between installed and target
- * is a problem of the plan, because a script that goes down and up again is
- * not an upgrade.
+ * One step for each script on the way of each extension, in the order of the
+ * managed set.  A step knows its script, what that locks of what exists, and
+ * how much is at stake as far as its text shows it.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,192 +21,6 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-
-/*
- * The version string that the files offer for a requested one, or NULL.  The
- * same spelling wins over an equal value, and the binary's own spelling over
- * another equal one.
- */
-static const char *
-match_offered(const ExtensionFacts *extension, const char *requested)
-{
-	ExtensionVersion wanted;
-	const char *reason;
-	const char *match = NULL;
-	ListCell   *lc;
-
-	if (!du_version_parse(requested, &wanted, &reason))
-		return NULL;
-	foreach(lc, extension->offered)
-	{
-		const char *candidate = lfirst(lc);
-		ExtensionVersion version;
-
-		if (strcmp(candidate, requested) == 0)
-			return candidate;
-		if (!du_version_parse(candidate, &version, &reason) ||
-			du_version_compare(&version, &wanted) != 0)
-			continue;
-		if (match == NULL ||
-			(extension->binary != NULL && strcmp(candidate, extension->binary) == 0))
-			match = candidate;
-	}
-	return match;
-}
-
-/*
- * The highest offered version that is not above the limit, or NULL.
- */
-static const char *
-highest_up_to(const ExtensionFacts *extension, const ExtensionVersion *limit)
-{
-	const char *best = NULL;
-	ExtensionVersion best_version;
-	const char *reason;
-	ListCell   *lc;
-
-	foreach(lc, extension->offered)
-	{
-		ExtensionVersion version;
-
-		if (!du_version_parse(lfirst(lc), &version, &reason) ||
-			du_version_compare(&version, limit) > 0)
-			continue;
-		if (best == NULL || du_version_compare(&version, &best_version) > 0)
-		{
-			best = lfirst(lc);
-			best_version = version;
-		}
-	}
-	return best;
-}
-
-/*
- * Why a path is no upgrade: every version on it must be orderable and above
- * the one before.  NULL when it is one.
- */
-static const char *
-path_problem(const ExtensionFacts *extension, const UpdatePath *path)
-{
-	ExtensionVersion previous;
-	const char *reason;
-
-	if (!du_version_parse(path->versions[0], &previous, &reason))
-		return psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
-						path->versions[0], extension->name, reason);
-	for (int i = 1; i < path->nversions; i++)
-	{
-		ExtensionVersion version;
-
-		if (!du_version_parse(path->versions[i], &version, &reason))
-			return psprintf("The path of extension \"%s\" to \"%s\" passes \"%s\", which cannot be ordered: %s",
-							extension->name, path->target, path->versions[i], reason);
-		if (du_version_compare(&version, &previous) <= 0)
-			return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
-							extension->name, path->target,
-							path->versions[i - 1], path->versions[i]);
-		previous = version;
-	}
-	return NULL;
-}
-
-/*
- * Finds the way to a target that differs from the installed version.
- */
-static void
-find_path(const ExtensionFacts *extension, ExtensionTarget *target)
-{
-	for (int i = 0; i < extension->npaths; i++)
-	{
-		if (strcmp(extension->paths[i].target, target->target) == 0)
-		{
-			target->problem = path_problem(extension, &extension->paths[i]);
-			if (target->problem == NULL)
-				target->path = &extension->paths[i];
-			return;
-		}
-	}
-	target->problem = psprintf("Extension \"%s\" has no update path from \"%s\" to \"%s\".",
-							   extension->name, extension->installed, target->target);
-}
-
-/*
- * Where a companion goes when the main extension goes to main_target.
- */
-static void
-aim_companion(const ExtensionFacts *companion, const char *main_target,
-			  ExtensionTarget *target)
-{
-	ExtensionVersion installed;
-	ExtensionVersion limit;
-	ExtensionVersion aimed;
-	const char *reason;
-	const char *aim;
-
-	if (companion->control->problem != NULL)
-	{
-		target->problem = companion->control->problem;
-		return;
-	}
-	if (!du_version_parse(companion->installed, &installed, &reason))
-	{
-		target->problem = psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
-								   companion->installed, companion->name, reason);
-		return;
-	}
-	if (main_target == NULL || !du_version_parse(main_target, &limit, &reason))
-		return;
-
-	aim = match_offered(companion, main_target);
-	if (aim == NULL)
-		aim = highest_up_to(companion, &limit);
-	if (aim == NULL || !du_version_parse(aim, &aimed, &reason) ||
-		du_version_compare(&aimed, &installed) <= 0)
-	{
-		target->target = companion->installed;
-		return;
-	}
-	target->target = aim;
-	find_path(companion, target);
-}
-
-/*
- * Where the main extension goes.
- */
-static void
-aim_main(const ExtensionFacts *extension, const char *requested,
-		 UpgradePlan *plan, ExtensionTarget *target)
-{
-	ExtensionVersion installed;
-	ExtensionVersion aimed;
-	const char *reason;
-
-	if (requested == NULL)
-		requested = extension->binary;
-	if (requested == NULL)
-		return;
-
-	target->target = match_offered(extension, requested);
-	plan->target_exists = target->target != NULL;
-	if (target->target == NULL)
-		target->target = du_version_respell(requested, extension->binary);
-	plan->target = target->target;
-
-	if (extension->installed == NULL)
-		return;
-	if (du_version_parse(extension->installed, &installed, &reason) &&
-		du_version_parse(target->target, &aimed, &reason) &&
-		du_version_compare(&aimed, &installed) == 0)
-	{
-		/* Already there, whatever the spelling. */
-		target->target = extension->installed;
-		plan->target = extension->installed;
-		plan->target_exists = true;
-		return;
-	}
-	if (plan->target_exists)
-		find_path(extension, target);
-}
 
 /*
  * One step per script, in the order of the managed set.
@@ -253,12 +63,14 @@ du_plan_make(const UpgradeFacts *facts, const char *requested)
 
 	plan->requested = requested;
 	plan->targets = palloc0(facts->nextensions * sizeof(ExtensionTarget));
-	aim_main(du_catalog_main(facts), requested, plan, &plan->targets[facts->main]);
+	plan->target_exists = du_target_aim_main(du_catalog_main(facts), requested,
+											 &plan->targets[facts->main]);
+	plan->target = plan->targets[facts->main].target;
 	for (int i = 0; i < facts->nextensions; i++)
 	{
 		if (i == facts->main)
 			continue;
-		aim_companion(&facts->extensions[i], plan->target, &plan->targets[i]);
+		du_target_aim_companion(&facts->extensions[i], plan->target, &plan->targets[i]);
 		if (plan->targets[i].path != NULL || plan->targets[i].problem != NULL)
 			plan->companions_behind = true;
 	}
@@ -441,7 +253,7 @@ du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts)
 		du_estimate_add_step(estimate, step->extension, step->to, step->script,
 							 step->locks, step->nlocks);
 	}
-	du_estimate_end(estimate);
+	du_lock_count_sum(estimate);
 	return estimate;
 }
 

@@ -9,16 +9,9 @@
 #define DU_UPGRADE_PLAN_H
 
 #include "catalog.h"
+#include "extension_target.h"
 #include "lock_estimate.h"
 #include "update_script.h"
-
-/* Where one extension of the managed set is to go. */
-typedef struct ExtensionTarget
-{
-	const char *target;			/* NULL when there is none */
-	const char *problem;		/* why the target cannot be reached, or NULL */
-	const UpdatePath *path;		/* NULL when nothing is to be done */
-} ExtensionTarget;
 
 typedef struct PlanStep
 {

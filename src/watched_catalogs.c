@@ -66,7 +66,6 @@
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "dropped_objects.h"
@@ -78,14 +77,19 @@ is_derived_relation(HeapTuple row, TupleDesc desc)
 	return ((Form_pg_class) GETSTRUCT(row))->relnamespace == PG_TOAST_NAMESPACE;
 }
 
+static bool
+is_array(Form_pg_type type)
+{
+	return OidIsValid(type->typelem) && type->typcategory == TYPCATEGORY_ARRAY;
+}
+
 /* Row types, which come with a relation, and array types. */
 static bool
 is_derived_type(HeapTuple row, TupleDesc desc)
 {
 	Form_pg_type type = (Form_pg_type) GETSTRUCT(row);
 
-	return type->typtype == TYPTYPE_COMPOSITE ||
-		(OidIsValid(type->typelem) && type->typcategory == TYPCATEGORY_ARRAY);
+	return type->typtype == TYPTYPE_COMPOSITE || is_array(type);
 }
 
 /* Triggers of foreign keys. */
@@ -109,17 +113,12 @@ is_dropped_column(HeapTuple row, TupleDesc desc)
 	return ((Form_pg_attribute) GETSTRUCT(row))->attisdropped;
 }
 
-/* A role's name, also of one that has just been dropped. */
 static const char *
 role_name(Oid role)
 {
-	char	   *name = GetUserNameFromId(role, true);
-	const DroppedObject *gone;
+	const char *name = du_dropped_role_name(role);
 
-	if (name != NULL)
-		return quote_identifier(name);
-	gone = du_dropped_find(AuthIdRelationId, role, 0);
-	return gone != NULL && gone->identity != NULL ? gone->identity : "a dropped role";
+	return name != NULL ? name : "a dropped role";
 }
 
 static char *
@@ -139,6 +138,14 @@ describe_setting(HeapTuple row, TupleDesc desc)
 	return psprintf("of role %s in database %s",
 					OidIsValid(setting->setrole) ? role_name(setting->setrole) : "any",
 					database ? quote_identifier(database) : "any");
+}
+
+static char *
+describe_parameter(HeapTuple row, TupleDesc desc)
+{
+	bool		isnull;
+
+	return TextDatumGetCString(heap_getattr(row, Anum_pg_parameter_acl_parname, desc, &isnull));
 }
 
 #define OBJECT(class, acl) \
@@ -163,7 +170,8 @@ const WatchedCatalog du_watched[] =
 	OBJECT(ForeignServerRelationId, Anum_pg_foreign_server_srvacl),
 	OBJECT(DatabaseRelationId, Anum_pg_database_datacl),
 	OBJECT(TableSpaceRelationId, Anum_pg_tablespace_spcacl),
-	OBJECT(ParameterAclRelationId, Anum_pg_parameter_acl_paracl),
+	{ParameterAclRelationId, ParameterAclRelationId, 1, InvalidAttrNumber, false,
+	Anum_pg_parameter_acl_paracl, NULL, NULL, "parameter ACL", describe_parameter},
 	OBJECT(AccessMethodRelationId, InvalidAttrNumber),
 	OBJECT(AuthIdRelationId, InvalidAttrNumber),
 	OBJECT(CastRelationId, InvalidAttrNumber),
@@ -314,6 +322,17 @@ default_acl_type(Form_pg_default_acl row, ObjectType *type)
 	}
 }
 
+/* The same of relations; false where none can be granted. */
+static bool
+relation_acl_type(Form_pg_class row, ObjectType *type)
+{
+	if (row->relkind == RELKIND_INDEX || row->relkind == RELKIND_PARTITIONED_INDEX ||
+		row->relkind == RELKIND_TOASTVALUE || row->relkind == RELKIND_COMPOSITE_TYPE)
+		return false;
+	*type = row->relkind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE;
+	return true;
+}
+
 /*
  * The kind of object whose usual privileges apply to a row without any; false
  * where nobody has some unless they are granted.
@@ -325,15 +344,13 @@ du_watched_acl_type(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc
 	switch (catalog->catalogue)
 	{
 		case RelationRelationId:
-			*type = ((Form_pg_class) GETSTRUCT(row))->relkind == RELKIND_SEQUENCE ?
-				OBJECT_SEQUENCE : OBJECT_TABLE;
-			return true;
+			return relation_acl_type((Form_pg_class) GETSTRUCT(row), type);
 		case ProcedureRelationId:
 			*type = OBJECT_FUNCTION;
 			return true;
 		case TypeRelationId:
 			*type = OBJECT_TYPE;
-			return true;
+			return !is_array((Form_pg_type) GETSTRUCT(row));
 		case NamespaceRelationId:
 			*type = OBJECT_SCHEMA;
 			return true;

@@ -1,6 +1,7 @@
 # Rehearsals on the real DocumentDB: what they say of each step is what the
-# finalize then does, they leave no trace in any catalogue, they foresee what
-# data stand in the way of, and they say where there can be no second database.
+# finalize then does, locks and privileges included; they leave no trace in any
+# catalogue, they foresee what data stand in the way of, and they say where
+# there can be no second database.
 use strict;
 use warnings FATAL => 'all';
 
@@ -45,8 +46,9 @@ foreach my $step (@steps)
 {
 	my ($id, $passed) = rehearsed($step);
 	is($passed, 'passed', "rehearsing the step to $step passes");
-	my $before = objects_of($node);
-	finalized($node, $step, 'as the finalize does');
+	my ($before, $privileges) = (objects_of($node), privileges_of($node));
+	my $locks = locks_of($node, "SELECT FROM documentdb_upgrade.finalize_to('$step')");
+	is(installed($node), "documentdb $step, documentdb_core " . core_version($step), 'as the finalize does');
 	my $said = predicted($node, $id);
 	my $fact = compare_objects($before, objects_of($node), $said->{recreated});
 
@@ -54,6 +56,12 @@ foreach my $step (@steps)
 	{
 		is_deeply($said->{$action}, $fact->{$action}, "what it has $action was foretold: " . @{ $fact->{$action} });
 	}
+	my $changes = compare_privileges($privileges, privileges_of($node));
+	is_deeply(predicted_privileges($node, $id), $changes, 'what it grants and revokes too: ' . join ', ', @$changes);
+
+	# The post-check draws numbers from sequences; that is no step's doing.
+	$locks = [ grep { !/^documentdb_api_catalog\.\w+_seq RowExclusiveLock$/ } @$locks ];
+	is_deeply([ predicted_locks($node, $id) ], $locks, "and what it locks: @$locks");
 }
 works($node, 'after', 'DocumentDB works after');
 remove_documentdb($node);
