@@ -90,6 +90,8 @@ key_of(const Worker *worker, const Outlook *outlook)
 		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
 	if (outlook->straggler != NULL)
 		appendStringInfo(&key, "|%s", outlook->straggler);
+	if (outlook->in_recovery)
+		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
 	return key.data;
 }
 
