@@ -155,7 +155,7 @@ du_standby_report_open(bool designated)
  * report would be refused now, and the log would have a failure for nothing.
  */
 static bool
-waits_for_receiver(const StandbyReport * report)
+waits_for_receiver(const StandbyReport *report)
 {
 	return !du_upstream_receiver_connected() &&
 		(report->receiver_away < 0 || du_clock_ms() < report->receiver_away + RECEIVER_GRACE_MS);
@@ -163,7 +163,7 @@ waits_for_receiver(const StandbyReport * report)
 
 /* Sees whether the WAL receiver is connected. */
 static void
-look_at_receiver(StandbyReport * report)
+look_at_receiver(StandbyReport *report)
 {
 	if (du_upstream_receiver_connected())
 		report->receiver_away = -1;
