@@ -49,16 +49,22 @@ add_instance(Fleet *fleet, const FleetMember *member)
 	return instance;
 }
 
-/* The report for a WAL sender, or NULL. */
+/*
+ * The report for a WAL sender, or NULL.  An old one can still name the sender
+ * of another standby: the newest counts.
+ */
 static FleetEntry *
 find_report(FleetEntry *entries, int n, pid_t sender)
 {
+	FleetEntry *found = NULL;
+
 	for (int i = 0; i < n; i++)
 	{
-		if (entries[i].branch == i && entries[i].sender == sender)
-			return &entries[i];
+		if (entries[i].branch == i && entries[i].sender == sender &&
+			(found == NULL || entries[i].received_at > found->received_at))
+			found = &entries[i];
 	}
-	return NULL;
+	return found;
 }
 
 /* True when a fresh report names the slot. */
