@@ -17,7 +17,7 @@ $primary->backup('base');
 sub stream_from
 {
 	my ($node, $upstream) = @_;
-	$node->append_conf('postgresql.conf', "primary_conninfo = '" . $upstream->connstr . ' user=streamer application_name=' . $node->name . q{'});
+	$node->append_conf('postgresql.conf', "primary_conninfo = '" . $upstream->connstr . q{ user=streamer dbname=elsewhere'});
 	return;
 }
 
@@ -38,6 +38,7 @@ my $far = standby_of($near, 'far');
 ok(comes_true($primary, q{SELECT string_agg(name || ' ' || depth, ', ' ORDER BY depth) = 'near 1, far 2' FROM documentdb_upgrade.standbys WHERE identity IS NOT NULL}),
 	'a standby of a standby is known');
 is(count_logged($primary, qr/far LOG:  execute .*run_report_standby/), 0, 'by the report of the one between');
+cmp_ok(count_logged($primary, qr/near LOG:  execute .*run_report_standby/), '>', 0, 'whose session has the name of its WAL receiver');
 my $status = wait_for_status($far, sub { $_[0]->{next_step} =~ /It reports to / }, 'a standby says to whom it reports');
 my ($host, $port) = ($near->host, $near->port);
 like($status->{next_step}, qr/It reports to \Q$host:$port\E\./, 'to its upstream');
