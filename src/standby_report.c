@@ -327,12 +327,12 @@ du_standby_report_advance(StandbyReport *report)
 }
 
 /*
- * True when a report was taken or has failed, or there can be none.
+ * True when a report was taken or has failed, or there is none to be made.
  */
 bool
 du_standby_report_was_made(const StandbyReport *report)
 {
-	return report->nowhere || report->taken + report->failed > 0;
+	return report->nowhere || report->starved || report->taken + report->failed > 0;
 }
 
 /*
