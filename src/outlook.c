@@ -203,7 +203,8 @@ view_of(const WorkerFacts *worker)
 	view.source_ok = worker->source_ok;
 	view.source_problem = worker->source_problem;
 	view.source_hint = worker->source_hint[0] ? worker->source_hint : NULL;
-	view.upstream = worker->upstream_ok ? worker->upstream : NULL;
+	view.upstream = worker->upstream[0] ? worker->upstream : NULL;
+	view.upstream_ok = worker->upstream_ok;
 	view.upstream_problem = worker->upstream_problem[0] ? worker->upstream_problem : NULL;
 	view.upstream_hint = worker->upstream_hint[0] ? worker->upstream_hint : NULL;
 	view.spec_binary = worker->spec_binary[0] ? worker->spec_binary : NULL;

@@ -289,10 +289,11 @@ state_of_standby(const WorkerView *worker)
 							  worker->absent_because));
 	if (worker->upstream_problem != NULL)
 		return state("standby",
-					 psprintf("%s Its upstream does not take its reports: %s%s%s", role,
+					 psprintf("%s %s%s%s%s", role,
+							  worker->upstream != NULL ? "Its upstream does not take its reports: " : "",
 							  worker->upstream_problem, worker->upstream_hint ? " " : "",
 							  worker->upstream_hint ? worker->upstream_hint : ""));
-	if (worker->upstream == NULL)
+	if (worker->upstream == NULL || !worker->upstream_ok)
 		return state("standby", role);
 	return state("standby", psprintf("%s It reports to %s.", role, worker->upstream));
 }

@@ -28,6 +28,7 @@ typedef struct WorkerView
 
 	/* On a standby, of its reports. */
 	const char *upstream;		/* NULL when none is known */
+	bool		upstream_ok;	/* it has taken the last report */
 	const char *upstream_problem;	/* a sentence, NULL when the last was
 									 * taken */
 	const char *upstream_hint;
