@@ -143,6 +143,27 @@ add_direct(Fleet *fleet, const FleetEntry *entry, const ReplicationSender *sende
 }
 
 /*
+ * True when a standby that has been called like this one streams and has not
+ * reported yet: it is back, most likely, and is not there twice.
+ */
+static bool
+is_back(const Fleet *fleet, const FleetMember *member)
+{
+	const ListCell *lc;
+
+	foreach(lc, fleet->instances)
+	{
+		const FleetInstance *instance = lfirst(lc);
+
+		if (instance->connected && instance->reported_at == 0 &&
+			strcmp(instance->member.name, member->name) == 0 &&
+			strcmp(instance->member.slot, member->slot) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * The standbys of this server itself.  Marks the reports that were used.
  */
 static void
@@ -168,7 +189,8 @@ add_own_standbys(Fleet *fleet, const List *senders, FleetEntry *entries, int n, 
 	for (int i = 0; i < n; i++)
 	{
 		if (entries[i].branch != i || used[i] || is_stale(&entries[i]) ||
-			is_elsewhere(entries, n, &entries[i]))
+			is_elsewhere(entries, n, &entries[i]) ||
+			is_back(fleet, &entries[i].member))
 			continue;
 		add_direct(fleet, &entries[i], NULL);
 		used[i] = true;

@@ -68,6 +68,16 @@ hint_for_database(const char *format)
 	return buf.data;
 }
 
+/* True when TLS or a certificate is what the connection has failed for. */
+static bool
+is_about_certificates(const LibpqAnswer *answer)
+{
+	if (answer->failure == LIBPQ_UNREACHABLE && strstr(answer->problem, "SSL") != NULL)
+		return true;
+	return (answer->failure == LIBPQ_UNREACHABLE || answer->failure == LIBPQ_NOT_ADMITTED) &&
+		strstr(answer->problem, "certificate") != NULL;
+}
+
 /*
  * What to do about a failure.  A hint of the upstream's own to a refused
  * statement knows more than this table.
@@ -84,8 +94,7 @@ hint_of(const LibpqAnswer *answer)
 	/* The refusal of report_standby() itself has a hint. */
 	if (answer->failure == LIBPQ_REFUSED && strcmp(answer->sqlstate, "42501") == 0)
 		return hint_for_database(grant_hint);
-	if (answer->failure == LIBPQ_UNREACHABLE &&
-		(strstr(answer->problem, "SSL") != NULL || strstr(answer->problem, "certificate") != NULL))
+	if (is_about_certificates(answer))
 		return tls_hint;
 	for (int i = 0; i < lengthof(refusals); i++)
 	{
