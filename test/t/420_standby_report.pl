@@ -163,7 +163,7 @@ $standby->promote;
 wait_for_state($standby, 'update_available');
 is(sql($standby, "SELECT reports_delivered_total >= $delivered FROM documentdb_upgrade.metrics"), 't', 'metrics go on from there');
 $theirs = size_of($primary);
-wait_for_looks($standby, 10);
+wait_for_looks($standby, 40); # longer than the WAL receiver is waited for
 is(reports($theirs), 0, 'a promoted server does not report');
 
 done_testing();
