@@ -81,4 +81,11 @@
 #define DU_EXECUTOR_RUN_ARGUMENTS query, direction, count, once
 #endif
 
+/* 18 says before the type that a function does not return. */
+#if PG_VERSION_NUM >= 180000
+#define du_noreturn pg_noreturn
+#else
+#define du_noreturn pg_attribute_noreturn()
+#endif
+
 #endif							/* DU_COMPAT_H */

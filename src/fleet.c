@@ -49,16 +49,22 @@ add_instance(Fleet *fleet, const FleetMember *member)
 	return instance;
 }
 
-/* The report for a WAL sender, or NULL. */
+/*
+ * The report for a WAL sender, or NULL.  An old one can still name the sender
+ * of another standby: the newest counts.
+ */
 static FleetEntry *
 find_report(FleetEntry *entries, int n, pid_t sender)
 {
+	FleetEntry *found = NULL;
+
 	for (int i = 0; i < n; i++)
 	{
-		if (entries[i].branch == i && entries[i].sender == sender)
-			return &entries[i];
+		if (entries[i].branch == i && entries[i].sender == sender &&
+			(found == NULL || entries[i].received_at > found->received_at))
+			found = &entries[i];
 	}
-	return NULL;
+	return found;
 }
 
 /* True when a fresh report names the slot. */
@@ -137,6 +143,27 @@ add_direct(Fleet *fleet, const FleetEntry *entry, const ReplicationSender *sende
 }
 
 /*
+ * True when a standby that has been called like this one streams and has not
+ * reported yet: it is back, most likely, and is not there twice.
+ */
+static bool
+is_back(const Fleet *fleet, const FleetMember *member)
+{
+	const ListCell *lc;
+
+	foreach(lc, fleet->instances)
+	{
+		const FleetInstance *instance = lfirst(lc);
+
+		if (instance->connected && instance->reported_at == 0 &&
+			strcmp(instance->member.name, member->name) == 0 &&
+			strcmp(instance->member.slot, member->slot) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * The standbys of this server itself.  Marks the reports that were used.
  */
 static void
@@ -162,7 +189,8 @@ add_own_standbys(Fleet *fleet, const List *senders, FleetEntry *entries, int n, 
 	for (int i = 0; i < n; i++)
 	{
 		if (entries[i].branch != i || used[i] || is_stale(&entries[i]) ||
-			is_elsewhere(entries, n, &entries[i]))
+			is_elsewhere(entries, n, &entries[i]) ||
+			is_back(fleet, &entries[i].member))
 			continue;
 		add_direct(fleet, &entries[i], NULL);
 		used[i] = true;

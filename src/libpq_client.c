@@ -68,7 +68,7 @@ ignore_notice(void *arg, const PGresult *notice)
  * in this database's encoding.
  */
 static char *
-copy_phrase(const LibpqClient * client, const char *text, size_t length)
+copy_phrase(const LibpqClient *client, const char *text, size_t length)
 {
 	char	   *copy = MemoryContextAllocZero(client->context, length + 1);
 
@@ -85,14 +85,14 @@ copy_phrase(const LibpqClient * client, const char *text, size_t length)
 }
 
 static void
-finish(LibpqClient * client, LibpqState state)
+finish(LibpqClient *client, LibpqState state)
 {
 	client->answer.state = state;
 	disconnect(client);
 }
 
 static void
-fail(LibpqClient * client, LibpqFailure failure, const char *problem)
+fail(LibpqClient *client, LibpqFailure failure, const char *problem)
 {
 	client->answer.failure = failure;
 	client->answer.problem = problem;
@@ -140,7 +140,7 @@ skip_address(const char *line, size_t length)
  * follow it.
  */
 static void
-fail_to_connect(LibpqClient * client)
+fail_to_connect(LibpqClient *client)
 {
 	const char *line = PQerrorMessage(client->conn);
 	const char *phrase = line;
@@ -175,7 +175,7 @@ fail_to_connect(LibpqClient * client)
 
 /* The connection has broken. */
 static void
-fail_midway(LibpqClient * client)
+fail_midway(LibpqClient *client)
 {
 	const char *said = PQerrorMessage(client->conn);
 
@@ -183,7 +183,7 @@ fail_midway(LibpqClient * client)
 }
 
 static void
-send_statement(LibpqClient * client)
+send_statement(LibpqClient *client)
 {
 	client->connected = true;
 	client->unsent = true;
@@ -197,7 +197,7 @@ send_statement(LibpqClient * client)
  * Copies what matters of the statement's outcome.
  */
 static void
-take_outcome(LibpqClient * client, const PGresult *result)
+take_outcome(LibpqClient *client, const PGresult *result)
 {
 	LibpqAnswer *answer = &client->answer;
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -230,7 +230,7 @@ take_outcome(LibpqClient * client, const PGresult *result)
 
 /* Sends and takes what can be sent and taken. */
 static void
-converse(LibpqClient * client)
+converse(LibpqClient *client)
 {
 	int			flushed;
 
@@ -261,7 +261,7 @@ converse(LibpqClient * client)
 
 /* What to wait for: WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE. */
 static uint32
-wanted_events(const LibpqClient * client)
+wanted_events(const LibpqClient *client)
 {
 	if (client->connected)
 		return WL_SOCKET_READABLE | (client->unsent ? WL_SOCKET_WRITEABLE : 0);
@@ -270,7 +270,7 @@ wanted_events(const LibpqClient * client)
 
 /* libpq takes it that the socket is ready when it is asked to go on. */
 static bool
-is_ready(const LibpqClient * client)
+is_ready(const LibpqClient *client)
 {
 	uint32		events = wanted_events(client);
 	struct pollfd ready = {0};
@@ -327,7 +327,7 @@ du_libpq_start(const LibpqRequest *request)
  * Takes what has arrived and sends what can be sent, without waiting.
  */
 void
-du_libpq_advance(LibpqClient * client)
+du_libpq_advance(LibpqClient *client)
 {
 	if (client->answer.state == LIBPQ_RUNNING && du_clock_ms() >= client->deadline)
 		fail(client, LIBPQ_TIMED_OUT, "timed out");
@@ -351,7 +351,7 @@ du_libpq_advance(LibpqClient * client)
  * How it stands.
  */
 const LibpqAnswer *
-du_libpq_get_answer(const LibpqClient * client)
+du_libpq_get_answer(const LibpqClient *client)
 {
 	return &client->answer;
 }
@@ -360,7 +360,7 @@ du_libpq_get_answer(const LibpqClient * client)
  * Adds the socket and the deadline that the client waits for.
  */
 void
-du_libpq_add_waits(const LibpqClient * client, WaitList *list)
+du_libpq_add_waits(const LibpqClient *client, WaitList *list)
 {
 	if (client->answer.state != LIBPQ_RUNNING)
 	{
@@ -382,7 +382,7 @@ du_libpq_add_waits(const LibpqClient * client, WaitList *list)
  * Ends it, finished or not, and frees everything.
  */
 void
-du_libpq_close(LibpqClient * client)
+du_libpq_close(LibpqClient *client)
 {
 	MemoryContextDelete(client->context);
 }

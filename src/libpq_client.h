@@ -56,10 +56,10 @@ typedef struct LibpqAnswer
 	char		sqlstate[6];	/* "" when the server has said none */
 } LibpqAnswer;
 
-extern LibpqClient * du_libpq_start(const LibpqRequest *request);
-extern void du_libpq_advance(LibpqClient * client);
-extern const LibpqAnswer *du_libpq_get_answer(const LibpqClient * client);
-extern void du_libpq_add_waits(const LibpqClient * client, WaitList *list);
-extern void du_libpq_close(LibpqClient * client);
+extern LibpqClient *du_libpq_start(const LibpqRequest *request);
+extern void du_libpq_advance(LibpqClient *client);
+extern const LibpqAnswer *du_libpq_get_answer(const LibpqClient *client);
+extern void du_libpq_add_waits(const LibpqClient *client, WaitList *list);
+extern void du_libpq_close(LibpqClient *client);
 
 #endif							/* DU_LIBPQ_CLIENT_H */

@@ -188,6 +188,7 @@ view_of(const WorkerFacts *worker)
 		if (attempts[i].database != MyDatabaseId || attempts[i].extension[0] == '\0')
 			continue;
 		view.attempt_runs = true;
+		view.commits = attempts[i].commit_begun;
 		view.step = attempts[i].step;
 		view.nsteps = attempts[i].nsteps;
 	}
@@ -202,7 +203,8 @@ view_of(const WorkerFacts *worker)
 	view.source_ok = worker->source_ok;
 	view.source_problem = worker->source_problem;
 	view.source_hint = worker->source_hint[0] ? worker->source_hint : NULL;
-	view.upstream = worker->upstream_ok ? worker->upstream : NULL;
+	view.upstream = worker->upstream[0] ? worker->upstream : NULL;
+	view.upstream_ok = worker->upstream_ok;
 	view.upstream_problem = worker->upstream_problem[0] ? worker->upstream_problem : NULL;
 	view.upstream_hint = worker->upstream_hint[0] ? worker->upstream_hint : NULL;
 	view.spec_binary = worker->spec_binary[0] ? worker->spec_binary : NULL;
@@ -269,6 +271,8 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 	input.fence_wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
 	input.fence = du_fence_notice();
 	input.worker = view_of(worker);
+	if (input.worker.commits)
+		input.missing_synchronous = du_fleet_gather()->missing_synchronous;
 	outlook->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
 	outlook->fenced = input.fence != NULL;
 	outlook->state = du_state_of(&input);

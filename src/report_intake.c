@@ -16,6 +16,7 @@
 #include "access/xlog.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 
 #include "execution_context.h"
 #include "json_writer.h"

@@ -18,13 +18,13 @@
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 
+#include "compat.h"
 #include "library_facts.h"
 
 #define PROTOCOL 1
 #define LONGEST_HOPS SHARED_PATH_LENGTH
 
-static void
-pg_attribute_noreturn()
+static du_noreturn void
 malformed(const char *what)
 {
 	ereport(ERROR,

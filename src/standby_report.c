@@ -79,7 +79,7 @@ get_interval(void)
 
 /* Keeps a verdict, and says in the log what is new in it. */
 static void
-take_verdict(StandbyReport * report, const UpstreamVerdict *verdict)
+take_verdict(StandbyReport *report, const UpstreamVerdict *verdict)
 {
 	UpstreamVerdict before = report->verdict;
 
@@ -113,7 +113,7 @@ take_verdict(StandbyReport * report, const UpstreamVerdict *verdict)
  * Reads primary_conninfo, into the current memory context.
  */
 static UpstreamConninfo
-find_upstream(StandbyReport * report)
+find_upstream(StandbyReport *report)
 {
 	UpstreamConninfo upstream = du_upstream_conninfo();
 	UpstreamVerdict verdict;
@@ -155,7 +155,7 @@ du_standby_report_open(bool designated)
  * report would be refused now, and the log would have a failure for nothing.
  */
 static bool
-waits_for_receiver(const StandbyReport * report)
+waits_for_receiver(const StandbyReport *report)
 {
 	return !du_upstream_receiver_connected() &&
 		(report->receiver_away < 0 || du_clock_ms() < report->receiver_away + RECEIVER_GRACE_MS);
@@ -163,7 +163,7 @@ waits_for_receiver(const StandbyReport * report)
 
 /* Sees whether the WAL receiver is connected. */
 static void
-look_at_receiver(StandbyReport * report)
+look_at_receiver(StandbyReport *report)
 {
 	if (du_upstream_receiver_connected())
 		report->receiver_away = -1;
@@ -173,7 +173,7 @@ look_at_receiver(StandbyReport * report)
 
 /* When the next report is due, by the clock; -1 while none can be. */
 static int64
-get_due_time(const StandbyReport * report)
+get_due_time(const StandbyReport *report)
 {
 	int64		now = du_clock_ms();
 	int64		due = report->due;
@@ -192,7 +192,7 @@ get_due_time(const StandbyReport * report)
  * True when a fresh text is wanted.
  */
 bool
-du_standby_report_is_due(const StandbyReport * report)
+du_standby_report_is_due(const StandbyReport *report)
 {
 	int64		due = get_due_time(report);
 
@@ -204,7 +204,7 @@ du_standby_report_is_due(const StandbyReport * report)
  * digest is of what is worth a report at once when it changes.
  */
 void
-du_standby_report_set(StandbyReport * report, const char *body, const char *digest)
+du_standby_report_set(StandbyReport *report, const char *body, const char *digest)
 {
 	if (report->body != NULL)
 		pfree(report->body);
@@ -220,7 +220,7 @@ du_standby_report_set(StandbyReport * report, const char *body, const char *dige
 
 /* Sends the text, which is gone then. */
 static void
-send_text(StandbyReport * report)
+send_text(StandbyReport *report)
 {
 	UpstreamConninfo upstream = find_upstream(report);
 	LibpqRequest request = {0};
@@ -260,7 +260,7 @@ get_delay(int failures)
 
 /* Takes what has become of the report under way, when that is known. */
 static void
-conclude(StandbyReport * report)
+conclude(StandbyReport *report)
 {
 	const LibpqAnswer *answer = du_libpq_get_answer(report->client);
 	UpstreamVerdict verdict;
@@ -302,7 +302,7 @@ conclude(StandbyReport * report)
  * Takes what has arrived and sends what is due, without waiting.
  */
 void
-du_standby_report_advance(StandbyReport * report)
+du_standby_report_advance(StandbyReport *report)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
 
@@ -327,19 +327,19 @@ du_standby_report_advance(StandbyReport * report)
 }
 
 /*
- * True when a report was taken or has failed, or there can be none.
+ * True when a report was taken or has failed, or there is none to be made.
  */
 bool
-du_standby_report_was_made(const StandbyReport * report)
+du_standby_report_was_made(const StandbyReport *report)
 {
-	return report->nowhere || report->taken + report->failed > 0;
+	return report->nowhere || report->starved || report->taken + report->failed > 0;
 }
 
 /*
  * Has the next report made now.
  */
 void
-du_standby_report_hurry(StandbyReport * report)
+du_standby_report_hurry(StandbyReport *report)
 {
 	report->due = 0;
 	report->not_before = 0;
@@ -349,7 +349,7 @@ du_standby_report_hurry(StandbyReport * report)
  * Settings were reloaded: another upstream, perhaps, which knows nothing yet.
  */
 void
-du_standby_report_reload(StandbyReport * report, bool designated)
+du_standby_report_reload(StandbyReport *report, bool designated)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
 
@@ -365,7 +365,7 @@ du_standby_report_reload(StandbyReport * report, bool designated)
  * Adds what is waited for.
  */
 void
-du_standby_report_add_waits(const StandbyReport * report, WaitList *list)
+du_standby_report_add_waits(const StandbyReport *report, WaitList *list)
 {
 	int64		due = get_due_time(report);
 
@@ -379,7 +379,7 @@ du_standby_report_add_waits(const StandbyReport * report, WaitList *list)
  * Tells in the facts how reports fare.
  */
 void
-du_standby_report_tell(const StandbyReport * report, WorkerFacts *facts)
+du_standby_report_tell(const StandbyReport *report, WorkerFacts *facts)
 {
 	const UpstreamVerdict *verdict = &report->verdict;
 
@@ -397,13 +397,13 @@ du_standby_report_tell(const StandbyReport * report, WorkerFacts *facts)
  * How many reports the upstream has taken, and how many it has not.
  */
 uint64
-du_standby_reports_taken(const StandbyReport * report)
+du_standby_reports_taken(const StandbyReport *report)
 {
 	return report->taken;
 }
 
 uint64
-du_standby_reports_failed(const StandbyReport * report)
+du_standby_reports_failed(const StandbyReport *report)
 {
 	return report->failed;
 }
@@ -412,7 +412,7 @@ du_standby_reports_failed(const StandbyReport * report)
  * Ends a report under way and frees everything.
  */
 void
-du_standby_report_close(StandbyReport * report)
+du_standby_report_close(StandbyReport *report)
 {
 	MemoryContextDelete(report->context);
 }

@@ -128,20 +128,6 @@ drop_branch(int branch)
 	}
 }
 
-/* Frees the branches whose reports have expired with their WAL senders. */
-static void
-drop_expired(void)
-{
-	for (int i = 0; i < FLEET_MEMBERS; i++)
-	{
-		ReportRow  *row = &table->rows[i];
-
-		if (is_direct(row) && is_expired(row) &&
-			BackendPidGetProc(row->entry.sender) == NULL)
-			drop_branch(i);
-	}
-}
-
 static bool
 is_claimed(pid_t sender, const char *identity)
 {
@@ -154,6 +140,24 @@ is_claimed(pid_t sender, const char *identity)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Frees the branches whose reports have expired and whose WAL sender has ended,
+ * or serves somebody else.
+ */
+static void
+drop_expired(void)
+{
+	for (int i = 0; i < FLEET_MEMBERS; i++)
+	{
+		ReportRow  *row = &table->rows[i];
+
+		if (is_direct(row) && is_expired(row) &&
+			(BackendPidGetProc(row->entry.sender) == NULL ||
+			 is_claimed(row->entry.sender, row->entry.member.identity)))
+			drop_branch(i);
+	}
 }
 
 /* The WAL sender that a report is for, of those that match it. */

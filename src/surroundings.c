@@ -304,6 +304,7 @@ du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 						"   CASE WHEN r.backend_xmin IS NULL THEN 'no hot_standby_feedback'"
 						"        ELSE 'oldest snapshot ' || pg_catalog.age(r.backend_xmin) || ' transactions old' END)"
 						" FROM pg_catalog.pg_stat_replication r"
+						" JOIN pg_catalog.pg_stat_activity a ON a.pid = r.pid AND a.datid IS NULL"
 						" WHERE r.state = 'streaming' AND r.application_name NOT IN ('pg_receivewal', 'pg_basebackup')"
 						" ORDER BY 1");
 	surroundings->blockers = du_holders_of_relations(locks);

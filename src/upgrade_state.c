@@ -115,6 +115,12 @@ state_of_running(const StateInput *input)
 {
 	const WorkerView *worker = &input->worker;
 
+	if (worker->commits && input->missing_synchronous != NULL)
+		return state("finalizing",
+					 psprintf("An attempt commits and waits for synchronous standbys: %s Bring them back, or change synchronous_standby_names and reload; its schema is on this server already and cannot be taken back.",
+							  input->missing_synchronous));
+	if (worker->commits)
+		return state("finalizing", "An attempt commits; it cannot be ended any more.");
 	return state("finalizing",
 				 psprintf("An attempt runs, step %d of %d; to end it before its commit, run SELECT documentdb_upgrade.cancel();",
 						  worker->step, worker->nsteps));
@@ -283,10 +289,11 @@ state_of_standby(const WorkerView *worker)
 							  worker->absent_because));
 	if (worker->upstream_problem != NULL)
 		return state("standby",
-					 psprintf("%s Its upstream does not take its reports: %s%s%s", role,
+					 psprintf("%s %s%s%s%s", role,
+							  worker->upstream != NULL ? "Its upstream does not take its reports: " : "",
 							  worker->upstream_problem, worker->upstream_hint ? " " : "",
 							  worker->upstream_hint ? worker->upstream_hint : ""));
-	if (worker->upstream == NULL)
+	if (worker->upstream == NULL || !worker->upstream_ok)
 		return state("standby", role);
 	return state("standby", psprintf("%s It reports to %s.", role, worker->upstream));
 }

@@ -28,11 +28,13 @@ typedef struct WorkerView
 
 	/* On a standby, of its reports. */
 	const char *upstream;		/* NULL when none is known */
+	bool		upstream_ok;	/* it has taken the last report */
 	const char *upstream_problem;	/* a sentence, NULL when the last was
 									 * taken */
 	const char *upstream_hint;
 
 	bool		attempt_runs;
+	bool		commits;		/* from here on it cannot be ended */
 	int			step;			/* of nsteps, 0 before the first */
 	int			nsteps;
 
@@ -52,6 +54,9 @@ typedef struct StateInput
 	const LibraryFacts *libraries;	/* NULL when not looked at */
 	const char *straggler;		/* sentences about standbys that do not see
 								 * the schema in force, or NULL */
+	const char *missing_synchronous;	/* sentence about standbys that a
+										 * commit waits for, or NULL; known
+										 * while an attempt commits */
 	bool		fence_wanted;	/* while the binary is older than the schema */
 	const char *fence;			/* sentence about the one that is up, or NULL */
 	const char *last_error;		/* of attempts since the last success, or NULL */

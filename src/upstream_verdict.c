@@ -38,7 +38,6 @@ static const Refusal refusals[] = {
 	{"57P03", true, "It is tried again until the upstream accepts connections to database \"%s\"."},
 	{"3F000", false, "Run CREATE EXTENSION documentdb_upgrade in database \"%s\" of the primary."},
 	{"42883", false, "Install documentdb_upgrade 0.6.0 or later on the upstream and run ALTER EXTENSION documentdb_upgrade UPDATE in database \"%s\" of the primary."},
-	{"42501", false, "Stream as a role with REPLICATION; the upstream takes a report while a WAL sender of the same role serves this server (database \"%s\")."},
 	{"55000", false, "Add documentdb_upgrade to shared_preload_libraries of the upstream and restart it; database \"%s\" alone cannot keep reports."},
 };
 
@@ -51,6 +50,8 @@ static const char *const failure_hints[] = {
 	[LIBPQ_REFUSED] = "The log of the upstream says more, about database \"%s\".",
 	[LIBPQ_UNUSABLE] = "Check that documentdb_upgrade in database \"%s\" of the upstream is not changed and of a release that goes with this one."
 };
+
+static const char grant_hint[] = "Grant USAGE on schema documentdb_upgrade and EXECUTE on its procedure run_report_standby to PUBLIC again, in database \"%s\" of the primary.";
 
 static const char tls_hint[] = "Check sslmode, sslcert, sslkey and sslrootcert of primary_conninfo, and the certificates that they name.";
 
@@ -67,6 +68,16 @@ hint_for_database(const char *format)
 	return buf.data;
 }
 
+/* True when TLS or a certificate is what the connection has failed for. */
+static bool
+is_about_certificates(const LibpqAnswer *answer)
+{
+	if (answer->failure == LIBPQ_UNREACHABLE && strstr(answer->problem, "SSL") != NULL)
+		return true;
+	return (answer->failure == LIBPQ_UNREACHABLE || answer->failure == LIBPQ_NOT_ADMITTED) &&
+		strstr(answer->problem, "certificate") != NULL;
+}
+
 /*
  * What to do about a failure.  A hint of the upstream's own to a refused
  * statement knows more than this table.
@@ -79,8 +90,11 @@ hint_of(const LibpqAnswer *answer)
 	if (answer->failure == LIBPQ_REFUSED && answer->hint != NULL &&
 		(strcmp(answer->sqlstate, "42501") == 0 || strcmp(answer->sqlstate, "55000") == 0))
 		return answer->hint;
-	if (answer->failure == LIBPQ_UNREACHABLE &&
-		(strstr(answer->problem, "SSL") != NULL || strstr(answer->problem, "certificate") != NULL))
+
+	/* The refusal of report_standby() itself has a hint. */
+	if (answer->failure == LIBPQ_REFUSED && strcmp(answer->sqlstate, "42501") == 0)
+		return hint_for_database(grant_hint);
+	if (is_about_certificates(answer))
 		return tls_hint;
 	for (int i = 0; i < lengthof(refusals); i++)
 	{

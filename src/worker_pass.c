@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -26,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "instance_identity.h"
 #include "own_report.h"
 #include "running_attempts.h"
 #include "upgrade_steps.h"
@@ -192,15 +194,24 @@ note_verified(Worker *worker, const Outlook *outlook)
 }
 
 /*
- * Writes what a standby has to tell its upstream; it goes out later.
+ * Writes what a standby has to tell its upstream; it goes out later.  A server
+ * that is not preloaded has no identity to report under, and a single pass in
+ * another database than the worker's sees another schema.
  */
 static void
 compose_report(Worker *worker, const Outlook *outlook)
 {
+	char		identity[SHARED_IDENTITY_LENGTH];
 	OwnReport	own;
 
 	if (worker->standby_report == NULL)
 		return;
+	du_identity_read(identity, NULL);
+	if (identity[0] == '\0' || strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	{
+		du_standby_report_set(worker->standby_report, NULL, NULL);
+		return;
+	}
 	own = du_own_report_compose(outlook, &worker->facts, worker->designated);
 	du_standby_report_set(worker->standby_report, own.text, own.digest);
 }

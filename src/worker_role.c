@@ -96,7 +96,7 @@ add_reports(ReportCounters *counters, const KubernetesReport *report)
 }
 
 static void
-add_standby_reports(ReportCounters *counters, const StandbyReport * report)
+add_standby_reports(ReportCounters *counters, const StandbyReport *report)
 {
 	counters->delivered += du_standby_reports_taken(report);
 	counters->failed += du_standby_reports_failed(report);

@@ -56,6 +56,7 @@ typedef struct Worker
 	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
 	Oid			own_extension;	/* as the last pass has found it */
 	bool		notice_pending; /* a NOTIFY is not committed yet */
+	bool		standby_told;	/* that this is one is in the log */
 	bool		obstacle_told;	/* why passes fail is in the log */
 } Worker;
 

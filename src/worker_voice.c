@@ -90,6 +90,8 @@ key_of(const Worker *worker, const Outlook *outlook)
 		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
 	if (outlook->straggler != NULL)
 		appendStringInfo(&key, "|%s", outlook->straggler);
+	if (outlook->in_recovery)
+		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
 	return key.data;
 }
 
@@ -188,14 +190,20 @@ report(Worker *worker, const Outlook *outlook, const StateVoice *voice, bool upg
 		du_report_event(worker->report, "Warning", "StandbyNotReady", content.message);
 }
 
-/* One line in the log for what is new. */
+/*
+ * One line in the log for what is new; of a standby that is nearly always the
+ * same.
+ */
 static void
-log_state(const Worker *worker, const Outlook *outlook)
+log_state(Worker *worker, const Outlook *outlook)
 {
 	bool		is_trouble = strcmp(outlook->state.state, "failed") == 0 ||
 	strcmp(outlook->state.state, "schema_ahead") == 0 ||
 	outlook->decided.decision == DECISION_REFUSE;
 
+	if (outlook->in_recovery && !is_trouble && worker->standby_told)
+		return;
+	worker->standby_told = outlook->in_recovery;
 	ereport(is_trouble ? WARNING : LOG,
 			(is_trouble ? errcode(ERRCODE_WARNING) : 0,
 			 errmsg("schema of extension \"%s\" is %s", du_outlook_main(outlook)->name,

@@ -9,6 +9,7 @@ use Test::More;
 
 my $primary = new_node('primary', own_installation => 1, streaming => 1, conf => q{
 	documentdb_upgrade.extension = 'copied'
+	documentdb_upgrade.ignore_standbys = 'standby'
 	hot_standby_feedback = on});
 write_extension($primary, 'copied', '1.2',
 	'1.0' => 'CREATE TABLE thing (id int);',

@@ -12,6 +12,7 @@ use Test::More;
 
 my $primary = new_node('primary', own_installation => 1, streaming => 1, conf => q{
 	documentdb_upgrade.extension = 'gated'
+	documentdb_upgrade.ignore_standbys = 'standby'
 	documentdb_upgrade.managed_extensions = 'beside, gated'});
 my %functions = map { my $n = $_; ("1.$n--1." . ($n + 1) => qq{
 		CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT $n';}) } 0 .. 2;

@@ -34,7 +34,7 @@ sub resource
 	my ($version, %metadata) = @_;
 	return encode_json({ apiVersion => 'documentdb.io/preview', kind => 'DocumentDB',
 			metadata => { name => 'db1', namespace => 'lab', %metadata },
-			spec => { instancesPerNode => 3, unknown => [ 1, { a => undef } ], defined $version ? (schemaVersion => $version) : () } });
+			spec => { instancesPerNode => 1, unknown => [ 1, { a => undef } ], defined $version ? (schemaVersion => $version) : () } });
 }
 my $row = q{SELECT to_version, outcome, actor, resource_uid, resource_generation FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1};
 

@@ -131,12 +131,18 @@ stream_from('');
 ok(eval { $standby->wait_for_log(qr/DETAIL:  There is nobody to report to: primary_conninfo is empty\..*\n.*HINT:  Set primary_conninfo/, $offset); 1 }, 'and that there is nobody to report to');
 cure('the way back', sub { rule("local all streamer trust\n"); stream_from($upstream) });
 
-# Several hosts: the one that the WAL receiver is connected to.
-$theirs = size_of($primary);
-stream_from(sprintf 'host=127.0.0.1,%s port=%d,%d user=streamer application_name=pod-2', $primary->host, $silent->sockport, $primary->port);
+# Several hosts: the one that the WAL receiver is connected to, and no other
+# that comes up later.
+my $port = $silent->sockport;
 close $silent;
-poll_until(sub { reports($theirs) >= 2 }, 'reports arrive at the second host');
-ok(comes_true($standby, q{SELECT sender_port IS NOT NULL FROM pg_stat_wal_receiver}), 'which the WAL receiver is connected to');
+stream_from(sprintf 'host=127.0.0.1,%s port=%d,%d user=streamer application_name=pod-2', $primary->host, $port, $primary->port);
+ok(comes_true($standby, sprintf q{SELECT sender_host LIKE '/%%' AND sender_port = %d FROM pg_stat_wal_receiver WHERE conninfo ~ ' port=%d,'}, $primary->port, $port),
+	'the WAL receiver is connected to the second host');
+$silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1) or die "could not listen: $!\n";
+($mine, $theirs) = (size_of($standby), size_of($primary));
+poll_until(sub { reports($theirs) >= 4 }, 'reports arrive there');
+is(count_logged($standby, qr/does not report/, $mine), 0, 'and nowhere else');
+close $silent;
 
 # The upstream stops, at once although somebody reports all the time.
 hinder('an upstream that is down', sub { $primary->stop('smart') }, qr/No such file or directory|Connection refused/, qr/Check primary_conninfo/);
@@ -144,14 +150,20 @@ cure('its return', sub { $primary->start });
 unlike(join("\n", grep { /\b(?:DETAIL|HINT):  / && !/parameter/ } split /\n/, logged($standby)), qr/geheim/, 'no password is shown');
 is(process_of($standby, 'worker'), $worker, 'the worker has lived through it all');
 
-# A single pass reports as well, and a promoted server no more.
+# tick() has one made now, and a promoted server makes none.
+$theirs = size_of($primary);
+$standby->append_conf('postgresql.conf', "documentdb_upgrade.standby_report_timeout = '1h'");
+$standby->reload;
+poll_until(sub { sql($standby, 'SHOW documentdb_upgrade.standby_report_timeout') eq '1h' && reports($theirs) >= 1 }, 'there are no other reports');
 $theirs = size_of($primary);
 is(sql($standby, 'SELECT documentdb_upgrade.tick()'), 'standby', 'tick() tells the state');
 poll_until(sub { reports($theirs) >= 1 }, 'it reports');
+my $delivered = sql($standby, 'SELECT reports_delivered_total FROM documentdb_upgrade.metrics');
 $standby->promote;
 wait_for_state($standby, 'update_available');
+is(sql($standby, "SELECT reports_delivered_total >= $delivered FROM documentdb_upgrade.metrics"), 't', 'metrics go on from there');
 $theirs = size_of($primary);
-wait_for_looks($standby, 10);
+wait_for_looks($standby, 40); # longer than the WAL receiver is waited for
 is(reports($theirs), 0, 'a promoted server does not report');
 
 done_testing();
