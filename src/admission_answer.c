@@ -83,9 +83,9 @@ read_request(const JsonbContainer *review, AdmissionRequest *request)
 }
 
 static bool
-is(const char *text, const char *expected)
+is(const char *word, const char *expected)
 {
-	return text != NULL && strcmp(text, expected) == 0;
+	return word != NULL && strcmp(word, expected) == 0;
 }
 
 /*
@@ -163,10 +163,10 @@ static char *
 deny_review(const AdmissionRequest *request)
 {
 	StringInfoData buf;
-	char	   *message = request->field[0] == '\0' ?
-		psprintf("this admission review cannot be judged: %s", request->problem) :
-		psprintf("this admission review cannot be judged: %s: %s", request->field, request->problem);
+	char	   *message;
 
+	message = psprintf("this admission review cannot be judged: %s%s%s", request->field,
+					   request->field[0] == '\0' ? "" : ": ", request->problem);
 	begin_answer(&buf, request->uid, false);
 	begin_status(&buf, message, "BadRequest", 400);
 	du_write_close(&buf, '}');

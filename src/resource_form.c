@@ -134,6 +134,7 @@ leading_version(const char *text)
 	if (*p == 'v' || *p == 'V')
 		p++;
 	text = p;
+
 	for (int part = 0; part < 3; part++)
 	{
 		if (part > 0 && *p++ != '.')
@@ -205,10 +206,12 @@ read_image(ResourceForm *form, const JsonbContainer *spec)
 	form->image_field = places[0].field;
 	for (int i = 0; i < lengthof(places); i++)
 	{
-		const JsonbContainer *parent = places[i].parent == NULL ? spec :
-			read_object(form, spec, places[i].parent);
-		char	   *image = read_text(form, parent, places[i].field);
+		const JsonbContainer *parent = spec;
+		char	   *image;
 
+		if (places[i].parent != NULL)
+			parent = read_object(form, spec, places[i].parent);
+		image = read_text(form, parent, places[i].field);
 		if (image == NULL || form->image != NULL)
 			continue;
 		form->image = image;

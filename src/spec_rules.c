@@ -105,13 +105,13 @@ void
 du_spec_warn(SpecVerdict *verdict, const char *warning,...)
 {
 	va_list		args;
-	char	   *text;
+	char	   *line;
 
 	va_start(args, warning);
-	text = format_text(warning, args);
+	line = format_text(warning, args);
 	va_end(args);
-	text[pg_mbcliplen(text, strlen(text), WARNING_LENGTH)] = '\0';
-	verdict->warnings = lappend(verdict->warnings, text);
+	line[pg_mbcliplen(line, strlen(line), WARNING_LENGTH)] = '\0';
+	verdict->warnings = lappend(verdict->warnings, line);
 }
 
 static void
