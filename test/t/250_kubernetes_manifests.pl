@@ -54,7 +54,7 @@ foreach my $file (sort glob "$docs/kubernetes/*.yaml")
 	$api->apply($text);
 	foreach my $object (manifests($text))
 	{
-		my $stored = $api->json('-n', $object->{metadata}{namespace}, 'get', $object->{kind}, $object->{metadata}{name});
+		my $stored = $api->json('-n', $object->{metadata}{namespace} // 'default', 'get', $object->{kind}, $object->{metadata}{name});
 		ok(contains($stored->{$_}, $object->{$_}), "$name: $object->{kind}: $_ is kept as it is")
 		  foreach grep { !/^(metadata|apiVersion)$/ } sort keys %$object;
 		$cron_job = $stored if $object->{kind} eq 'CronJob';

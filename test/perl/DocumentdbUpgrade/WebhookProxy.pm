@@ -1,0 +1,112 @@
+
+=pod
+
+=head1 NAME
+
+DocumentdbUpgrade::WebhookProxy - an HTTPS server that hands reviews to a database
+
+=head1 SYNOPSIS
+
+  my $proxy = DocumentdbUpgrade::WebhookProxy->new($node, "$dir/server.crt", "$dir/server.key", user => 'operator');
+  my $url = $proxy->url;
+  my ($last) = reverse $proxy->exchanges;    # what was asked and answered
+
+=head1 DESCRIPTION
+
+What an operator's webhook does, and no more: the body of each POST goes to
+run_admission_review() as it is, and its answer comes back.  A statement that
+fails gives HTTP 500, which API servers treat as a webhook that cannot be
+reached.  It ends with the test.
+
+=cut
+
+package DocumentdbUpgrade::WebhookProxy;
+
+use strict;
+use warnings FATAL => 'all';
+
+use IO::Socket::SSL;
+use IPC::Run;
+use JSON::PP;
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+my @running;
+
+sub new
+{
+	my ($class, $node, $certificate, $key, %options) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $log = PostgreSQL::Test::Utils::tempdir('webhook') . '/exchanges';
+	my $socket = IO::Socket::SSL->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 10, ReuseAddr => 1,
+		SSL_cert_file => $certificate, SSL_key_file => $key) or die "could not listen: $!, $SSL_ERROR\n";
+	my $self = bless { url => "https://127.0.0.1:$port/admission", log => $log }, $class;
+	my @psql = ($node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-U', $options{user}, '-d', $node->connstr('postgres'), '-f', '-');
+
+	append_to_file($log, '');
+	defined(my $pid = fork) or die "could not fork: $!\n";
+	if (!$pid)
+	{
+		@running = ();
+		eval { serve($socket, $log, @psql); 1 } or warn "webhook: $@" while getppid() != 1;
+		POSIX::_exit(0);
+	}
+	$socket->close(SSL_no_shutdown => 1);
+	$self->{pid} = $pid;
+	push @running, $self;
+	return $self;
+}
+
+sub url { return $_[0]->{url}; }
+
+# Pairs of decoded review and answer, oldest first.
+sub exchanges
+{
+	my $self = shift;
+	return map { decode_json($_) } split /\n/, slurp_file($self->{log});
+}
+
+# One request.
+sub serve
+{
+	my ($socket, $log, @psql) = @_;
+	my $client = $socket->accept or return;
+	my ($length, $body) = (0, '');
+
+	while (defined(my $line = <$client>))
+	{
+		$length = $1 if $line =~ /^Content-Length: (\d+)/i;
+		last if $line =~ /^\r?\n$/;
+	}
+	while (length $body < $length) { read($client, $body, $length - length $body, length $body) or return; }
+	my ($answer, $error) = ('', '');
+	my $call = "CALL documentdb_upgrade.run_admission_review(\$review\$$body\$review\$);\n";
+	my $ok = IPC::Run::run(\@psql, '<', \$call, '>', \$answer, '2>', \$error);
+	my ($code, $type) = $ok ? ('200 OK', 'application/json') : ('500 Failed', 'text/plain');
+	$answer = $error unless $ok;
+	# Logged first: who has the answer may look.
+	append_to_file($log, encode_json([ decode_json($body), $ok ? decode_json($answer) : $error ]) . "\n");
+	print $client "HTTP/1.1 $code\r\nContent-Type: $type\r\nContent-Length: ", length $answer, "\r\nConnection: close\r\n\r\n$answer";
+	close $client;
+	return;
+}
+
+sub stop
+{
+	my $self = shift;
+	my $pid = delete $self->{pid} or return;
+
+	kill 'KILL', $pid;
+	waitpid $pid, 0;
+	return;
+}
+
+END
+{
+	my $status = $?;
+	$_->stop foreach @running;
+	$? = $status;
+}
+
+1;
