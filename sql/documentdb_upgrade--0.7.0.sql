@@ -1065,6 +1065,12 @@ CREATE FUNCTION validate_spec(new jsonb, old jsonb DEFAULT NULL)
 COMMENT ON FUNCTION validate_spec(jsonb, jsonb) IS
 'what is wrong with a custom resource that is created (old null) or changed, one row each, no row when it is valid; both arguments are whole resources, of any release of the operator. field is the path, type a field error of Kubernetes: Invalid, TypeInvalid, Forbidden, Required, TooLong. Never raises';
 
+CREATE PROCEDURE run_validate_spec(new jsonb, old jsonb DEFAULT NULL, INOUT errors jsonb DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_validate_spec';
+COMMENT ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb) IS
+'like validate_spec, for roles that a planner hook keeps out of SELECT: CALL enters no planner. errors is an array of objects with field, type, bad_value and detail, empty when the resource is valid; what is passed in is ignored';
+
 CREATE FUNCTION admission_review(review jsonb) RETURNS jsonb
     LANGUAGE C IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_admission_review';
@@ -1115,9 +1121,9 @@ GRANT SELECT ON history, checks, holds, backups, binaries_seen, versions, status
     TO pg_monitor;
 
 REVOKE ALL ON FUNCTION validate_spec(jsonb, jsonb), admission_review(jsonb) FROM PUBLIC;
-REVOKE ALL ON PROCEDURE run_admission_review(jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb), run_admission_review(jsonb, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION validate_spec(jsonb, jsonb), admission_review(jsonb) TO pg_monitor;
-GRANT EXECUTE ON PROCEDURE run_admission_review(jsonb, jsonb) TO pg_monitor;
+GRANT EXECUTE ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb), run_admission_review(jsonb, jsonb) TO pg_monitor;
 
 -- @privileges-admission
 

@@ -18,10 +18,12 @@
 #include "utils/jsonb.h"
 
 #include "admission_answer.h"
+#include "json_writer.h"
 #include "result_row.h"
 #include "spec_rules.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_validate_spec);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_run_validate_spec);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_admission_review);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_admission_review);
 
@@ -74,29 +76,35 @@ argument_is_null(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * validate_spec(new jsonb, old jsonb) returns table (field text, type text,
- * bad_value jsonb, detail text)
+ * What is wrong with the resources in arguments 0 and 1.
  */
-Datum
-documentdb_upgrade_validate_spec(PG_FUNCTION_ARGS)
+static SpecVerdict *
+judge_arguments(FunctionCallInfo fcinfo)
 {
-	SpecVerdict none = {NIL, NIL};
-	SpecVerdict *verdict = &none;
+	SpecVerdict *verdict = palloc0(sizeof(SpecVerdict));
 	ResourceForm *resource = NULL;
 	ResourceForm *old = NULL;
-	ListCell   *lc;
 
-	InitMaterializedSRF(fcinfo, 0);
 	if (argument_is_null(fcinfo, 0))
 		du_spec_error(verdict, "", "Required", "there is no resource");
 	else
 		resource = resource_argument(fcinfo, 0, "", verdict);
 	if (!argument_is_null(fcinfo, 1))
 		old = resource_argument(fcinfo, 1, "oldObject", verdict);
-	if (verdict->errors == NIL)
-		verdict = du_spec_judge(resource, old);
+	return verdict->errors == NIL ? du_spec_judge(resource, old) : verdict;
+}
 
-	foreach(lc, verdict->errors)
+/*
+ * validate_spec(new jsonb, old jsonb) returns table (field text, type text,
+ * bad_value jsonb, detail text)
+ */
+Datum
+documentdb_upgrade_validate_spec(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, judge_arguments(fcinfo)->errors)
 	{
 		FieldError *error = lfirst(lc);
 		ResultRow	row = {0};
@@ -114,20 +122,63 @@ documentdb_upgrade_validate_spec(PG_FUNCTION_ARGS)
 }
 
 /*
- * The answer to the review in argument 0, which may be null.
+ * The row of a procedure with one INOUT argument, from the text of a jsonb.
  */
 static Datum
+inout_row(FunctionCallInfo fcinfo, const char *json)
+{
+	TupleDesc	tupdesc;
+	Datum		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+	bool		isnull = false;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), &value, &isnull));
+}
+
+/*
+ * run_validate_spec(new jsonb, old jsonb, INOUT errors jsonb)
+ */
+Datum
+documentdb_upgrade_run_validate_spec(PG_FUNCTION_ARGS)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	du_write_open(&buf, NULL, '[');
+	foreach(lc, judge_arguments(fcinfo)->errors)
+	{
+		FieldError *error = lfirst(lc);
+
+		du_write_open(&buf, NULL, '{');
+		du_write_text(&buf, "field", error->field);
+		du_write_text(&buf, "type", error->type);
+		if (error->value.type != jbvNull)
+		{
+			Jsonb	   *value = JsonbValueToJsonb(&error->value);
+
+			du_write_key(&buf, "bad_value");
+			(void) JsonbToCString(&buf, &value->root, VARSIZE(value));
+		}
+		du_write_text(&buf, "detail", error->detail);
+		du_write_close(&buf, '}');
+	}
+	du_write_close(&buf, ']');
+	return inout_row(fcinfo, buf.data);
+}
+
+/*
+ * The answer to the review in argument 0, which may be null.
+ */
+static char *
 answer_argument(FunctionCallInfo fcinfo)
 {
-	char	   *answer;
-
 	if (PG_ARGISNULL(0))
-		answer = du_admission_answer(NULL);
-	else if (toast_raw_datum_size(PG_GETARG_DATUM(0)) > REVIEW_LIMIT)
-		answer = du_admission_too_large(&PG_GETARG_JSONB_P(0)->root, REVIEW_LIMIT);
-	else
-		answer = du_admission_answer(&PG_GETARG_JSONB_P(0)->root);
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(answer));
+		return du_admission_answer(NULL);
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) > REVIEW_LIMIT)
+		return du_admission_too_large(&PG_GETARG_JSONB_P(0)->root, REVIEW_LIMIT);
+	return du_admission_answer(&PG_GETARG_JSONB_P(0)->root);
 }
 
 /*
@@ -136,7 +187,7 @@ answer_argument(FunctionCallInfo fcinfo)
 Datum
 documentdb_upgrade_admission_review(PG_FUNCTION_ARGS)
 {
-	return answer_argument(fcinfo);
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(answer_argument(fcinfo)));
 }
 
 /*
@@ -145,11 +196,5 @@ documentdb_upgrade_admission_review(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_run_admission_review(PG_FUNCTION_ARGS)
 {
-	TupleDesc	tupdesc;
-	Datum		answer = answer_argument(fcinfo);
-	bool		isnull = false;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), &answer, &isnull));
+	return inout_row(fcinfo, answer_argument(fcinfo));
 }

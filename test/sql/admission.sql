@@ -47,7 +47,7 @@ FROM (VALUES
     ('documentdb:latest', NULL), ('documentdb:latest', '0.113.0'), ('documentdb:16.3-v1.3.0', '0.113.0'), ('documentdb:0.112', '0.113.0'),
     ('documentdb@sha256:0123', NULL), ('documentdb@sha256:0123', '0.113.0'),
     ('registry.example:5000/documentdb:0.112.0@sha256:0123', NULL), ('registry.example:5000/documentdb:0.112.0@sha256:0123', '0.113.0'),
-    ('registry.example:5000/documentdb@sha512:0123', NULL), (':', NULL), ('@', NULL), (':0.112.0', NULL), ('/', '0.113.0'),
+    ('registry.example:5000/documentdb@sha512:0123', NULL), (':', NULL), ('@', NULL), (':0.112.0', NULL), ('/', '0.113.0'), ('odd:0.112.0/documentdb', '0.113.0'),
     ('documentdb:0.' || repeat('9', 300) || '.0', NULL)) AS t(image, documentdbversion);
 
 -- Older releases kept the image elsewhere; the newest place wins.
@@ -129,6 +129,9 @@ SELECT pg_temp.changed('{"bootstrap": {"recovery": {"backup": {"name": "b1"}}}}'
 SELECT pg_temp.changed('{"bootstrap": {"recovery": {"backup": {"name": "b1"}}}}', '{"bootstrap": {"recovery": {"backup": {"name": "b2"}}}}', NULL) AS changed;
 SELECT pg_temp.changed('{"bootstrap": {"recovery": {"backup": {"name": "b1"}}}}', '{}', NULL) AS removed;
 SELECT pg_temp.changed('{}', '{"bootstrap": {"recovery": {"backup": {"name": "b1"}}}}', NULL) AS added;
+-- Once it is restored, the source does not matter any more.
+SELECT count(*) FROM (SELECT '{"metadata": {"annotations": {"documentdb.io/schema-version": "0.112.0"}}, "spec": {"documentDBVersion": "0.1.0",
+    "bootstrap": {"recovery": {"backup": {"name": "b1"}}}}}'::jsonb) AS t(r), validate_spec(r, r);
 
 --
 -- Shapes: what is missing is empty, what is of another type is said.
@@ -142,6 +145,10 @@ FROM unnest(ARRAY['{}', '{"spec": null, "status": null, "metadata": null}', '{"s
     '{"spec": {"schemaVersion": "9.9.9", "schemaVersion": "0.1.0", "documentDBVersion": "0.1.0"}}']) WITH ORDINALITY AS t(r, n) ORDER BY n;
 SELECT * FROM validate_spec('{"spec": {"documentDBVersion": "0.1.0"}}', 'null');
 SELECT * FROM validate_spec('{"spec": {"documentDBVersion": "0.1.0"}}', '5');
+-- As a procedure.
+CALL run_validate_spec(NULL);
+CALL run_validate_spec('{"spec": {"schemaVersion": ["a"], "image": {"documentDB": "d@sha256:01"}}}', '{"status": {"schemaVersion": "0.112.0"}}');
+CALL run_validate_spec('{"spec": {}}', errors => '[1]');
 -- What is being deleted can always be changed.
 SELECT * FROM validate_spec('{"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"schemaVersion": "x"}}', '{}');
 
@@ -183,6 +190,7 @@ SELECT op, admission_review(pg_temp.review(op, pg_temp.resource('{"schemaVersion
 FROM unnest(ARRAY['CREATE', 'UPDATE', 'DELETE', 'CONNECT']) AS op;
 SELECT admission_review(jsonb_set(pg_temp.review('UPDATE', '{"spec": 1}', '{}'), '{request,subResource}', '"status"'))->'response' AS status_subresource;
 SELECT admission_review(jsonb_set(pg_temp.review('CREATE', '{"spec": 1}'), '{request,kind}', '{"group": "", "version": "v1", "kind": "Pod"}'))->'response' AS another_kind;
+SELECT admission_review(jsonb_set(pg_temp.review('CREATE', '{"spec": 1}'), '{request,kind,group}', '"example.com"'))->'response'->'allowed' AS another_group;
 
 -- What is no review is denied.
 SELECT what, answer->'uid' AS uid, answer->'allowed' AS allowed, (answer->'status') - 'status'::text AS status
@@ -206,6 +214,6 @@ FROM (VALUES
 -- Who may ask.
 CREATE ROLE admission_stranger;
 SELECT r, has_function_privilege(r, 'validate_spec(jsonb, jsonb)', 'EXECUTE') AS validate, has_function_privilege(r, 'admission_review(jsonb)', 'EXECUTE') AS review,
-       has_function_privilege(r, 'run_admission_review(jsonb, jsonb)', 'EXECUTE') AS run
+       has_function_privilege(r, 'run_admission_review(jsonb, jsonb)', 'EXECUTE') AS run, has_function_privilege(r, 'run_validate_spec(jsonb, jsonb, jsonb)', 'EXECUTE') AS run_validate
 FROM unnest(ARRAY['admission_stranger', 'pg_monitor']) AS r;
 DROP ROLE admission_stranger;
