@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * release_record.h
+ *	  Records a release when what this server runs has changed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_RELEASE_RECORD_H
+#define DU_RELEASE_RECORD_H
+
+#include "catalog.h"
+
+/* What was handed to the table last; "" makes the next look do it again. */
+typedef struct ReleaseMemory
+{
+	char		seen[65];
+} ReleaseMemory;
+
+extern PGDLLEXPORT void du_release_record(const UpgradeFacts *facts, ReleaseMemory *memory);
+
+#endif							/* DU_RELEASE_RECORD_H */
