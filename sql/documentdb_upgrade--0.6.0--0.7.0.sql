@@ -318,7 +318,7 @@ BEGIN
         RETURN format('# take %s away: it is not part of that release', component);
     END IF;
     IF version IS NULL AND image IS NULL THEN
-        RETURN format('# bring back %s as it is described: %s', component, configuration);
+        RETURN format('# bring %s to what the release describes: %s', component, configuration);
     END IF;
     CASE component
     WHEN 'cnpg' THEN
@@ -372,12 +372,8 @@ DECLARE
     schema text := documentdb_upgrade.schema_version();
     major integer := current_setting('server_version_num')::integer / 10000;
     below boolean;
-    way_out text := 'What is left is a restore into a new cluster: ' || concat_ws(', or ',
-        coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at) FROM documentdb_upgrade.backups b
-                  ORDER BY b.finished_at DESC LIMIT 1), 'the last backup before the upgrade'),
-        (SELECT format('recovery to restore point "%s" (LSN %s, timeline %s)', h.restore_point, h.restore_lsn, h.restore_timeline)
-         FROM documentdb_upgrade.history h WHERE h.outcome = 'succeeded' AND h.restore_point IS NOT NULL
-         ORDER BY h.id DESC LIMIT 1)) || '.';
+    way_out text;
+    step documentdb_upgrade.history;
 BEGIN
     FOR part IN SELECT * FROM documentdb_upgrade.compare_releases(source, target) c
                 WHERE c.component IN ('extension', 'postgres') AND c.to_configuration IS NOT NULL
@@ -389,10 +385,21 @@ BEGIN
                 below := NULL;
             END;
             IF below THEN
+                -- The finalize that has left what the target can serve
+                SELECT * INTO step FROM documentdb_upgrade.history h
+                    WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
+                      AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
+                    ORDER BY h.id DESC LIMIT 1;
+                way_out := concat_ws(', or ',
+                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at) FROM documentdb_upgrade.backups b
+                              WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
+                             format('a backup from when the schema was %s or older', part.to_version)),
+                    CASE WHEN step.restore_point IS NOT NULL
+                         THEN format('a recovery to restore point "%s" (LSN %s, timeline %s)', step.restore_point, step.restore_lsn, step.restore_timeline) END);
                 RAISE EXCEPTION 'binary "%" of release % is older than the installed schema "%"', part.to_version, target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
                           DETAIL = 'A schema never goes back, and an older binary does not know it.',
-                          HINT = way_out;
+                          HINT = 'What is left is a restore into a new cluster: ' || way_out || '.';
             ELSIF below IS NULL THEN
                 RAISE EXCEPTION 'release % does not tell the version of its extension, so nobody knows whether it is older than the installed schema "%"', target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -402,7 +409,7 @@ BEGIN
             RAISE EXCEPTION 'PostgreSQL "%" of release % cannot open a data directory of %', part.to_version, target, major
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       DETAIL = 'A data directory belongs to one major version.',
-                      HINT = way_out;
+                      HINT = format('What is left is a restore of a dump, or of a backup that PostgreSQL %s has made, into a new cluster.', part.to_version);
         END IF;
     END LOOP;
 END
@@ -494,7 +501,8 @@ BEGIN
             WHEN 'extension' THEN CASE WHEN part.to_configuration ? 'image' THEN 'low: ' ELSE 'low: a gateway that the resource does not name goes to this version too; ' END
                  || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
                          ELSE 'can be taken back until the schema is finalized' END
-            WHEN 'postgres' THEN CASE WHEN split_part(part.from_version, '.', 1) IS DISTINCT FROM split_part(part.to_version, '.', 1)
+            WHEN 'postgres' THEN CASE WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
+                                      <> split_part(part.to_version, '.', 1)
                                  THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
             ELSE 'unknown' END;
         restarts_pods := part.in_pods AND NOT paused OR part.component = 'cnpg' AND NOT paused
@@ -871,7 +879,8 @@ AS $$
     ), pair AS (
         SELECT a.name, a.number, b.name AS other, b.number AS other_number, f.*
         FROM given a JOIN given b ON a.name < b.name,
-        LATERAL (SELECT (array_agg(concat_ws(': ', f.source, f.note) ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against,
+        LATERAL (SELECT (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against_note,
                         (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour,
                         string_agg(format('%s %s with %s %s', f.name, f.pattern, f.other, f.other_pattern), ', '
                                    ORDER BY f.pattern, f.other_pattern) FILTER (WHERE f.works) AS known,
@@ -885,9 +894,9 @@ AS $$
     SELECT p.name, p.number, p.other, p.other_number,
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
                 WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
-           CASE WHEN p.against IS NOT NULL THEN 'known not to work: ' || p.against WHEN p.in_favour IS NOT NULL THEN 'released together'
+           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'released together'
                 WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these' ELSE 'the matrix has nothing about them' END,
-           CASE WHEN p.against IS NOT NULL THEN NULL ELSE coalesce(p.in_favour, p.known_source) END
+           coalesce(p.against, p.in_favour, p.known_source)
     FROM pair p
     UNION ALL
     SELECT t.name, p.number, 'postgres', t.number, 'incompatible',

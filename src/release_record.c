@@ -8,7 +8,9 @@
  * and libraries.  Whether that is another release than the newest one of the
  * table is decided there, in SQL.  A pass asks only when the sizes and times
  * of the files, or the versions, differ from those it asked about last, so a
- * worker that has nothing new to tell reads no file and no table.
+ * worker that has nothing new to tell reads no file and no table.  Which
+ * libraries there are depends on the members, thousands with DocumentDB, so
+ * they are looked through once per installed version.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +29,7 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "digest.h"
 #include "execution_context.h"
@@ -59,11 +62,37 @@ append_file(StringInfo buf, const char *path)
 }
 
 /*
+ * Paths of the libraries of an extension, as remembered.
+ */
+static List *
+libraries_of(const ExtensionFacts *extension, ReleaseMemory *memory)
+{
+	char	   *key = psprintf("%u %s", extension->oid, extension->installed);
+	MemoryContext context;
+	List	   *libraries;
+
+	if (memory->members_of != NULL && strcmp(memory->members_of, key) == 0)
+		return memory->libraries;
+
+	libraries = du_members_libraries(extension);
+	context = MemoryContextSwitchTo(TopMemoryContext);
+	if (memory->members_of != NULL)
+		pfree(memory->members_of);
+	list_free_deep(memory->libraries);
+	memory->libraries = NIL;
+	memory->members_of = pstrdup(key);
+	for (int i = 0; i < list_length(libraries); i++)
+		memory->libraries = lappend(memory->libraries, pstrdup(list_nth(libraries, i)));
+	MemoryContextSwitchTo(context);
+	return memory->libraries;
+}
+
+/*
  * A digest that changes whenever an observation could, without reading a
  * file; palloc'd.
  */
 static char *
-quick_look(const ExtensionFacts *extension)
+quick_look(const ExtensionFacts *extension, ReleaseMemory *memory)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -72,7 +101,7 @@ quick_look(const ExtensionFacts *extension)
 	appendStringInfo(&buf, "%u %s %s %s\n", du_context_own_extension(), server_release(),
 					 extension->name, extension->binary ? extension->binary : "");
 	append_file(&buf, extension->control->path);
-	foreach(lc, du_members_libraries(extension))
+	foreach(lc, libraries_of(extension, memory))
 		append_file(&buf, lfirst(lc));
 	return du_digest_bytes(buf.data, buf.len);
 }
@@ -140,7 +169,7 @@ du_release_record(const UpgradeFacts *facts, ReleaseMemory *memory)
 
 	if (!OidIsValid(extension->oid) || !du_surroundings_can_write())
 		return;
-	seen = quick_look(extension);
+	seen = quick_look(extension, memory);
 	if (strcmp(memory->seen, seen) == 0)
 		return;
 	if (!lock_table("releases", ShareRowExclusiveLock) ||

@@ -10,10 +10,13 @@
 
 #include "catalog.h"
 
-/* What was handed to the table last; "" makes the next look do it again. */
 typedef struct ReleaseMemory
 {
-	char		seen[65];
+	char		seen[65];		/* handed to the table last; "" makes the next
+								 * look do it again */
+	char	   *members_of;		/* extension and version whose libraries these
+								 * are, or NULL */
+	List	   *libraries;		/* paths */
 } ReleaseMemory;
 
 extern PGDLLEXPORT void du_release_record(const UpgradeFacts *facts, ReleaseMemory *memory);
