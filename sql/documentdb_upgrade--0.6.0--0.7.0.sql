@@ -894,7 +894,7 @@ AS $$
     SELECT p.name, p.number, p.other, p.other_number,
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
                 WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
-           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'released together'
+           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'listed together'
                 WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these' ELSE 'the matrix has nothing about them' END,
            coalesce(p.against, p.in_favour, p.known_source)
     FROM pair p
