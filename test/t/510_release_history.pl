@@ -41,6 +41,13 @@ is(sql($node, q{SELECT components->'extension'->'configuration' = observed->'ext
 my $first = observed('library_sha256');
 like($first, qr/^[0-9a-f]{64}$/, 'with the digest of the library');
 
+# A pass that has nothing new to tell leaves the table alone.
+my $scans = q{SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relid = 'documentdb_upgrade.releases'::regclass};
+wait_for_looks($node, 2);
+my $scanned = sql($node, $scans);
+wait_for_looks($node, 4);
+is(sql($node, $scans), $scanned, 'a pass without news does not read the table');
+
 # Nothing new: another worker, another time of the same files' making.
 sql($node, q{SELECT pg_terminate_backend(worker_pid) FROM documentdb_upgrade.status});
 comes_true($node, 'SELECT worker_pid IS NOT NULL FROM documentdb_upgrade.status');
