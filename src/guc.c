@@ -30,6 +30,7 @@ int			du_guc_lock_timeout;
 int			du_guc_attempt_timeout;
 int			du_guc_soak_time;
 int			du_guc_backup_max_age;
+int			du_guc_release_retention;
 
 char	   *du_guc_database;
 int			du_guc_source;
@@ -244,6 +245,14 @@ define_guards(const GucCheckHooks *hooks)
 							&du_guc_backup_max_age,
 							24 * 60 * 60, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.release_retention",
+							"How many releases are kept.",
+							"Older ones are deleted when a release is recorded, unless a rollback refers to them.",
+							&du_guc_release_retention,
+							10, 1, 10000,
+							PGC_SUSET, 0,
 							NULL, NULL, NULL);
 }
 

@@ -31,6 +31,7 @@ extern int	du_guc_lock_timeout;	/* milliseconds */
 extern int	du_guc_attempt_timeout; /* milliseconds */
 extern int	du_guc_soak_time;	/* seconds */
 extern int	du_guc_backup_max_age;	/* seconds */
+extern int	du_guc_release_retention;	/* revisions */
 
 /* The worker's. */
 typedef enum SourceKind

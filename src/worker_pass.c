@@ -29,6 +29,7 @@
 #include "guc.h"
 #include "instance_identity.h"
 #include "own_report.h"
+#include "release_record.h"
 #include "running_attempts.h"
 #include "upgrade_steps.h"
 #include "worker_attempt.h"
@@ -230,6 +231,7 @@ look(Worker *worker)
 	if (worker->primary)
 	{
 		note_binary(worker, &outlook);
+		du_release_record(outlook.facts, &worker->release);
 		du_worker_recall(worker, &outlook);
 		du_worker_forget_if_changed(worker, &outlook);
 	}
@@ -334,6 +336,7 @@ give_up_pass(Worker *worker, const ErrorData *obstacle)
 {
 	worker->wants_attempt = false;
 	worker->binary[0] = '\0';
+	worker->release.seen[0] = '\0';
 	if (worker->obstacle_told)
 		return;
 	worker->obstacle_told = true;

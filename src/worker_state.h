@@ -12,6 +12,7 @@
 #include "desired_source.h"
 #include "kubernetes_report.h"
 #include "outlook.h"
+#include "release_record.h"
 #include "standby_report.h"
 
 /* What the worker remembers of its failures. */
@@ -54,6 +55,7 @@ typedef struct Worker
 	char		announced_state[NAMEDATALEN];
 	char		settings[65];	/* digest of this database's settings */
 	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
+	ReleaseMemory release;		/* recorded as running */
 	Oid			own_extension;	/* as the last pass has found it */
 	bool		notice_pending; /* a NOTIFY is not committed yet */
 	bool		standby_told;	/* that this is one is in the log */

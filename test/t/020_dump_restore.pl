@@ -1,4 +1,5 @@
-# History, holds, backups and users' checks survive pg_dump, pg_dumpall and
+# History, holds, backups, releases with rollbacks, and users' checks and pairs of
+# versions survive pg_dump, pg_dumpall and
 # pg_upgrade, their sequences go on, and what belongs to the server stays.
 use strict;
 use warnings FATAL => 'all';
@@ -19,6 +20,11 @@ sql($node, q{
 	INSERT INTO documentdb_upgrade.checks (name, kind, function, description)
 		VALUES ('healthy', 'post', 'public.healthy()', 'it''s mine');
 	SELECT documentdb_upgrade.record_backup('nightly', now() - interval '1 hour');
+	SELECT documentdb_upgrade.record_release('{"gateway": "1", "extension": "1.4"}', label => 'first');
+	SELECT documentdb_upgrade.record_release('{"gateway": "2", "extension": "1.4"}', 5);
+	SELECT documentdb_upgrade.record_rollback(5, 1, '{gateway}');
+	INSERT INTO documentdb_upgrade.compatibility (component, version, other, other_version, source)
+		VALUES ('gateway', '2', 'extension', '1.4', 'tried'), ('ferretdb', '2.0.0', 'extension', '0.102.0', 'a pair that is shipped too');
 	SELECT documentdb_upgrade.hold('audit', 'infinity');
 	SELECT documentdb_upgrade.release();
 	SELECT documentdb_upgrade.hold('freeze');
@@ -34,7 +40,7 @@ sub kept
 {
 	my ($server, $dbname) = @_;
 	return join "\n", map { sql($server, "SELECT to_jsonb(t) FROM documentdb_upgrade.$_ t ORDER BY t", $dbname) }
-	  qw(history holds backups checks);
+	  qw(history holds backups checks releases rollbacks compatibility);
 }
 my $before = kept($node, 'postgres');
 like($before, qr/"outcome": "refused".*"outcome": "succeeded"/s, 'there is a history to keep');
@@ -47,11 +53,15 @@ sub goes_on
 	is(kept($server, $dbname), $before, "$how keeps every row");
 	ok(try_sql($server, q{SELECT documentdb_upgrade.record_backup('after', now());
 		SELECT documentdb_upgrade.release();
+		SELECT documentdb_upgrade.record_release('{"gateway": "3"}');
+		SELECT documentdb_upgrade.record_rollback(7, 5, '{gateway}', '{extension}');
 		SELECT documentdb_upgrade.hold('again');
 		SELECT documentdb_upgrade.finalize_to('1.6', skip_guards => '{hold}')}, dbname => $dbname)->{ok},
 		"$how leaves sequences that go on");
 	is(sql($server, q{SELECT string_agg(id::text, ',' ORDER BY id) FROM documentdb_upgrade.history}, $dbname),
 		'1,2,3', "$how lets the history be numbered on");
+	is(sql($server, q{SELECT string_agg(concat_ws(' ', id, source, target, release), ',' ORDER BY id) FROM documentdb_upgrade.rollbacks}, $dbname),
+		'1 5 1 6,2 7 5 8', "$how lets releases and rollbacks be numbered on");
 	is(sql($server, q{SELECT from_version, to_version FROM documentdb_upgrade.history WHERE id = 3}, $dbname),
 		'1.5|1.6', "$how keeps the installed version");
 }
