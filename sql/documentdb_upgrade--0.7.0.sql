@@ -1609,7 +1609,7 @@ AS $$
     SELECT btrim(regexp_replace(
         regexp_replace(
             regexp_replace(
-                regexp_replace(value, '((?:password|passwd|secret|token)\w*["'']?\s*(?:=|:|\s)\s*)(''[^'']*''|"[^"]*"|[^\s''"]+)', '\1***', 'gi'),
+                regexp_replace(value, '((?:password|passwd|secret|token)["'']?(?:\s*[=:]\s*|\s+(?='')))(''[^'']*''|"[^"]*"|[^\s",;)]+)', '\1***', 'gi'),
                 '(\w+://[^\s/:@]*):[^\s@]*@', '\1:***@', 'g'),
             '([\\`<|[])', '\\\1', 'g'),
         '\s+', ' ', 'g'))
