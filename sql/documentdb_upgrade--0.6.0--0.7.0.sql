@@ -223,7 +223,9 @@ AS $$
                     'All constraints of this database are validated.'),
            CASE WHEN count(*) > 0 THEN 'ALTER TABLE ... VALIDATE CONSTRAINT looks at the rows that were there before.' END
     FROM (SELECT k.conname, k.conrelid FROM pg_constraint k
-          WHERE NOT k.convalidated AND k.conrelid <> 0 ORDER BY k.oid LIMIT 20) c
+          -- Since 18 there are some that are never enforced.
+          WHERE NOT k.convalidated AND k.conrelid <> 0 AND coalesce(to_jsonb(k)->>'conenforced', 'true') = 'true'
+          ORDER BY k.oid LIMIT 20) c
 $$;
 COMMENT ON FUNCTION health_unvalidated_constraints() IS 'serves the reports: constraints that older rows may not meet; for information';
 
@@ -468,7 +470,7 @@ AS $$
            format('Installed is %s; the last upgrade was %s; the binary offers %s.', coalesce(m.installed, 'nothing'),
                   coalesce('to ' || s.to_version, 'not recorded here'), coalesce(m."binary", 'nothing')),
            CASE WHEN m.installed <> s.to_version THEN 'Something else has changed the version since; look at the server''s log.'
-                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'Nothing, if that was meant; else finalize to what the binary offers.' END
+                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'If that was meant, nothing is to be done; else finalize to what the binary offers.' END
     FROM main m LEFT JOIN success s ON true
     UNION ALL
     SELECT 'companions', CASE WHEN m.installed IS NULL THEN 'skip' WHEN count(b.step) > 0 THEN 'fail' ELSE 'pass' END,
@@ -968,7 +970,7 @@ CREATE FUNCTION runbook_section_schema(f jsonb) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE f->>'kind'
-        WHEN 'none' THEN 'Nothing to commit: the schema is where the binary is.'
+        WHEN 'none' THEN format('Nothing to commit: %s is installed.', f->>'from')
         WHEN 'schema_ahead' THEN 'Nothing to commit: **do not try to lower the schema.** There is no script that goes back; a binary that is new enough is the cure (section 7).'
         WHEN 'refuse' THEN 'Nothing to commit: ' || documentdb_upgrade.runbook_text(f->'decision'->>'reason')
         ELSE concat_ws(E'\n\n',
@@ -1286,9 +1288,10 @@ BEGIN
             WHEN 'standby' THEN format('Upgrade of extension %s: this is a standby', facts->>'extension')
             WHEN 'not_installed' THEN format('Upgrade of extension %s: not installed', facts->>'extension')
             WHEN 'none' THEN format('Extension %s at %s: nothing to upgrade', facts->>'extension', facts->>'from')
+            WHEN 'refuse' THEN format('Extension %s cannot go from %s to %s', facts->>'extension', facts->>'from', coalesce(facts->>'goal', 'an unknown version'))
             WHEN 'schema_ahead' THEN format('Extension %s: the schema (%s) is ahead of the binary (%s)', facts->>'extension', facts->>'from', facts->'status'->>'binary')
             ELSE CASE WHEN facts->>'from' = facts->>'goal' THEN format('Upgrade of the companions of extension %s at %s', facts->>'extension', facts->>'from')
-                 ELSE format('Upgrade of extension %s from %s to %s', facts->>'extension', facts->>'from', coalesce(facts->>'goal', 'an unknown version')) END END,
+                 ELSE format('Upgrade of extension %s from %s to %s', facts->>'extension', facts->>'from', facts->>'goal') END END,
         format('Written %s on a %s with PostgreSQL %s, database %s. It describes this server at that moment; write it anew after each change: %s',
                facts->>'written_at', facts->'status'->>'role', facts->'settings'->>'server_version', documentdb_upgrade.runbook_name(facts->>'database'),
                documentdb_upgrade.runbook_name(format('SELECT documentdb_upgrade.runbook(%s);', quote_literal(facts->>'asked')))),
