@@ -34,6 +34,7 @@
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_running_attempts);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_counters);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_location);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_wake_at_commit);
@@ -94,6 +95,19 @@ documentdb_upgrade_worker_counters(PG_FUNCTION_ARGS)
 	du_row_add(&row, Int64GetDatum(served ? worker.events_dropped : 0));
 	du_row_put(fcinfo, &row);
 	return (Datum) 0;
+}
+
+/*
+ * worker_location() returns text
+ */
+Datum
+documentdb_upgrade_worker_location(PG_FUNCTION_ARGS)
+{
+	WorkerFacts worker;
+
+	if (!du_shared_serving(&worker) || worker.location[0] == '\0')
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(worker.location));
 }
 
 /*

@@ -1,0 +1,102 @@
+-- The upgrade guide of this server as Markdown, and the reports on its health.
+DROP EXTENSION documentdb_upgrade;
+CREATE EXTENSION documentdb_upgrade;
+SET search_path = public, documentdb_upgrade;
+\pset format unaligned
+\pset footer off
+\pset null '(null)'
+-- Other tests may have left this role behind, which a script creates.
+SET client_min_messages = warning;
+DROP ROLE IF EXISTS documentdb_readonly_role;
+
+-- A section, without what differs from run to run.
+CREATE FUNCTION section(n integer, target text DEFAULT NULL) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(line,
+			   '[0-9a-f]{64}', 'FINGERPRINT', 'g'), '\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?([+-]\d\d| UTC)?', 'TIME', 'g'), '[0-9.]+ (ms|s)\M', 'N ms', 'g'),
+			   'psql -p \d+ -d ''[^'']*''', 'psql -p PORT -d ''DATABASE'''), '-d ''[^'']*''$', '-d ''DATABASE'''), '\*\*[0-9A-F]+/[0-9A-F]+\*\*', '**LSN**'),
+			   '\d+ entries of the lock table, .*', 'N entries of the lock table, N of WAL.')
+	FROM string_to_table(substring(documentdb_upgrade.runbook(target) FROM format(E'\n(## %s\\. .*?)\n\n(## %s\\. .*)?$', n, n + 1)), E'\n')
+		WITH ORDINALITY AS l(line, n)
+	ORDER BY n
+$$;
+CREATE FUNCTION title(target text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+	SELECT split_part(documentdb_upgrade.runbook(target), E'\n', 1)
+$$;
+
+-- Its pieces: a text of the server is one line that means just that, without
+-- passwords.
+SELECT runbook_text(t) FROM unnest(ARRAY['plain, with SELECT * FROM t;', E'two\n# lines', '`code` [a](b) <b> a\b',
+	'host=a password=geheim user=b', '"password": "geheim"', 'PASSWORD ''ge heim'' VALID', 'postgres://me:geheim@host/db',
+	'password authentication failed', NULL]) WITH ORDINALITY AS u(t, n) ORDER BY n;
+SELECT runbook_name(E'a`b\nc');
+SELECT runbook_code('sql', E'\nSELECT 1;\n'), runbook_code('sql', 'a ``` b ```` c');
+SELECT ms, runbook_duration(ms) FROM unnest(ARRAY[0.3, 12.34, 999.4, 1500, 119000, 600000]) AS ms;
+
+-- Not installed.
+SELECT title();
+CREATE EXTENSION documentdb_core VERSION '0.104-0';
+CREATE EXTENSION documentdb VERSION '0.104-1';
+
+-- An update: first without, then with a rehearsal.
+SELECT title(), title('0.106'), title('v0.105.0');
+SELECT section(1, '0.106');
+SELECT section(2, '0.106');
+SELECT section(3, '0.106');
+SELECT section(4, '0.106');
+SELECT outcome FROM rehearse('0.106-0');
+SELECT section(2, '0.106');
+SELECT section(3, '0.106');
+SELECT section(4, '0.106');
+SELECT section(8, '0.106');
+SELECT section(16, '0.106');
+
+-- What stands in the way.
+SELECT hold('a `reason`');
+SELECT section(15, '0.106');
+SELECT release();
+
+-- What cannot be.
+SELECT title('2.0'), title('0.103-0');
+SELECT section(7, '0.103-0');
+\set VERBOSITY sqlstate
+SELECT runbook('no version');
+\set VERBOSITY default
+
+-- It changes nothing, and a transaction that may not write has it too.
+BEGIN READ ONLY;
+SELECT title('0.106');
+SELECT count(*) > 20 AS rows FROM pre_upgrade_report();
+ROLLBACK;
+
+-- Afterwards.
+SELECT outcome FROM finalize_to('0.106-0');
+SELECT title('0.106');
+SELECT section(8, '0.106');
+SELECT line FROM section(12, '0.106') AS line WHERE line ~ 'restore point' LIMIT 1;
+
+-- The reports: every check is one row.
+SELECT check_name, status, hint FROM pre_upgrade_report()
+WHERE check_name IN ('versions', 'state', 'gate', 'standbys', 'invalid_indexes', 'unvalidated_constraints', 'checks');
+SELECT check_name, status, regexp_replace(detail, '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d', 'TIME') AS detail, hint FROM post_upgrade_report()
+WHERE check_name IN ('installed', 'companions', 'last_attempt', 'members_intact');
+-- One that is not there is skipped, and so is each that cannot be read.
+SELECT * FROM health_report('{nothing, connections}') WHERE status = 'skip';
+
+-- For pg_monitor and nobody else.
+CREATE ROLE regress_looker IN ROLE pg_monitor;
+CREATE ROLE regress_nobody;
+SET ROLE regress_looker;
+SELECT split_part(documentdb_upgrade.runbook('0.107'), E'\n', 1);
+SELECT count(*) FROM documentdb_upgrade.pre_upgrade_report() WHERE detail ~ 'could not be read';
+SELECT count(*) FROM documentdb_upgrade.post_upgrade_report() WHERE detail ~ 'could not be read';
+SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
+SELECT documentdb_upgrade.runbook();
+SELECT documentdb_upgrade.pre_upgrade_report();
+SELECT documentdb_upgrade.worker_location();
+RESET ROLE;
+DROP ROLE regress_looker, regress_nobody;
+DROP FUNCTION section, title;
+DROP EXTENSION documentdb, documentdb_core;
+DROP OWNED BY documentdb_readonly_role;
+DROP ROLE documentdb_readonly_role;
