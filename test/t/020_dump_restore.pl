@@ -78,6 +78,7 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $n
 		'0', 'but for the binaries that this server saw');
 	is(sql($node, 'SELECT documentdb_upgrade.schema_version()', 'copy'), $newest, 'a restored extension is of the binary');
 	is(sql($node, q{SELECT documentdb_upgrade.record_backup('after', now())}, 'copy'), '2', 'and the sequences go on');
+	is(sql($node, q{SELECT id, release FROM documentdb_upgrade.record_rollback(5, 1, '{gateway}')}, 'copy'), '2|6', 'those of releases too');
 	is(try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.5')}, dbname => 'copy')->{sqlstate}, '55000',
 		'what the restored hold and version forbid is refused');
 	is(sql($node, 'SELECT max(id) FROM documentdb_upgrade.history', 'copy'), '3', 'and recorded under the next number');
