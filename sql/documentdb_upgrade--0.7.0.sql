@@ -1083,8 +1083,6 @@ CREATE PROCEDURE run_admission_review(review jsonb, INOUT response jsonb DEFAULT
 COMMENT ON PROCEDURE run_admission_review(jsonb, jsonb) IS
 'like admission_review, for roles that a planner hook keeps out of SELECT: CALL enters no planner. What is passed as response is ignored';
 
--- @admission
-
 --
 -- Releases
 --
@@ -2120,8 +2118,6 @@ END
 $$;
 COMMENT ON FUNCTION classify(text, text, text) IS
 'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version step, and risk and strategy are unknown; malformed versions raise 22023';
-
--- @releases
 
 --
 -- Reports on health, before and after an upgrade
@@ -3440,8 +3436,6 @@ $$;
 COMMENT ON FUNCTION runbook(text) IS
 'the upgrade guide for this very server in Markdown, to the target (null: the desired version, else the binary''s): what is new, difficulty, prerequisites with their status, backup, both phases with exact statements, verification, rollback, recovery, troubleshooting for what fails now, checklist; changes nothing; a malformed target raises 22023';
 
--- @runbook
-
 --
 -- Privileges: nothing here is for PUBLIC; pg_monitor may look
 --
@@ -3478,8 +3472,6 @@ REVOKE ALL ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb), run_admission_re
 GRANT EXECUTE ON FUNCTION validate_spec(jsonb, jsonb), admission_review(jsonb) TO pg_monitor;
 GRANT EXECUTE ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb), run_admission_review(jsonb, jsonb) TO pg_monitor;
 
--- @privileges-admission
-
 REVOKE ALL ON FUNCTION observed_release(), image_versions(text), component_version(text, jsonb),
     version_matches(text, text), release_components(jsonb), add_release(jsonb, bigint, text, jsonb, text),
     record_release(jsonb, bigint, text), observe_release(jsonb),
@@ -3500,8 +3492,6 @@ GRANT EXECUTE ON FUNCTION observed_release(), image_versions(text), component_ve
     verify_rollback(bigint), check_compatibility(jsonb), classify(text, text, text)
     TO pg_monitor;
 GRANT SELECT ON releases, rollbacks, compatibility TO pg_monitor;
-
--- @privileges-releases
 
 REVOKE ALL ON FUNCTION health_versions(), health_state(), health_gate(), health_guards(),
     health_surroundings(), health_members(), health_standbys(),
@@ -3551,5 +3541,3 @@ GRANT EXECUTE ON FUNCTION health_versions(), health_state(), health_gate(), heal
     runbook_section_checklist(jsonb), runbook_section_migration_sql(jsonb),
     runbook_section_elsewhere(jsonb), runbook(text)
     TO pg_monitor;
-
--- @privileges-runbook
