@@ -28,10 +28,10 @@ is(scalar(grep { $_ > 2 } @times), 0, 'each is short');
 like($log, qr/user=streamer database=postgres application_name=\S+/, 'which can be told apart in the log') or diag($log);
 
 my $began = time;
-ok($p->stop('smart'), 'a smart shutdown of the primary ends');
+ok($p->stop('smart', fail_ok => 1), 'a smart shutdown of the primary ends') || $p->stop('immediate');
 cmp_ok(time - $began, '<', 15, 'without waiting for anybody');
 $began = time;
-ok($s->stop('smart'), 'one of a standby that has one below it too');
+ok($s->stop('smart', fail_ok => 1), 'one of a standby that has one below it too') || $s->stop('immediate');
 cmp_ok(time - $began, '<', 15, 'as fast');
 $_->start foreach $p, $s;
 wait_for_standbys($p, s => 'ready', c => 'ready');
