@@ -28,6 +28,11 @@ sql($old, q{
 	SELECT documentdb_upgrade.record_backup('nightly', now());
 	SELECT documentdb_upgrade.hold('audit', 'infinity');
 	SELECT documentdb_upgrade.release();
+	SELECT documentdb_upgrade.record_release('{"operator": "0.2.0"}', 100);
+	SELECT documentdb_upgrade.record_release('{"operator": "0.3.0"}');
+	SELECT documentdb_upgrade.record_rollback(101, 100, '{operator}');
+	INSERT INTO documentdb_upgrade.compatibility (component, version, other, other_version, works, source)
+		VALUES ('operator', '0.3.0', 'gateway', '9.9.9', true, 'tried here');
 	SELECT FROM documentdb_upgrade.rehearse('1.1')});
 is(try_sql($old, q{SELECT documentdb_upgrade.finalize_to('9.9')})->{ok}, '', 'a refused finalize');
 desire($old, '1.1');
