@@ -74,8 +74,12 @@ is_about_certificates(const LibpqAnswer *answer)
 {
 	if (answer->failure == LIBPQ_UNREACHABLE && strstr(answer->problem, "SSL") != NULL)
 		return true;
-	return (answer->failure == LIBPQ_UNREACHABLE || answer->failure == LIBPQ_NOT_ADMITTED) &&
-		strstr(answer->problem, "certificate") != NULL;
+	if (answer->failure == LIBPQ_UNREACHABLE)
+		return strstr(answer->problem, "certificate") != NULL;
+
+	/* One that it does not have; another's is a matter of pg_hba.conf. */
+	return answer->failure == LIBPQ_NOT_ADMITTED &&
+		strstr(answer->problem, "requires a valid client certificate") != NULL;
 }
 
 /*
