@@ -295,7 +295,7 @@ place_instances(Fleet *fleet)
 
 		instance->ignored = is_ignored(&instance->member);
 		instance->in_region = true;
-		while (up != NULL && up->depth != 1 && hops <= SHARED_PATH_LENGTH)
+		while (up != NULL && up->depth != 1 && hops <= FLEET_DEPTH)
 		{
 			up = find_upstream(fleet, &up->member);
 			hops++;

@@ -22,7 +22,6 @@
 #include "library_facts.h"
 
 #define PROTOCOL 1
-#define LONGEST_HOPS SHARED_PATH_LENGTH
 
 static du_noreturn void
 malformed(const char *what)
@@ -231,7 +230,7 @@ read_member(JsonbContainer *object, FleetMember *member)
 static bool
 is_below_sender(const FleetMember *members, int n, int i)
 {
-	for (int hops = 0; hops < LONGEST_HOPS; hops++)
+	for (int hops = 0; hops < FLEET_DEPTH; hops++)
 	{
 		int			up = 0;
 

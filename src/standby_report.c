@@ -11,7 +11,7 @@
  * receiver is connected to it, so they wait for that for a moment.
  *
  * After a failure the next report comes later and later, up to the usual
- * pace.  What is reported is left to others, who are asked for a fresh text
+ * pace, or slower where a server refuses it.  What is reported is left to others, who are asked for a fresh text
  * each time.
  *
  *-------------------------------------------------------------------------
@@ -36,6 +36,8 @@
 #define SHORTEST_TIMEOUT_MS 2000
 #define LONGEST_TIMEOUT_MS	10000
 #define LONGEST_ANSWER		8192
+#define REFUSED_INTERVALS	6	/* usual paces between reports that are
+								 * refused */
 #define DIGEST_LENGTH		129
 
 static const char statement[] = "CALL documentdb_upgrade.run_report_standby($1::pg_catalog.jsonb, NULL)";
@@ -249,13 +251,18 @@ send_text(StandbyReport *report)
 	report->body = NULL;
 }
 
-/* How long to wait after so many failures. */
+/*
+ * How long to wait after so many failures.  Each one that a server has refused
+ * is a line in its log, so those come less and less often; what cannot be
+ * reached costs nobody anything and is tried at the usual pace.
+ */
 static long
-get_delay(int failures)
+get_delay(int failures, bool refused)
 {
 	double		delay = du_guc_retry_min * (double) (1 << Min(failures - 1, 20));
+	double		longest = refused ? REFUSED_INTERVALS * (double) get_interval() : get_interval();
 
-	return (long) (Min(delay, get_interval()) * (0.75 + pg_prng_double(&pg_global_prng_state) / 4));
+	return (long) (Min(delay, longest) * (0.75 + pg_prng_double(&pg_global_prng_state) / 4));
 }
 
 /* Takes what has become of the report under way, when that is known. */
@@ -266,6 +273,7 @@ conclude(StandbyReport *report)
 	UpstreamVerdict verdict;
 	char		identity[SHARED_IDENTITY_LENGTH];
 	char		incarnation[INCARNATION_LENGTH];
+	bool		refused = answer->sqlstate[0] != '\0';
 
 	if (answer->state == LIBPQ_RUNNING)
 		return;
@@ -294,7 +302,7 @@ conclude(StandbyReport *report)
 	else
 	{
 		report->failed++;
-		report->due = report->not_before = du_clock_ms() + get_delay(++report->failures);
+		report->due = report->not_before = du_clock_ms() + get_delay(++report->failures, refused);
 	}
 }
 

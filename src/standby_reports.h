@@ -13,6 +13,7 @@
 #include "instance_identity.h"
 
 #define FLEET_MEMBERS 512		/* in all; more are refused */
+#define FLEET_DEPTH 64			/* levels of cascades; nobody has more */
 #define MEMBER_NAME_LENGTH 64
 #define MEMBER_VERSION_LENGTH 48
 #define MEMBER_PROBLEM_LENGTH 200
