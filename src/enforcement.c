@@ -28,6 +28,7 @@
 #include "guc.h"
 #include "library_facts.h"
 #include "refusal_log.h"
+#include "wording.h"
 
 #define OVERRIDE_HINT \
 	"If this is meant, run SET documentdb_upgrade.enforce = off as a superuser first."
@@ -183,19 +184,6 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 	return false;
 }
 
-/* The names of a list of strings, separated by commas. */
-static char *
-join(List *names)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, names)
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
-	return buf.data;
-}
-
 /*
  * Objections to a version that the files do not offer, letter by letter: the
  * server knows no other spelling.
@@ -223,7 +211,7 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 					 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 							  extension->name, version),
 					 spelling != NULL ? psprintf("Write it as \"%s\".", spelling) :
-					 choices != NIL ? psprintf("Choose one of: %s.", join(choices)) :
+					 choices != NIL ? psprintf("Choose one of: %s.", du_names_join(choices)) :
 					 "The files offer nothing above the installed version.");
 }
 

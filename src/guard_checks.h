@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * guard_checks.h
- *	  One function per guard.
+ *	  One function per guard: the hard ones are in guard_checks.c, those of
+ *	  standbys in fleet_checks.c, the other judgements in guard_judgements.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +12,31 @@
 #include "guards.h"
 
 typedef GuardStatus (*GuardCheck) (const GuardInput *input, GuardResult *result);
+
+/* Says that a guard is met. */
+static inline GuardStatus
+du_guard_pass(GuardResult *result, const char *detail)
+{
+	result->detail = detail;
+	return GUARD_PASS;
+}
+
+/* Says that a guard is not met, and what to do. */
+static inline GuardStatus
+du_guard_fail(GuardResult *result, const char *detail, const char *hint)
+{
+	result->detail = detail;
+	result->hint = hint;
+	return GUARD_FAIL;
+}
+
+/* Says that a guard has nothing to look at. */
+static inline GuardStatus
+du_guard_skip(GuardResult *result, const char *detail)
+{
+	result->detail = detail;
+	return GUARD_SKIP;
+}
 
 extern GuardStatus du_guard_installed(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_target_known(const GuardInput *input, GuardResult *result);
