@@ -463,7 +463,7 @@ COMMENT ON COLUMN standbys.replayed_lsn IS 'that it has replayed up to, as last 
 COMMENT ON COLUMN standbys.replication_lag IS 'how long ago this server was where that standby was when it was last heard; null when not known';
 COMMENT ON COLUMN standbys.reported_at IS 'when its report arrived at the server that it streams from, by this server''s clock';
 COMMENT ON COLUMN standbys.fingerprint IS 'its upgrade_fingerprint(); equal on instances with equal files and schema';
-COMMENT ON COLUMN standbys.extensions IS 'the managed set as it sees it: name, installed, binary, loaded';
+COMMENT ON COLUMN standbys.extensions IS 'the managed set as it sees it: name, installed, binary, loaded, sha256 of its libraries';
 
 CREATE FUNCTION report_standby(report jsonb) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT

@@ -37,10 +37,10 @@ add_blocker(Blockers *blockers, const char *problem, const char *hint)
 static GuardStatus
 refuse(const Blockers *blockers, GuardResult *result)
 {
-	result->detail = blockers->n <= NAMED_BLOCKERS ? blockers->text.data :
-		psprintf("%s And %d more.", blockers->text.data, blockers->n - NAMED_BLOCKERS);
-	result->hint = blockers->hint;
-	return GUARD_FAIL;
+	return du_guard_fail(result,
+						 blockers->n <= NAMED_BLOCKERS ? blockers->text.data :
+						 psprintf("%s And %d more.", blockers->text.data, blockers->n - NAMED_BLOCKERS),
+						 blockers->hint);
 }
 
 /* How many standbys are to be looked at. */
@@ -79,10 +79,10 @@ du_guard_standbys_ready(const GuardInput *input, GuardResult *result)
 		return input->surroundings->in_recovery ? GUARD_SKIP : GUARD_PASS;
 	if (!fleet->known)
 	{
-		result->detail = psprintf("%d standby(s) cannot report what they run, because documentdb_upgrade is not preloaded here.",
-								  count_required(fleet));
-		result->hint = "Add documentdb_upgrade to shared_preload_libraries here and on the standbys; or name those that need not be waited for in documentdb_upgrade.ignore_standbys.";
-		return GUARD_FAIL;
+		return du_guard_fail(result,
+							 psprintf("%d standby(s) cannot report what they run, because documentdb_upgrade is not preloaded here.",
+									  count_required(fleet)),
+							 "Add documentdb_upgrade to shared_preload_libraries here and on the standbys; or name those that need not be waited for in documentdb_upgrade.ignore_standbys.");
 	}
 	foreach(lc, fleet->instances)
 	{
@@ -96,9 +96,8 @@ du_guard_standbys_ready(const GuardInput *input, GuardResult *result)
 					"Start the missing standbys, or correct documentdb_upgrade.expected_standbys.");
 	if (blockers.n > 0)
 		return refuse(&blockers, result);
-	result->detail = psprintf("%d standby(s) run binaries that understand the target.",
-							  count_required(fleet));
-	return GUARD_PASS;
+	return du_guard_pass(result, psprintf("%d standby(s) run binaries that understand the target.",
+										  count_required(fleet)));
 }
 
 GuardStatus
@@ -118,6 +117,5 @@ du_guard_replication_lag(const GuardInput *input, GuardResult *result)
 	}
 	if (blockers.n > 0)
 		return refuse(&blockers, result);
-	result->detail = "No standby is known to be behind.";
-	return GUARD_PASS;
+	return du_guard_pass(result, "No standby is known to be behind.");
 }

@@ -109,20 +109,6 @@ judge_silence(const FleetInstance *instance)
 				   "Start it; drop its replication slot if it is gone for good.");
 }
 
-/* The versions of an extension as a member sees them; false when it has none. */
-static bool
-find_extension(const FleetMember *member, const char *name, MemberExtension *extension)
-{
-	const char *position = NULL;
-
-	while ((position = du_member_next_extension(member, position, extension)) != NULL)
-	{
-		if (strcmp(extension->name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* What one extension there must reach; NULL when nothing is asked for. */
 static const char *
 target_of(const UpgradeFacts *facts, const UpgradePlan *plan, int i)
@@ -139,10 +125,10 @@ static FleetVerdict
 judge_extension(const FleetMember *member, const ExtensionFacts *facts, const char *target,
 				bool is_main)
 {
-	MemberExtension extension = {"", "", "", ""};
+	MemberExtension extension;
 	const char *name = name_of(member);
 
-	(void) find_extension(member, facts->name, &extension);
+	(void) du_member_find_extension(member, facts->name, &extension);
 	if (!reaches(extension.binary, target))
 		return verdict(FLEET_OLD_BINARY,
 					   extension.binary[0] == '\0' ?
@@ -172,7 +158,7 @@ has_old_gate(const FleetMember *member, const char *main_extension)
 	MemberExtension extension;
 
 	return member->gate[0] != '\0' &&
-		find_extension(member, main_extension, &extension) &&
+		du_member_find_extension(member, main_extension, &extension) &&
 		!(reaches(member->gate, extension.installed) && reaches(extension.installed, member->gate));
 }
 

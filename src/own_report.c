@@ -26,6 +26,7 @@
 #include "json_writer.h"
 #include "library_facts.h"
 #include "loaded_version.h"
+#include "surroundings.h"
 #include "version_gate.h"
 
 static const char *
@@ -107,6 +108,7 @@ write_member(StringInfo buf, const FleetMember *member, bool positions)
 		write_known(buf, "installed", extension.installed);
 		write_known(buf, "binary", extension.binary);
 		write_known(buf, "loaded", extension.loaded);
+		write_known(buf, "sha256", extension.sha256);
 		du_write_close(buf, '}');
 	}
 	du_write_close(buf, ']');
@@ -127,7 +129,7 @@ describe_extensions(FleetMember *member, const UpgradeFacts *facts)
 	{
 		const ExtensionFacts *extension = &facts->extensions[i];
 		MemberExtension seen = {extension->name, known(extension->installed),
-		known(extension->binary), ""};
+		known(extension->binary), "", du_surroundings_binary_digest(extension)};
 
 		if (i == facts->main)
 			seen.loaded = known(du_loaded_version(extension));

@@ -179,12 +179,14 @@ read_extensions(JsonbContainer *object, FleetMember *member)
 		JsonbContainer *one = element(list, i, "extensions");
 		char		name[MEMBER_NAME_LENGTH] = "";
 		char		versions[3][MEMBER_VERSION_LENGTH] = {"", "", ""};
-		MemberExtension extension = {name, versions[0], versions[1], versions[2]};
+		char		sha256[MEMBER_FINGERPRINT_LENGTH] = "";
+		MemberExtension extension = {name, versions[0], versions[1], versions[2], sha256};
 
 		read_text(one, "name", name, sizeof(name));
 		read_text(one, "installed", versions[0], MEMBER_VERSION_LENGTH);
 		read_text(one, "binary", versions[1], MEMBER_VERSION_LENGTH);
 		read_text(one, "loaded", versions[2], MEMBER_VERSION_LENGTH);
+		read_digits(one, "sha256", sha256, sizeof(sha256));
 		if (name[0] == '\0')
 			malformed("An extension has no name.");
 		if (!du_member_add_extension(member, &extension))

@@ -13,6 +13,7 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 /* Adds the next column. */
@@ -81,4 +82,19 @@ du_row_put(FunctionCallInfo fcinfo, ResultRow *row)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->values, row->nulls);
+}
+
+/*
+ * The row of a procedure with one INOUT argument, from the text of a jsonb.
+ */
+Datum
+du_row_inout(FunctionCallInfo fcinfo, const char *json)
+{
+	TupleDesc	tupdesc;
+	Datum		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+	bool		isnull = false;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), &value, &isnull));
 }

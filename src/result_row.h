@@ -27,6 +27,7 @@ extern void du_row_add_text(ResultRow *row, const char *value);
 extern void du_row_add_int(ResultRow *row, int value);
 extern void du_row_add_time(ResultRow *row, TimestampTz time);
 extern void du_row_add_names(ResultRow *row, List *names);
+extern Datum du_row_inout(FunctionCallInfo fcinfo, const char *json);
 extern void du_row_put(FunctionCallInfo fcinfo, ResultRow *row);
 
 #endif							/* DU_RESULT_ROW_H */

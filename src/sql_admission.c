@@ -122,21 +122,6 @@ documentdb_upgrade_validate_spec(PG_FUNCTION_ARGS)
 }
 
 /*
- * The row of a procedure with one INOUT argument, from the text of a jsonb.
- */
-static Datum
-inout_row(FunctionCallInfo fcinfo, const char *json)
-{
-	TupleDesc	tupdesc;
-	Datum		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
-	bool		isnull = false;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), &value, &isnull));
-}
-
-/*
  * run_validate_spec(new jsonb, old jsonb, INOUT errors jsonb)
  */
 Datum
@@ -165,7 +150,7 @@ documentdb_upgrade_run_validate_spec(PG_FUNCTION_ARGS)
 		du_write_close(&buf, '}');
 	}
 	du_write_close(&buf, ']');
-	return inout_row(fcinfo, buf.data);
+	return du_row_inout(fcinfo, buf.data);
 }
 
 /*
@@ -196,5 +181,5 @@ documentdb_upgrade_admission_review(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_run_admission_review(PG_FUNCTION_ARGS)
 {
-	return inout_row(fcinfo, answer_argument(fcinfo));
+	return du_row_inout(fcinfo, answer_argument(fcinfo));
 }

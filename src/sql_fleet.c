@@ -47,18 +47,11 @@ documentdb_upgrade_report_standby(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_run_report_standby(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Datum		values[1];
-	bool		nulls[1] = {false};
-
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("report must not be null")));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "procedure returns no row");
-	values[0] = jsonb_of(du_intake_take(PG_GETARG_JSONB_P(0)));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	return du_row_inout(fcinfo, du_intake_take(PG_GETARG_JSONB_P(0)));
 }
 
 static const char *
@@ -83,6 +76,7 @@ extensions_of(const FleetMember *member)
 		du_write_text(&buf, "installed", text_or_null(extension.installed));
 		du_write_text(&buf, "binary", text_or_null(extension.binary));
 		du_write_text(&buf, "loaded", text_or_null(extension.loaded));
+		du_write_text(&buf, "sha256", text_or_null(extension.sha256));
 		du_write_close(&buf, '}');
 	}
 	du_write_close(&buf, ']');
@@ -93,15 +87,9 @@ extensions_of(const FleetMember *member)
 static void
 add_versions(ResultRow *row, const FleetMember *member, const char *main_extension)
 {
-	MemberExtension extension = {"", "", "", ""};
-	MemberExtension one;
-	const char *place = NULL;
+	MemberExtension extension;
 
-	while ((place = du_member_next_extension(member, place, &one)) != NULL)
-	{
-		if (strcmp(one.name, main_extension) == 0)
-			extension = one;
-	}
+	(void) du_member_find_extension(member, main_extension, &extension);
 	du_row_add_text(row, text_or_null(extension.installed));
 	du_row_add_text(row, text_or_null(extension.binary));
 	du_row_add_text(row, text_or_null(extension.loaded));

@@ -387,7 +387,7 @@ packed_length(const FleetMember *member)
 
 	while ((position = du_member_next_extension(member, position, &extension)) != NULL)
 	{
-		const char *next = extension.loaded + strlen(extension.loaded) + 1;
+		const char *next = extension.sha256 + strlen(extension.sha256) + 1;
 
 		if (*next == '\0')
 			return next - member->extensions;
@@ -401,7 +401,7 @@ packed_length(const FleetMember *member)
 bool
 du_member_add_extension(FleetMember *member, const MemberExtension *extension)
 {
-	const char *texts[] = {extension->name, extension->installed, extension->binary, extension->loaded};
+	const char *texts[] = {extension->name, extension->installed, extension->binary, extension->loaded, extension->sha256};
 	size_t		length = packed_length(member);
 	size_t		needed = 1;		/* for the empty name */
 
@@ -429,7 +429,7 @@ du_member_next_extension(const FleetMember *member, const char *position,
 	const char *name = position == NULL ? member->extensions : position;
 
 	if (position != NULL)
-		for (int i = 0; i < 4; i++)
+		for (int i = 0; i < 5; i++)
 			name += strlen(name) + 1;
 	if (*name == '\0')
 		return NULL;
@@ -437,5 +437,26 @@ du_member_next_extension(const FleetMember *member, const char *position,
 	extension->installed = extension->name + strlen(extension->name) + 1;
 	extension->binary = extension->installed + strlen(extension->installed) + 1;
 	extension->loaded = extension->binary + strlen(extension->binary) + 1;
+	extension->sha256 = extension->loaded + strlen(extension->loaded) + 1;
 	return name;
+}
+
+/*
+ * What a member says of one extension; false, with nothing known, when it says
+ * nothing.
+ */
+bool
+du_member_find_extension(const FleetMember *member, const char *name,
+						 MemberExtension *extension)
+{
+	static const MemberExtension nothing = {"", "", "", "", ""};
+	const char *position = NULL;
+
+	while ((position = du_member_next_extension(member, position, extension)) != NULL)
+	{
+		if (strcmp(extension->name, name) == 0)
+			return true;
+	}
+	*extension = nothing;
+	return false;
 }

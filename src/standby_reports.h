@@ -17,7 +17,7 @@
 #define MEMBER_NAME_LENGTH 64
 #define MEMBER_VERSION_LENGTH 48
 #define MEMBER_PROBLEM_LENGTH 200
-#define MEMBER_EXTENSIONS_LENGTH 512
+#define MEMBER_EXTENSIONS_LENGTH 768
 #define MEMBER_FINGERPRINT_LENGTH 65
 
 /* How a member's upstream judges its reports. */
@@ -54,8 +54,8 @@ typedef struct FleetMember
 	char		problem[MEMBER_PROBLEM_LENGTH];
 
 	/*
-	 * Name, installed, binary and loaded version of each extension, each
-	 * ended by a NUL; ends with an empty name.
+	 * Name, installed, binary and loaded version and digest of each
+	 * extension, each ended by a NUL; ends with an empty name.
 	 */
 	char		extensions[MEMBER_EXTENSIONS_LENGTH];
 } FleetMember;
@@ -67,6 +67,7 @@ typedef struct MemberExtension
 	const char *installed;
 	const char *binary;
 	const char *loaded;
+	const char *sha256;			/* of its libraries; "" also where it has none */
 } MemberExtension;
 
 /* A member with what this server knows of its report. */
@@ -95,6 +96,8 @@ extern StoreOutcome du_reports_store(const FleetMember *members, const int64 *la
 extern int	du_reports_list(FleetEntry **entries);
 extern void du_reports_forget(const char *identity);
 extern bool du_member_add_extension(FleetMember *member, const MemberExtension *extension);
+extern bool du_member_find_extension(const FleetMember *member, const char *name,
+									 MemberExtension *extension);
 extern const char *du_member_next_extension(const FleetMember *member, const char *position,
 											MemberExtension *extension);
 
