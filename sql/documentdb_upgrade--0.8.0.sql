@@ -1,0 +1,3559 @@
+\echo Use "CREATE EXTENSION documentdb_upgrade" to load this file. \quit
+
+-- Made here, so that it is a member and goes with the extension, and so that
+-- a schema of this name that somebody else has made is refused.
+CREATE SCHEMA documentdb_upgrade;
+COMMENT ON SCHEMA documentdb_upgrade IS 'commits extension upgrades safely';
+GRANT USAGE ON SCHEMA documentdb_upgrade TO PUBLIC;
+SET LOCAL search_path = documentdb_upgrade, pg_temp;
+
+--
+-- Versions
+--
+
+CREATE FUNCTION to_semver(version text) RETURNS text
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_to_semver';
+COMMENT ON FUNCTION to_semver(text) IS
+'the version spelled with dots, at least three components: 0.112-0 gives 0.112.0; malformed input raises 22023';
+
+CREATE FUNCTION to_extension_version(version text) RETURNS text
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_to_extension_version';
+COMMENT ON FUNCTION to_extension_version(text) IS
+'the version as DocumentDB spells it: 0.112.0 gives 0.112-0; malformed input raises 22023';
+
+CREATE FUNCTION compare_versions(a text, b text) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_compare_versions';
+COMMENT ON FUNCTION compare_versions(text, text) IS
+'-1, 0 or 1 as a sorts before, with or after b, component by component; malformed input raises 22023';
+
+CREATE FUNCTION decide(desired text, installed text, binary text,
+                       OUT decision text, OUT target text, OUT reason text)
+    LANGUAGE C IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_decide';
+REVOKE ALL ON FUNCTION decide(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION decide(text, text, text) TO pg_monitor;
+COMMENT ON FUNCTION decide(text, text, text) IS
+'what a desired version ('''', auto or a version) means for an installed and a binary one: not_installed, refuse, schema_ahead, wait, none, update_available or finalize; a pure function of its arguments';
+
+--
+-- Tables
+--
+
+CREATE TABLE history (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    extension text NOT NULL,
+    from_version text,
+    to_version text,
+    outcome text NOT NULL
+        CHECK (outcome IN ('succeeded', 'failed', 'refused', 'cancelled')),
+    actor text NOT NULL,
+    role_name text NOT NULL,
+    client text,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    skipped_guards text[] NOT NULL DEFAULT '{}',
+    refused_by text[] NOT NULL DEFAULT '{}',
+    fingerprint text,
+    restore_point text,
+    restore_lsn pg_lsn,
+    restore_timeline bigint,
+    steps jsonb,
+    sqlstate text,
+    message text,
+    detail text,
+    hint text,
+    context text,
+    script text,
+    script_line integer,
+    repeats integer NOT NULL DEFAULT 0,
+    last_repeated_at timestamptz,
+    resource_uid text,
+    resource_generation bigint,
+    dismissed_at timestamptz
+);
+COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
+COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
+COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
+COMMENT ON COLUMN history.from_version IS 'installed version before the attempt';
+COMMENT ON COLUMN history.to_version IS 'target of the attempt';
+COMMENT ON COLUMN history.outcome IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, or rolled back by the caller after success';
+COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
+COMMENT ON COLUMN history.role_name IS 'session user';
+COMMENT ON COLUMN history.client IS 'application name and address of the session';
+COMMENT ON COLUMN history.started_at IS 'when the attempt began';
+COMMENT ON COLUMN history.finished_at IS 'when the attempt ended; the commit follows at once or with the caller''s transaction';
+COMMENT ON COLUMN history.skipped_guards IS 'guards that the caller overrode, or that a manual update went against';
+COMMENT ON COLUMN history.refused_by IS 'guards that failed';
+COMMENT ON COLUMN history.fingerprint IS 'upgrade_fingerprint() at the time';
+COMMENT ON COLUMN history.restore_point IS 'name of the restore point written before the first script; null with wal_level minimal';
+COMMENT ON COLUMN history.restore_lsn IS 'LSN of the restore point; unique where the name may repeat';
+COMMENT ON COLUMN history.restore_timeline IS 'timeline of the restore point';
+COMMENT ON COLUMN history.steps IS 'scripts that ran: extension, from, to, sha256, ms';
+COMMENT ON COLUMN history.sqlstate IS 'of the error';
+COMMENT ON COLUMN history.message IS 'of the error';
+COMMENT ON COLUMN history.detail IS 'of the error';
+COMMENT ON COLUMN history.hint IS 'of the error';
+COMMENT ON COLUMN history.context IS 'of the error';
+COMMENT ON COLUMN history.script IS 'script file that was running';
+COMMENT ON COLUMN history.script_line IS 'line of that file, counted from 1';
+COMMENT ON COLUMN history.repeats IS 'how often the same failure or refusal came again at once after this one';
+COMMENT ON COLUMN history.last_repeated_at IS 'when it came last';
+COMMENT ON COLUMN history.resource_uid IS 'uid of the custom resource that asked for it';
+COMMENT ON COLUMN history.resource_generation IS 'generation of that resource';
+COMMENT ON COLUMN history.dismissed_at IS 'when retry() dismissed this failure; the worker then looks at it no more';
+
+CREATE TABLE checks (
+    name text PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('pre', 'post')),
+    function text NOT NULL CHECK (function ~ '^("([^"]|"")+"|[^"().\s]+)\.("([^"]|"")+"|[^"().\s]+)\(\)$'),
+    enabled boolean NOT NULL DEFAULT true,
+    builtin boolean NOT NULL DEFAULT false,
+    description text,
+    requires text[]
+);
+COMMENT ON TABLE checks IS 'functions that must return true in the transaction of a finalize';
+COMMENT ON COLUMN checks.kind IS 'pre: before the first script; post: after the last';
+COMMENT ON COLUMN checks.function IS 'schema-qualified name with (), a function without arguments that returns boolean; it runs as its owner';
+COMMENT ON COLUMN checks.enabled IS 'false leaves the check out';
+COMMENT ON COLUMN checks.builtin IS 'shipped with this extension';
+COMMENT ON COLUMN checks.name IS 'checks run in the order of their names';
+COMMENT ON COLUMN checks.description IS 'for people';
+COMMENT ON COLUMN checks.requires IS 'functions (schema.name) that must be members of the main extension for this check to apply; null: it always does';
+
+CREATE TABLE holds (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reason text NOT NULL,
+    until timestamptz,
+    placed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    placed_by text NOT NULL DEFAULT session_user,
+    released_at timestamptz,
+    released_by text
+);
+COMMENT ON TABLE holds IS 'holds placed by hold(); one without released_at and not past until is in force';
+COMMENT ON COLUMN holds.until IS 'when the hold ends by itself; null: never';
+
+CREATE TABLE backups (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    label text NOT NULL,
+    finished_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    recorded_by text NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE backups IS 'backups told by record_backup(); guard backup_recent looks at the newest';
+
+CREATE TABLE binaries_seen (
+    extension text NOT NULL,
+    version text NOT NULL,
+    digest text NOT NULL,
+    first_seen timestamptz NOT NULL,
+    PRIMARY KEY (extension, version, digest)
+);
+COMMENT ON TABLE binaries_seen IS 'when each binary of the main extension was first seen on this server, for guard soak_time; not dumped';
+COMMENT ON COLUMN binaries_seen.digest IS 'SHA-256 over the libraries; empty for an extension without one';
+
+SELECT pg_catalog.pg_extension_config_dump('history', '');
+SELECT pg_catalog.pg_extension_config_dump('history_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('holds', '');
+SELECT pg_catalog.pg_extension_config_dump('holds_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('backups', '');
+SELECT pg_catalog.pg_extension_config_dump('backups_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('checks', 'WHERE NOT builtin');
+
+--
+-- Looking
+--
+
+CREATE FUNCTION schema_version() RETURNS text
+    LANGUAGE C STABLE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_schema_version';
+COMMENT ON FUNCTION schema_version() IS
+'installed version of the main extension, null when it is not installed';
+
+CREATE FUNCTION binary_version() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_binary_version';
+COMMENT ON FUNCTION binary_version() IS
+'version that the main extension''s files on this instance offer: default_version of the control file, else the highest; null when there are no files';
+
+CREATE FUNCTION loaded_version() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_loaded_version';
+COMMENT ON FUNCTION loaded_version() IS
+'version that the library in this server''s memory reports; null when the main extension has no such function (setting documentdb_upgrade.loaded_version_function)';
+
+CREATE FUNCTION managed_versions(OUT extension text, OUT installed text,
+                                 OUT "binary" text, OUT loaded text,
+                                 OUT gate text, OUT target text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 3
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_managed_versions';
+COMMENT ON FUNCTION managed_versions() IS 'the rows of view versions';
+
+CREATE VIEW versions AS
+    SELECT extension, installed, managed_versions."binary", loaded, gate, target
+    FROM managed_versions();
+COMMENT ON VIEW versions IS
+'one row per extension of the managed set, in the order of update: installed, binary and loaded version, the version in force (gate), and the target that follows the binary';
+
+CREATE FUNCTION plan(target text DEFAULT NULL,
+                     OUT step integer, OUT extension text,
+                     OUT from_version text, OUT to_version text,
+                     OUT script text, OUT sha256 text,
+                     OUT risk text, OUT risk_reason text, OUT locks text[])
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 5
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan';
+COMMENT ON FUNCTION plan(text) IS
+'one row per script that a finalize to the target (null: the binary version) would run, in order; risk and locks as far as the script''s text shows them; malformed target raises 22023';
+
+CREATE FUNCTION plan_sql(target text DEFAULT NULL) RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan_sql';
+COMMENT ON FUNCTION plan_sql(text) IS
+'the statements of the plan with their scripts as comments, for review';
+
+CREATE FUNCTION preflight(target text DEFAULT NULL,
+                          OUT guard text, OUT status text,
+                          OUT detail text, OUT hint text, OUT hard boolean)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 20
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_preflight';
+COMMENT ON FUNCTION preflight(text) IS
+'one row per guard for the target (null: the binary version): status pass, warn, fail or skip, why, and what to do; hard guards cannot be overridden';
+
+CREATE FUNCTION can_finalize(target text DEFAULT NULL) RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_can_finalize';
+COMMENT ON FUNCTION can_finalize(text) IS
+'true when no guard fails for the target (null: the binary version)';
+
+CREATE FUNCTION upgrade_fingerprint() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_upgrade_fingerprint';
+COMMENT ON FUNCTION upgrade_fingerprint() IS
+'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; give it to finalize_to to run only what was reviewed';
+
+CREATE FUNCTION current_status(OUT role text, OUT installed text,
+                               OUT "binary" text, OUT loaded text,
+                               OUT desired text, OUT mode text, OUT target text,
+                               OUT state text, OUT blocked_by text[],
+                               OUT next_step text, OUT last_error text,
+                               OUT attempts bigint, OUT next_retry timestamptz,
+                               OUT source text, OUT last_contact timestamptz,
+                               OUT worker_pid integer)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_current_status';
+COMMENT ON FUNCTION current_status() IS 'the row of view status';
+
+CREATE VIEW status AS
+    SELECT role, installed, s."binary", loaded, desired, mode, target, state,
+           blocked_by, next_step, last_error, attempts, next_retry, source,
+           last_contact, worker_pid
+    FROM current_status() s;
+COMMENT ON VIEW status IS
+'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';
+
+--
+-- Committing
+--
+
+CREATE FUNCTION finalize_to(target text, expected_fingerprint text DEFAULT NULL,
+                            skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_to';
+COMMENT ON FUNCTION finalize_to(text, text, text[]) IS
+'updates the managed set to the target and returns the history row; commits with the caller''s transaction; a target already reached is success and changes nothing. Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, 0A000 no such version or path, 55000 refused, 55006 another upgrade runs, 55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update, 25001 isolation level, 25006 standby or read-only, and what a script raises';
+
+CREATE FUNCTION finalize() RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize';
+COMMENT ON FUNCTION finalize() IS
+'like finalize_to with the binary version as target';
+
+CREATE PROCEDURE run_finalize_to(target text, expected_fingerprint text DEFAULT NULL,
+                                 skip_guards text[] DEFAULT '{}')
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_to';
+COMMENT ON PROCEDURE run_finalize_to(text, text, text[]) IS
+'like finalize_to, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
+
+--
+-- Human control
+--
+
+CREATE FUNCTION stop_for_hold() RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_stop_for_hold';
+COMMENT ON FUNCTION stop_for_hold() IS
+'serves hold(): ends the attempt that the worker runs; false when its commit has begun';
+
+CREATE FUNCTION wake_at_commit() RETURNS void
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_wake_at_commit';
+COMMENT ON FUNCTION wake_at_commit() IS
+'serves hold() and release(): has the worker look when this transaction has committed';
+
+CREATE FUNCTION hold(reason text, until timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    in_time boolean;
+BEGIN
+    IF coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'reason of a hold must not be empty'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF until <= clock_timestamp() THEN
+        RAISE EXCEPTION 'hold would end in the past'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave out the second argument for a hold without end.';
+    END IF;
+    INSERT INTO documentdb_upgrade.holds (reason, until)
+        VALUES (hold.reason, hold.until);
+    in_time := documentdb_upgrade.stop_for_hold();
+    PERFORM documentdb_upgrade.wake_at_commit();
+    PERFORM pg_notify('documentdb_upgrade',
+                      jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
+    RETURN in_time;
+END
+$$;
+COMMENT ON FUNCTION hold(text, timestamptz) IS
+'places a hold: guard hold refuses every finalize until release() or the given time, and an attempt of the worker is ended at once; true when placed in time, false when the commit of such an attempt had begun (the hold stands all the same)';
+
+CREATE FUNCTION release() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE documentdb_upgrade.holds
+        SET released_at = clock_timestamp(), released_by = session_user
+        WHERE released_at IS NULL
+          AND (until IS NULL OR until > clock_timestamp());
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM documentdb_upgrade.wake_at_commit();
+    PERFORM pg_notify('documentdb_upgrade',
+                      jsonb_build_object('event', 'release')::text);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION release() IS
+'ends all holds in force; false when there was none';
+
+CREATE FUNCTION record_backup(label text, finished_at timestamptz) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    backup_id bigint;
+BEGIN
+    IF coalesce(label, '') = '' OR finished_at IS NULL OR NOT isfinite(finished_at) THEN
+        RAISE EXCEPTION 'label and time of a backup must be given'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF finished_at > clock_timestamp() + interval '5 minutes' THEN
+        RAISE EXCEPTION 'backup "%" has not finished yet', label
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Record a backup when it has finished.';
+    END IF;
+    INSERT INTO documentdb_upgrade.backups (label, finished_at)
+        VALUES (record_backup.label, record_backup.finished_at)
+        RETURNING id INTO backup_id;
+    RETURN backup_id;
+END
+$$;
+COMMENT ON FUNCTION record_backup(text, timestamptz) IS
+'tells that a backup has finished, for guard backup_recent; returns its number';
+
+--
+-- The worker
+--
+
+CREATE FUNCTION cancel() RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_cancel';
+COMMENT ON FUNCTION cancel() IS
+'ends the attempt that the worker runs in this database, which then waits for another desired version, other files or retry(); false when none runs or its commit has begun; an attempt of a session is ended by pg_cancel_backend';
+
+CREATE FUNCTION retry() RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_retry';
+COMMENT ON FUNCTION retry() IS
+'has the worker forget its failures and try at once; false when there was nothing to forget';
+
+CREATE FUNCTION tick() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_tick';
+COMMENT ON FUNCTION tick() IS
+'one pass of the worker''s loop, for servers that cannot preload: reads the desired version, finalizes if that is due, reports, and returns the state; where a worker runs, has it read and look, and returns the state it was in. Errors: 53400 no background worker is free, 58P01 the worker''s library cannot be loaded, 55000 the pass ended before its time';
+
+CREATE FUNCTION wait_for(target text, timeout interval) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_wait_for';
+COMMENT ON FUNCTION wait_for(text, interval) IS
+'returns true as soon as the main extension is at the target version and its library has taken it up, false after the timeout; works on standbys; a malformed version raises 22023';
+
+CREATE FUNCTION running_attempts(OUT pid integer, OUT actor text,
+                                 OUT extension text, OUT from_version text,
+                                 OUT target text, OUT step integer, OUT steps integer,
+                                 OUT step_from text, OUT step_to text,
+                                 OUT started_at timestamptz,
+                                 OUT cancel_requested boolean, OUT commit_begun boolean)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_running_attempts';
+COMMENT ON FUNCTION running_attempts() IS 'the rows of view progress';
+
+CREATE VIEW progress AS
+    SELECT pid, actor, extension, from_version, target, step, steps, step_from,
+           step_to, started_at, cancel_requested, commit_begun
+    FROM running_attempts();
+COMMENT ON VIEW progress IS
+'one row per attempt that runs in this database, with the script that runs now as step n of m; empty without preloading';
+
+CREATE FUNCTION worker_counters(OUT extension text, OUT served boolean,
+                                OUT source_reads bigint, OUT source_failures bigint,
+                                OUT reports_delivered bigint, OUT reports_failed bigint,
+                                OUT events_dropped bigint)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_worker_counters';
+COMMENT ON FUNCTION worker_counters() IS 'what view metrics takes from the worker: the main extension, whether a worker serves this database, and its counters since it started';
+
+--
+-- Fleet
+--
+
+CREATE FUNCTION fleet(
+    OUT name text, OUT host text, OUT slot_name text, OUT identity text,
+    OUT upstream text, OUT depth integer, OUT role text, OUT status text,
+    OUT problem text, OUT required boolean, OUT installed text,
+    OUT "binary" text, OUT loaded text, OUT gate text, OUT library text,
+    OUT timeline integer, OUT replayed_lsn pg_lsn, OUT replication_lag interval,
+    OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fleet';
+COMMENT ON FUNCTION fleet() IS 'the rows of view standbys';
+
+CREATE VIEW standbys AS SELECT * FROM fleet();
+COMMENT ON VIEW standbys IS
+'one row per standby below this server, at any depth, with what it has reported; status is ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
+COMMENT ON COLUMN standbys.name IS 'application_name of its WAL sender';
+COMMENT ON COLUMN standbys.host IS 'host name as it reports it; null while it is silent';
+COMMENT ON COLUMN standbys.slot_name IS 'replication slot that it uses; null when it uses none';
+COMMENT ON COLUMN standbys.identity IS 'of its data directory; null while it is silent';
+COMMENT ON COLUMN standbys.upstream IS 'identity of the server that it streams from; null when that is this one';
+COMMENT ON COLUMN standbys.depth IS '1: streams from this server; 2: from a standby of it; and so on';
+COMMENT ON COLUMN standbys.role IS 'standby, or designated_primary: the head of a replica region';
+COMMENT ON COLUMN standbys.status IS 'ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
+COMMENT ON COLUMN standbys.problem IS 'the same as a sentence; null when it is ready';
+COMMENT ON COLUMN standbys.required IS 'guards wait for it';
+COMMENT ON COLUMN standbys.installed IS 'version of the main extension that it sees';
+COMMENT ON COLUMN standbys."binary" IS 'version of the main extension that its files offer';
+COMMENT ON COLUMN standbys.loaded IS 'version that its loaded library reports';
+COMMENT ON COLUMN standbys.gate IS 'version that its loaded library believes to be in force';
+COMMENT ON COLUMN standbys.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
+COMMENT ON COLUMN standbys.timeline IS 'that it replays';
+COMMENT ON COLUMN standbys.replayed_lsn IS 'that it has replayed up to, as last heard';
+COMMENT ON COLUMN standbys.replication_lag IS 'how long ago this server was where that standby was when it was last heard; null when not known';
+COMMENT ON COLUMN standbys.reported_at IS 'when its report arrived at the server that it streams from, by this server''s clock';
+COMMENT ON COLUMN standbys.fingerprint IS 'its upgrade_fingerprint(); equal on instances with equal files and schema';
+COMMENT ON COLUMN standbys.extensions IS 'the managed set as it sees it: name, installed, binary, loaded, sha256 of its libraries';
+
+CREATE FUNCTION report_standby(report jsonb) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_report_standby';
+COMMENT ON FUNCTION report_standby(jsonb) IS
+'takes the report of a standby about itself and its downstream, and answers who this server is; for roles with REPLICATION whose connection matches a live WAL sender, 42501 for others; 22023 for a malformed report, 54000 for one that is too large, 55000 without preloading';
+
+CREATE PROCEDURE run_report_standby(report jsonb, INOUT answer jsonb DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_report_standby';
+COMMENT ON PROCEDURE run_report_standby(jsonb, jsonb) IS
+'does what report_standby does, for roles that a planner hook keeps out of SELECT';
+
+CREATE VIEW metrics AS
+    SELECT s.role, s.state, s.installed, s.desired,
+           w.served::integer AS worker_up,
+           CASE WHEN (decide('', s.installed, s."binary")).decision = 'update_available'
+                THEN coalesce((SELECT extract(epoch FROM clock_timestamp() - min(b.first_seen))
+                               FROM binaries_seen b
+                               WHERE b.version = s."binary"
+                                 AND b.extension = w.extension), 0)
+                ELSE 0 END::double precision AS update_available_seconds,
+           extract(epoch FROM clock_timestamp() - s.last_contact)::double precision AS contact_age_seconds,
+           greatest(extract(epoch FROM s.next_retry - clock_timestamp()), 0)::double precision AS next_retry_seconds,
+           h.attempts AS attempts_total,
+           h.failed AS attempts_failed_total,
+           h.succeeded AS attempts_succeeded_total,
+           h.last_success_age AS last_success_age_seconds,
+           w.source_reads AS source_reads_total,
+           w.source_failures AS source_failures_total,
+           w.reports_delivered AS reports_delivered_total,
+           w.reports_failed AS reports_failed_total,
+           w.events_dropped AS events_dropped_total,
+           cardinality(s.blocked_by) AS blocked_guards,
+           ('hold' = ANY (s.blocked_by))::integer AS held,
+           f.standbys, f.standbys_ready, f.replication_lag AS replication_lag_seconds
+    FROM status s, worker_counters() w,
+         LATERAL (SELECT count(*) FILTER (WHERE b.required)::integer AS standbys,
+                 count(*) FILTER (WHERE b.required AND b.status = 'ready')::integer AS standbys_ready,
+                 extract(epoch FROM max(b.replication_lag) FILTER (WHERE b.required))::double precision AS replication_lag
+          FROM standbys b) f,
+         LATERAL (SELECT coalesce(sum(1 + a.repeats), 0)::bigint AS attempts,
+                 coalesce(sum(1 + a.repeats) FILTER (WHERE a.outcome <> 'succeeded'), 0)::bigint AS failed,
+                 count(*) FILTER (WHERE a.outcome = 'succeeded') AS succeeded,
+                 extract(epoch FROM clock_timestamp()
+                         - max(a.finished_at) FILTER (WHERE a.outcome = 'succeeded'))::double precision AS last_success_age
+          FROM history a
+          WHERE a.extension = w.extension) h;
+COMMENT ON VIEW metrics IS
+'one row for exporters, on primaries and standbys; update_available_seconds is how long a newer binary has been waiting for its finalize, 0 when none does';
+
+--
+-- Support
+--
+
+CREATE FUNCTION support_bundle() RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
+AS $$
+DECLARE
+    part record;
+    value jsonb;
+    bundle jsonb := '{}';
+BEGIN
+    FOR part IN SELECT * FROM (VALUES
+        ('collected_at', 'SELECT to_jsonb(clock_timestamp())'),
+        ('server_version', 'SELECT to_jsonb(version())'),
+        ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
+        ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', source)) FROM pg_settings
+                      WHERE name LIKE ''documentdb\_upgrade.%''
+                         OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', ''max_locks_per_transaction'',
+                                     ''max_prepared_transactions'', ''max_worker_processes'', ''statement_timeout'',
+                                     ''synchronous_commit'', ''wal_level'')'),
+        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s'),
+        ('versions', 'SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v'),
+        ('plan', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.plan() p'),
+        ('preflight', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.preflight() p'),
+        ('fingerprint', 'SELECT to_jsonb(documentdb_upgrade.upgrade_fingerprint())'),
+        ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
+        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
+        ('standbys', 'SELECT jsonb_agg(to_jsonb(b)) FROM documentdb_upgrade.standbys b'),
+        ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 50) h'),
+        ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 20) r'),
+        ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER BY id DESC LIMIT 20) h'),
+        ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups ORDER BY id DESC LIMIT 20) b'),
+        ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', documentdb_upgrade.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
+        ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM documentdb_upgrade.binaries_seen b'),
+        ('installed_extensions', 'SELECT jsonb_object_agg(extname, extversion) FROM pg_extension'),
+        ('event_triggers', 'SELECT jsonb_agg(evtname ORDER BY evtname) FROM pg_event_trigger')
+        ) AS v(name, query)
+    LOOP
+        BEGIN
+            EXECUTE part.query INTO value;
+        EXCEPTION WHEN OTHERS THEN
+            value := jsonb_build_object('error', SQLERRM, 'sqlstate', SQLSTATE);
+        END;
+        bundle := bundle || jsonb_build_object(part.name, value);
+    END LOOP;
+    RETURN bundle;
+END
+$$;
+COMMENT ON FUNCTION support_bundle() IS
+'what a maintainer asks first, as one jsonb object, without secrets; a part that cannot be had says why in its place';
+
+--
+-- Members of the managed extensions
+--
+
+CREATE FUNCTION member_definitions(extension text,
+                                   OUT kind text, OUT identity text,
+                                   OUT digest text, OUT privileges text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE STRICT ROWS 1000
+    SET search_path = pg_catalog, pg_temp
+    SET quote_all_identifiers = off SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres SET TimeZone = 'UTC'
+    SET extra_float_digits = 1 SET bytea_output = hex SET xmloption = content
+AS $$
+WITH ext AS MATERIALIZED (
+    SELECT e.oid, e.extname, e.extowner, e.extnamespace, e.extrelocatable, e.extconfig, e.extcondition
+    FROM pg_extension e WHERE e.extname = $1
+), member AS MATERIALIZED (
+    SELECT d.classid, d.objid
+    FROM ext JOIN pg_depend d ON d.refobjid = ext.oid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+), definition (classid, objid, owner, acl, aclkind, body) AS (
+    -- What the extension itself says beside its version
+    SELECT 'pg_extension'::regclass::oid, e.oid, e.extowner, NULL::aclitem[], NULL::"char",
+           concat_ws(E'\n', e.extnamespace::regnamespace, e.extrelocatable,
+               (SELECT string_agg(format('%s %s', c.rel::regclass, c.condition), E'\n' ORDER BY c.rel::regclass::text)
+                FROM unnest(e.extconfig, e.extcondition) AS c(rel, condition)),
+               (SELECT string_agg(r.extname, ' ' ORDER BY r.extname)
+                FROM pg_depend d JOIN pg_extension r ON r.oid = d.refobjid
+                WHERE d.classid = 'pg_extension'::regclass AND d.objid = e.oid
+                  AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'n'))
+    FROM ext e
+    UNION ALL
+    SELECT m.classid, p.oid, p.proowner, p.proacl, 'f',
+           CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid)
+           ELSE (SELECT concat_ws(E'\n', a.aggkind, a.aggnumdirectargs, a.aggtransfn, a.aggfinalfn,
+                     a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn,
+                     a.aggmfinalfn, a.aggfinalextra, a.aggmfinalextra, a.aggfinalmodify,
+                     a.aggmfinalmodify, a.aggsortop::regoperator, format_type(a.aggtranstype, NULL),
+                     a.aggtransspace, format_type(a.aggmtranstype, NULL), a.aggmtransspace,
+                     coalesce(a.agginitval, '(none)'), coalesce(a.aggminitval, '(none)'),
+                     pg_get_function_result(p.oid), p.proparallel, p.proisstrict, p.provolatile)
+                 FROM pg_aggregate a WHERE a.aggfnoid = p.oid) END
+    FROM member m JOIN pg_proc p ON p.oid = m.objid
+    WHERE m.classid = 'pg_proc'::regclass
+    UNION ALL
+    SELECT m.classid, o.oid, o.oprowner, NULL, NULL,
+           concat_ws(E'\n', o.oprcode, format_type(o.oprresult, NULL), o.oprcom::regoperator,
+               o.oprnegate::regoperator, o.oprrest, o.oprjoin, o.oprcanmerge, o.oprcanhash)
+    FROM member m JOIN pg_operator o ON o.oid = m.objid
+    WHERE m.classid = 'pg_operator'::regclass
+    UNION ALL
+    SELECT m.classid, c.oid, c.opcowner, NULL, NULL,
+           concat_ws(E'\n', c.opcdefault, format_type(c.opcintype, NULL),
+               CASE WHEN c.opckeytype <> 0 THEN format_type(c.opckeytype, NULL) END,
+               (SELECT format('%I.%I', f.opfnamespace::regnamespace, f.opfname)
+                FROM pg_opfamily f WHERE f.oid = c.opcfamily))
+    FROM member m JOIN pg_opclass c ON c.oid = m.objid
+    WHERE m.classid = 'pg_opclass'::regclass
+    UNION ALL
+    SELECT m.classid, f.oid, f.opfowner, NULL, NULL,
+           concat_ws(E'\n',
+               (SELECT string_agg(x.line, E'\n' ORDER BY x.line) FROM (
+                    SELECT concat_ws(' ', 'operator', a.amopstrategy, a.amopopr::regoperator, a.amoppurpose,
+                        (SELECT format('%I.%I', s.opfnamespace::regnamespace, s.opfname)
+                         FROM pg_opfamily s WHERE s.oid = a.amopsortfamily)) AS line
+                    FROM pg_amop a WHERE a.amopfamily = f.oid) x),
+               (SELECT string_agg(x.line, E'\n' ORDER BY x.line) FROM (
+                    SELECT concat_ws(' ', 'function', a.amprocnum, format_type(a.amproclefttype, NULL),
+                        format_type(a.amprocrighttype, NULL), a.amproc::regprocedure) AS line
+                    FROM pg_amproc a WHERE a.amprocfamily = f.oid) x))
+    FROM member m JOIN pg_opfamily f ON f.oid = m.objid
+    WHERE m.classid = 'pg_opfamily'::regclass
+    UNION ALL
+    SELECT m.classid, c.oid, NULL, NULL, NULL,
+           concat_ws(E'\n', c.castcontext, c.castmethod,
+               CASE WHEN c.castfunc <> 0 THEN c.castfunc::regprocedure::text END)
+    FROM member m JOIN pg_cast c ON c.oid = m.objid
+    WHERE m.classid = 'pg_cast'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, t.typowner, t.typacl, 'T',
+           concat_ws(E'\n', t.typtype, t.typlen, t.typbyval, t.typcategory, t.typispreferred,
+               t.typisdefined, t.typdelim, t.typalign, t.typstorage, t.typnotnull, t.typndims,
+               format_type(t.typbasetype, t.typtypmod), format_type(t.typelem, NULL),
+               t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
+               t.typanalyze, t.typsubscript, t.typcollation::regcollation, 'default ' || t.typdefault,
+               (SELECT string_agg(format('%L', v.enumlabel), ' ' ORDER BY v.enumsortorder)
+                FROM pg_enum v WHERE v.enumtypid = t.oid),
+               (SELECT string_agg(concat_ws(' ', c.conname, pg_get_constraintdef(c.oid), c.convalidated), E'\n' ORDER BY c.conname)
+                FROM pg_constraint c WHERE c.contypid = t.oid),
+               (SELECT string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+                                            a.attcollation::regcollation), E'\n' ORDER BY a.attnum)
+                FROM pg_attribute a
+                WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
+               (SELECT concat_ws(' ', format_type(r.rngsubtype, NULL), format_type(r.rngmultitypid, NULL),
+                    r.rngcollation::regcollation, r.rngcanonical, r.rngsubdiff,
+                    (SELECT format('%I.%I', c.opcnamespace::regnamespace, c.opcname)
+                     FROM pg_opclass c WHERE c.oid = r.rngsubopc))
+                FROM pg_range r WHERE r.rngtypid = t.oid))
+    FROM member m JOIN pg_type t ON t.oid = m.objid
+    WHERE m.classid = 'pg_type'::regclass
+      -- Since 17 row types and array types are members too; their relation or
+      -- element says all there is.
+      AND NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = t.typrelid AND r.relkind <> 'c')
+      AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+    UNION ALL
+    SELECT m.classid, c.oid, c.relowner, c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char",
+           concat_ws(E'\n', c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
+               c.relreplident, array_to_string(c.reloptions, ' '),
+               (SELECT am.amname FROM pg_am am WHERE am.oid = c.relam),
+               pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid),
+               CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
+               CASE WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) END,
+               (SELECT concat_ws(' ', format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
+                                 s.seqmin, s.seqmax, s.seqcache, s.seqcycle)
+                FROM pg_sequence s WHERE s.seqrelid = c.oid),
+               (SELECT string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+                    a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcompression,
+                    a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid)), E'\n' ORDER BY a.attnum)
+                FROM pg_attribute a
+                LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+                WHERE c.relkind <> 'S' AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+               (SELECT string_agg(concat_ws(' ', k.conname, pg_get_constraintdef(k.oid), k.convalidated), E'\n' ORDER BY k.conname)
+                FROM pg_constraint k WHERE k.conrelid = c.oid),
+               (SELECT string_agg(concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisclustered, i.indisreplident),
+                                  E'\n' ORDER BY i.indexrelid::regclass::text)
+                FROM pg_index i WHERE i.indrelid = c.oid),
+               (SELECT string_agg(concat_ws(' ', pg_get_triggerdef(g.oid), g.tgenabled), E'\n' ORDER BY g.tgname)
+                FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
+               (SELECT string_agg(concat_ws(' ', pg_get_ruledef(w.oid), w.ev_enabled), E'\n' ORDER BY w.rulename)
+                FROM pg_rewrite w WHERE w.ev_class = c.oid AND c.relkind NOT IN ('v', 'm')),
+               (SELECT string_agg(concat_ws(' ', quote_ident(y.polname), y.polcmd, y.polpermissive,
+                    (SELECT string_agg(coalesce(r.rolname, 'public'), ',' ORDER BY r.rolname)
+                     FROM unnest(y.polroles) AS u(role) LEFT JOIN pg_roles r ON r.oid = u.role),
+                    pg_get_expr(y.polqual, y.polrelid), pg_get_expr(y.polwithcheck, y.polrelid)), E'\n' ORDER BY y.polname)
+                FROM pg_policy y WHERE y.polrelid = c.oid),
+               (SELECT string_agg(h.inhparent::regclass::text, ' ' ORDER BY h.inhseqno)
+                FROM pg_inherits h WHERE h.inhrelid = c.oid))
+    FROM member m JOIN pg_class c ON c.oid = m.objid
+    WHERE m.classid = 'pg_class'::regclass
+    UNION ALL
+    SELECT m.classid, n.oid, n.nspowner, n.nspacl, 'n', ''
+    FROM member m JOIN pg_namespace n ON n.oid = m.objid
+    WHERE m.classid = 'pg_namespace'::regclass
+    UNION ALL
+    SELECT m.classid, a.oid, NULL, NULL, NULL, concat_ws(E'\n', a.amtype, a.amhandler)
+    FROM member m JOIN pg_am a ON a.oid = m.objid
+    WHERE m.classid = 'pg_am'::regclass
+    UNION ALL
+    SELECT m.classid, l.oid, l.lanowner, l.lanacl, 'l',
+           concat_ws(E'\n', l.lanispl, l.lanpltrusted, l.lanplcallfoid::regprocedure,
+               l.laninline::regprocedure, l.lanvalidator::regprocedure)
+    FROM member m JOIN pg_language l ON l.oid = m.objid
+    WHERE m.classid = 'pg_language'::regclass
+    UNION ALL
+    SELECT m.classid, c.oid, c.collowner, NULL, NULL,
+           (to_jsonb(c) - '{oid,collname,collnamespace,collowner,collversion}'::text[])::text
+    FROM member m JOIN pg_collation c ON c.oid = m.objid
+    WHERE m.classid = 'pg_collation'::regclass
+    UNION ALL
+    SELECT m.classid, c.oid, c.conowner, NULL, NULL,
+           concat_ws(E'\n', pg_encoding_to_char(c.conforencoding), pg_encoding_to_char(c.contoencoding),
+               c.conproc, c.condefault)
+    FROM member m JOIN pg_conversion c ON c.oid = m.objid
+    WHERE m.classid = 'pg_conversion'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, NULL, NULL, NULL,
+           concat_ws(E'\n', t.trffromsql, t.trftosql)
+    FROM member m JOIN pg_transform t ON t.oid = m.objid
+    WHERE m.classid = 'pg_transform'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, NULL, NULL, NULL,
+           concat_ws(E'\n', t.prsstart, t.prstoken, t.prsend, t.prsheadline, t.prslextype)
+    FROM member m JOIN pg_ts_parser t ON t.oid = m.objid
+    WHERE m.classid = 'pg_ts_parser'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, NULL, NULL, NULL, concat_ws(E'\n', t.tmplinit, t.tmpllexize)
+    FROM member m JOIN pg_ts_template t ON t.oid = m.objid
+    WHERE m.classid = 'pg_ts_template'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, t.dictowner, NULL, NULL,
+           concat_ws(E'\n', t.dictinitoption,
+               (SELECT format('%I.%I', x.tmplnamespace::regnamespace, x.tmplname)
+                FROM pg_ts_template x WHERE x.oid = t.dicttemplate))
+    FROM member m JOIN pg_ts_dict t ON t.oid = m.objid
+    WHERE m.classid = 'pg_ts_dict'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, t.cfgowner, NULL, NULL,
+           concat_ws(E'\n',
+               (SELECT format('%I.%I', x.prsnamespace::regnamespace, x.prsname)
+                FROM pg_ts_parser x WHERE x.oid = t.cfgparser),
+               (SELECT string_agg(concat_ws(' ', x.maptokentype, x.mapdict::regdictionary), E'\n'
+                                  ORDER BY x.maptokentype, x.mapseqno)
+                FROM pg_ts_config_map x WHERE x.mapcfg = t.oid))
+    FROM member m JOIN pg_ts_config t ON t.oid = m.objid
+    WHERE m.classid = 'pg_ts_config'::regclass
+    UNION ALL
+    SELECT m.classid, f.oid, f.fdwowner, f.fdwacl, 'F',
+           concat_ws(E'\n', f.fdwhandler::regprocedure, f.fdwvalidator::regprocedure, array_to_string(f.fdwoptions, ' '))
+    FROM member m JOIN pg_foreign_data_wrapper f ON f.oid = m.objid
+    WHERE m.classid = 'pg_foreign_data_wrapper'::regclass
+    UNION ALL
+    SELECT m.classid, s.oid, s.srvowner, s.srvacl, 'S',
+           concat_ws(E'\n', s.srvtype, s.srvversion, array_to_string(s.srvoptions, ' '),
+               (SELECT f.fdwname FROM pg_foreign_data_wrapper f WHERE f.oid = s.srvfdw))
+    FROM member m JOIN pg_foreign_server s ON s.oid = m.objid
+    WHERE m.classid = 'pg_foreign_server'::regclass
+    UNION ALL
+    SELECT m.classid, t.oid, t.evtowner, NULL, NULL,
+           concat_ws(E'\n', t.evtevent, t.evtfoid::regprocedure, t.evtenabled, array_to_string(t.evttags, ' '))
+    FROM member m JOIN pg_event_trigger t ON t.oid = m.objid
+    WHERE m.classid = 'pg_event_trigger'::regclass
+    UNION ALL
+    SELECT m.classid, s.oid, s.stxowner, NULL, NULL, pg_get_statisticsobjdef(s.oid)
+    FROM member m JOIN pg_statistic_ext s ON s.oid = m.objid
+    WHERE m.classid = 'pg_statistic_ext'::regclass
+    UNION ALL
+    -- Kinds that are left: their names alone
+    SELECT m.classid, m.objid, NULL, NULL, NULL, ''
+    FROM member m
+    WHERE m.classid NOT IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass,
+        'pg_opfamily'::regclass, 'pg_cast'::regclass, 'pg_type'::regclass, 'pg_class'::regclass,
+        'pg_namespace'::regclass, 'pg_am'::regclass, 'pg_language'::regclass, 'pg_collation'::regclass,
+        'pg_conversion'::regclass, 'pg_transform'::regclass, 'pg_ts_parser'::regclass,
+        'pg_ts_template'::regclass, 'pg_ts_dict'::regclass, 'pg_ts_config'::regclass,
+        'pg_foreign_data_wrapper'::regclass, 'pg_foreign_server'::regclass,
+        'pg_event_trigger'::regclass, 'pg_statistic_ext'::regclass)
+)
+SELECT i.type, i.identity, encode(sha256(convert_to(d.body, 'UTF8')), 'hex'),
+       concat_ws(' ', 'owner=' || quote_ident(pg_get_userbyid(d.owner)),
+           (SELECT string_agg(x.item, ' ' ORDER BY x.item COLLATE "C") FROM (
+                SELECT format('%s=%s%s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                              a.privilege_type, CASE WHEN a.is_grantable THEN '*' END) AS item
+                FROM aclexplode(coalesce(d.acl, acldefault(d.aclkind, d.owner))) a) x))
+FROM definition d, pg_identify_object(d.classid, d.objid, 0) i
+$$;
+COMMENT ON FUNCTION member_definitions(text) IS
+'one row per member of an extension, and one for the extension itself: SHA-256 over its definition, independent of OIDs and of the session''s settings, and apart from it owner and privileges; comments and the values of sequences do not count';
+
+CREATE TABLE member_digests (
+    extension text NOT NULL,
+    version text NOT NULL,
+    server_release integer NOT NULL,
+    kind text NOT NULL,
+    identity text NOT NULL,
+    digest text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (extension, kind, identity)
+);
+COMMENT ON TABLE member_digests IS 'the members of the managed extensions as the last finalize left them, for guard members_intact';
+COMMENT ON COLUMN member_digests.version IS 'of the extension; for another one the record does not count';
+COMMENT ON COLUMN member_digests.server_release IS 'PostgreSQL major version; for another one the record does not count';
+COMMENT ON COLUMN member_digests.digest IS 'as member_definitions() gives it';
+
+SELECT pg_catalog.pg_extension_config_dump('member_digests', '');
+
+--
+-- Checks that are shipped
+--
+
+CREATE FUNCTION check_applies(requires text[]) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(bool_and(EXISTS (
+               SELECT FROM pg_extension e
+               JOIN pg_depend d ON d.refobjid = e.oid
+               JOIN pg_proc p ON p.oid = d.objid
+               JOIN pg_namespace n ON n.oid = p.pronamespace
+               WHERE e.extname = current_setting('documentdb_upgrade.extension')
+                 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+                 AND d.classid = 'pg_proc'::regclass
+                 AND p.proname = r.name[2] AND n.nspname = r.name[1])), true)
+    FROM (SELECT parse_ident(f) AS name FROM unnest(requires) AS f) r
+$$;
+COMMENT ON FUNCTION check_applies(text[]) IS
+'true when every function named is a member of the main extension; a check that requires others is not run';
+
+CREATE FUNCTION check_documentdb_crud() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET client_min_messages = warning
+AS $$
+DECLARE
+    -- A database of its own: nobody else's collection can be met.
+    name constant text := 'documentdb_upgrade_' || txid_current();
+    step record;
+    found_document record;
+    equal boolean;
+BEGIN
+    -- The library reads its version anew over a connection of its own, as the
+    -- user of this session.
+    IF EXISTS (SELECT FROM pg_namespace n
+               WHERE n.nspname IN ('documentdb_core', 'documentdb_api_catalog', 'documentdb_api_internal')
+                 AND NOT has_schema_privilege(session_user, n.oid, 'USAGE')) THEN
+        RAISE WARNING 'check documentdb_crud did not run: role "%" lacks USAGE on the schemas of DocumentDB', session_user
+            USING HINT = 'Grant USAGE on documentdb_core, documentdb_api_catalog and documentdb_api_internal.';
+        RETURN true;
+    END IF;
+
+    -- The API's types are not known when this function is made, so every
+    -- statement is dynamic; a query of the API may select nothing else.
+    FOR step IN SELECT * FROM (VALUES
+        ('insert', 'SELECT documentdb_api.insert_one($1, ''c'', $2::documentdb_core.bson)',
+         '{"_id": 1, "kind": "a", "n": 2}'),
+        ('insert', 'SELECT documentdb_api.insert_one($1, ''c'', $2::documentdb_core.bson)',
+         '{"_id": 2, "kind": "b", "n": 3}'),
+        ('find', '{"find": "c", "filter": {"kind": "b"}}', '{"_id": 2, "kind": "b", "n": 3}'),
+        ('update', 'SELECT documentdb_api.update($1, $2::documentdb_core.bson)',
+         '{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 5}}}]}'),
+        ('find', '{"find": "c", "filter": {"_id": 1}}', '{"_id": 1, "kind": "a", "n": 5}'),
+        ('aggregate', '{"aggregate": "c", "pipeline": [{"$group": {"_id": null, "sum": {"$sum": "$n"}}}], "cursor": {}}',
+         '{"_id": null, "sum": 8}'),
+        ('delete', 'SELECT documentdb_api.delete($1, $2::documentdb_core.bson)',
+         '{"delete": "c", "deletes": [{"q": {"_id": 2}, "limit": 1}]}'),
+        ('find', '{"find": "c", "filter": {}}', '{"_id": 1, "kind": "a", "n": 5}')
+        ) AS s(verb, query, document)
+    LOOP
+        IF step.verb NOT IN ('find', 'aggregate') THEN
+            EXECUTE step.query USING name, step.document;
+            CONTINUE;
+        END IF;
+        equal := NULL;
+        FOR found_document IN EXECUTE format('SELECT document FROM documentdb_api_catalog.%I(%L, %L::documentdb_core.bson)',
+            CASE step.verb WHEN 'find' THEN 'bson_aggregation_find' ELSE 'bson_aggregation_pipeline' END,
+            name, step.query)
+        LOOP
+            IF equal IS NOT NULL THEN
+                RAISE WARNING 'DocumentDB found more than one document for %', step.query;
+                RETURN false;
+            END IF;
+            EXECUTE 'SELECT $1 OPERATOR(documentdb_core.=) $2::documentdb_core.bson'
+                INTO equal USING found_document.document, step.document;
+        END LOOP;
+        IF equal IS NOT TRUE THEN
+            RAISE WARNING 'DocumentDB did not find % for %', step.document, step.query;
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION check_documentdb_crud() IS
+'serves checks: inserts, finds, updates, aggregates and deletes through DocumentDB''s SQL interface, in a database of its own; true when all of that gives what it should';
+
+INSERT INTO checks (name, kind, function, builtin, description, requires) VALUES
+    ('documentdb_crud', 'post', 'documentdb_upgrade.check_documentdb_crud()', true,
+     'documents can be inserted, found, updated, aggregated and deleted',
+     '{documentdb_api.insert_one, documentdb_api.update, documentdb_api.delete, documentdb_api_catalog.bson_aggregation_find, documentdb_api_catalog.bson_aggregation_pipeline}')
+    ON CONFLICT (name) DO NOTHING;
+
+--
+-- Rehearsing
+--
+
+CREATE TABLE rehearsals (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    extension text NOT NULL,
+    from_version text,
+    to_version text,
+    outcome text NOT NULL CHECK (outcome IN ('passed', 'failed', 'refused')),
+    scratch boolean NOT NULL DEFAULT false,
+    role_name text NOT NULL,
+    client text,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    fingerprint text,
+    risk text,
+    steps_run integer NOT NULL,
+    lock_entries integer NOT NULL,
+    wal_bytes bigint NOT NULL,
+    report jsonb NOT NULL,
+    sqlstate text,
+    message text,
+    detail text,
+    hint text,
+    context text,
+    script text,
+    script_line integer
+);
+COMMENT ON TABLE rehearsals IS 'what rehearsals have found, one row each; true for the fingerprint that they name';
+COMMENT ON COLUMN rehearsals.extension IS 'the main extension';
+COMMENT ON COLUMN rehearsals.from_version IS 'installed version';
+COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal';
+COMMENT ON COLUMN rehearsals.outcome IS 'passed; failed: an error; refused: a hard guard, or lock_capacity';
+COMMENT ON COLUMN rehearsals.scratch IS 'in a throw-away database, where there are no data';
+COMMENT ON COLUMN rehearsals.role_name IS 'session user';
+COMMENT ON COLUMN rehearsals.client IS 'application name and address of the session';
+COMMENT ON COLUMN rehearsals.started_at IS 'when it began';
+COMMENT ON COLUMN rehearsals.finished_at IS 'when it had been rolled back';
+COMMENT ON COLUMN rehearsals.fingerprint IS 'upgrade_fingerprint() under the locks';
+COMMENT ON COLUMN rehearsals.risk IS 'the heaviest risk class of its steps; null when none ran';
+COMMENT ON COLUMN rehearsals.steps_run IS 'steps that ran to their end';
+COMMENT ON COLUMN rehearsals.lock_entries IS 'entries of the shared lock table that it held at most';
+COMMENT ON COLUMN rehearsals.wal_bytes IS 'WAL that its steps wrote';
+COMMENT ON COLUMN rehearsals.report IS 'steps with their effects, guards that do not pass, sequences that have advanced; rehearsal_report(id) gives it as text';
+COMMENT ON COLUMN rehearsals.sqlstate IS 'of the error';
+COMMENT ON COLUMN rehearsals.message IS 'of the error';
+COMMENT ON COLUMN rehearsals.detail IS 'of the error';
+COMMENT ON COLUMN rehearsals.hint IS 'of the error';
+COMMENT ON COLUMN rehearsals.context IS 'of the error';
+COMMENT ON COLUMN rehearsals.script IS 'file in which the error happened';
+COMMENT ON COLUMN rehearsals.script_line IS 'line of that file, as far as it is known';
+
+SELECT pg_catalog.pg_extension_config_dump('rehearsals', '');
+SELECT pg_catalog.pg_extension_config_dump('rehearsals_id_seq', '');
+
+CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
+    RETURNS rehearsals
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
+COMMENT ON FUNCTION rehearse(text, boolean) IS
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals that it has stored; the caller''s transaction goes on. In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, a lock that cannot be had and whatever fails in the update are no errors but outcome, sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; 42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; 55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
+
+CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_rehearse';
+COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
+'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; the same errors';
+
+CREATE FUNCTION rehearsal_changes(step jsonb, action text) RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('  %s %s %s%s', action, c->>'kind', c->>'identity',
+                  coalesce(' (' || (SELECT string_agg(w, ', ') FROM jsonb_array_elements_text(c->'what') w) || ')', ''))
+           || coalesce((SELECT string_agg(E'\n    granted ' || g, '') FROM jsonb_array_elements_text(c->'granted') g), '')
+           || coalesce((SELECT string_agg(E'\n    revoked ' || r, '') FROM jsonb_array_elements_text(c->'revoked') r), '')
+    FROM jsonb_array_elements(step->action) c
+$$;
+COMMENT ON FUNCTION rehearsal_changes(jsonb, text) IS
+'serves rehearsal_report(): the lines about what a step has added, removed or changed (the action), one row each';
+
+CREATE FUNCTION rehearsal_step(step jsonb, n bigint, steps integer) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n',
+        format('Step %s of %s: %s from %s to %s: %s%s', n, steps, step->>'extension',
+               step->>'from', step->>'to', step->>'risk', ', ' || (step->>'ms') || ' ms'),
+        '  ' || (step->>'risk_reason'),
+        (SELECT string_agg(format('  locks %s in %s%s', r->>'relation', r->>'mode',
+                                  ' (' || pg_size_pretty((r->>'bytes')::bigint) || ')'), E'\n')
+         FROM jsonb_array_elements(step->'relations') r),
+        '  locks ' || (step->>'relations_not_named') || ' more relations',
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade.rehearsal_changes(step, 'added') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade.rehearsal_changes(step, 'removed') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade.rehearsal_changes(step, 'changed') line),
+        (SELECT string_agg(format('  writes rows of %s: %s inserted, %s updated, %s deleted', r->>'table',
+                                  r->>'inserted', r->>'updated', r->>'deleted'), E'\n')
+         FROM jsonb_array_elements(step->'rows') r),
+        (SELECT string_agg('  warns: ' || w, E'\n') FROM jsonb_array_elements_text(step->'warnings') w))
+$$;
+COMMENT ON FUNCTION rehearsal_step(jsonb, bigint, integer) IS
+'serves rehearsal_report(): step n of so many as text';
+
+CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n',
+        format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
+               coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome),
+        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
+               round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
+               CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
+        format('  fingerprint %s', r.fingerprint),
+        CASE WHEN r.report->'steps' = '[]' THEN '  no step ran' ELSE
+            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', coalesce(r.risk, 'none, no step ran'), r.lock_entries,
+                   pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
+        CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
+        (SELECT string_agg(documentdb_upgrade.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
+         FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
+        (SELECT E'Advanced, and not brought back by the rollback:\n'
+                || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')
+         FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
+        (SELECT E'Guards that do not pass now:\n'
+                || string_agg(format('  %s: %s. %s', g->>'guard', g->>'status', g->>'detail'), E'\n')
+         FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),
+        CASE WHEN r.outcome <> 'passed' THEN concat_ws(E'\n',
+            format('%s with %s: %s', initcap(r.outcome), r.sqlstate, r.message),
+            '  detail: ' || replace(r.detail, E'\n', E'\n    '), '  hint: ' || r.hint, '  script: ' || r.script,
+            '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
+            '  Nothing was changed.') END)
+    FROM documentdb_upgrade.rehearsals r
+    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
+$$;
+COMMENT ON FUNCTION rehearsal_report(bigint) IS
+'the rehearsal with that id (null: the newest) as a text for people; null when there is none';
+
+--
+-- Admission
+--
+
+CREATE FUNCTION validate_spec(new jsonb, old jsonb DEFAULT NULL)
+    RETURNS TABLE (field text, type text, bad_value jsonb, detail text)
+    LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_validate_spec';
+COMMENT ON FUNCTION validate_spec(jsonb, jsonb) IS
+'what is wrong with a custom resource that is created (old null) or changed, one row each, no row when it is valid; both arguments are whole resources, of any release of the operator. field is the path, type a field error of Kubernetes: Invalid, TypeInvalid, Forbidden, Required, TooLong. Never raises';
+
+CREATE PROCEDURE run_validate_spec(new jsonb, old jsonb DEFAULT NULL, INOUT errors jsonb DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_validate_spec';
+COMMENT ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb) IS
+'like validate_spec, for roles that a planner hook keeps out of SELECT: CALL enters no planner. errors is an array of objects with field, type, bad_value and detail, empty when the resource is valid; what is passed in is ignored';
+
+CREATE FUNCTION admission_review(review jsonb) RETURNS jsonb
+    LANGUAGE C IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_admission_review';
+COMMENT ON FUNCTION admission_review(jsonb) IS
+'answers an AdmissionReview of admission.k8s.io/v1 with a complete one, by the rules of validate_spec; what is no review is denied with the reason. Never raises';
+
+CREATE PROCEDURE run_admission_review(review jsonb, INOUT response jsonb DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_admission_review';
+COMMENT ON PROCEDURE run_admission_review(jsonb, jsonb) IS
+'like admission_review, for roles that a planner hook keeps out of SELECT: CALL enters no planner. What is passed as response is ignored';
+
+--
+-- Releases
+--
+
+CREATE TABLE releases (
+    revision bigint PRIMARY KEY CHECK (revision > 0),
+    label text,
+    components jsonb NOT NULL,
+    sha256 text NOT NULL,
+    observed jsonb,
+    source text NOT NULL CHECK (source IN ('operator', 'worker', 'rollback')),
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    recorded_by text NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE releases IS 'what was deployed together, one revision a row, the newest release_retention of them and those that a rollback refers to';
+COMMENT ON COLUMN releases.label IS 'for people';
+COMMENT ON COLUMN releases.components IS 'by name of the component: its configuration and the SHA-256 of that';
+COMMENT ON COLUMN releases.sha256 IS 'over the components; equal for equal content';
+COMMENT ON COLUMN releases.observed IS 'what this server saw of itself then; observed_release()';
+COMMENT ON COLUMN releases.source IS 'operator: record_release(); worker: this server found that it runs something else; rollback: record_rollback()';
+COMMENT ON COLUMN releases.recorded_by IS 'session user';
+
+CREATE TABLE rollbacks (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source bigint NOT NULL REFERENCES releases,
+    target bigint NOT NULL REFERENCES releases,
+    release bigint NOT NULL REFERENCES releases,
+    changed text[] NOT NULL,
+    skipped text[] NOT NULL,
+    baseline jsonb NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    recorded_by text NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE rollbacks IS 'rollback plans that were executed, for verify_rollback()';
+COMMENT ON COLUMN rollbacks.source IS 'revision that was left';
+COMMENT ON COLUMN rollbacks.target IS 'revision that was gone back to';
+COMMENT ON COLUMN rollbacks.release IS 'revision that came of it: the source with the changed components of the target';
+COMMENT ON COLUMN rollbacks.changed IS 'components that were reverted';
+COMMENT ON COLUMN rollbacks.skipped IS 'components that differ and were left as they were';
+COMMENT ON COLUMN rollbacks.baseline IS 'counters of this database, the last attempt in history, and what this server saw of itself when it was recorded';
+COMMENT ON COLUMN rollbacks.recorded_by IS 'session user';
+
+SELECT pg_catalog.pg_extension_config_dump('releases', '');
+SELECT pg_catalog.pg_extension_config_dump('rollbacks', '');
+SELECT pg_catalog.pg_extension_config_dump('rollbacks_id_seq', '');
+
+CREATE FUNCTION observed_release() RETURNS jsonb
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_observed_release';
+COMMENT ON FUNCTION observed_release() IS
+'what this server sees of the release that it runs: its own version, and of the main extension the binary version and SHA-256 of libraries and control file';
+
+CREATE FUNCTION image_versions(image text, OUT tag text, OUT postgres text, OUT extension text, OUT ferretdb text)
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT t.tag, coalesce(m.part[1], substring(t.tag FROM '^(?:pg)?(\d{2}(?:\.\d+)?)(?:[-.][^0-9].*)?$')), m.part[2], m.part[3]
+    FROM (SELECT CASE WHEN image ~ '[/:@]' THEN substring(image FROM '^[^@]*:([^:/@]+)(?:@|$)') ELSE nullif(image, '') END AS tag) t
+    LEFT JOIN LATERAL regexp_match(t.tag, '^(?:pg)?(\d{2}(?:\.\d+)?)-v?(\d+\.\d+(?:[.-]\d+)*)(?:-ferretdb-(.+))?$') AS m(part) ON true
+$$;
+COMMENT ON FUNCTION image_versions(text) IS
+'takes the tag of an image, or a bare tag, apart: 16.3-v1.3.0 is PostgreSQL 16.3 with the extension 1.3.0, 17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone; nulls for what a tag does not say, all of them for a digest';
+
+CREATE FUNCTION component_version(component text, configuration jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN component = 'postgres'
+                THEN coalesce((documentdb_upgrade.image_versions(configuration->>'version')).postgres, configuration->>'version',
+                              (documentdb_upgrade.image_versions(configuration->>'image')).postgres)
+                ELSE coalesce(configuration->>'version',
+                              CASE component WHEN 'extension' THEN (documentdb_upgrade.image_versions(configuration->>'image')).extension END,
+                              (documentdb_upgrade.image_versions(configuration->>'image')).tag) END
+$$;
+COMMENT ON FUNCTION component_version(text, jsonb) IS
+'version that the configuration of a component states: its key version, else the tag of its key image; null for neither, or an image by digest alone';
+
+CREATE FUNCTION version_matches(version text, pattern text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH text_of (n, t) AS (VALUES (0, version), (1, split_part(pattern, '..', 1)), (2, split_part(pattern, '..', 2))),
+    parsed AS (SELECT n, t, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
+                      m[2] ~* '^[-.~]?(rc|alpha|beta|pre|dev)' AS is_early
+               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m),
+    padded AS (SELECT v.t, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers FROM parsed v WHERE v.n = 0)
+    SELECT lower(version) = lower(pattern) OR coalesce(NOT v.is_early AND
+           CASE WHEN pattern LIKE '%..%'
+                THEN v.numbers >= low.numbers AND (split_part(pattern, '..', 2) = ''
+                     OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
+                ELSE NOT low.is_early AND v.numbers[1:cardinality(low.numbers)] = low.numbers END, false)
+    FROM (VALUES (true)) AS one LEFT JOIN padded v ON true
+    LEFT JOIN parsed low ON low.n = 1 LEFT JOIN parsed high ON high.n = 2
+$$;
+COMMENT ON FUNCTION version_matches(text, text) IS
+'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is 1.35 and later; a pre-release is matched by its own text alone';
+
+CREATE FUNCTION release_components(components jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    part record;
+    configuration jsonb;
+    result jsonb := '{}';
+BEGIN
+    IF components IS NULL OR jsonb_typeof(components) <> 'object' OR components = '{}' THEN
+        RAISE EXCEPTION 'components of a release must be an object with at least one component'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give for instance {"operator": "0.3.0", "extension": {"version": "0.110.0", "image": "..."}}.';
+    END IF;
+    IF length(components::text) > 1048576 THEN
+        RAISE EXCEPTION 'components of a release must not be longer than 1 MB'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR part IN SELECT c.key, c.value FROM jsonb_each(components) c ORDER BY c.key COLLATE "C" LOOP
+        IF part.key !~ '^[a-z][a-z0-9_.-]{0,62}$' THEN
+            RAISE EXCEPTION 'component name "%" is not valid', part.key
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'A name is of lower-case letters, digits, "_", "." and "-", 63 at the most; known are operator, gateway, postgres, extension, sidecar_injector and cnpg.';
+        END IF;
+        configuration := CASE jsonb_typeof(part.value)
+            WHEN 'string' THEN jsonb_build_object('version', part.value) ELSE part.value END;
+        IF jsonb_typeof(configuration) <> 'object' THEN
+            RAISE EXCEPTION 'configuration of component "%" must be a version or an object', part.key
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        IF jsonb_typeof(configuration->'version') <> 'string' OR configuration->>'version' !~ '\S'
+           OR jsonb_typeof(configuration->'image') <> 'string' OR configuration->>'image' !~ '\S' THEN
+            RAISE EXCEPTION 'version and image of component "%" must be texts that are not empty', part.key
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        result := result || jsonb_build_object(part.key, jsonb_build_object('configuration', configuration,
+            'sha256', encode(sha256(convert_to(configuration::text, 'UTF8')), 'hex')));
+    END LOOP;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION release_components(jsonb) IS
+'serves record_release(): the components as releases stores them, with their digests; a text stands for {"version": text}; 22023 for what is none';
+
+CREATE FUNCTION add_release(components jsonb, revision bigint, label text, observed jsonb, source text)
+    RETURNS releases
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    newest documentdb_upgrade.releases;
+    result documentdb_upgrade.releases;
+    content text := (SELECT encode(sha256(convert_to(string_agg(c.key || ' ' || (c.value->>'sha256'), E'\n'
+                            ORDER BY c.key COLLATE "C"), 'UTF8')), 'hex') FROM jsonb_each(components) c);
+BEGIN
+    SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
+    IF newest.sha256 = content THEN
+        UPDATE documentdb_upgrade.releases r SET label = coalesce(add_release.label, r.label),
+                observed = CASE add_release.source WHEN 'worker' THEN add_release.observed ELSE r.observed END
+            WHERE r.revision = newest.revision RETURNING * INTO result;
+        RETURN result;
+    END IF;
+    IF add_release.revision <= coalesce(newest.revision, 0) THEN
+        RAISE EXCEPTION 'revision % is not above %', add_release.revision, coalesce(newest.revision, 0)
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Revisions only grow; leave the revision out to have the next one.';
+    END IF;
+    INSERT INTO documentdb_upgrade.releases (revision, label, components, sha256, observed, source)
+        VALUES (coalesce(add_release.revision, newest.revision + 1, 1), add_release.label,
+                add_release.components, content, add_release.observed, add_release.source)
+        RETURNING * INTO result;
+    DELETE FROM documentdb_upgrade.releases r
+        WHERE r.revision <= (SELECT k.revision FROM documentdb_upgrade.releases k ORDER BY k.revision DESC
+                             OFFSET current_setting('documentdb_upgrade.release_retention')::integer LIMIT 1)
+          AND NOT EXISTS (SELECT FROM documentdb_upgrade.rollbacks b
+                          WHERE r.revision IN (b.source, b.target, b.release));
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION add_release(jsonb, bigint, text, jsonb, text) IS
+'serves record_release(), record_rollback() and the worker: stores a release unless it is the newest one, and deletes what release_retention leaves no room for; needs the lock of the table';
+
+CREATE FUNCTION record_release(components jsonb, revision bigint DEFAULT NULL, label text DEFAULT NULL)
+    RETURNS releases
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stored jsonb := documentdb_upgrade.release_components(record_release.components);
+    seen jsonb := documentdb_upgrade.observed_release();
+    result documentdb_upgrade.releases;
+BEGIN
+    IF record_release.revision < 1 THEN
+        RAISE EXCEPTION 'revision of a release must be positive'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF record_release.label = '' OR length(record_release.label) > 1000 THEN
+        RAISE EXCEPTION 'label of a release must be of 1 to 1000 characters'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOCK TABLE documentdb_upgrade.releases IN SHARE ROW EXCLUSIVE MODE;
+    result := documentdb_upgrade.add_release(stored, record_release.revision, record_release.label, seen, 'operator');
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION record_release(jsonb, bigint, text) IS
+'stores what is deployed together, by component (operator, gateway, postgres, extension, sidecar_injector, cnpg, or others) its version as a text or its configuration as an object, under the given revision or the next; returns the row. The content of the newest revision is not stored again: that row is returned, with its old revision and recorded_at, and takes the label. 22023 for what is not valid';
+
+CREATE PROCEDURE run_record_release(components jsonb, revision bigint DEFAULT NULL, label text DEFAULT NULL,
+                                    INOUT recorded bigint DEFAULT NULL)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    recorded := (documentdb_upgrade.record_release(components, run_record_release.revision, run_record_release.label)).revision;
+END
+$$;
+COMMENT ON PROCEDURE run_record_release(jsonb, bigint, text, bigint) IS
+'like record_release, for roles that a planner hook keeps out of SELECT; gives the revision';
+
+CREATE FUNCTION observe_release(observed jsonb) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    newest documentdb_upgrade.releases;
+    other jsonb;
+BEGIN
+    LOCK TABLE documentdb_upgrade.releases IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
+    IF newest.observed = observe_release.observed THEN
+        RETURN NULL;
+    END IF;
+
+    -- A version that the release has announced and that was not here yet
+    -- arrives: that is no other release.
+    SELECT jsonb_object_agg(o.key, o.value) INTO other
+        FROM jsonb_each(observe_release.observed) o,
+             LATERAL (SELECT documentdb_upgrade.component_version(o.key, newest.components->o.key->'configuration')) AS stated(version)
+        WHERE o.value IS DISTINCT FROM newest.observed->o.key
+          AND (stated.version IS NULL
+               OR NOT documentdb_upgrade.version_matches(o.value->>'version', stated.version)
+               OR documentdb_upgrade.version_matches(newest.observed->o.key->>'version', stated.version));
+    IF other IS NULL THEN
+        UPDATE documentdb_upgrade.releases r SET observed = observe_release.observed
+            WHERE r.revision = newest.revision;
+        RETURN NULL;
+    END IF;
+
+    -- The other components stay as they were described.
+    RETURN (documentdb_upgrade.add_release(coalesce(newest.components, '{}') || documentdb_upgrade.release_components(other),
+            NULL, NULL, observe_release.observed, 'worker')).revision;
+END
+$$;
+COMMENT ON FUNCTION observe_release(jsonb) IS
+'serves the worker: records a release of its own when this server runs something else than before and the newest release does not say so; returns its revision, null when there is nothing to record';
+
+CREATE FUNCTION compare_releases(a bigint, b bigint,
+                                 OUT component text, OUT change text,
+                                 OUT from_version text, OUT to_version text,
+                                 OUT from_configuration jsonb, OUT to_configuration jsonb,
+                                 OUT from_sha256 text, OUT to_sha256 text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE ROWS 6 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing bigint := (SELECT min(x.n) FROM (VALUES (a), (b)) AS x(n)
+                       WHERE NOT EXISTS (SELECT FROM documentdb_upgrade.releases r WHERE r.revision = x.n));
+BEGIN
+    IF a IS NULL OR b IS NULL THEN
+        RAISE EXCEPTION 'revisions to compare must be given'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'release % does not exist', missing
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases shows those that do.';
+    END IF;
+    RETURN QUERY
+        SELECT key, CASE WHEN x.value IS NULL THEN 'added' WHEN y.value IS NULL THEN 'removed'
+                         WHEN x.value->>'sha256' = y.value->>'sha256' THEN 'unchanged' ELSE 'changed' END,
+               documentdb_upgrade.component_version(key, x.value->'configuration'),
+               documentdb_upgrade.component_version(key, y.value->'configuration'),
+               x.value->'configuration', y.value->'configuration', x.value->>'sha256', y.value->>'sha256'
+        FROM (SELECT c.key, c.value FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = a) x
+        FULL JOIN (SELECT c.key, c.value FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = b) y
+            USING (key)
+        ORDER BY key COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION compare_releases(bigint, bigint) IS
+'one row per component of either release: changed, unchanged, added or removed, by the digest of its configuration, with both configurations; 42704 when there is no such release';
+
+CREATE FUNCTION shell_quote(word text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT CASE WHEN word ~ '^[A-Za-z0-9_./:@%+=,-]+$' THEN word
+                ELSE '''' || replace(word, '''', '''\''''') || '''' END
+$$;
+COMMENT ON FUNCTION shell_quote(text) IS 'serves release plans: a word as a shell takes it';
+
+CREATE FUNCTION patch_resource(spec jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p %s',
+        coalesce(documentdb_upgrade.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), '')), '"$NAME"'),
+        coalesce(documentdb_upgrade.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"'),
+        documentdb_upgrade.shell_quote(jsonb_build_object('spec', spec)::text))
+$$;
+COMMENT ON FUNCTION patch_resource(jsonb) IS
+'serves release plans: the kubectl command that sets fields of the custom resource, which settings or else $NAME and $NAMESPACE name';
+
+CREATE FUNCTION release_action(component text, version text, configuration jsonb, backwards boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
+    image text := configuration->>'image';
+    chart text := documentdb_upgrade.shell_quote(coalesce(configuration->>'chart', 'documentdb/documentdb-operator'));
+    word text := documentdb_upgrade.shell_quote(version);
+BEGIN
+    IF configuration IS NULL THEN
+        RETURN format('# take %s away: it is not part of that release', component);
+    END IF;
+    IF version IS NULL AND image IS NULL THEN
+        RETURN format('# bring %s to what the release describes: %s', component, configuration);
+    END IF;
+    CASE component
+    WHEN 'cnpg' THEN
+        IF configuration ? 'chart_version' THEN
+            RETURN format('helm upgrade cnpg cnpg/cloudnative-pg --namespace cnpg-system --version %s --reset-then-reuse-values --wait',
+                          documentdb_upgrade.shell_quote(configuration->>'chart_version'));
+        ELSIF version ~ '^\d+\.\d+\.\d+$' THEN
+            RETURN format('kubectl apply --server-side --force-conflicts -f https://raw.githubusercontent.com/cloudnative-pg/cloudnative-pg/release-%s/releases/cnpg-%s.yaml',
+                          substring(version FROM '^\d+\.\d+'), version);
+        END IF;
+    WHEN 'operator' THEN
+        IF backwards AND configuration->>'helm_revision' ~ '^\d+$' THEN
+            RETURN format('helm rollback documentdb-operator %s --namespace documentdb-operator --wait', configuration->>'helm_revision');
+        ELSIF version IS NOT NULL THEN
+            -- Helm leaves CRDs as they are; an older operator works with newer ones.
+            RETURN CASE WHEN backwards THEN '' ELSE
+                       format('helm show crds %s --version %s | kubectl apply --server-side --force-conflicts -f - && ', chart, word) END
+                || format('helm upgrade documentdb-operator %s --version %s --namespace documentdb-operator --reset-then-reuse-values --wait', chart, word);
+        END IF;
+    WHEN 'sidecar_injector' THEN
+        RETURN format('kubectl set image deployment/sidecar-injector cnpg-i-sidecar-injector=%s --namespace cnpg-system'
+                      ' && kubectl rollout status deployment/sidecar-injector --namespace cnpg-system',
+                      documentdb_upgrade.shell_quote(coalesce(image, images || 'sidecar:' || version)));
+    WHEN 'gateway' THEN
+        RETURN documentdb_upgrade.patch_resource(jsonb_build_object('image',
+            jsonb_build_object('gateway', coalesce(image, images || 'gateway:' || version))));
+    WHEN 'extension' THEN
+        -- One that leaves the image to the version must not leave an older image there.
+        RETURN documentdb_upgrade.patch_resource(CASE WHEN image IS NOT NULL
+            THEN jsonb_build_object('image', jsonb_build_object('documentDB', image))
+            ELSE jsonb_build_object('documentDBVersion', CASE WHEN version ~ '^v?\d+([.-]\d+)+$'
+                     THEN documentdb_upgrade.to_semver(version) ELSE version END,
+                     'image', jsonb_build_object('documentDB', NULL)) END);
+    WHEN 'postgres' THEN
+        RETURN documentdb_upgrade.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
+            coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie'))));
+    ELSE
+        NULL;
+    END CASE;
+    RETURN format('# bring %s to %s with what deploys it', component, coalesce(version, image));
+END
+$$;
+COMMENT ON FUNCTION release_action(text, text, jsonb, boolean) IS
+'serves release plans: the command that brings a component to a version or image';
+
+CREATE FUNCTION refuse_release(source bigint, target bigint, force boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    part record;
+    schema text := documentdb_upgrade.schema_version();
+    major integer := current_setting('server_version_num')::integer / 10000;
+    below boolean;
+    way_out text;
+    step documentdb_upgrade.history;
+BEGIN
+    FOR part IN SELECT * FROM documentdb_upgrade.compare_releases(source, target) c
+                WHERE c.component IN ('extension', 'postgres') AND c.to_configuration IS NOT NULL
+                  AND (force OR c.change <> 'unchanged') LOOP
+        IF part.component = 'extension' AND schema IS NOT NULL THEN
+            BEGIN
+                below := documentdb_upgrade.compare_versions(part.to_version, schema) < 0;
+            EXCEPTION WHEN invalid_parameter_value THEN
+                below := NULL;
+            END;
+            IF below THEN
+                -- The finalize that has left what the target can serve
+                SELECT * INTO step FROM documentdb_upgrade.history h
+                    WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
+                      AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
+                    ORDER BY h.id DESC LIMIT 1;
+                way_out := concat_ws(', or ',
+                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at) FROM documentdb_upgrade.backups b
+                              WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
+                             format('a backup from when the schema was %s or older', part.to_version)),
+                    CASE WHEN step.restore_point IS NOT NULL
+                         THEN format('a recovery to restore point "%s" (LSN %s, timeline %s)', step.restore_point, step.restore_lsn, step.restore_timeline) END);
+                RAISE EXCEPTION 'binary "%" of release % is older than the installed schema "%"', part.to_version, target, schema
+                    USING ERRCODE = 'object_not_in_prerequisite_state',
+                          DETAIL = 'A schema never goes back, and an older binary does not know it.',
+                          HINT = 'What is left is a restore into a new cluster: ' || way_out || '.';
+            ELSIF below IS NULL THEN
+                RAISE EXCEPTION 'release % does not tell the version of its extension, so nobody knows whether it is older than the installed schema "%"', target, schema
+                    USING ERRCODE = 'object_not_in_prerequisite_state',
+                          HINT = 'Record the release with the key version beside an image by digest.';
+            END IF;
+        ELSIF part.component = 'postgres' AND substring(part.to_version FROM '^\d+')::numeric < major THEN
+            RAISE EXCEPTION 'PostgreSQL "%" of release % cannot open a data directory of %', part.to_version, target, major
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = 'A data directory belongs to one major version.',
+                      HINT = format('What is left is a restore of a dump, or of a backup that PostgreSQL %s has made, into a new cluster.', part.to_version);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
+'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is left then';
+
+CREATE FUNCTION release_steps(source bigint, target bigint, backwards boolean, force boolean,
+                              OUT step integer, OUT component text, OUT action text, OUT reason text,
+                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    -- The instances restart one after the other.
+    rolling interval := interval '1 minute' * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys b WHERE b.depth = 1));
+    annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
+        || coalesce(documentdb_upgrade.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
+    part record;
+    schema text := documentdb_upgrade.schema_version();
+    pausing boolean;
+    extension_to text;
+    with_chart boolean;
+    paused boolean := false;
+BEGIN
+    PERFORM documentdb_upgrade.refuse_release(source, target, force);
+    SELECT CASE WHEN backwards
+                THEN count(*) > 1 AND bool_or(c.component IN ('gateway', 'extension', 'postgres', 'cnpg', 'sidecar_injector'))
+                ELSE count(*) FILTER (WHERE c.component IN ('gateway', 'extension', 'postgres')) > 1 END,
+           max(c.to_version) FILTER (WHERE c.component = 'extension'), bool_or(c.component = 'operator')
+        INTO pausing, extension_to, with_chart
+        FROM documentdb_upgrade.compare_releases(source, target) c WHERE force OR c.change <> 'unchanged';
+    step := 0;
+
+    IF backwards AND extension_to IS NOT NULL THEN
+        step := step + 1;
+        component := 'schema';
+        action := format('psql -c %s', documentdb_upgrade.shell_quote(format(
+            'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', source, target)));
+        reason := 'A finalize before the old binary is back would make this rollback impossible.';
+        risk := 'none';
+        restarts_pods := false;
+        expected_duration := interval '1 second';
+        RETURN NEXT;
+    END IF;
+
+    FOR part IN
+        SELECT c.*, CASE WHEN backwards
+                THEN coalesce(array_position(ARRAY['sidecar_injector', 'operator', 'cnpg'], c.component), 5)
+                ELSE coalesce(array_position(ARRAY['cnpg', 'operator', 'sidecar_injector'], c.component), 5) END AS place,
+            c.component IN ('gateway', 'extension', 'postgres') AS in_pods
+        FROM documentdb_upgrade.compare_releases(source, target) c
+        WHERE force OR c.change <> 'unchanged'
+        ORDER BY in_pods, place, array_position(ARRAY['gateway', 'extension', 'postgres'], c.component), c.component COLLATE "C"
+    LOOP
+        -- One restart for everything, and after everything.
+        IF pausing AND NOT paused AND (part.in_pods OR backwards) THEN
+            paused := true;
+            step := step + 1;
+            component := 'cluster';
+            action := annotate || ' cnpg.io/reconciliationLoop=disabled --overwrite';
+            reason := CASE WHEN backwards
+                THEN 'Images and charts are to be back before a pod restarts: a restart in between would make it anew with what is to go.'
+                ELSE 'The pods are to restart once, with all that is new.' END;
+            risk := 'medium: no failover until it is enabled again';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END IF;
+        step := step + 1;
+        component := part.component;
+        action := documentdb_upgrade.release_action(part.component, part.to_version, part.to_configuration, backwards);
+        reason := CASE part.change
+            WHEN 'unchanged' THEN format('unchanged since release %s; listed because all were asked for', source)
+            WHEN 'added' THEN format('not part of release %s, %s in %s', source, coalesce(part.to_version, 'no version'), target)
+            WHEN 'removed' THEN format('not part of release %s', target)
+            ELSE CASE WHEN part.from_version IS DISTINCT FROM part.to_version
+                      THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), source,
+                                  coalesce(part.to_version, 'no version'), target)
+                      ELSE format('configured otherwise in release %s', target) END END
+            || CASE WHEN with_chart AND part.component IN ('cnpg', 'sidecar_injector')
+                    THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
+        risk := CASE part.component
+            WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it is updated in place'
+            WHEN 'operator' THEN CASE WHEN backwards THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
+                                 ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
+            WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
+            WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
+            WHEN 'extension' THEN CASE WHEN part.to_configuration ? 'image' THEN 'low: ' ELSE 'low: a gateway that the resource does not name goes to this version too; ' END
+                 || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
+                         ELSE 'can be taken back until the schema is finalized' END
+            WHEN 'postgres' THEN CASE WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
+                                      <> split_part(part.to_version, '.', 1)
+                                 THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
+            ELSE 'unknown' END;
+        restarts_pods := part.in_pods AND NOT paused OR part.component = 'cnpg' AND NOT paused
+                         OR part.component = 'sidecar_injector' AND NOT paused;
+        expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
+                                  WHEN restarts_pods AND NOT part.in_pods THEN interval '2 minutes' + rolling
+                                  WHEN restarts_pods THEN rolling
+                                  WHEN part.place < 5 THEN interval '2 minutes' END;
+        RETURN NEXT;
+    END LOOP;
+
+    IF paused THEN
+        step := step + 1;
+        component := 'cluster';
+        action := annotate || ' cnpg.io/reconciliationLoop-';
+        reason := 'Lets the pods restart, standbys first, with all that was changed.';
+        risk := 'medium: clients are cut off while the primary restarts';
+        restarts_pods := true;
+        expected_duration := rolling;
+        RETURN NEXT;
+    END IF;
+
+    IF backwards AND extension_to IS NOT NULL THEN
+        step := step + 1;
+        component := 'schema';
+        action := format('psql -c %s', documentdb_upgrade.shell_quote('SELECT documentdb_upgrade.release()'));
+        reason := 'The older binary is back on every instance: ends the hold of the first step.';
+        risk := 'low: with schemaVersion auto a later rollout finalizes again';
+        restarts_pods := false;
+        expected_duration := interval '1 second';
+        RETURN NEXT;
+    ELSIF NOT backwards AND extension_to IS NOT NULL AND schema IS NOT NULL
+          AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
+        step := step + 1;
+        component := 'schema';
+        action := format('psql -c %s', documentdb_upgrade.shell_quote(format('CALL documentdb_upgrade.run_finalize_to(%L)',
+            documentdb_upgrade.to_extension_version(extension_to))));
+        reason := format('The schema is %s; the new one comes last, when every instance runs the new binary and it has proved itself.', schema);
+        risk := 'high: cannot be undone; rehearse it first';
+        restarts_pods := false;
+        expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
+            WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
+              AND documentdb_upgrade.compare_versions(r.to_version, extension_to) = 0
+            ORDER BY r.id DESC LIMIT 1);
+        RETURN NEXT;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean) IS
+'serves release_plan() and rollback_plan()';
+
+CREATE FUNCTION release_plan(a bigint, b bigint,
+                             OUT step integer, OUT component text, OUT action text, OUT reason text,
+                             OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade.release_steps(a, b, false, false)
+$$;
+COMMENT ON FUNCTION release_plan(bigint, bigint) IS
+'how to come from release a to b, one row per step: CloudNativePG, operator, sidecar injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components only, each with the command, why, the risk, and how long it takes as far as that is known. 42704: no such release; 55000: what the installed schema forbids';
+
+CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
+                              OUT step integer, OUT component text, OUT action text, OUT reason text,
+                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade.release_steps(a, b, true, coalesce(force, false))
+$$;
+COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean) IS
+'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data directory, is newer than what release b brings, and the hint says what is left';
+
+CREATE FUNCTION error_counters() RETURNS jsonb
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('at', clock_timestamp(), 'stats_reset', d.stats_reset, 'deadlocks', d.deadlocks,
+               'checksum_failures', coalesce(d.checksum_failures, 0), 'conflicts', d.conflicts,
+               'sessions_fatal', d.sessions_fatal, 'sessions_killed', d.sessions_killed,
+               'rolled_back', d.xact_rollback, 'started_at', pg_postmaster_start_time(),
+               'last_attempt', (SELECT coalesce(max(h.id), 0) FROM documentdb_upgrade.history h))
+    FROM pg_stat_database d WHERE d.datname = current_database()
+$$;
+COMMENT ON FUNCTION error_counters() IS
+'serves verify_rollback(): counters of errors in this database, and the last attempt in history';
+
+CREATE FUNCTION record_rollback(source bigint, target bigint, changed text[], skipped text[] DEFAULT '{}')
+    RETURNS rollbacks
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    seen jsonb := documentdb_upgrade.observed_release();
+    named text[] := changed || skipped;
+    problem text;
+    parts jsonb;
+    made documentdb_upgrade.releases;
+    result documentdb_upgrade.rollbacks;
+BEGIN
+    IF changed IS NULL OR skipped IS NULL OR array_position(named, NULL) IS NOT NULL
+       OR cardinality(named) <> (SELECT count(DISTINCT n) FROM unnest(named) n) THEN
+        RAISE EXCEPTION 'components of a rollback must be given, each of them once'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF record_rollback.source = record_rollback.target THEN
+        RAISE EXCEPTION 'source and target of a rollback must be two releases'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOCK TABLE documentdb_upgrade.releases IN SHARE ROW EXCLUSIVE MODE;
+    problem := (SELECT min(n) FROM unnest(named) n WHERE n NOT IN (
+        SELECT c.component FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c));
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'component "%" is in neither release', problem
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    problem := (SELECT min(c.component) FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c
+                WHERE c.change <> 'unchanged' AND c.component <> ALL (named));
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'SELECT * FROM documentdb_upgrade.compare_releases(source, target) shows what differs.';
+    END IF;
+
+    SELECT jsonb_object_agg(p.name, p.part) INTO parts
+        FROM (SELECT c.component AS name,
+                  CASE WHEN c.component = ANY (changed) THEN t.components ELSE s.components END -> c.component AS part
+              FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c,
+                   documentdb_upgrade.releases s, documentdb_upgrade.releases t
+              WHERE s.revision = record_rollback.source AND t.revision = record_rollback.target) p
+        WHERE p.part IS NOT NULL;
+    IF parts IS NULL THEN
+        RAISE EXCEPTION 'nothing would be left of release %', record_rollback.source
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- In time to keep the releases that it refers to.
+    INSERT INTO documentdb_upgrade.rollbacks (source, target, release, changed, skipped, baseline)
+        VALUES (record_rollback.source, record_rollback.target, record_rollback.target,
+                record_rollback.changed, record_rollback.skipped,
+                documentdb_upgrade.error_counters() || jsonb_build_object('observed', seen))
+        RETURNING * INTO result;
+    made := documentdb_upgrade.add_release(parts, NULL,
+        format('rollback %s: from %s to %s', result.id, record_rollback.source, record_rollback.target), seen, 'rollback');
+    UPDATE documentdb_upgrade.rollbacks b SET release = made.revision WHERE b.id = result.id
+        RETURNING * INTO result;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION record_rollback(bigint, bigint, text[], text[]) IS
+'records that a rollback plan from the source release to the target was executed, with the components that were reverted and those that were left though they differ, and the release that came of it; returns the row, whose id is for verify_rollback(). 42704: no such release; 22023: a component that is in neither, in both lists, or differs and is in none';
+
+CREATE PROCEDURE run_record_rollback(source bigint, target bigint, changed text[], skipped text[] DEFAULT '{}',
+                                     INOUT id bigint DEFAULT NULL)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    id := (documentdb_upgrade.record_rollback(source, target, changed, skipped)).id;
+END
+$$;
+COMMENT ON PROCEDURE run_record_rollback(bigint, bigint, text[], text[], bigint) IS
+'like record_rollback, for roles that a planner hook keeps out of SELECT; gives the id';
+
+CREATE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 12 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rollback documentdb_upgrade.rollbacks;
+    planned jsonb;
+    newest documentdb_upgrade.releases;
+    seen jsonb;
+    before jsonb;
+    now jsonb;
+    part record;
+    instance record;
+    says text;
+BEGIN
+    SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rollback % does not exist', verify_rollback.id
+            USING ERRCODE = 'undefined_object';
+    END IF;
+    planned := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release);
+    SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
+    before := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.source);
+    seen := documentdb_upgrade.observed_release();
+
+    -- Each component: what can be seen from here, else what was recorded since
+    FOR part IN
+        SELECT k.name, k.name = ANY (rollback.changed) AS reverted,
+               documentdb_upgrade.component_version(k.name, planned->k.name->'configuration') AS wanted,
+               seen->k.name->>'version' AS found,
+               newest.revision > rollback.release AS recorded,
+               newest.components->k.name->>'sha256' IS NOT DISTINCT FROM planned->k.name->>'sha256' AS equal
+        FROM (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(planned) UNION SELECT unnest(rollback.changed)) AS k(name)
+        ORDER BY k.name COLLATE "C"
+    LOOP
+        "check" := CASE WHEN part.reverted THEN 'changed ' ELSE 'untouched ' END || part.name;
+        IF part.found IS NOT NULL AND NOT part.reverted THEN
+            status := CASE WHEN seen->part.name = rollback.baseline->'observed'->part.name THEN 'pass' ELSE 'fail' END;
+            detail := CASE status WHEN 'pass' THEN format('It is %s as when the rollback was recorded.', part.found)
+                ELSE format('It was %s when the rollback was recorded, and is %s%s.', rollback.baseline->'observed'->part.name->>'version', part.found,
+                            CASE WHEN part.found = rollback.baseline->'observed'->part.name->>'version' THEN ' of another build' ELSE '' END) END;
+        ELSIF part.found IS NOT NULL AND part.wanted IS NOT NULL THEN
+            status := CASE WHEN documentdb_upgrade.version_matches(part.found, part.wanted) THEN 'pass' ELSE 'fail' END;
+            detail := format('This server offers %s; planned is %s.', part.found, part.wanted);
+            -- The same version can be another build.
+            IF status = 'pass' AND planned->part.name->'configuration' ? 'library_sha256'
+               AND planned->part.name->'configuration'->'library_sha256' <> coalesce(seen->part.name->'library_sha256', 'null') THEN
+                status := 'fail';
+                detail := format('Its libraries are others than release %s had, though the version is %s.', rollback.target, part.found);
+            END IF;
+        ELSIF part.recorded THEN
+            status := CASE WHEN part.equal THEN 'pass' ELSE 'fail' END;
+            detail := CASE WHEN part.equal THEN format('Release %s, recorded since, has it as planned.', newest.revision)
+                           ELSE format('Release %s, recorded since, has another configuration of it than planned.', newest.revision) END;
+        ELSE
+            status := 'skip';
+            detail := 'It cannot be seen from this server; record_release() with what is deployed now tells.';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+
+    SELECT s.role, s.state, s.installed, s."binary" AS offered, s.loaded, s.next_step INTO instance
+        FROM documentdb_upgrade.status s;
+    "check" := 'loaded library';
+    IF instance.loaded IS NULL OR instance.offered IS NULL THEN
+        status := 'skip';
+        detail := 'The extension has no function that tells the version of the library in memory.';
+    ELSE
+        status := CASE WHEN documentdb_upgrade.compare_versions(instance.loaded, instance.offered) = 0 THEN 'pass' ELSE 'fail' END;
+        detail := format('In memory is %s, the files offer %s.', instance.loaded, instance.offered)
+            || CASE status WHEN 'fail' THEN ' Restart the server.' ELSE '' END;
+    END IF;
+    RETURN NEXT;
+
+    "check" := 'schema';
+    IF instance.installed IS NULL OR instance.offered IS NULL THEN
+        status := 'skip';
+        detail := 'The main extension is not installed, or has no files.';
+    ELSE
+        status := CASE WHEN documentdb_upgrade.compare_versions(instance.installed, instance.offered) > 0 THEN 'fail' ELSE 'pass' END;
+        detail := format('The schema is %s, the binary %s.', instance.installed, instance.offered)
+            || CASE status WHEN 'fail' THEN ' The binary is too old for the schema: bring the newer one back, or restore.' ELSE '' END;
+    END IF;
+    RETURN NEXT;
+
+    "check" := 'server';
+    status := CASE WHEN instance.state IN ('failed', 'schema_ahead') THEN 'fail' ELSE 'pass' END;
+    detail := format('It is a %s in state %s. %s', instance.role, instance.state, instance.next_step);
+    RETURN NEXT;
+
+    "check" := 'standbys';
+    SELECT string_agg(format('%s: %s', b.name, coalesce(b.problem, b.status)), ' ' ORDER BY b.name) FILTER (WHERE b.status <> 'ready'),
+           count(*)
+        INTO part FROM documentdb_upgrade.standbys b WHERE b.required;
+    status := CASE WHEN part.count = 0 THEN 'skip' WHEN part.string_agg IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := CASE WHEN part.count = 0 THEN 'There is none.' ELSE coalesce(part.string_agg, format('All %s are ready.', part.count)) END;
+    RETURN NEXT;
+
+    "check" := 'history';
+    SELECT string_agg(format('attempt %s %s: %s', h.id, h.outcome, coalesce(h.message, 'no message')), '; ' ORDER BY h.id)
+        INTO says FROM documentdb_upgrade.history h
+        WHERE h.id > (rollback.baseline->>'last_attempt')::bigint AND h.outcome IN ('failed', 'refused');
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := coalesce(says, 'No attempt has failed or was refused since then.');
+    RETURN NEXT;
+
+    "check" := 'errors';
+    now := documentdb_upgrade.error_counters();
+    SELECT string_agg(format('%s %s', (now->>c.name)::bigint - (rollback.baseline->>c.name)::bigint, c.name), ', ')
+        INTO says FROM (VALUES ('deadlocks'), ('checksum_failures'), ('conflicts'), ('sessions_fatal')) AS c(name)
+        WHERE (now->>c.name)::bigint > (rollback.baseline->>c.name)::bigint;
+    IF now->'stats_reset' IS DISTINCT FROM rollback.baseline->'stats_reset'
+       OR EXISTS (SELECT FROM (VALUES ('deadlocks'), ('conflicts'), ('sessions_fatal'), ('rolled_back')) AS c(name)
+                  WHERE (now->>c.name)::bigint < (rollback.baseline->>c.name)::bigint) THEN
+        status := 'skip';
+        detail := 'The statistics of this database were reset since then; the server''s log tells.';
+    ELSE
+        status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+        detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may be as it should.',
+            coalesce(says, 'Nothing'), rollback.baseline->>'at',
+            (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
+    END IF;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION verify_rollback(bigint) IS
+'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, fail, or skip with the reason. 42704: no such rollback';
+
+--
+-- Compatibility
+--
+
+CREATE TABLE compatibility (
+    component text NOT NULL,
+    version text NOT NULL,
+    other text NOT NULL CHECK (other <> component),
+    other_version text NOT NULL,
+    works boolean NOT NULL DEFAULT true,
+    note text,
+    source text NOT NULL CHECK (source <> ''),
+    builtin boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (component, version, other, other_version, builtin)
+);
+COMMENT ON TABLE compatibility IS 'which versions of two components go together, and who says so; add rows of your own';
+COMMENT ON COLUMN compatibility.component IS 'operator, gateway, postgres, extension, sidecar_injector, cnpg, ferretdb, kubernetes or another name';
+COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35..';
+COMMENT ON COLUMN compatibility.other IS 'the component that it is about';
+COMMENT ON COLUMN compatibility.other_version IS 'like version';
+COMMENT ON COLUMN compatibility.works IS 'false: known not to work, which counts more than any row that says it does';
+COMMENT ON COLUMN compatibility.note IS 'for people';
+COMMENT ON COLUMN compatibility.source IS 'where it is written';
+COMMENT ON COLUMN compatibility.builtin IS 'shipped with this extension';
+
+SELECT pg_catalog.pg_extension_config_dump('compatibility', 'WHERE NOT builtin');
+
+-- Released pairs alone, each as its source has it.
+INSERT INTO compatibility (component, version, other, other_version, works, note, source, builtin) VALUES
+    ('ferretdb', '2.0.0', 'extension', '0.102.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.0.0', true),
+    ('ferretdb', '2.1.0', 'extension', '0.102.0', true, 'no update in place to it from earlier ones', 'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.1.0', true),
+    ('ferretdb', '2.2.0', 'extension', '0.103.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.103.0-ferretdb-2.2.0', true),
+    ('ferretdb', '2.3.0', 'extension', '0.104.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0', true),
+    ('ferretdb', '2.3.1', 'extension', '0.104.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0', true),
+    ('ferretdb', '2.4.0', 'extension', '0.105.0', true, 'update the extension first', 'https://github.com/FerretDB/documentdb/releases/tag/v0.105.0-ferretdb-2.4.0', true),
+    ('ferretdb', '2.5.0', 'extension', '0.106.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.106.0-ferretdb-2.5.0', true),
+    ('ferretdb', '2.7.0', 'extension', '0.107.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.107.0-ferretdb-2.7.0', true),
+    ('operator', '0.1.3', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0', 'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md (chart 0.27.0 is app 1.28.0)', true),
+    ('operator', '0.2.0', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0', 'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md (chart 0.27.0 is app 1.28.0)', true),
+    ('operator', '0.3.0', 'cnpg', '1.29.1', true, 'its chart depends on chart 0.28.1', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.3.0', true),
+    ('operator', '0.2.0', 'extension', '0.109.0', true, 'its default', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go', true),
+    ('operator', '0.2.0', 'gateway', '0.109.0', true, 'its default', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go', true),
+    ('operator', '0.2.0', 'postgres', '18', true, 'its default image is 18-minimal-trixie', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0', true),
+    ('operator', '0.2.0', 'kubernetes', '1.35..', true, 'needs image volumes', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0', true),
+    ('operator', '0.3.0', 'extension', '0.110.0', true, 'its default', 'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0', true),
+    ('operator', '1.0.0', 'extension', '1.0.0', true, 'its default', 'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0', true),
+    ('operator', '1.0.0', 'kubernetes', '1.33..', true, 'before 1.35 with the feature gate ImageVolume', 'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0', true),
+    ('extension', '0.113.0', 'postgres', '18.6', false, 'inserts crash; mended in 0.116.0', 'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459', true),
+    ('extension', '0.101..', 'postgres', '17', true, NULL, 'documentdb/documentdb: CHANGELOG.md, v0.101-0', true),
+    ('extension', '0.108..', 'postgres', '18', true, NULL, 'documentdb/documentdb: CHANGELOG.md, v0.108-0', true),
+    ('cnpg', '1.25', 'postgres', '13..17', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
+    ('cnpg', '1.26', 'postgres', '13..17', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
+    ('cnpg', '1.27', 'postgres', '13..18', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true),
+    ('cnpg', '1.28', 'postgres', '14..18', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true),
+    ('cnpg', '1.25', 'kubernetes', '1.29..1.32', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
+    ('cnpg', '1.26', 'kubernetes', '1.30..1.33', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
+    ('cnpg', '1.27', 'kubernetes', '1.31..1.33', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true),
+    ('cnpg', '1.28', 'kubernetes', '1.32..1.34', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true);
+
+CREATE FUNCTION check_compatibility(components jsonb,
+                                    OUT component text, OUT version text, OUT other text, OUT other_version text,
+                                    OUT status text, OUT detail text, OUT source text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH part AS MATERIALIZED (
+        SELECT c.key AS name, c.value->'configuration' AS configuration
+        FROM jsonb_each(documentdb_upgrade.release_components(components)) c
+    ), tag AS (
+        SELECT t.extension, t.ferretdb FROM part p,
+            LATERAL documentdb_upgrade.image_versions(coalesce(p.configuration->>'image', p.configuration->>'version')) t
+        WHERE p.name = 'postgres'
+    ), stated AS (
+        SELECT p.name, documentdb_upgrade.component_version(p.name, p.configuration) AS number, false AS of_tag FROM part p
+        UNION ALL SELECT 'extension', extension, true FROM tag WHERE extension IS NOT NULL
+        UNION ALL SELECT 'ferretdb', ferretdb, true FROM tag WHERE ferretdb IS NOT NULL
+    ), given AS MATERIALIZED (
+        SELECT DISTINCT ON (s.name) s.name, s.number FROM stated s WHERE s.number IS NOT NULL ORDER BY s.name, s.of_tag
+    ), fact AS (
+        -- Each row of the matrix from both sides
+        SELECT m.component AS name, m.version AS pattern, m.other, m.other_version AS other_pattern, m.works, m.note, m.source
+        FROM documentdb_upgrade.compatibility m
+        UNION ALL
+        SELECT m.other, m.other_version, m.component, m.version, m.works, m.note, m.source
+        FROM documentdb_upgrade.compatibility m
+    ), pair AS (
+        SELECT a.name, a.number, b.name AS other, b.number AS other_number, f.*
+        FROM given a JOIN given b ON a.name < b.name,
+        LATERAL (SELECT (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against_note,
+                        (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour,
+                        string_agg(format('%s %s with %s %s', f.name, f.pattern, f.other, f.other_pattern), ', '
+                                   ORDER BY f.pattern, f.other_pattern) FILTER (WHERE f.works) AS known,
+                        (array_agg(f.source ORDER BY f.source) FILTER (WHERE f.works))[1] AS known_source
+                 FROM (SELECT f.*, documentdb_upgrade.version_matches(a.number, f.pattern)
+                                   AND documentdb_upgrade.version_matches(b.number, f.other_pattern) AS hit
+                       FROM fact f WHERE f.name = a.name AND f.other = b.name
+                         AND (documentdb_upgrade.version_matches(a.number, f.pattern)
+                              OR documentdb_upgrade.version_matches(b.number, f.other_pattern))) f) f
+    )
+    SELECT p.name, p.number, p.other, p.other_number,
+           CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
+                WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
+           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'listed together'
+                WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these' ELSE 'the matrix has nothing about them' END,
+           coalesce(p.against, p.in_favour, p.known_source)
+    FROM pair p
+    UNION ALL
+    SELECT t.name, p.number, 'postgres', t.number, 'incompatible',
+           format('the image of PostgreSQL brings %s %s, the release says %s', t.name, t.number, p.number), NULL
+    FROM stated t JOIN stated p ON p.name = t.name AND NOT p.of_tag
+    WHERE t.of_tag AND NOT documentdb_upgrade.version_matches(p.number, t.number)
+    UNION ALL
+    SELECT g.name, NULL, 'all', NULL, 'unknown', 'no version is stated', NULL
+    FROM part g WHERE NOT EXISTS (SELECT FROM given v WHERE v.name = g.name)
+    UNION ALL
+    SELECT 'unified', CASE WHEN u.aligned THEN u.first END, 'all', NULL, CASE WHEN u.aligned THEN 'compatible' ELSE 'untested' END,
+           CASE WHEN u.aligned THEN 'one version for ' || u.names ELSE 'not one version: ' || u.names END, NULL
+    FROM (SELECT min(g.number) AS first, count(*) AS n,
+                 bool_and(documentdb_upgrade.version_matches(g.number, f.number)) AS aligned,
+                 CASE WHEN bool_and(documentdb_upgrade.version_matches(g.number, f.number))
+                      THEN string_agg(g.name, ', ' ORDER BY g.name)
+                      ELSE string_agg(g.name || ' ' || g.number, ', ' ORDER BY g.name) END AS names
+          FROM given g, (SELECT g2.number FROM given g2 WHERE g2.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')
+                         ORDER BY g2.name LIMIT 1) f
+          WHERE g.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')) u
+    WHERE u.n > 1
+    ORDER BY 1, 3
+$$;
+COMMENT ON FUNCTION check_compatibility(jsonb) IS
+'one row per pair of the components, as record_release() takes them: compatible, incompatible, untested (the matrix has other partners of one of them) or unknown, with who says so; a row unified for whether operator, gateway, extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. 22023 for malformed components';
+
+CREATE FUNCTION classify("from" text, "to" text, component text DEFAULT 'extension',
+                         OUT kind text, OUT risk text, OUT strategy text, OUT evidence text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    direction integer := documentdb_upgrade.compare_versions("from", "to");
+    a text[] := string_to_array(documentdb_upgrade.to_semver(substring("from" FROM '^v?\d+(?:[.-]\d+)*')), '.');
+    b text[] := string_to_array(documentdb_upgrade.to_semver(substring("to" FROM '^v?\d+(?:[.-]\d+)*')), '.');
+    schema text := documentdb_upgrade.schema_version();
+    rehearsed documentdb_upgrade.rehearsals;
+    class text;
+    removed bigint := 0;
+    taken bigint := 0;
+BEGIN
+    IF "from" IS NULL OR "to" IS NULL OR component IS NULL THEN
+        RAISE EXCEPTION 'versions and component must be given'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    risk := 'unknown';
+    strategy := 'unknown';
+    IF direction = 0 THEN
+        kind := 'none';
+        risk := 'none';
+        strategy := 'none';
+        evidence := 'It is the same version.';
+        RETURN;
+    END IF;
+
+    IF component = 'postgres' THEN
+        kind := CASE WHEN a[1] = b[1] THEN 'minor' ELSE 'major' END;
+        IF kind = 'major' AND direction > 0 THEN
+            risk := 'impossible';
+            strategy := 'restore';
+            evidence := 'A data directory belongs to one major version, and there is no way to an older one but a dump or a restore.';
+        ELSIF kind = 'major' THEN
+            risk := 'high';
+            strategy := 'blue-green';
+            evidence := 'The catalogues are others: pg_upgrade with the server down, or a new cluster beside the old one. Extensions must exist for both.';
+        ELSE
+            risk := CASE WHEN direction > 0 THEN 'medium' ELSE 'low' END;
+            strategy := 'in place';
+            evidence := 'Minor releases of PostgreSQL share the data directory''s format: a restart of each instance, standbys first; read the release notes'
+                || CASE WHEN direction > 0 THEN ', for going back too.' ELSE '.' END;
+        END IF;
+        RETURN;
+    END IF;
+
+    kind := CASE WHEN a[1] <> b[1] THEN 'breaking' WHEN a[2] <> b[2] THEN 'feature' ELSE 'patch' END;
+    evidence := format('By the version step, %s is %s.', "from" || ' to ' || "to",
+                       CASE kind WHEN 'breaking' THEN 'a major one' WHEN 'feature' THEN 'a minor one' ELSE 'a patch' END);
+    IF "from" ~* '^v?\d+([.-]\d+)*[-.~]?(rc|alpha|beta|pre|dev)' THEN
+        evidence := evidence || ' The first is a pre-release, and who makes one need not offer an update from it.';
+    END IF;
+    IF component <> 'extension' THEN
+        evidence := evidence || ' Nothing more is known of ' || component || ' here.';
+        RETURN;
+    END IF;
+    IF direction > 0 THEN
+        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible' ELSE 'medium' END;
+        strategy := CASE risk WHEN 'impossible' THEN 'restore' ELSE 'in place' END;
+        evidence := evidence || CASE WHEN schema IS NULL THEN ' A schema never goes back.'
+            ELSE format(' The installed schema is %s, and never goes back; a binary can, down to it.', schema) END;
+        RETURN;
+    END IF;
+
+    -- What a rehearsal has seen counts more than what scripts look like.
+    SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
+        WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
+          AND documentdb_upgrade.compare_versions(r.from_version, "from") = 0
+          AND documentdb_upgrade.compare_versions(r.to_version, "to") = 0
+        ORDER BY r.scratch, r.id DESC LIMIT 1;
+    IF FOUND THEN
+        class := CASE rehearsed.outcome WHEN 'passed' THEN coalesce(rehearsed.risk, 'functions only') ELSE 'failed' END;
+        SELECT coalesce(sum(jsonb_array_length(s->'removed')), 0),
+               coalesce(sum((SELECT count(*) FROM jsonb_array_elements(s->'changed') c WHERE jsonb_array_length(c->'revoked') > 0)), 0)
+            INTO removed, taken FROM jsonb_array_elements(rehearsed.report->'steps') s;
+        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s object(s) removed, privileges taken from %s.',
+            rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'), removed, taken);
+        -- Who uses what is gone finds it broken, whatever the version says.
+        IF removed > 0 OR taken > 0 THEN
+            kind := 'breaking';
+        END IF;
+    ELSIF schema IS NOT NULL AND documentdb_upgrade.compare_versions(schema, "from") = 0 THEN
+        SELECT p.risk INTO class FROM documentdb_upgrade.plan("to") p
+            ORDER BY array_position(ARRAY['unknown', 'cluster-wide', 'data tables', 'privileges', 'catalogue', 'functions only'], p.risk)
+            LIMIT 1;
+        IF class IS NOT NULL THEN
+            evidence := evidence || format(' The scripts look like "%s"; a rehearsal would know.', class);
+        END IF;
+    END IF;
+    CASE class
+    WHEN 'functions only', 'catalogue' THEN
+        risk := 'low';
+        strategy := 'in place';
+    WHEN 'privileges' THEN
+        risk := 'medium';
+        strategy := 'in place';
+    WHEN 'data tables', 'cluster-wide' THEN
+        risk := CASE class WHEN 'data tables' THEN 'high' ELSE 'medium' END;
+        strategy := 'staged';
+    WHEN 'failed' THEN
+        risk := 'high';
+        strategy := 'blue-green';
+    ELSE
+        evidence := evidence || ' Neither scripts nor a rehearsal tell more.';
+    END CASE;
+    IF kind = 'breaking' AND risk = 'low' THEN
+        risk := 'medium';
+    END IF;
+    IF kind = 'breaking' AND strategy = 'in place' THEN
+        strategy := 'staged';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION classify(text, text, text) IS
+'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version step, and risk and strategy are unknown; malformed versions raise 22023';
+
+--
+-- Reports on health, before and after an upgrade
+--
+
+CREATE FUNCTION health_versions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH main AS MATERIALIZED (
+        SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade.worker_counters() w
+        WHERE v.extension = w.extension)
+    SELECT 'versions',
+           CASE WHEN m.installed IS NULL OR m."binary" IS NULL THEN 'fail'
+                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") > 0 THEN 'fail'
+                WHEN documentdb_upgrade.compare_versions(m.loaded, m."binary") <> 0 THEN 'warn'
+                ELSE 'pass' END,
+           (SELECT string_agg(format('%s: installed %s, binary %s%s', v.extension, coalesce(v.installed, 'none'),
+                                     coalesce(v."binary", 'none'), ', loaded ' || v.loaded), '; ')
+            FROM documentdb_upgrade.versions v) || format('; PostgreSQL %s.', current_setting('server_version')),
+           CASE WHEN m.installed IS NULL THEN format('Run CREATE EXTENSION %I;', m.extension)
+                WHEN m."binary" IS NULL THEN 'Put the extension''s control file and scripts in place.'
+                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") > 0
+                THEN format('Bring back a binary of %s or later.', m.installed)
+                WHEN documentdb_upgrade.compare_versions(m.loaded, m."binary") <> 0
+                THEN 'Restart PostgreSQL to load the library that is on disk.' END
+    FROM main m
+$$;
+COMMENT ON FUNCTION health_versions() IS 'serves the reports: installed, binary and loaded versions of the managed set';
+
+CREATE FUNCTION health_state(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'state',
+           CASE WHEN s.state IN ('failed', 'blocked', 'schema_ahead', 'not_installed') THEN 'fail'
+                WHEN s.state IN ('up_to_date', 'update_available', 'standby') THEN 'pass'
+                ELSE 'warn' END,
+           format('%s. %s', s.state, s.next_step),
+           CASE WHEN s.worker_pid IS NULL AND s.source <> 'setting'
+                THEN format('No worker runs here to read source "%s".', s.source) END
+    FROM documentdb_upgrade.status s
+$$;
+COMMENT ON FUNCTION health_state() IS 'serves the reports: the state of view status, with its next step';
+
+CREATE FUNCTION health_gate(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'gate',
+           CASE WHEN v.gate IS NULL OR v.installed IS NULL THEN 'skip'
+                WHEN documentdb_upgrade.compare_versions(v.gate, v.installed) <> 0 THEN 'fail'
+                ELSE 'pass' END,
+           CASE WHEN v.gate IS NULL OR v.installed IS NULL
+                THEN 'The library keeps no version in force, or reads it at its next use.'
+                ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed) END,
+           CASE WHEN documentdb_upgrade.compare_versions(v.gate, v.installed) <> 0
+                THEN 'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.' END
+    FROM documentdb_upgrade.versions v, documentdb_upgrade.worker_counters() w
+    WHERE v.extension = w.extension
+$$;
+COMMENT ON FUNCTION health_gate() IS 'serves the reports: whether the installed version is the one in force';
+
+CREATE FUNCTION health_guards(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 7 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH guard AS MATERIALIZED (
+        SELECT p.* FROM documentdb_upgrade.preflight() p)
+    SELECT 'guards',
+           CASE WHEN bool_or(g.status = 'fail') THEN 'fail' WHEN bool_or(g.status = 'warn') THEN 'warn' ELSE 'pass' END,
+           format('%s guards: %s refuse%s, %s warn%s.', count(*),
+                  count(*) FILTER (WHERE g.status = 'fail'), coalesce(' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'fail') || ')', ''),
+                  count(*) FILTER (WHERE g.status = 'warn'), coalesce(' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'warn') || ')', '')),
+           CASE WHEN bool_or(g.status IN ('fail', 'warn')) THEN 'SELECT * FROM documentdb_upgrade.preflight() says why, and what to do.' END
+    FROM guard g
+    UNION ALL
+    (SELECT r.name, g.status, g.detail, g.hint
+     FROM guard g JOIN (VALUES ('library', 'library_loaded', 1), ('disk_headroom', 'disk_headroom', 2),
+                               ('members_intact', 'members_intact', 3), ('event_triggers', 'event_triggers', 4),
+                               ('blocking_sessions', 'blocking_sessions', 5), ('backup', 'backup_recent', 6)) AS r(name, guard, n)
+          USING (guard)
+     ORDER BY r.n)
+$$;
+COMMENT ON FUNCTION health_guards() IS 'serves pre_upgrade_report(): all guards in one row, and some of them in rows of their own';
+
+CREATE FUNCTION health_surroundings(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.name, g.status, g.detail, g.hint
+    FROM documentdb_upgrade.preflight() g
+    JOIN (VALUES ('library', 'library_loaded'), ('disk_headroom', 'disk_headroom'),
+                 ('event_triggers', 'event_triggers')) AS r(name, guard) USING (guard)
+$$;
+COMMENT ON FUNCTION health_surroundings() IS 'serves post_upgrade_report(): what guards know and still counts after an upgrade';
+
+CREATE FUNCTION health_members(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH recorded AS MATERIALIZED (
+        SELECT d.extension, d.kind, d.identity, d.digest
+        FROM documentdb_upgrade.member_digests d
+        JOIN pg_extension e ON e.extname = d.extension AND e.extversion = d.version
+        WHERE d.server_release = current_setting('server_version_num')::integer / 10000
+    ), present AS (
+        SELECT r.extension, m.kind, m.identity, m.digest
+        FROM (SELECT DISTINCT extension FROM recorded) r, documentdb_upgrade.member_definitions(r.extension) m
+    ), differing AS (
+        SELECT format('%s %s (%s)', kind, identity,
+                      CASE WHEN p.digest IS NULL THEN 'missing' WHEN r.digest IS NULL THEN 'added' ELSE 'altered' END) AS what
+        FROM recorded r FULL JOIN present p USING (extension, kind, identity)
+        WHERE r.digest IS DISTINCT FROM p.digest)
+    SELECT 'members_intact',
+           CASE WHEN NOT EXISTS (SELECT FROM recorded) THEN 'skip' WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+           CASE WHEN NOT EXISTS (SELECT FROM recorded) THEN 'No finalize has recorded the members of the installed versions.'
+                WHEN count(*) > 0 THEN format('%s members are not what the last finalize left: %s%s.', count(*),
+                    string_agg(what, ', ' ORDER BY what) FILTER (WHERE n <= 5), CASE WHEN count(*) > 5 THEN ' and others' END)
+                ELSE 'All members are as the last finalize left them.' END,
+           CASE WHEN EXISTS (SELECT FROM recorded) AND count(*) > 0 THEN 'Undo the change, or keep it knowingly: the next upgrade may fail on it or undo it.' END
+    FROM (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d
+$$;
+COMMENT ON FUNCTION health_members() IS 'serves post_upgrade_report(): whether the members are as the last finalize left them';
+
+CREATE FUNCTION health_standbys(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'standbys',
+           CASE WHEN bool_or(b.required AND b.status <> 'ready') THEN 'fail' ELSE 'pass' END,
+           CASE WHEN count(*) = 0 THEN 'No standby is below this server.'
+                ELSE format('%s of %s standbys are ready; they see %s.%s',
+                            count(*) FILTER (WHERE b.required AND b.status = 'ready'), count(*) FILTER (WHERE b.required),
+                            coalesce(string_agg(DISTINCT b.installed, ', ' ORDER BY b.installed), 'nothing'),
+                            coalesce(' ' || string_agg(b.problem, ' ' ORDER BY b.name) FILTER (WHERE b.required AND b.status <> 'ready'), '')) END,
+           CASE WHEN bool_or(b.required AND b.status <> 'ready')
+                THEN 'docs/fleet.md says what each status means; one that need not be waited for can be named in documentdb_upgrade.ignore_standbys.' END
+    FROM documentdb_upgrade.standbys b
+$$;
+COMMENT ON FUNCTION health_standbys() IS 'serves the reports: standbys that have not reported, or do not understand or see the schema';
+
+CREATE FUNCTION health_slots(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Columns of later releases are asked for by name: synced is of 17.
+    SELECT 'slots',
+           CASE WHEN bool_or(s.wal_status = 'lost') THEN 'fail'
+                WHEN bool_or(NOT s.active OR s.wal_status = 'unreserved') THEN 'warn' ELSE 'pass' END,
+           coalesce(string_agg(format('%s (%s): %s, %s of WAL kept, %s', s.slot_name, s.slot_type,
+                                      CASE WHEN s.active THEN 'active' ELSE 'inactive' END,
+                                      coalesce(pg_size_pretty(pg_wal_lsn_diff(s.here, s.restart_lsn)), 'no amount'),
+                                      coalesce(s.wal_status, 'no status')), '; ' ORDER BY s.active, s.slot_name) || '.',
+                    'There are no replication slots.'),
+           CASE WHEN bool_or(s.wal_status = 'lost') THEN 'Rebuild the standby or subscriber of a lost slot, and drop the slot.'
+                WHEN bool_or(NOT s.active OR s.wal_status = 'unreserved')
+                THEN 'Start the receiver of an inactive slot, or drop it with pg_drop_replication_slot(): it keeps WAL and old rows.' END
+    FROM (SELECT r.*, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS here
+          FROM pg_replication_slots r
+          WHERE NOT r.temporary AND coalesce(to_jsonb(r)->>'synced', 'false') <> 'true') s
+$$;
+COMMENT ON FUNCTION health_slots() IS 'serves the reports: replication slots that nobody uses, the WAL that they keep, and those that have lost theirs';
+
+CREATE FUNCTION health_replication_lag(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH bound AS (
+        SELECT coalesce(current_setting('documentdb_upgrade.max_replication_lag', true), '30s')::interval AS longest
+    ), lag AS MATERIALIZED (
+        SELECT b.name, b.replication_lag AS time FROM documentdb_upgrade.standbys b WHERE b.required
+        UNION ALL
+        SELECT r.application_name, r.replay_lag FROM pg_stat_replication r WHERE r.state <> 'backup')
+    SELECT 'replication_lag',
+           CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN 'warn'
+                WHEN max(l.time) > b.longest THEN 'fail' ELSE 'pass' END,
+           concat_ws(' ',
+               CASE WHEN pg_is_in_recovery()
+                    THEN format('This standby has %s to replay of what it has received.',
+                                coalesce(pg_size_pretty(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())), 'an unknown amount')) END,
+               CASE WHEN count(l.name) = 0 THEN 'No standby streams from this server.'
+                    ELSE format('The standby that is furthest behind lags %s; the bound is %s.', coalesce(max(l.time), '0'), b.longest) END),
+           CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()
+                THEN 'Look at pg_get_wal_replay_pause_state(), and at queries that replay waits for.'
+                WHEN max(l.time) > b.longest THEN 'Wait until it has caught up, or look at what holds its replay up.' END
+    FROM bound b LEFT JOIN lag l ON true GROUP BY b.longest
+$$;
+COMMENT ON FUNCTION health_replication_lag() IS 'serves the reports: how far standbys are behind, or this one is';
+
+CREATE FUNCTION health_invalid_indexes(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'invalid_indexes',
+           CASE WHEN count(*) FILTER (WHERE NOT i.building) > 0 THEN 'fail' WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+           coalesce('Not usable: ' || string_agg(i.name || CASE WHEN i.building THEN ' (being built)' ELSE '' END, ', ' ORDER BY i.name)
+                    FILTER (WHERE i.n <= 20) || CASE WHEN count(*) > 20 THEN format(' and %s others', count(*) - 20) ELSE '' END || '.',
+                    'All indexes of this database are valid.'),
+           CASE WHEN count(*) FILTER (WHERE NOT i.building) > 0 THEN 'Run REINDEX INDEX CONCURRENTLY, or drop the index; a unique one guards nothing until then.'
+                WHEN count(*) > 0 THEN 'Wait until they have been built.' END
+    FROM (SELECT x.indexrelid::regclass::text AS name, row_number() OVER (ORDER BY x.indexrelid::regclass::text) AS n,
+                 EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = x.indexrelid) AS building
+          FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+          WHERE NOT (x.indisvalid AND x.indisready) AND c.relpersistence <> 't') i
+$$;
+COMMENT ON FUNCTION health_invalid_indexes() IS 'serves the reports: indexes that a failed CREATE INDEX CONCURRENTLY has left';
+
+CREATE FUNCTION health_unvalidated_constraints(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'unvalidated_constraints', 'pass',
+           coalesce('Declared NOT VALID, for information: ' || string_agg(format('%s of %s', c.conname, c.conrelid::regclass), ', '
+                                                                          ORDER BY c.conrelid::regclass::text, c.conname) || '.',
+                    'All constraints of this database are validated.'),
+           CASE WHEN count(*) > 0 THEN 'ALTER TABLE ... VALIDATE CONSTRAINT looks at the rows that were there before.' END
+    FROM (SELECT k.conname, k.conrelid FROM pg_constraint k
+          -- Since 18 there are some that are never enforced.
+          WHERE NOT k.convalidated AND k.conrelid <> 0 AND coalesce(to_jsonb(k)->>'conenforced', 'true') = 'true'
+          ORDER BY k.oid LIMIT 20) c
+$$;
+COMMENT ON FUNCTION health_unvalidated_constraints() IS 'serves the reports: constraints that older rows may not meet; for information';
+
+CREATE FUNCTION health_tables(OUT relation oid) RETURNS SETOF oid
+    LANGUAGE sql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH member AS (
+        SELECT d.classid, d.objid
+        FROM documentdb_upgrade.versions v JOIN pg_extension e ON e.extname = v.extension
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e')
+    SELECT c.oid FROM pg_class c
+    WHERE c.relkind IN ('r', 'm', 'p')
+      AND (c.oid IN (SELECT objid FROM member WHERE classid = 'pg_class'::regclass)
+           OR c.relnamespace IN (SELECT objid FROM member WHERE classid = 'pg_namespace'::regclass))
+$$;
+COMMENT ON FUNCTION health_tables() IS 'serves the reports: tables that are members of the managed extensions, or lie in their schemas';
+
+CREATE FUNCTION health_disabled_triggers(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'disabled_triggers', CASE WHEN count(t.tgname) > 0 THEN 'warn' ELSE 'pass' END,
+           coalesce('Disabled: ' || string_agg(format('%s of %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgname) || '.',
+                    'No trigger on a table of the managed extensions is disabled.'),
+           CASE WHEN count(t.tgname) > 0 THEN 'ALTER TABLE ... ENABLE TRIGGER, unless that is meant.' END
+    FROM documentdb_upgrade.health_tables() m JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D'
+$$;
+COMMENT ON FUNCTION health_disabled_triggers() IS 'serves the reports: triggers that somebody has switched off on tables of the managed extensions';
+
+CREATE FUNCTION health_failed_jobs(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    check_name := 'failed_jobs';
+    IF to_regclass('cron.job_run_details') IS NULL THEN
+        status := 'skip';
+        detail := 'pg_cron is not in this database, or keeps no record of its runs.';
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    -- pg_cron may be absent, so nothing of it is named before this.
+    RETURN QUERY EXECUTE $query$
+        SELECT 'failed_jobs', CASE WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+               CASE WHEN count(*) > 0
+                    THEN format('%s runs have failed within 24 hours, the last one of job %s: %s', count(*),
+                                (array_agg(d.jobid ORDER BY d.runid DESC))[1], (array_agg(d.return_message ORDER BY d.runid DESC))[1])
+                    ELSE 'No run has failed within 24 hours.' END
+               || CASE WHEN row_security_active('cron.job_run_details') THEN ' Only runs of your own role can be seen.' ELSE '' END,
+               CASE WHEN count(*) > 0 THEN 'SELECT * FROM cron.job_run_details WHERE status = ''failed'' ORDER BY runid DESC says why.' END
+        FROM cron.job_run_details d
+        WHERE d.status = 'failed' AND coalesce(d.end_time, d.start_time, now()) > now() - interval '24 hours'
+    $query$;
+END
+$$;
+COMMENT ON FUNCTION health_failed_jobs() IS 'serves the reports: runs of pg_cron that have failed within a day';
+
+CREATE FUNCTION health_connections(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'connections',
+           CASE WHEN c.used >= 0.95 * c.most THEN 'fail' WHEN c.used >= 0.8 * c.most THEN 'warn' ELSE 'pass' END,
+           format('%s of %s connections are in use.', c.used, c.most),
+           CASE WHEN c.used >= 0.8 * c.most THEN 'Keep some free for the upgrade and for you: close idle ones, or raise max_connections (restart).' END
+    FROM (SELECT count(*) AS used, current_setting('max_connections')::integer AS most
+          FROM pg_stat_activity WHERE backend_type = 'client backend') c
+$$;
+COMMENT ON FUNCTION health_connections() IS 'serves the reports: connections in use, against max_connections';
+
+CREATE FUNCTION health_transactions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 2 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH bound AS MATERIALIZED (
+        SELECT coalesce(current_setting('documentdb_upgrade.attempt_timeout', true), '5min')::interval AS longest
+    ), old AS MATERIALIZED (
+        SELECT format('%s (%s, database %s, for %s s)', a.pid, coalesce(a.usename, a.backend_type), coalesce(a.datname, 'none'),
+                      round(extract(epoch FROM clock_timestamp() - a.xact_start))) AS who,
+               a.xact_start, a.state LIKE 'idle in transaction%' AND a.state_change < clock_timestamp() - b.longest AS idle
+        FROM pg_stat_activity a, bound b
+        WHERE a.pid <> pg_backend_pid() AND a.backend_type NOT IN ('walsender', 'autovacuum worker')
+          AND a.xact_start < clock_timestamp() - b.longest)
+    SELECT 'idle_in_transaction', CASE WHEN count(o.who) > 0 THEN 'warn' ELSE 'pass' END,
+           coalesce('Process ' || string_agg(o.who, ', ' ORDER BY o.xact_start) || '.',
+                    format('No session has been idle in a transaction for longer than %s.', b.longest)),
+           CASE WHEN count(o.who) > 0 THEN 'Have it commit, or end it with pg_terminate_backend(pid).' END
+    FROM bound b LEFT JOIN old o ON o.idle GROUP BY b.longest
+    UNION ALL
+    SELECT 'long_transactions', CASE WHEN count(o.who) > 0 THEN 'warn' ELSE 'pass' END,
+           coalesce('Process ' || string_agg(o.who, ', ' ORDER BY o.xact_start) || '.',
+                    format('No transaction is older than %s.', b.longest)),
+           CASE WHEN count(o.who) > 0 THEN 'Wait for it, or end it with pg_terminate_backend(pid): it keeps locks and old rows.' END
+    FROM bound b LEFT JOIN old o ON true GROUP BY b.longest
+$$;
+COMMENT ON FUNCTION health_transactions() IS 'serves the reports: transactions older than attempt_timeout, and those of them that do nothing';
+
+CREATE FUNCTION health_prepared_transactions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'prepared_transactions', CASE WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+           coalesce(string_agg(format('%L of database %s since %s', x.gid, x.database, date_trunc('second', x.prepared)), ', ' ORDER BY x.prepared) || '.',
+                    'There are no prepared transactions.'),
+           CASE WHEN count(*) > 0 THEN 'Run COMMIT PREPARED or ROLLBACK PREPARED: they keep their locks over restarts.' END
+    FROM pg_prepared_xacts x
+$$;
+COMMENT ON FUNCTION health_prepared_transactions() IS 'serves the reports: transactions that were prepared and not finished';
+
+CREATE FUNCTION health_wraparound(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Vacuum turns to emergency measures at the failsafe ages, which it raises
+    -- to 105 % of the others.
+    SELECT 'wraparound',
+           CASE WHEN a.xid > greatest(l.xid_failsafe, 1.05 * l.xid_freeze) OR a.mxid > greatest(l.mxid_failsafe, 1.05 * l.mxid_freeze) THEN 'fail'
+                WHEN a.xid > 2.0 * l.xid_freeze OR a.mxid > 2.0 * l.mxid_freeze THEN 'warn' ELSE 'pass' END,
+           format('The oldest transaction id is %s old and the oldest multixact id %s; %s and %s are left.',
+                  a.xid, a.mxid, 2147483647 - a.xid, 2147483647 - a.mxid),
+           CASE WHEN a.xid > 2.0 * l.xid_freeze OR a.mxid > 2.0 * l.mxid_freeze
+                  OR a.xid > greatest(l.xid_failsafe, 1.05 * l.xid_freeze) OR a.mxid > greatest(l.mxid_failsafe, 1.05 * l.mxid_freeze)
+                THEN format('VACUUM (FREEZE) database "%s"; look for what keeps old rows: slots, prepared and long transactions.', a.oldest) END
+    FROM (SELECT max(age(d.datfrozenxid)) AS xid, max(mxid_age(d.datminmxid)) AS mxid,
+                 (array_agg(d.datname ORDER BY greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)) DESC))[1] AS oldest
+          FROM pg_database d) a,
+         (SELECT current_setting('autovacuum_freeze_max_age')::bigint AS xid_freeze, current_setting('vacuum_failsafe_age')::bigint AS xid_failsafe,
+                 current_setting('autovacuum_multixact_freeze_max_age')::bigint AS mxid_freeze,
+                 current_setting('vacuum_multixact_failsafe_age')::bigint AS mxid_failsafe) l
+$$;
+COMMENT ON FUNCTION health_wraparound() IS 'serves the reports: how far the oldest transaction and multixact ids are from wraparound';
+
+CREATE FUNCTION health_statistics(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'statistics',
+           CASE WHEN pg_is_in_recovery() THEN 'skip'
+                WHEN count(*) FILTER (WHERE s.stale OR s.bloated) > 0 OR current_setting('autovacuum') = 'off' THEN 'warn' ELSE 'pass' END,
+           CASE WHEN pg_is_in_recovery() THEN 'A standby does not count what is done to tables; look at the primary.'
+                ELSE concat_ws(' ',
+                    CASE WHEN current_setting('autovacuum') = 'off' THEN 'Setting autovacuum is off.' END,
+                    'To be analyzed: ' || string_agg(s.relid::regclass::text, ', ' ORDER BY s.n) FILTER (WHERE s.stale AND s.n <= 20) || '.',
+                    'To be vacuumed: ' || string_agg(s.relid::regclass::text, ', ' ORDER BY s.n) FILTER (WHERE s.bloated AND s.n <= 20) || '.',
+                    CASE WHEN count(*) FILTER (WHERE s.stale OR s.bloated) = 0 THEN
+                        format('The %s tables of the managed extensions have statistics that are fresh enough.', count(*))
+                         WHEN count(*) FILTER (WHERE s.stale OR s.bloated) > 20 THEN 'And others.' END) END,
+           CASE WHEN NOT pg_is_in_recovery() AND (count(*) FILTER (WHERE s.stale OR s.bloated) > 0 OR current_setting('autovacuum') = 'off')
+                THEN 'Run VACUUM (ANALYZE) on them; plans made with old statistics are slow ones.' END
+    FROM (SELECT t.*, row_number() OVER (ORDER BY t.stale OR t.bloated DESC, t.relid) AS n
+          FROM (SELECT u.relid, u.n_mod_since_analyze > 1000 + 0.5 * u.n_live_tup AS stale,
+                       u.n_dead_tup > 1000 + 0.5 * u.n_live_tup AS bloated
+                FROM pg_stat_all_tables u JOIN documentdb_upgrade.health_tables() m ON m.relation = u.relid) t) s
+$$;
+COMMENT ON FUNCTION health_statistics() IS 'serves the reports: tables of the managed extensions that vacuum or analyze are behind with';
+
+CREATE FUNCTION health_counters(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH d AS MATERIALIZED (
+        SELECT s.*, ' since ' || coalesce(date_trunc('second', s.stats_reset)::text, 'the counters began') AS since
+        FROM pg_stat_database s WHERE s.datname = current_database())
+    SELECT 'checksums',
+           CASE WHEN current_setting('data_checksums') = 'off' THEN 'skip' WHEN sum(a.checksum_failures) > 0 THEN 'fail' ELSE 'pass' END,
+           CASE WHEN current_setting('data_checksums') = 'off' THEN 'Data checksums are off: damaged pages are not noticed.'
+                WHEN sum(a.checksum_failures) > 0
+                THEN format('%s pages failed, in %s, the last at %s.', sum(a.checksum_failures),
+                            string_agg(coalesce(a.datname, 'shared relations'), ', ') FILTER (WHERE a.checksum_failures > 0),
+                            date_trunc('second', max(a.checksum_last_failure)))
+                ELSE 'No page has failed its checksum.' END,
+           CASE WHEN sum(a.checksum_failures) > 0 THEN 'Do not upgrade on damaged storage: look at the server''s log, and restore what is damaged.' END
+    FROM pg_stat_database a
+    UNION ALL
+    SELECT 'deadlocks', CASE WHEN d.deadlocks > 0 THEN 'warn' ELSE 'pass' END,
+           format('%s in this database%s.', d.deadlocks, d.since),
+           CASE WHEN d.deadlocks > 0 THEN 'Note the number: what counts is whether it grows during and after the upgrade.' END
+    FROM d
+    UNION ALL
+    SELECT 'rollbacks',
+           CASE WHEN d.xact_rollback >= 100 AND d.xact_rollback > 0.1 * (d.xact_commit + d.xact_rollback) THEN 'warn' ELSE 'pass' END,
+           format('%s of %s transactions of this database were rolled back%s.', d.xact_rollback, d.xact_commit + d.xact_rollback, d.since),
+           CASE WHEN d.xact_rollback >= 100 AND d.xact_rollback > 0.1 * (d.xact_commit + d.xact_rollback)
+                THEN 'Look at the server''s log for the errors of clients, and compare the share after the upgrade.' END
+    FROM d
+$$;
+COMMENT ON FUNCTION health_counters() IS 'serves the reports: pages with wrong checksums, deadlocks and rolled back transactions, as the server counts them';
+
+CREATE FUNCTION health_recorded_failures(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH main AS MATERIALIZED (
+        SELECT h.* FROM documentdb_upgrade.history h, documentdb_upgrade.worker_counters() w WHERE h.extension = w.extension
+    ), since AS (
+        SELECT max(m.id) AS id, max(m.finished_at) AS at FROM main m WHERE m.outcome = 'succeeded')
+    SELECT 'recorded_failures',
+           CASE WHEN bool_or(m.outcome = 'failed') THEN 'fail' WHEN count(m.id) > 0 THEN 'warn' ELSE 'pass' END,
+           CASE WHEN count(m.id) = 0 THEN 'No attempt has failed'
+                ELSE format('%s attempts failed, were refused or cancelled', sum(1 + m.repeats)) END
+           || coalesce(' since the upgrade of ' || date_trunc('second', s.at) || '.', ', and none has succeeded here.')
+           || coalesce(' The last one: ' || (array_agg(m.message ORDER BY m.id DESC))[1] || '.', '')
+           || ' The server''s log is not read.',
+           CASE WHEN count(m.id) > 0 THEN 'The last rows of documentdb_upgrade.history have detail, hint, script and line; read the server''s log as well.' END
+    FROM since s LEFT JOIN main m ON m.outcome <> 'succeeded' AND m.dismissed_at IS NULL AND m.id > coalesce(s.id, 0)
+    GROUP BY s.at
+$$;
+COMMENT ON FUNCTION health_recorded_failures() IS 'serves the reports: attempts without success since the last one that had it';
+
+CREATE FUNCTION health_checks(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'checks', CASE WHEN count(*) = 0 THEN 'skip' WHEN bool_or(to_regprocedure(c.function) IS NULL) THEN 'fail' ELSE 'pass' END,
+           coalesce('Run within the upgrade, not now: ' || string_agg(format('%s (%s%s)', c.name, c.kind,
+               CASE WHEN to_regprocedure(c.function) IS NULL THEN ', function missing' ELSE '' END), ', ' ORDER BY c.kind DESC, c.name) || '.',
+               'No check applies here.'),
+           CASE WHEN bool_or(to_regprocedure(c.function) IS NULL)
+                THEN 'Create the missing function, or set enabled = false for that row of documentdb_upgrade.checks.' END
+    FROM (SELECT k.* FROM documentdb_upgrade.versions v, documentdb_upgrade.checks k
+          WHERE k.enabled AND documentdb_upgrade.check_applies(k.requires)
+            AND v.extension = current_setting('documentdb_upgrade.extension')) c
+$$;
+COMMENT ON FUNCTION health_checks() IS 'serves the reports: the checks that an upgrade would run';
+
+CREATE FUNCTION health_installed(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH main AS MATERIALIZED (
+        SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade.worker_counters() w WHERE v.extension = w.extension
+    ), attempt AS MATERIALIZED (
+        SELECT h.* FROM documentdb_upgrade.history h JOIN main m USING (extension) ORDER BY h.id DESC LIMIT 1
+    ), success AS MATERIALIZED (
+        SELECT h.* FROM documentdb_upgrade.history h JOIN main m USING (extension)
+        WHERE h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1
+    ), behind AS MATERIALIZED (
+        SELECT p.* FROM main m, documentdb_upgrade.plan(m.installed) p WHERE m.installed IS NOT NULL)
+    SELECT 'installed',
+           CASE WHEN m.installed IS NULL OR m.installed <> s.to_version THEN 'fail'
+                WHEN s.id IS NULL OR documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'warn' ELSE 'pass' END,
+           format('Installed is %s; the last upgrade was %s; the binary offers %s.', coalesce(m.installed, 'nothing'),
+                  coalesce('to ' || s.to_version, 'not recorded here'), coalesce(m."binary", 'nothing')),
+           CASE WHEN m.installed <> s.to_version THEN 'Something else has changed the version since; look at the server''s log.'
+                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'If that was meant, nothing is to be done; else finalize to what the binary offers.' END
+    FROM main m LEFT JOIN success s ON true
+    UNION ALL
+    SELECT 'companions', CASE WHEN m.installed IS NULL THEN 'skip' WHEN count(b.step) > 0 THEN 'fail' ELSE 'pass' END,
+           CASE WHEN m.installed IS NULL THEN 'The main extension is not installed.'
+                WHEN count(b.step) > 0 THEN 'Behind their targets: ' || string_agg(DISTINCT b.extension, ', ') || '.'
+                ELSE 'Every companion is at its target: '
+                     || coalesce((SELECT string_agg(format('%s %s', v.extension, v.installed), ', ')
+                                  FROM documentdb_upgrade.versions v WHERE v.extension <> m.extension AND v.installed IS NOT NULL), 'there is none') || '.' END,
+           CASE WHEN count(b.step) > 0 THEN format('Run SELECT documentdb_upgrade.finalize_to(%L);', m.installed) END
+    FROM main m LEFT JOIN behind b ON true GROUP BY m.installed, m.extension
+    UNION ALL
+    SELECT 'last_attempt', CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
+           CASE WHEN a.id IS NULL THEN 'No attempt is on record.'
+                ELSE format('Attempt %s from %s to %s at %s: %s%s.', a.id, coalesce(a.from_version, 'none'), coalesce(a.to_version, 'unknown'),
+                            date_trunc('second', a.finished_at), a.outcome, ': ' || a.message) END,
+           coalesce(a.hint, CASE WHEN a.outcome <> 'succeeded' THEN 'SELECT documentdb_upgrade.runbook() says what to do.' END)
+    FROM main m LEFT JOIN attempt a ON true
+$$;
+COMMENT ON FUNCTION health_installed() IS 'serves post_upgrade_report(): whether what was wanted is installed, in all extensions of the managed set';
+
+CREATE FUNCTION health_report(parts text[], OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s' SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres
+AS $$
+DECLARE
+    part text;
+    found_rows jsonb;
+BEGIN
+    FOREACH part IN ARRAY parts LOOP
+        -- All rows of a part or none: one that cannot be read says why.
+        BEGIN
+            EXECUTE format('SELECT jsonb_agg(to_jsonb(h)) FROM documentdb_upgrade.%I() h', 'health_' || part)
+                INTO found_rows;
+        EXCEPTION WHEN OTHERS THEN
+            found_rows := jsonb_build_array(jsonb_build_object('check_name', part, 'status', 'skip',
+                'detail', format('It could not be read: %s (SQLSTATE %s).', SQLERRM, SQLSTATE),
+                'hint', CASE SQLSTATE WHEN '42501' THEN 'Ask again as a member of pg_monitor with the privilege that is missing.'
+                                      WHEN '55P03' THEN 'Somebody holds a lock on it; ask again later.' END));
+        END;
+        RETURN QUERY SELECT r.check_name, r.status, r.detail, r.hint
+            FROM jsonb_to_recordset(found_rows) AS r(check_name text, status text, detail text, hint text);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION health_report(text[]) IS
+'serves the reports: the rows of these parts, each by the function health_ and its name; a part that cannot be read is one row with status skip and the reason';
+
+CREATE FUNCTION pre_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade.health_report('{versions, state, gate, guards, standbys, slots, replication_lag,
+        invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, transactions,
+        prepared_transactions, wraparound, statistics, counters, recorded_failures, checks}')
+$$;
+COMMENT ON FUNCTION pre_upgrade_report() IS
+'the health of this server before an upgrade to what the binary offers, one row per check: status pass, warn, fail or skip, why, and what to do; changes nothing, and works on standbys';
+
+CREATE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade.health_report('{installed, versions, state, gate, surroundings, members, standbys, slots,
+        replication_lag, invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, transactions,
+        prepared_transactions, wraparound, statistics, counters, recorded_failures, checks}')
+$$;
+COMMENT ON FUNCTION post_upgrade_report() IS
+'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, and whether the target is installed, companions and standbys have followed and the last attempt succeeded';
+
+--
+-- Runbook
+--
+
+CREATE FUNCTION worker_location() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_worker_location';
+COMMENT ON FUNCTION worker_location() IS
+'serves runbook(): what the worker reads the desired version from, namespace/name of a custom resource or a file; null where no worker runs or there is no such thing';
+
+CREATE FUNCTION runbook_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    -- Passwords should not be there; where a script or an error names one, it ends here.
+    SELECT btrim(regexp_replace(
+        regexp_replace(
+            regexp_replace(
+                regexp_replace(value, '((?:password|passwd|secret|token)["'']?(?:\s*[=:]\s*|\s+(?='')))(''[^'']*''|"[^"]*"|[^\s",;)]+)', '\1***', 'gi'),
+                '(\w+://[^\s/:@]*):[^\s@]*@', '\1:***@', 'g'),
+            '([\\`<|[])', '\\\1', 'g'),
+        '\s+', ' ', 'g'))
+$$;
+COMMENT ON FUNCTION runbook_text(text) IS 'serves runbook(): a text of the server as one line of Markdown that means just that, without passwords';
+
+CREATE FUNCTION runbook_name(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '`' || translate(value, E'`\n\r', '''  ') || '`'
+$$;
+COMMENT ON FUNCTION runbook_name(text) IS 'serves runbook(): a name or a short statement as code within a line of Markdown';
+
+CREATE FUNCTION runbook_code(language text, code text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- The fence is longer than any row of backticks within.
+    SELECT concat(f.fence, language, E'\n', btrim(code, E'\n'), E'\n', f.fence)
+    FROM (SELECT repeat('`', greatest(3, 1 + coalesce(max(length(r.m[1])), 0))) AS fence
+          FROM regexp_matches(code, '(`+)', 'g') AS r(m)) f
+$$;
+COMMENT ON FUNCTION runbook_code(text, text) IS 'serves runbook(): a block of code in Markdown';
+
+CREATE FUNCTION runbook_duration(ms numeric) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN ms < 1 THEN 'under 1 ms' WHEN ms < 1000 THEN round(ms) || ' ms'
+                WHEN ms < 120000 THEN round(ms / 1000, 1) || ' s' ELSE round(ms / 60000, 1) || ' min' END
+$$;
+COMMENT ON FUNCTION runbook_duration(numeric) IS 'serves runbook(): milliseconds for people';
+
+CREATE FUNCTION runbook_changes(rehearsal jsonb, action text, privileges boolean DEFAULT false) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A step raises the version of its extension, which is no news.
+    WITH change AS (
+        SELECT c->>'kind' AS kind, c->>'identity' AS identity, s.n, c
+        FROM jsonb_array_elements(rehearsal->'report'->'steps') WITH ORDINALITY AS s(step, n),
+             jsonb_array_elements(s.step->action) c
+        WHERE c->>'kind' <> 'extension'
+          AND (NOT privileges OR c ? 'granted' OR c ? 'revoked')
+    ), object AS (
+        SELECT kind, identity, min(n) AS n,
+               (SELECT string_agg(DISTINCT w, ', ') FROM change o, jsonb_array_elements_text(o.c->'what') w
+                WHERE (o.kind, o.identity) = (h.kind, h.identity)) AS what,
+               (SELECT string_agg(format(E'\n  - %s %s', p.verb, documentdb_upgrade.runbook_name(p.item)), '' ORDER BY p.n, p.verb, p.item)
+                FROM (SELECT o.n, 'granted' AS verb, jsonb_array_elements_text(o.c->'granted') AS item FROM change o
+                      WHERE (o.kind, o.identity) = (h.kind, h.identity) UNION ALL
+                      SELECT o.n, 'revoked', jsonb_array_elements_text(o.c->'revoked') FROM change o
+                      WHERE (o.kind, o.identity) = (h.kind, h.identity)) p) AS items
+        FROM change h GROUP BY kind, identity
+    ), line AS (
+        SELECT format('- %s %s%s%s', kind, documentdb_upgrade.runbook_name(identity),
+                      CASE WHEN NOT privileges THEN ' (' || what || ')' END, CASE WHEN privileges THEN items END) AS text,
+               row_number() OVER (ORDER BY kind, identity) AS n
+        FROM object)
+    SELECT string_agg(text, E'\n' ORDER BY n) FILTER (WHERE n <= 40)
+           || CASE WHEN count(*) > 40 THEN format(E'\n- and %s more: `SELECT documentdb_upgrade.rehearsal_report(%s);` names them all',
+                                                  count(*) - 40, rehearsal->>'id') ELSE '' END
+    FROM line
+$$;
+COMMENT ON FUNCTION runbook_changes(jsonb, text, boolean) IS 'serves runbook(): what a rehearsal saw added, removed or changed (the action), or only the privileges among it, as a list; null when there is nothing';
+
+CREATE FUNCTION runbook_facts(target text) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    main text := (SELECT w.extension FROM documentdb_upgrade.worker_counters() w);
+    s record;
+    decided record;
+    wanted text;
+    goal text;
+    facts jsonb;
+    location text := documentdb_upgrade.worker_location();
+BEGIN
+    PERFORM documentdb_upgrade.to_semver(target);
+    SELECT * INTO s FROM documentdb_upgrade.status;
+    -- What is asked for here, else what is desired, else what the binary offers.
+    SELECT * INTO decided FROM documentdb_upgrade.decide(
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed, s."binary");
+    wanted := coalesce(decided.target, target);
+    -- As the extension itself spells it: 1.10, not 1.10-0.
+    BEGIN
+        goal := coalesce((SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p WHERE p.extension = main ORDER BY p.step DESC LIMIT 1),
+                         (SELECT v FROM unnest(ARRAY[s.installed, s."binary"]) AS v WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
+    EXCEPTION WHEN invalid_parameter_value THEN
+        goal := NULL;    -- what is installed or offered is no version
+    END;
+    goal := coalesce(goal, wanted, s."binary");
+    facts := jsonb_build_object('extension', main, 'status', to_jsonb(s), 'decision', to_jsonb(decided),
+        'from', s.installed, 'goal', goal, 'wanted', wanted, 'asked', target,
+        'versions', (SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v),
+        'settings', (SELECT jsonb_object_agg(name, current_setting(name, true))
+                     FROM unnest('{port, wal_level, archive_mode, cluster_name, data_checksums, server_version,
+                                   documentdb_upgrade.lock_timeout, documentdb_upgrade.attempt_timeout, documentdb_upgrade.backup_max_age,
+                                   documentdb_upgrade.kubernetes_namespace, documentdb_upgrade.kubernetes_resource,
+                                   documentdb_upgrade.max_replication_lag}'::text[]) AS name),
+        'location', location, 'database', current_database(),
+        'written_at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'));
+    IF s.role = 'standby' OR s.installed IS NULL THEN
+        RETURN facts || jsonb_build_object('kind', CASE WHEN s.role = 'standby' THEN 'standby' ELSE 'not_installed' END);
+    END IF;
+
+    facts := facts || jsonb_build_object(
+        'plan', (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p),
+        'guards', (SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.preflight(wanted) p),
+        'fingerprint', documentdb_upgrade.upgrade_fingerprint(),
+        'last', (SELECT to_jsonb(h) FROM documentdb_upgrade.history h WHERE h.extension = main ORDER BY h.id DESC LIMIT 1),
+        'success', (SELECT to_jsonb(h) FROM documentdb_upgrade.history h
+                    WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1),
+        'backup', (SELECT to_jsonb(b) FROM documentdb_upgrade.backups b ORDER BY b.finished_at DESC LIMIT 1),
+        'checks', (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.name), '[]') FROM documentdb_upgrade.checks c
+                   WHERE c.enabled AND documentdb_upgrade.check_applies(c.requires)));
+    facts := facts || jsonb_build_object(
+        'kind', CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
+                     WHEN facts->'plan' <> '[]' THEN 'ready'
+                     WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END,
+        'failure', (SELECT to_jsonb(h) FROM documentdb_upgrade.history h
+                    WHERE h.extension = main AND h.outcome <> 'succeeded' AND h.dismissed_at IS NULL
+                      AND h.id > coalesce((facts->'success'->>'id')::bigint, 0)
+                    ORDER BY h.id DESC LIMIT 1),
+        -- Scripts or libraries may be others since; the fingerprint says so.
+        'rehearsal', (SELECT to_jsonb(r) FROM documentdb_upgrade.rehearsals r
+                      WHERE r.extension = main AND r.fingerprint = facts->>'fingerprint'
+                        AND r.from_version = s.installed AND r.to_version = goal
+                      ORDER BY r.id DESC LIMIT 1),
+        'earlier', (SELECT jsonb_build_object('count', count(*), 'longest', max(extract(epoch FROM h.finished_at - h.started_at) * 1000))
+                    FROM documentdb_upgrade.history h
+                    WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'manual' HAVING count(*) > 0));
+    RETURN facts;
+END
+$$;
+COMMENT ON FUNCTION runbook_facts(text) IS 'serves runbook(): all that its sections are written from';
+
+CREATE FUNCTION runbook_resource(f jsonb, part text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Names of Kubernetes need no quotes; what is none is not repeated.
+    SELECT CASE WHEN v.name ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' THEN v.name
+                ELSE CASE part WHEN 'namespace' THEN '<NAMESPACE>' WHEN 'name' THEN '<RESOURCE>' ELSE '<CLUSTER>' END END
+    FROM (SELECT f->'status'->>'source' = 'kubernetes' AS follows) k,
+         LATERAL (SELECT CASE part
+             WHEN 'namespace' THEN coalesce(CASE WHEN k.follows THEN nullif(split_part(f->>'location', '/', 1), '') END,
+                                            f->'settings'->>'documentdb_upgrade.kubernetes_namespace')
+             WHEN 'name' THEN coalesce(CASE WHEN k.follows THEN nullif(split_part(f->>'location', '/', 2), '') END,
+                                       f->'settings'->>'documentdb_upgrade.kubernetes_resource')
+             ELSE CASE WHEN k.follows THEN f->'settings'->>'cluster_name' END END AS name) v
+$$;
+COMMENT ON FUNCTION runbook_resource(jsonb, text) IS
+'serves runbook(): namespace, name or cluster of the custom resource that the worker follows, else a placeholder in angle brackets; CloudNativePG gives its Cluster''s name to setting cluster_name';
+
+CREATE FUNCTION runbook_psql(f jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format(E'psql -p %1$s -d %2$s      # on the server itself\n'
+                  'kubectl -n %3$s exec -it "$(kubectl -n %3$s get pod -o name -l cnpg.io/cluster=%4$s,cnpg.io/instanceRole=primary)" '
+                  '-c postgres -- psql -d %2$s', f->'settings'->>'port', d.name, n.namespace, n.cluster)
+    FROM (SELECT quote_literal(f->>'database') AS name) d,
+         (SELECT documentdb_upgrade.runbook_resource(f, 'namespace') AS namespace,
+                 documentdb_upgrade.runbook_resource(f, 'cluster') AS cluster) n
+$$;
+COMMENT ON FUNCTION runbook_psql(jsonb) IS 'serves runbook(): the commands that open a session in this database';
+
+CREATE FUNCTION runbook_section_summary(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n',
+        format('- **State:** %s. %s', documentdb_upgrade.runbook_name(f->'status'->>'state'),
+               documentdb_upgrade.runbook_text(f->'status'->>'next_step')),
+        CASE f->>'kind'
+            WHEN 'ready' THEN format('- **What is left:** phase two. %s scripts run in one transaction; the binary is already here.', jsonb_array_length(f->'plan'))
+            WHEN 'none' THEN '- **What is left:** nothing. This runbook is for looking after the upgrade that is behind you, and for the next one.'
+            WHEN 'wait' THEN format('- **What is left:** both phases. The binary here offers %s; bring %s first (section 7), then write this runbook anew.',
+                                    f->'status'->>'binary', f->>'goal')
+            WHEN 'schema_ahead' THEN format('- **Do this now:** bring back a binary of %s or later (section 7). An older library may write what the newer schema does not mean.', f->>'from')
+            WHEN 'refuse' THEN '- **What is left:** this target cannot be reached from here. ' || documentdb_upgrade.runbook_text(f->'decision'->>'reason') END,
+        CASE WHEN f->>'kind' IN ('ready', 'wait', 'refuse') THEN
+            CASE WHEN g.failing IS NULL THEN '- **Can it be finalized now:** yes, no guard refuses.'
+                 ELSE format('- **Can it be finalized now:** no, guards refuse: %s (section 15 says what to do).', g.failing) END END,
+        CASE WHEN f->'failure' <> 'null' THEN format('- **Last attempt:** %s at %s: %s', f->'failure'->>'outcome',
+            date_trunc('second', (f->'failure'->>'finished_at')::timestamptz), documentdb_upgrade.runbook_text(f->'failure'->>'message')) END,
+        CASE WHEN f->>'kind' IN ('ready', 'wait') THEN
+            '- **Way back:** until phase two has committed, put the old binary back (section 11). After that only a restore (section 12).' END,
+        CASE WHEN f->>'kind' = 'ready' THEN '- **Rehearsed:** ' || CASE
+            WHEN f->'rehearsal' = 'null' THEN 'no, or not with exactly these files and versions (section 2).'
+            WHEN f->'rehearsal'->>'outcome' = 'passed' THEN format('yes, rehearsal %s passed in %s%s.', f->'rehearsal'->>'id', documentdb_upgrade.runbook_duration(r.ms),
+                CASE WHEN (f->'rehearsal'->>'scratch')::boolean THEN ', in a throw-away database without your data' ELSE '' END)
+            ELSE format('it %s, see section 15. Do not go on before one passes.', CASE f->'rehearsal'->>'outcome' WHEN 'failed' THEN 'failed' ELSE 'was refused' END) END END,
+        '- **Stop everything:** `SELECT documentdb_upgrade.hold(''why'');` refuses every finalize until `SELECT documentdb_upgrade.release();`',
+        '',
+        '| extension | installed | binary | loaded | in force | target |',
+        '|---|---|---|---|---|---|',
+        (SELECT string_agg(format('| %s | %s | %s | %s | %s | %s |', documentdb_upgrade.runbook_text(v->>'extension'), coalesce(v->>'installed', '-'),
+                                  coalesce(v->>'binary', '-'), coalesce(v->>'loaded', '-'), coalesce(v->>'gate', '-'),
+                                  CASE WHEN v->>'extension' = f->>'extension' THEN f->>'goal'
+                                       WHEN v->>'installed' IS NULL OR f->>'kind' = 'wait' THEN '-'
+                                       ELSE coalesce((SELECT max(p->>'to_version') FROM jsonb_array_elements(f->'plan') p
+                                                      WHERE p->>'extension' = v->>'extension'
+                                                        AND NOT EXISTS (SELECT FROM jsonb_array_elements(f->'plan') q
+                                                                        WHERE q->>'extension' = p->>'extension' AND (q->>'step')::integer > (p->>'step')::integer)),
+                                                     v->>'installed') END), E'\n')
+         FROM jsonb_array_elements(f->'versions') v))
+    FROM (SELECT string_agg(documentdb_upgrade.runbook_name(x->>'guard'), ', ') AS failing
+          FROM jsonb_array_elements(f->'guards') x WHERE x->>'status' = 'fail') g,
+         (SELECT extract(epoch FROM (f->'rehearsal'->>'finished_at')::timestamptz - (f->'rehearsal'->>'started_at')::timestamptz) * 1000 AS ms) r
+$$;
+COMMENT ON FUNCTION runbook_section_summary(jsonb) IS 'serves runbook(): section "In short"';
+
+CREATE FUNCTION runbook_section_news(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN f->'plan' = '[]' THEN CASE f->>'kind'
+            WHEN 'wait' THEN format('The scripts to %s are not on this server yet, so nothing can be said about them. After phase one this section lists them.', f->>'goal')
+            ELSE 'Nothing: there is no script to run.' END
+        ELSE concat_ws(E'\n\n',
+            format('%s scripts bring extension %s from %s to %s, companions included:', jsonb_array_length(f->'plan'),
+                   documentdb_upgrade.runbook_name(f->>'extension'), f->>'from', f->>'goal'),
+            (SELECT E'| step | extension | from | to | risk | script |\n|---|---|---|---|---|---|\n'
+                    || string_agg(format('| %s | %s | %s | %s | %s | %s |', p->>'step', documentdb_upgrade.runbook_text(p->>'extension'), p->>'from_version',
+                                         p->>'to_version', p->>'risk', documentdb_upgrade.runbook_name(regexp_replace(p->>'script', '^.*/', ''))), E'\n')
+             FROM jsonb_array_elements(f->'plan') p),
+            CASE WHEN f->'rehearsal'->>'outcome' = 'passed' THEN concat_ws(E'\n\n',
+                format('Rehearsal %s ran exactly these scripts on this server at %s%s. What it saw:', f->'rehearsal'->>'id',
+                       date_trunc('second', (f->'rehearsal'->>'started_at')::timestamptz),
+                       CASE WHEN (f->'rehearsal'->>'scratch')::boolean THEN ', in a throw-away database without data' ELSE '' END),
+                coalesce(E'### New objects\n\n' || documentdb_upgrade.runbook_changes(f->'rehearsal', 'added'), 'It adds no object.'),
+                coalesce(E'### Changed objects\n\n' || documentdb_upgrade.runbook_changes(f->'rehearsal', 'changed'), 'It changes no object.'),
+                coalesce(E'### Privileges\n\nWritten as PostgreSQL does: grantee, letters, grantor; nothing before `=` is PUBLIC.\n\n'
+                         || documentdb_upgrade.runbook_changes(f->'rehearsal', 'changed', true), 'It changes no privilege of an existing object.'),
+                (SELECT E'### Warnings of scripts\n\n' || string_agg('- ' || documentdb_upgrade.runbook_text(w), E'\n')
+                 FROM jsonb_array_elements(f->'rehearsal'->'report'->'steps') s, jsonb_array_elements_text(s->'warnings') w HAVING count(*) > 0))
+            ELSE concat_ws(E'\n\n',
+                CASE WHEN f->'rehearsal' = 'null' THEN '**This was not rehearsed** with exactly these files and versions. Risk and locks are what the text of the scripts shows.'
+                     ELSE format('**Rehearsal %s of exactly this did not pass** (section 15).', f->'rehearsal'->>'id') END,
+                'A rehearsal runs the real scripts, says what they add, remove, change, lock and grant, and takes it all back:',
+                documentdb_upgrade.runbook_code('sql', format(E'SELECT id, outcome, risk, message FROM documentdb_upgrade.rehearse(%L);\nSELECT documentdb_upgrade.rehearsal_report();', f->>'goal')),
+                'It takes the real locks for a moment. `scratch => true` as a second argument runs it in a throw-away database instead, without your data. Then write this runbook anew.') END)
+        END
+$$;
+COMMENT ON FUNCTION runbook_section_news(jsonb) IS 'serves runbook(): section "What is new"';
+
+CREATE FUNCTION runbook_section_leavers(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN f->'plan' = '[]' THEN 'Nothing is known to go.'
+        WHEN f->'rehearsal'->>'outcome' IS DISTINCT FROM 'passed' THEN
+            'Not known: only a rehearsal shows which objects go (section 2). Search your code for what the release notes call deprecated.'
+        ELSE concat_ws(E'\n\n',
+            coalesce(E'These objects go away. Search functions, jobs and applications for them **before** phase two:\n\n'
+                     || documentdb_upgrade.runbook_changes(f->'rehearsal', 'removed'), 'No object goes away.'),
+            (SELECT E'Dropped and made anew under the same name, or rewritten:\n\n' || string_agg(format('- %s %s (%s)', c->>'kind',
+                        documentdb_upgrade.runbook_name(c->>'identity'), w.what), E'\n' ORDER BY c->>'identity')
+             FROM jsonb_array_elements(f->'rehearsal'->'report'->'steps') s, jsonb_array_elements(s->'changed') c,
+                  LATERAL (SELECT string_agg(x, ', ') AS what FROM jsonb_array_elements_text(c->'what') x WHERE x IN ('recreated', 'storage')) w
+             WHERE w.what IS NOT NULL HAVING count(*) > 0),
+            coalesce((SELECT E'Settings of roles and databases that change:\n\n' || string_agg(DISTINCT format('- %s %s %s', a.action, c->>'kind',
+                        documentdb_upgrade.runbook_name(c->>'identity')), E'\n')
+             FROM jsonb_array_elements(f->'rehearsal'->'report'->'steps') s, (VALUES ('added'), ('removed'), ('changed')) AS a(action),
+                  jsonb_array_elements(s->a.action) c
+             WHERE c->>'kind' ~ 'setting' HAVING count(*) > 0), 'No setting of a role or a database changes.'),
+            'Settings that the new library adds or drops are not in the scripts: compare its release notes with your `postgresql.conf`.')
+        END
+$$;
+COMMENT ON FUNCTION runbook_section_leavers(jsonb) IS 'serves runbook(): section "Settings and objects that change or go"';
+
+CREATE FUNCTION runbook_section_difficulty(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN f->'plan' = '[]' THEN CASE f->>'kind' WHEN 'none' THEN 'Nothing is to be done, so nothing is difficult.'
+                                   ELSE 'Not known before the scripts are here.' END
+            || CASE WHEN f->'earlier' = 'null' THEN ''
+                    ELSE format(' The longest of %s earlier upgrade(s) here took %s.', f->'earlier'->>'count',
+                                documentdb_upgrade.runbook_duration((f->'earlier'->>'longest')::numeric)) END
+        ELSE concat_ws(E'\n',
+            format('- **Difficulty:** %s', CASE h.risk
+                WHEN 'functions only' THEN 'easy. Only functions change.'
+                WHEN 'catalogue' THEN 'easy. Objects are added or changed, no data are touched.'
+                WHEN 'privileges' THEN 'moderate. Who may do what changes: test with the roles of your applications.'
+                WHEN 'data tables' THEN 'demanding. Tables in use are locked, rewritten, dropped or written to: choose a quiet hour.'
+                WHEN 'cluster-wide' THEN 'demanding. Roles or other things that all databases share change.'
+                ELSE 'not known. Rehearse before you plan anything.' END),
+            format('- **Heaviest risk class:** %s, %s', h.risk,
+                   CASE WHEN f->'rehearsal'->>'outcome' = 'passed' THEN 'as rehearsed.' ELSE 'as far as the text of the scripts shows.' END),
+            CASE WHEN f->'rehearsal'->>'outcome' = 'passed' THEN concat_ws(E'\n',
+                format('- **Expected duration:** about %s for all steps, as rehearsed%s; the whole rehearsal took %s.',
+                       documentdb_upgrade.runbook_duration(m.steps),
+                       CASE WHEN (f->'rehearsal'->>'scratch')::boolean THEN ' without data: yours will take longer' ELSE '' END,
+                       documentdb_upgrade.runbook_duration(m.whole)),
+                format('- **Needs:** %s entries of the lock table, %s of WAL.', f->'rehearsal'->>'lock_entries',
+                       pg_size_pretty((f->'rehearsal'->>'wal_bytes')::bigint)))
+            ELSE '- **Expected duration:** not known without a rehearsal.' END,
+            CASE WHEN f->'earlier' <> 'null' THEN format('- **Longest of %s earlier upgrade(s) here:** %s.', f->'earlier'->>'count',
+                                                         documentdb_upgrade.runbook_duration((f->'earlier'->>'longest')::numeric)) END,
+            format('- **Bounds:** all lock waits together %s, the whole attempt %s; past either, everything is rolled back.',
+                   f->'settings'->>'documentdb_upgrade.lock_timeout', f->'settings'->>'documentdb_upgrade.attempt_timeout'),
+            coalesce(E'- **Locked against others until the commit:**\n' || CASE WHEN f->'rehearsal'->>'outcome' = 'passed' THEN l.seen ELSE l.planned END,
+                     '- **Locked against others:** nothing that is known.'))
+        END
+    FROM (SELECT coalesce(CASE WHEN f->'rehearsal'->>'outcome' = 'passed' THEN f->'rehearsal'->>'risk' END,
+                          (SELECT p->>'risk' FROM jsonb_array_elements(f->'plan') p
+                           ORDER BY array_position('{functions only, catalogue, privileges, data tables, cluster-wide, unknown}'::text[], p->>'risk') DESC LIMIT 1)) AS risk) h,
+         (SELECT (SELECT sum((s->>'ms')::numeric) FROM jsonb_array_elements(f->'rehearsal'->'report'->'steps') s) AS steps,
+                 extract(epoch FROM (f->'rehearsal'->>'finished_at')::timestamptz - (f->'rehearsal'->>'started_at')::timestamptz) * 1000 AS whole) m,
+         (SELECT (SELECT string_agg(format('  - %s in %s%s', documentdb_upgrade.runbook_name(r->>'relation'), r->>'mode',
+                                           ' (' || pg_size_pretty((r->>'bytes')::bigint) || ')'), E'\n')
+                  FROM jsonb_array_elements(f->'rehearsal'->'report'->'steps') s, jsonb_array_elements(s->'relations') r) AS seen,
+                 (SELECT string_agg(DISTINCT '  - ' || documentdb_upgrade.runbook_name(k), E'\n')
+                  FROM jsonb_array_elements(f->'plan') p, jsonb_array_elements_text(p->'locks') k) AS planned) l
+$$;
+COMMENT ON FUNCTION runbook_section_difficulty(jsonb) IS 'serves runbook(): section "Difficulty and duration"';
+
+CREATE FUNCTION runbook_section_prerequisites(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        'As they were when this was written; `SELECT * FROM documentdb_upgrade.preflight('
+            || coalesce(quote_literal(f->>'wanted'), '') || ');` asks again. FAIL stands in the way, WARN does not.',
+        (SELECT string_agg(format('- %s %s%s: %s', CASE g->>'status' WHEN 'fail' THEN '**FAIL**' WHEN 'warn' THEN '**WARN**' ELSE g->>'status' END,
+                                  documentdb_upgrade.runbook_name(g->>'guard'), CASE WHEN (g->>'hard')::boolean THEN ' (hard)' ELSE '' END,
+                                  documentdb_upgrade.runbook_text(g->>'detail'))
+                           || CASE WHEN g->>'status' IN ('fail', 'warn') AND g->>'hint' IS NOT NULL
+                                   THEN E'\n  - To do: ' || documentdb_upgrade.runbook_text(g->>'hint') ELSE '' END, E'\n' ORDER BY x.n)
+         FROM jsonb_array_elements(f->'guards') WITH ORDINALITY AS x(g, n)),
+        coalesce(E'### Health of the server\n\nWhat `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` does not pass:\n\n'
+            || (SELECT string_agg(format('- **%s** %s: %s', upper(r.status), documentdb_upgrade.runbook_name(r.check_name), documentdb_upgrade.runbook_text(r.detail))
+                                  || coalesce(E'\n  - To do: ' || documentdb_upgrade.runbook_text(r.hint), ''), E'\n')
+                FROM documentdb_upgrade.pre_upgrade_report() r
+                WHERE r.status IN ('fail', 'warn')
+                  AND r.check_name NOT IN ('guards', 'library', 'disk_headroom', 'members_intact', 'event_triggers', 'blocking_sessions', 'backup')),
+            E'### Health of the server\n\n`SELECT * FROM documentdb_upgrade.pre_upgrade_report();` has nothing to warn of.'))
+$$;
+COMMENT ON FUNCTION runbook_section_prerequisites(jsonb) IS 'serves runbook(): section "Prerequisites"';
+
+CREATE FUNCTION runbook_section_backup(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        CASE WHEN f->'backup' = 'null' THEN '**No backup was ever recorded here.** After phase two a restore is the only way back.'
+             ELSE format('The newest backup on record is %s, finished %s.', documentdb_upgrade.runbook_text('"' || (f->'backup'->>'label') || '"'),
+                         date_trunc('second', (f->'backup'->>'finished_at')::timestamptz)) END,
+        CASE WHEN f->'settings'->>'archive_mode' = 'off'
+             THEN 'WAL is not archived here (`archive_mode` is off): a backup can be restored to its own end only, not to the restore point that the upgrade writes. Stop writes before you take it, or set up archiving first.'
+             ELSE 'WAL is archived: a backup can be restored to the restore point that the upgrade writes, if the archive is complete. Look at `SELECT * FROM pg_stat_archiver;` first.' END,
+        'On a server of its own:',
+        documentdb_upgrade.runbook_code('bash', format(E'pg_basebackup -h <HOST> -p %s -U <REPLICATION_ROLE> -D <BACKUP_DIRECTORY> -X stream -c fast -P -l %L\npg_verifybackup <BACKUP_DIRECTORY>',
+            f->'settings'->>'port', n.label)),
+        'With CloudNativePG:',
+        documentdb_upgrade.runbook_code('bash', format($code$kubectl apply -f - <<'EOF'
+apiVersion: postgresql.cnpg.io/v1
+kind: Backup
+metadata:
+  name: %1$s
+  namespace: %2$s
+spec:
+  cluster:
+    name: %3$s
+EOF
+kubectl -n %2$s wait --for=jsonpath='{.status.phase}'=completed backups.postgresql.cnpg.io/%1$s --timeout=2h$code$,
+            n.manifest, documentdb_upgrade.runbook_resource(f, 'namespace'), documentdb_upgrade.runbook_resource(f, 'cluster'))),
+        'When it has finished, and not before, say so; guard `backup_recent` counts from then:',
+        documentdb_upgrade.runbook_code('sql', format('SELECT documentdb_upgrade.record_backup(%L, now());', n.label)),
+        'A backup that was never restored is a hope. Restore it elsewhere once.')
+    FROM (SELECT format('before %s %s', f->>'extension', coalesce(f->>'goal', 'upgrade')) AS label,
+                 btrim(regexp_replace(lower(format('before-%s-%s', f->>'extension', f->>'goal')), '[^a-z0-9]+', '-', 'g'), '-') AS manifest) n
+$$;
+COMMENT ON FUNCTION runbook_section_backup(jsonb) IS 'serves runbook(): section "Backup"';
+
+CREATE FUNCTION runbook_section_binary(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        CASE f->>'kind'
+            WHEN 'ready' THEN format('**Done on this server:** its files offer %s%s. The standbys must have followed.', f->'status'->>'binary',
+                                     coalesce(', and the library in memory says ' || (f->'status'->>'loaded'), ''))
+            WHEN 'none' THEN format('**Nothing to roll out now.** This server offers %s. The next release is rolled out like this:', f->'status'->>'binary')
+            WHEN 'schema_ahead' THEN format('**Do this now.** The schema is at %s and the binary of this server offers %s. Put a binary of %1$s or later back, on every instance:',
+                                            f->>'from', f->'status'->>'binary')
+            WHEN 'refuse' THEN '**Do not change the binary for this target:** ' || documentdb_upgrade.runbook_text(f->'decision'->>'reason')
+            ELSE format('**To be done:** this server offers %s, wanted is %s. Raise the standbys first, then switch over or restart the primary. Nothing happens to the schema.',
+                        coalesce(f->'status'->>'binary', 'nothing'), f->>'goal') END,
+        CASE WHEN f->>'kind' NOT IN ('ready', 'refuse') THEN concat_ws(E'\n\n',
+            'On a server of its own, on each standby and then on the primary:',
+            documentdb_upgrade.runbook_code('bash', E'apt-get install <PACKAGE>=<PACKAGE_VERSION>\npg_ctl restart -D <DATA_DIRECTORY> -m fast'),
+            'With the DocumentDB operator (an image named in `spec.image.documentDB` goes before `documentDBVersion`; name images by tag, a digest hides the version):',
+            documentdb_upgrade.runbook_code('bash', format($code$kubectl -n %1$s patch dbs %2$s --type=merge -p '{"spec": {"documentDBVersion": "%3$s"}}'
+kubectl -n %1$s get pods -l cnpg.io/cluster=%4$s -w$code$,
+                documentdb_upgrade.runbook_resource(f, 'namespace'), documentdb_upgrade.runbook_resource(f, 'name'),
+                CASE WHEN f->>'kind' = 'none' OR v.version IS NULL THEN '<NEW_VERSION>' ELSE v.version END,
+                documentdb_upgrade.runbook_resource(f, 'cluster')))) END,
+        'What every instance runs:',
+        documentdb_upgrade.runbook_code('sql', E'SELECT extension, installed, "binary", loaded, gate FROM documentdb_upgrade.versions;\n'
+            'SELECT name, depth, status, installed, "binary", loaded, problem FROM documentdb_upgrade.standbys;'),
+        (SELECT E'Standbys that are not ready:\n\n' || string_agg(format('- %s: %s. %s', documentdb_upgrade.runbook_text(b.name), b.status,
+                                                                        documentdb_upgrade.runbook_text(b.problem)), E'\n' ORDER BY b.name)
+         FROM documentdb_upgrade.standbys b WHERE b.required AND b.status <> 'ready' HAVING count(*) > 0),
+        CASE f->>'kind'
+            WHEN 'wait' THEN 'When the new binary is here, write this runbook anew: it then knows the scripts, and phase two gets its fingerprint.'
+            WHEN 'none' THEN 'Then write this runbook anew: it knows the scripts by then.'
+            WHEN 'schema_ahead' THEN 'Until then let nothing write: `ALTER SYSTEM SET documentdb_upgrade.schema_ahead_action = ''read_only'';` and a reload have the worker see to that.' END)
+    FROM (SELECT documentdb_upgrade.to_semver(CASE f->>'kind' WHEN 'schema_ahead' THEN f->>'from' ELSE f->>'goal' END) AS version) v
+$$;
+COMMENT ON FUNCTION runbook_section_binary(jsonb) IS 'serves runbook(): section "Phase one: the binary"';
+
+CREATE FUNCTION runbook_section_schema(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE f->>'kind'
+        WHEN 'none' THEN format('Nothing to commit: %s is installed.', f->>'from')
+        WHEN 'schema_ahead' THEN 'Nothing to commit: **do not try to lower the schema.** There is no script that goes back; a binary that is new enough is the cure (section 7).'
+        WHEN 'refuse' THEN 'Nothing to commit: ' || documentdb_upgrade.runbook_text(f->'decision'->>'reason')
+        ELSE concat_ws(E'\n\n',
+            '**This cannot be undone.** It is one transaction: either all of it commits, or nothing has happened. It waits for locks briefly or gives up.',
+            CASE WHEN f->>'kind' = 'wait' THEN 'After phase one write this runbook anew; it then has the fingerprint, with which nothing but the reviewed scripts can run. Without it:' END,
+            CASE WHEN o.failing THEN '**Not yet:** clear the guards that refuse first (section 15).' END,
+            '### With psql',
+            'Open a session on the primary, and look whether it may run; `t` is needed:',
+            documentdb_upgrade.runbook_code('bash', documentdb_upgrade.runbook_psql(f)),
+            documentdb_upgrade.runbook_code('sql', format('SELECT documentdb_upgrade.can_finalize(%L);', f->>'goal')),
+            'Commit. Keep the row: restore point, LSN and timeline are the address for a restore.'
+                || CASE WHEN f->>'kind' = 'ready' THEN ' The second argument is the fingerprint of what this runbook describes; if a script, a library or a version is another by then, nothing runs (55000).' ELSE '' END,
+            documentdb_upgrade.runbook_code('sql', format(E'SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restore_timeline\nFROM documentdb_upgrade.finalize_to(%L%s);',
+                f->>'goal', CASE WHEN f->>'kind' = 'ready' THEN ', ' || quote_literal(f->>'fingerprint') ELSE '' END)),
+            'Wait until every instance sees it; `t` is success:',
+            documentdb_upgrade.runbook_code('sql', format('SELECT documentdb_upgrade.wait_for(%L, ''10 min'');', f->>'goal')),
+            format('A role that may not `SELECT` on DocumentDB runs `CALL documentdb_upgrade.run_finalize_to(%L);` instead.', f->>'goal'),
+            CASE WHEN o.guards IS NOT NULL THEN format('To go against %s knowingly, which is recorded: `SELECT documentdb_upgrade.finalize_to(%L, skip_guards => %L);`',
+                                                       o.names, f->>'goal', o.guards) END,
+            '### With kubectl',
+            CASE WHEN f->'status'->>'source' = 'kubernetes' THEN 'The worker follows the custom resource and commits by itself when no guard refuses:'
+                 ELSE format('Only where the worker follows a custom resource (`documentdb_upgrade.source` is %s here):', documentdb_upgrade.runbook_name(f->'status'->>'source')) END,
+            documentdb_upgrade.runbook_code('bash', format($code$kubectl -n %1$s patch dbs %2$s --type=merge -p '{"spec": {"schemaVersion": "%3$s"}}'
+kubectl -n %1$s wait --for=jsonpath='{.status.schemaVersion}'=%3$s dbs/%2$s --timeout=15m
+kubectl -n %1$s get events --field-selector involvedObject.kind=DocumentDB,involvedObject.name=%2$s$code$,
+                documentdb_upgrade.runbook_resource(f, 'namespace'), documentdb_upgrade.runbook_resource(f, 'name'), documentdb_upgrade.to_semver(f->>'goal'))),
+            '### While it runs',
+            '`SELECT * FROM documentdb_upgrade.progress;` shows step n of m. An attempt of the worker ends with `SELECT documentdb_upgrade.cancel();`, one of a session with `pg_cancel_backend(pid)`; before the commit only, and then nothing has happened. A lost connection does not tell the outcome: look at `documentdb_upgrade.history`.')
+        END
+    FROM (SELECT string_agg(documentdb_upgrade.runbook_name(g->>'guard'), ', ') FILTER (WHERE NOT (g->>'hard')::boolean) AS names,
+                 (array_agg(g->>'guard') FILTER (WHERE NOT (g->>'hard')::boolean))::text AS guards,
+                 -- Before phase one this guard says nothing new.
+                 coalesce(bool_or(f->>'kind' <> 'wait' OR g->>'guard' NOT IN ('within_binary', 'target_known')), false) AS failing
+          FROM jsonb_array_elements(f->'guards') g WHERE g->>'status' = 'fail') o
+$$;
+COMMENT ON FUNCTION runbook_section_schema(jsonb) IS 'serves runbook(): section "Phase two: the schema"';
+
+CREATE FUNCTION runbook_section_verification(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        CASE WHEN f->>'kind' IN ('ready', 'wait') THEN format('After phase two. Expected: state `up_to_date`, version %s everywhere, outcome `succeeded`, and no row of the report fails.', f->>'goal')
+             ELSE 'Expected: no row of the report fails.' END,
+        documentdb_upgrade.runbook_code('sql', E'SELECT state, installed, next_step FROM documentdb_upgrade.status;\n'
+            'SELECT extension, installed, "binary", loaded, gate FROM documentdb_upgrade.versions;\n'
+            'SELECT name, status, installed, gate, problem FROM documentdb_upgrade.standbys;\n'
+            'SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restore_timeline FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 3;\n'
+            'SELECT * FROM documentdb_upgrade.post_upgrade_report() WHERE status IN (''fail'', ''warn'');'))
+$$;
+COMMENT ON FUNCTION runbook_section_verification(jsonb) IS 'serves runbook(): section "Verification"';
+
+CREATE FUNCTION runbook_section_smoke_tests(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        (SELECT E'The post-checks once more, outside the upgrade; each must give `t`, and what they write is taken back. As a superuser:\n\n'
+                || documentdb_upgrade.runbook_code('sql', format(E'BEGIN;\n%s\nROLLBACK;',
+                       string_agg(format('SELECT %s AS %I;', c->>'function', c->>'name'), E'\n')))
+         FROM jsonb_array_elements(f->'checks') c WHERE c->>'kind' = 'post' AND to_regprocedure(c->>'function') IS NOT NULL HAVING count(*) > 0),
+        (SELECT E'Tables of the extension can be read:\n\n' || documentdb_upgrade.runbook_code('sql',
+                    string_agg(format('SELECT count(*) FROM (SELECT FROM %s LIMIT 1) AS readable;', t.name), E'\n' ORDER BY t.name))
+         FROM (SELECT c.oid::regclass::text AS name
+               FROM pg_extension e JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+               JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+               WHERE e.extname = f->>'extension' AND c.relkind IN ('r', 'v', 'm')
+               ORDER BY c.oid LIMIT 5) t HAVING count(*) > 0),
+        CASE WHEN f->>'extension' = 'documentdb' THEN E'Through the gateway, as an application does it:\n\n'
+            || documentdb_upgrade.runbook_code('bash', 'mongosh "<CONNECTION_STRING>" --eval ''db.runCommand({ping: 1})'' --eval ''db.smoke.insertOne({n: 1}); db.smoke.findOne({n: 1}); db.smoke.drop()''') END,
+        'Then one request of each kind that your application makes.')
+$$;
+COMMENT ON FUNCTION runbook_section_smoke_tests(jsonb) IS 'serves runbook(): section "Smoke tests"';
+
+CREATE FUNCTION runbook_section_rollback(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE f->>'kind'
+        WHEN 'schema_ahead' THEN format('**Not possible any more.** The schema is at %s; the binary must follow it, not the other way round.', f->>'from')
+        WHEN 'none' THEN format('**Not possible any more** for what is installed (%s): a schema never goes back, see section 12. A newer binary that is rolled out later can be taken back until its schema has been committed.', f->>'from')
+        ELSE concat_ws(E'\n\n',
+            format('**Still possible:** the schema is at %s. Until phase two has committed, the old binary can be put back, and nothing is lost.', f->>'from'),
+            'First see to it that nobody commits meanwhile:',
+            documentdb_upgrade.runbook_code('sql', 'SELECT documentdb_upgrade.hold(''rollback of the binary'');'),
+            'It gives `f` when a commit had begun: then look at `documentdb_upgrade.history` before anything else. On Kubernetes take back `schemaVersion` as well, then the image:',
+            documentdb_upgrade.runbook_code('bash', format($code$kubectl -n %1$s annotate dbs %2$s documentdb-upgrade/hold='rollback of the binary'
+kubectl -n %1$s patch dbs %2$s --type=merge -p '{"spec": {"schemaVersion": ""}}'
+kubectl -n %1$s patch dbs %2$s --type=merge -p '{"spec": {"documentDBVersion": "%3$s"}}'$code$,
+                documentdb_upgrade.runbook_resource(f, 'namespace'), documentdb_upgrade.runbook_resource(f, 'name'), v.version)),
+            'On a server of its own install the old package on each instance and restart it, the primary last:',
+            documentdb_upgrade.runbook_code('bash', E'apt-get install --allow-downgrades <PACKAGE>=<OLD_PACKAGE_VERSION>\npg_ctl restart -D <DATA_DIRECTORY> -m fast'),
+            format('It is done when the old binary is back, and not below %s:', f->>'from'),
+            documentdb_upgrade.runbook_code('sql', 'SELECT extension, installed, "binary", loaded FROM documentdb_upgrade.versions;'),
+            'End the hold when it is time: `SELECT documentdb_upgrade.release();`')
+        END
+    FROM (SELECT documentdb_upgrade.to_semver(f->>'from') AS version) v
+$$;
+COMMENT ON FUNCTION runbook_section_rollback(jsonb) IS 'serves runbook(): section "Rollback, while it is possible"';
+
+CREATE FUNCTION runbook_section_recovery(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        CASE WHEN f->'success'->>'restore_lsn' IS NOT NULL THEN format(
+                'The last upgrade of this server (%s to %s, committed %s) wrote restore point %s at LSN **%s** on timeline **%s**. A restore to there has the schema of %1$s, and loses all that was written since.',
+                f->'success'->>'from_version', f->'success'->>'to_version', date_trunc('second', (f->'success'->>'finished_at')::timestamptz),
+                documentdb_upgrade.runbook_name(f->'success'->>'restore_point'), f->'success'->>'restore_lsn', f->'success'->>'restore_timeline')
+             WHEN f->'success' <> 'null' THEN 'The last upgrade of this server has no restore point on record (`wal_level` was minimal, or it was done by hand): restore a backup from before it, or to a time just before it.'
+             ELSE 'No upgrade of this server is on record yet. Phase two will write a restore point before its first script; name, LSN and timeline are in its row:' END,
+        CASE WHEN f->'success' = 'null' THEN documentdb_upgrade.runbook_code('sql',
+            'SELECT id, from_version, to_version, restore_point, restore_lsn, restore_timeline FROM documentdb_upgrade.history WHERE outcome = ''succeeded'' ORDER BY id DESC;') END,
+        'A schema never goes back by SQL. Before you restore: can it be mended forward, with a newer binary or a corrected script? A restore loses data; mending does not.',
+        'Restore into a **new** place, from a backup that finished before the restore point, with:',
+        documentdb_upgrade.runbook_code('ini', format(E'restore_command = ''<YOUR_RESTORE_COMMAND>''\nrecovery_target_lsn = ''%s''\nrecovery_target_timeline = ''%s''\nrecovery_target_inclusive = off\nrecovery_target_action = ''pause''',
+            coalesce(f->'success'->>'restore_lsn', '<RESTORE_LSN>'), coalesce(f->'success'->>'restore_timeline', '<RESTORE_TIMELINE>'))),
+        'Look at the data while it is paused, then run `SELECT pg_wal_replay_resume();`. With CloudNativePG a new Cluster takes its place:',
+        documentdb_upgrade.runbook_code('yaml', format($code$apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata:
+  name: <NEW_CLUSTER>
+  namespace: %s
+spec:
+  # instances, imageName, storage and postgresql as in the old one
+  bootstrap:
+    recovery:
+      backup:
+        name: <BACKUP>
+      recoveryTarget:
+        targetLSN: "%s"
+        targetTLI: "%s"
+        exclusive: true$code$, documentdb_upgrade.runbook_resource(f, 'namespace'),
+            coalesce(f->'success'->>'restore_lsn', '<RESTORE_LSN>'), coalesce(f->'success'->>'restore_timeline', '<RESTORE_TIMELINE>'))),
+        'Its binary may be the new or the old one, as long as it is not older than the restored schema. Keep the worker from upgrading it again: leave the desired version empty, or place a hold first.',
+        CASE WHEN f->'backup' <> 'null' THEN format('The newest backup on record: %s, finished %s.', documentdb_upgrade.runbook_text('"' || (f->'backup'->>'label') || '"'),
+                                                   date_trunc('second', (f->'backup'->>'finished_at')::timestamptz)) END,
+        '### Emergency steps by hand',
+        E'- **The server does not start, a preloaded library is missing:** take it out of `shared_preload_libraries`, start, mend the files, put it back.\n'
+        '- **An attempt hangs:** `SELECT pg_cancel_backend(pid) FROM documentdb_upgrade.progress;` Nothing has happened then, unless its commit had begun.\n'
+        '- **Writes must stop at once:** `ALTER SYSTEM SET default_transaction_read_only = on;` and `SELECT pg_reload_conf();` Sessions can undo that for themselves.\n'
+        '- **A hook refuses a statement that is meant:** as a superuser `SET documentdb_upgrade.enforce = off;` for this session alone.\n'
+        || format('- **Everything else of this extension fails, and the upgrade must be committed:** as a superuser, after a backup, `ALTER EXTENSION %I UPDATE TO %L;`, companions first as in section 17. It has no bounds and no checks.',
+                  f->>'extension', coalesce(f->>'goal', f->>'from')))
+$$;
+COMMENT ON FUNCTION runbook_section_recovery(jsonb) IS 'serves runbook(): section "Recovery, when it is not"';
+
+CREATE FUNCTION runbook_section_watch(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        CASE WHEN (f->'success'->>'finished_at')::timestamptz > clock_timestamp() - interval '24 hours'
+             THEN format('**You are in it:** the last upgrade committed %s.', date_trunc('second', (f->'success'->>'finished_at')::timestamptz)) END,
+        'Every few minutes in the first hour, then every hour:',
+        E'- state `up_to_date`; `verifying` for longer than a few minutes names a standby that does not follow\n'
+        '- errors of clients, latency and throughput against the day before\n'
+        '- deadlocks and rollbacks below: do they grow faster than before?\n'
+        '- the server''s log: `ERROR`, `FATAL`, `could not find function`, `permission denied`; this runbook does not read it\n'
+        '- replication lag, and WAL kept by slots\n'
+        '- plans of the most frequent queries, where functions or indexes have changed',
+        documentdb_upgrade.runbook_code('sql', E'SELECT state, next_step, last_error FROM documentdb_upgrade.status;\n'
+            'SELECT datname, deadlocks, xact_commit, xact_rollback, conflicts, checksum_failures FROM pg_stat_database WHERE datname = current_database();\n'
+            'SELECT application_name, state, replay_lag FROM pg_stat_replication;\n'
+            'SELECT slot_name, active, wal_status FROM pg_replication_slots;\n'
+            'SELECT check_name, status, detail FROM documentdb_upgrade.post_upgrade_report() WHERE status IN (''fail'', ''warn'');'),
+        documentdb_upgrade.runbook_code('bash', format('kubectl -n %1$s get events --field-selector involvedObject.kind=DocumentDB,involvedObject.name=%2$s -w',
+            documentdb_upgrade.runbook_resource(f, 'namespace'), documentdb_upgrade.runbook_resource(f, 'name'))))
+$$;
+COMMENT ON FUNCTION runbook_section_watch(jsonb) IS 'serves runbook(): section "What to watch for 24 hours"';
+
+CREATE FUNCTION runbook_section_clean_up(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        E'After 24 quiet hours:\n\n'
+        '- take a backup of the new schema and record it: older ones restore the older schema\n'
+        '- end holds that were placed for the upgrade, and take the annotation off the custom resource\n'
+        '- refresh statistics where tables were rewritten\n'
+        '- remove the old package or image from where a rollback would have taken it; not the backup from before',
+        documentdb_upgrade.runbook_code('sql', format(E'SELECT documentdb_upgrade.record_backup(%L, now());\nSELECT id, reason, until, placed_by FROM documentdb_upgrade.holds WHERE released_at IS NULL;\nANALYZE;',
+            format('after %s %s', f->>'extension', f->>'goal'))),
+        documentdb_upgrade.runbook_code('bash', format('kubectl -n %s annotate dbs %s documentdb-upgrade/hold-',
+            documentdb_upgrade.runbook_resource(f, 'namespace'), documentdb_upgrade.runbook_resource(f, 'name'))))
+$$;
+COMMENT ON FUNCTION runbook_section_clean_up(jsonb) IS 'serves runbook(): section "Clean-up"';
+
+CREATE FUNCTION runbook_failure(attempt jsonb, what text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n',
+        format('### %s', what) || E'\n',
+        format('- message: %s (SQLSTATE %s)', documentdb_upgrade.runbook_text(attempt->>'message'), coalesce(attempt->>'sqlstate', 'none')),
+        '- detail: ' || documentdb_upgrade.runbook_text(attempt->>'detail'),
+        '- hint: ' || documentdb_upgrade.runbook_text(attempt->>'hint'),
+        '- script: ' || documentdb_upgrade.runbook_name(attempt->>'script') || coalesce(', line ' || (attempt->>'script_line'), ''),
+        '- context: ' || documentdb_upgrade.runbook_text(attempt->>'context'),
+        '- what to do: ' || CASE attempt->>'sqlstate'
+            WHEN '55P03' THEN 'somebody held a lock that the scripts need. Nothing was changed. See `blocking_sessions`, try again later, or raise `documentdb_upgrade.lock_timeout`.'
+            WHEN '57014' THEN 'it was cancelled or took longer than `documentdb_upgrade.attempt_timeout`. Nothing was changed.'
+            WHEN '53200' THEN 'the shared lock table was full. Raise `max_locks_per_transaction` as guard `lock_capacity` says, on standbys first, and restart.'
+            WHEN '55006' THEN 'another upgrade was running. Look whether it has got there.'
+            WHEN '55000' THEN 'a guard refused, or the files were not those of the fingerprint. Clear what it names.'
+            ELSE 'nothing was changed. Clear the cause at the line named, rehearse, then try again; the worker tries when its input changes or after `SELECT documentdb_upgrade.retry();`' END)
+$$;
+COMMENT ON FUNCTION runbook_failure(jsonb, text) IS 'serves runbook(): an attempt or a rehearsal that failed, under a heading';
+
+CREATE FUNCTION runbook_section_troubleshooting(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n\n',
+        CASE WHEN t.guards IS NULL AND f->'failure' = 'null' AND coalesce(f->'rehearsal'->>'outcome', 'passed') = 'passed'
+                  AND f->>'kind' NOT IN ('schema_ahead', 'refuse')
+             THEN 'Nothing fails now.' END,
+        CASE WHEN f->>'kind' = 'schema_ahead' THEN E'### The binary is older than the schema\n\n- why: ' || documentdb_upgrade.runbook_text(f->'decision'->>'reason')
+             || E'\n- what to do: section 7. If no such binary can be had, restore a backup from before the upgrade (section 12).' END,
+        CASE WHEN f->>'kind' = 'refuse' THEN E'### The target cannot be reached\n\n- why: ' || documentdb_upgrade.runbook_text(f->'decision'->>'reason')
+             || E'\n- what to do: correct the desired version or the extension''s files.' END,
+        CASE WHEN f->'failure' <> 'null' THEN documentdb_upgrade.runbook_failure(f->'failure',
+            format('Attempt %s %s, %s', f->'failure'->>'id', CASE f->'failure'->>'outcome' WHEN 'failed' THEN 'failed' ELSE 'was ' || (f->'failure'->>'outcome') END,
+                   date_trunc('second', (f->'failure'->>'finished_at')::timestamptz))) END,
+        CASE WHEN f->'rehearsal'->>'outcome' <> 'passed' THEN documentdb_upgrade.runbook_failure(f->'rehearsal', format('Rehearsal %s did not pass', f->'rehearsal'->>'id')) END,
+        t.guards,
+        '### Anything else',
+        E'- `SELECT state, next_step FROM documentdb_upgrade.status;` says why nothing happens, and the command that would change it\n'
+        '- `SELECT jsonb_pretty(documentdb_upgrade.support_bundle());` is what a maintainer asks first; it has no secrets')
+    FROM (SELECT string_agg(format(E'### Guard %s refuses\n\n- why: %s\n- what to do: %s%s', documentdb_upgrade.runbook_name(g->>'guard'),
+                     documentdb_upgrade.runbook_text(g->>'detail'), coalesce(documentdb_upgrade.runbook_text(g->>'hint'), 'see docs/guards.md'),
+                     CASE WHEN (g->>'hard')::boolean THEN E'\n- it is hard: it cannot be overridden' ELSE '' END), E'\n\n' ORDER BY x.n) AS guards
+          FROM jsonb_array_elements(f->'guards') WITH ORDINALITY AS x(g, n)
+          WHERE g->>'status' = 'fail') t
+$$;
+COMMENT ON FUNCTION runbook_section_troubleshooting(jsonb) IS 'serves runbook(): section "Troubleshooting: what fails now"';
+
+CREATE FUNCTION runbook_section_checklist(f jsonb) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE f->>'kind'
+        WHEN 'none' THEN E'- [ ] no row of `post_upgrade_report()` fails (section 9)\n- [ ] 24 hours have passed quietly (section 13)\n- [ ] a backup of this schema is recorded (section 14)'
+        WHEN 'schema_ahead' THEN format(E'- [ ] writes are stopped, or it is decided that they may go on\n- [ ] a binary of %s or later is on every instance (section 7)\n'
+                                         '- [ ] the state is no longer `schema_ahead` (section 9)\n- [ ] what the older binary wrote meanwhile was looked at', f->>'from')
+        ELSE concat_ws(E'\n',
+            CASE f->>'kind' WHEN 'refuse' THEN '- [ ] the target was corrected, and this runbook written anew'
+                WHEN 'wait' THEN E'- [ ] phase one: the new binary is on every instance, standbys first (section 7)\n- [ ] this runbook was written anew' END,
+            format('- [%s] rehearsed with exactly these files and versions (section 2)', CASE WHEN f->'rehearsal'->>'outcome' = 'passed' THEN 'x' ELSE ' ' END),
+            format('- [%s] objects that go away are used by nobody (section 3)',
+                   CASE WHEN f->'rehearsal'->>'outcome' = 'passed' AND documentdb_upgrade.runbook_changes(f->'rehearsal', 'removed') IS NULL THEN 'x' ELSE ' ' END),
+            format('- [%s] no guard refuses (section 5)', CASE WHEN g.failing THEN ' ' ELSE 'x' END),
+            format('- [%s] a recent backup is recorded (section 6)', CASE WHEN g.backed_up THEN 'x' ELSE ' ' END),
+            '- [ ] the backup was restored somewhere once (section 6)',
+            '- [ ] the migration SQL was reviewed (section 17)',
+            '- [ ] everybody who must know knows: there is no way back after phase two',
+            '- [ ] phase two: committed, outcome `succeeded` (section 8)',
+            '- [ ] restore point, LSN and timeline were noted outside this server (section 12)',
+            '- [ ] every instance sees the version (section 9)',
+            '- [ ] smoke tests passed (section 10)',
+            '- [ ] 24 hours have passed quietly (section 13)',
+            '- [ ] a backup of the new schema is recorded, holds are gone (section 14)')
+        END
+    FROM (SELECT bool_or(x->>'status' = 'fail') AS failing,
+                 bool_or(x->>'guard' = 'backup_recent' AND x->>'status' = 'pass') AS backed_up
+          FROM jsonb_array_elements(f->'guards') x) g
+$$;
+COMMENT ON FUNCTION runbook_section_checklist(jsonb) IS 'serves runbook(): section "Checklist"';
+
+CREATE FUNCTION runbook_section_migration_sql(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- The scripts are comments in it; without them it is short.
+    SELECT CASE WHEN f->'plan' = '[]' THEN 'There is nothing to review.'
+        ELSE concat_ws(E'\n\n',
+            'For reading, **not for running**: `finalize_to()` does the same with bounds, checks and a record.',
+            CASE WHEN length(m.sql) > 100000 THEN format('The scripts have %s characters and are left out here: `SELECT documentdb_upgrade.plan_sql(%L);` has them.',
+                                                         length(m.sql), f->>'goal') END,
+            documentdb_upgrade.runbook_code('sql', CASE WHEN length(m.sql) > 100000
+                THEN (SELECT string_agg(line, E'\n' ORDER BY n) FROM string_to_table(m.sql, E'\n') WITH ORDINALITY AS l(line, n) WHERE line !~ '^--   ')
+                ELSE m.sql END)) END
+    FROM (SELECT CASE WHEN f->'plan' <> '[]' THEN documentdb_upgrade.plan_sql(f->>'wanted') END AS sql) m
+$$;
+COMMENT ON FUNCTION runbook_section_migration_sql(jsonb) IS 'serves runbook(): section "The migration SQL, for review"';
+
+CREATE FUNCTION runbook_section_elsewhere(f jsonb) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE f->>'kind'
+        WHEN 'standby' THEN concat_ws(E'\n\n',
+            '**This server is a standby. Run this on the primary:**',
+            documentdb_upgrade.runbook_code('sql', format('SELECT documentdb_upgrade.runbook(%s);', quote_literal(f->>'asked'))),
+            (SELECT format('This standby streams from %s, port %s, which is the primary or leads to it.', documentdb_upgrade.runbook_name(r.sender_host), r.sender_port)
+             FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL),
+            'The primary commits the schema, and this standby replays it. What is to be done here is phase one alone: raise its binary **before** the primary''s.',
+            '- ' || documentdb_upgrade.runbook_text(f->'status'->>'next_step'),
+            documentdb_upgrade.runbook_code('sql', E'SELECT state, next_step FROM documentdb_upgrade.status;\nSELECT extension, installed, "binary", loaded, gate FROM documentdb_upgrade.versions;'))
+        ELSE concat_ws(E'\n\n',
+            format('**Extension %s is not installed in database %s**, so there is no schema to upgrade.', documentdb_upgrade.runbook_name(f->>'extension'),
+                   documentdb_upgrade.runbook_name(f->>'database')),
+            CASE WHEN f->'status'->>'binary' IS NULL THEN 'Its files are not on this server either: install its package first.'
+                 ELSE format('Its files are here and offer %s. A fresh installation needs no upgrade:', f->'status'->>'binary') END,
+            documentdb_upgrade.runbook_code('sql', format('CREATE EXTENSION %I CASCADE;', f->>'extension')),
+            'If it is in another database of this server, install documentdb_upgrade there, and write this runbook there. If another extension is meant, say which, and open a new session:',
+            documentdb_upgrade.runbook_code('sql', format('ALTER DATABASE %I SET documentdb_upgrade.extension = ''<EXTENSION>'';', f->>'database'))) END
+$$;
+COMMENT ON FUNCTION runbook_section_elsewhere(jsonb) IS 'serves runbook(): all that there is to say on a standby, and where the extension is not installed';
+
+CREATE FUNCTION runbook(target text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s' SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres SET TimeZone = 'UTC'
+AS $$
+DECLARE
+    -- A malformed version is the caller's mistake, and raised.
+    facts constant jsonb := documentdb_upgrade.runbook_facts(target);
+    kind constant text := facts->>'kind';
+    section record;
+    body text;
+    book text;
+BEGIN
+    book := concat_ws(E'\n\n',
+        '# ' || CASE kind
+            WHEN 'standby' THEN format('Upgrade of extension %s: this is a standby', facts->>'extension')
+            WHEN 'not_installed' THEN format('Upgrade of extension %s: not installed', facts->>'extension')
+            WHEN 'none' THEN format('Extension %s at %s: nothing to upgrade', facts->>'extension', facts->>'from')
+            WHEN 'refuse' THEN format('Extension %s cannot go from %s to %s', facts->>'extension', facts->>'from', coalesce(facts->>'goal', 'an unknown version'))
+            WHEN 'schema_ahead' THEN format('Extension %s: the schema (%s) is ahead of the binary (%s)', facts->>'extension', facts->>'from', facts->'status'->>'binary')
+            ELSE CASE WHEN facts->>'from' = facts->>'goal' THEN format('Upgrade of the companions of extension %s at %s', facts->>'extension', facts->>'from')
+                 ELSE format('Upgrade of extension %s from %s to %s', facts->>'extension', facts->>'from', facts->>'goal') END END,
+        format('Written %s on a %s with PostgreSQL %s, database %s. It describes this server at that moment; write it anew after each change: %s',
+               facts->>'written_at', facts->'status'->>'role', facts->'settings'->>'server_version', documentdb_upgrade.runbook_name(facts->>'database'),
+               documentdb_upgrade.runbook_name(format('SELECT documentdb_upgrade.runbook(%s);', quote_literal(facts->>'asked')))),
+        CASE WHEN kind NOT IN ('standby', 'not_installed') THEN
+            'What stands in `<ANGLE_BRACKETS>` is not known here and must be filled in. Commands for psql and for kubectl do the same: use those of your surroundings.' END);
+    FOR section IN SELECT * FROM (VALUES
+        (1, 'In short', 'summary'), (2, 'What is new', 'news'), (3, 'Settings and objects that change or go', 'leavers'),
+        (4, 'Difficulty and duration', 'difficulty'), (5, 'Prerequisites', 'prerequisites'), (6, 'Backup', 'backup'),
+        (7, 'Phase one: the binary', 'binary'), (8, 'Phase two: the schema', 'schema'), (9, 'Verification', 'verification'),
+        (10, 'Smoke tests', 'smoke_tests'), (11, 'Rollback, while it is possible', 'rollback'), (12, 'Recovery, when it is not', 'recovery'),
+        (13, 'What to watch for 24 hours', 'watch'), (14, 'Clean-up', 'clean_up'), (15, 'Troubleshooting: what fails now', 'troubleshooting'),
+        (16, 'Checklist', 'checklist'), (17, 'The migration SQL, for review', 'migration_sql')) AS s(n, title, name)
+    LOOP
+        EXIT WHEN kind IN ('standby', 'not_installed');
+        -- A section that cannot be written says why; the others are there.
+        BEGIN
+            EXECUTE format('SELECT documentdb_upgrade.%I($1)', 'runbook_section_' || section.name) INTO body USING facts;
+        EXCEPTION WHEN OTHERS THEN
+            body := format('This section could not be written: %s (SQLSTATE %s).', documentdb_upgrade.runbook_text(SQLERRM), SQLSTATE);
+        END;
+        book := concat(book, format(E'\n\n## %s. %s\n\n', section.n, section.title), body);
+    END LOOP;
+    IF kind IN ('standby', 'not_installed') THEN
+        book := concat(book, E'\n\n## What to do\n\n', documentdb_upgrade.runbook_section_elsewhere(facts));
+    END IF;
+    RETURN book || E'\n';
+END
+$$;
+COMMENT ON FUNCTION runbook(text) IS
+'the upgrade guide for this very server in Markdown, to the target (null: the desired version, else the binary''s): what is new, difficulty, prerequisites with their status, backup, both phases with exact statements, verification, rollback, recovery, troubleshooting for what fails now, checklist; changes nothing; a malformed target raises 22023';
+
+-- @checksum
+
+-- @process
+
+-- @parity
+
+-- @fence
+
+--
+-- Privileges: nothing here is for PUBLIC; pg_monitor may look
+--
+
+REVOKE ALL ON FUNCTION schema_version(), binary_version(), loaded_version(),
+    managed_versions(), plan(text), plan_sql(text), preflight(text),
+    can_finalize(text), upgrade_fingerprint(), current_status(),
+    finalize_to(text, text, text[]), finalize(),
+    hold(text, timestamptz), release(), record_backup(text, timestamptz),
+    stop_for_hold(), wake_at_commit(), cancel(), retry(), tick(),
+    wait_for(text, interval), running_attempts(), worker_counters(),
+    support_bundle(), member_definitions(text), check_applies(text[]),
+    check_documentdb_crud(), rehearse(text, boolean), rehearsal_report(bigint),
+    rehearsal_step(jsonb, bigint, integer), rehearsal_changes(jsonb, text), fleet()
+    FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_finalize_to(text, text, text[]),
+    run_rehearse(text, boolean)
+    FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION schema_version(), binary_version(), loaded_version(),
+    managed_versions(), plan(text), plan_sql(text), preflight(text),
+    can_finalize(text), upgrade_fingerprint(), current_status(),
+    wait_for(text, interval), running_attempts(), worker_counters(),
+    support_bundle(), member_definitions(text), check_applies(text[]),
+    rehearsal_report(bigint), rehearsal_step(jsonb, bigint, integer),
+    rehearsal_changes(jsonb, text), fleet()
+    TO pg_monitor;
+GRANT SELECT ON history, checks, holds, backups, binaries_seen, versions, status,
+    progress, metrics, member_digests, rehearsals, standbys
+    TO pg_monitor;
+
+REVOKE ALL ON FUNCTION validate_spec(jsonb, jsonb), admission_review(jsonb) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb), run_admission_review(jsonb, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION validate_spec(jsonb, jsonb), admission_review(jsonb) TO pg_monitor;
+GRANT EXECUTE ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb), run_admission_review(jsonb, jsonb) TO pg_monitor;
+
+REVOKE ALL ON FUNCTION observed_release(), image_versions(text), component_version(text, jsonb),
+    version_matches(text, text), release_components(jsonb), add_release(jsonb, bigint, text, jsonb, text),
+    record_release(jsonb, bigint, text), observe_release(jsonb),
+    compare_releases(bigint, bigint), shell_quote(text), patch_resource(jsonb),
+    release_action(text, text, jsonb, boolean), refuse_release(bigint, bigint, boolean),
+    release_steps(bigint, bigint, boolean, boolean), release_plan(bigint, bigint),
+    rollback_plan(bigint, bigint, boolean), error_counters(), record_rollback(bigint, bigint, text[], text[]),
+    verify_rollback(bigint), check_compatibility(jsonb), classify(text, text, text)
+    FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_record_release(jsonb, bigint, text, bigint),
+    run_record_rollback(bigint, bigint, text[], text[], bigint)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION observed_release(), image_versions(text), component_version(text, jsonb),
+    version_matches(text, text), release_components(jsonb), compare_releases(bigint, bigint),
+    shell_quote(text), patch_resource(jsonb), release_action(text, text, jsonb, boolean),
+    refuse_release(bigint, bigint, boolean), release_steps(bigint, bigint, boolean, boolean),
+    release_plan(bigint, bigint), rollback_plan(bigint, bigint, boolean), error_counters(),
+    verify_rollback(bigint), check_compatibility(jsonb), classify(text, text, text)
+    TO pg_monitor;
+GRANT SELECT ON releases, rollbacks, compatibility TO pg_monitor;
+
+REVOKE ALL ON FUNCTION health_versions(), health_state(), health_gate(), health_guards(),
+    health_surroundings(), health_members(), health_standbys(),
+    health_slots(), health_replication_lag(), health_invalid_indexes(),
+    health_unvalidated_constraints(), health_tables(),
+    health_disabled_triggers(), health_failed_jobs(), health_connections(),
+    health_transactions(), health_prepared_transactions(),
+    health_wraparound(), health_statistics(), health_counters(),
+    health_recorded_failures(), health_checks(), health_installed(),
+    health_report(text[]), pre_upgrade_report(), post_upgrade_report(),
+    worker_location(), runbook_text(text), runbook_name(text),
+    runbook_code(text, text), runbook_duration(numeric),
+    runbook_changes(jsonb, text, boolean), runbook_facts(text),
+    runbook_resource(jsonb, text), runbook_psql(jsonb),
+    runbook_section_summary(jsonb), runbook_section_news(jsonb),
+    runbook_section_leavers(jsonb), runbook_section_difficulty(jsonb),
+    runbook_section_prerequisites(jsonb), runbook_section_backup(jsonb),
+    runbook_section_binary(jsonb), runbook_section_schema(jsonb),
+    runbook_section_verification(jsonb), runbook_section_smoke_tests(jsonb),
+    runbook_section_rollback(jsonb), runbook_section_recovery(jsonb),
+    runbook_section_watch(jsonb), runbook_section_clean_up(jsonb),
+    runbook_failure(jsonb, text), runbook_section_troubleshooting(jsonb),
+    runbook_section_checklist(jsonb), runbook_section_migration_sql(jsonb),
+    runbook_section_elsewhere(jsonb), runbook(text)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION health_versions(), health_state(), health_gate(), health_guards(),
+    health_surroundings(), health_members(), health_standbys(),
+    health_slots(), health_replication_lag(), health_invalid_indexes(),
+    health_unvalidated_constraints(), health_tables(),
+    health_disabled_triggers(), health_failed_jobs(), health_connections(),
+    health_transactions(), health_prepared_transactions(),
+    health_wraparound(), health_statistics(), health_counters(),
+    health_recorded_failures(), health_checks(), health_installed(),
+    health_report(text[]), pre_upgrade_report(), post_upgrade_report(),
+    worker_location(), runbook_text(text), runbook_name(text),
+    runbook_code(text, text), runbook_duration(numeric),
+    runbook_changes(jsonb, text, boolean), runbook_facts(text),
+    runbook_resource(jsonb, text), runbook_psql(jsonb),
+    runbook_section_summary(jsonb), runbook_section_news(jsonb),
+    runbook_section_leavers(jsonb), runbook_section_difficulty(jsonb),
+    runbook_section_prerequisites(jsonb), runbook_section_backup(jsonb),
+    runbook_section_binary(jsonb), runbook_section_schema(jsonb),
+    runbook_section_verification(jsonb), runbook_section_smoke_tests(jsonb),
+    runbook_section_rollback(jsonb), runbook_section_recovery(jsonb),
+    runbook_section_watch(jsonb), runbook_section_clean_up(jsonb),
+    runbook_failure(jsonb, text), runbook_section_troubleshooting(jsonb),
+    runbook_section_checklist(jsonb), runbook_section_migration_sql(jsonb),
+    runbook_section_elsewhere(jsonb), runbook(text)
+    TO pg_monitor;
+
+-- @privileges-checksum
+
+-- @privileges-process
+
+-- @privileges-parity
+
+-- @privileges-fence
