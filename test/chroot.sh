@@ -12,7 +12,7 @@
 DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Debian's releases by their PostgreSQL.
-declare -A SUITES=([15]=bookworm [17]=trixie [18]=forky)
+declare -A SUITES=([13]=bullseye [15]=bookworm [17]=trixie [18]=forky)
 
 # What is installed there beyond the tests' needs.
 declare -A MORE_PACKAGES=([18]=postgresql-18-documentdb)
@@ -155,6 +155,15 @@ bare_debian() {
 	return 1
 }
 
+# What is run in a chroot for its packages; the arguments are need_release's.
+# shellcheck disable=SC2016
+PROVIDE_PACKAGES='
+	fail() { echo "$*" >&2; exit 1; }
+	. /mnt/test/packages.sh
+	export LC_ALL=C
+	need_release "$@"
+	rm -f /var/cache/apt/archives/*.deb'
+
 # make_chroot MAJOR ROOT: a Debian with that PostgreSQL and all that the tests
 # need.
 make_chroot() {
@@ -164,22 +173,27 @@ make_chroot() {
 	log=$(mktemp)
 	echo "Making a Debian $suite with PostgreSQL $major in $root (once; takes minutes and 2 GB)"
 	CHROOT_NEW="$root.new"
-	# shellcheck disable=SC2016,SC2086
+	# shellcheck disable=SC2086
 	bare_debian "$suite" >"$log" 2>&1 &&
-		in_chroot_new bash -c '
-			fail() { echo "$*" >&2; exit 1; }
-			. /mnt/test/packages.sh
-			export LC_ALL=C
-			APT_LOG=$(mktemp)
-			apt-get -qq update
-			apt_install_without_cluster "$@" && need_packages' packages \
-			"postgresql-$major" "postgresql-server-dev-$major" ${MORE_PACKAGES[$major]:-} >>"$log" 2>&1 &&
-		as_root rm -rf "$CHROOT_NEW"/var/cache/apt/archives/*.deb &&
+		in_chroot_new bash -c "$PROVIDE_PACKAGES" packages "$major" ${MORE_PACKAGES[$major]:-} >>"$log" 2>&1 &&
 		as_root mv -T "$CHROOT_NEW" "$root"
 	local status=$?
 	[ "$status" = 0 ] || tail -n 20 "$log" >&2
 	rm -f "$log"
 	leave_chroot
+	return $status
+}
+
+# complete_chroot MAJOR ROOT: installs what an older state of the tree did not
+# ask for yet, after saying so.
+complete_chroot() {
+	local major=$1 root=$2 log status
+	log=$(mktemp)
+	# shellcheck disable=SC2086
+	in_chroot "$root" bash -c "$PROVIDE_PACKAGES" packages "$major" ${MORE_PACKAGES[$major]:-} >"$log" 2>&1
+	status=$?
+	sed "s,^Installing,In $root: installing," "$log" | grep -E "^In $root|^E: " || [ "$status" = 0 ] || tail -n 20 "$log" >&2
+	rm -f "$log"
 	return $status
 }
 
@@ -194,7 +208,7 @@ in_chroot_new() {
 }
 
 # find_chroot MAJOR: sets CHROOT to the one for that PostgreSQL, made now if there
-# is none; if that is impossible, OBSTACLE says why.
+# is none, or completed; if that is impossible, OBSTACLE says why.
 find_chroot() {
 	local major=$1 cache lock
 	cache=$(chroot_cache)
@@ -204,7 +218,11 @@ find_chroot() {
 	as_root mkdir -p "$cache" || { OBSTACLE="could not create $cache"; return 1; }
 	exec {lock}<"$cache"
 	flock "$lock"
-	[ -d "$CHROOT" ] || make_chroot "$major" "$CHROOT" || OBSTACLE="could not make the chroot $CHROOT"
+	if [ -d "$CHROOT" ]; then
+		complete_chroot "$major" "$CHROOT" || OBSTACLE="the chroot $CHROOT lacks packages that could not be installed"
+	else
+		make_chroot "$major" "$CHROOT" || OBSTACLE="could not make the chroot $CHROOT"
+	fi
 	exec {lock}<&-
 	[ -z "$OBSTACLE" ]
 }

@@ -7,7 +7,11 @@
 REAL_EXTENSIONS="hll tdigest periods cron pg-fact-loader powa unit"
 
 # Libraries the build links, as pkg-config-name:package.
-LIBRARIES="libcurl:libcurl4-openssl-dev libcjson:libcjson-dev libpq:libpq-dev"
+LIBRARIES="libcurl:libcurl4-openssl-dev libcjson:libcjson-dev libpq:libpq-dev libxxhash:libxxhash-dev"
+
+# What a release of PostgreSQL before 15 is here for: to build parity/ and to
+# run a server that is compared with another.
+PARITY_PACKAGES="gcc libc6-dev make libxxhash-dev"
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -101,9 +105,23 @@ missing_real_extensions() {
 	case $("$PG_CONFIG" --bindir) in /usr/lib/postgresql/*) ;; *) return ;; esac
 	for name in $REAL_EXTENSIONS; do
 		package="postgresql-$PG_MAJOR-$name"
-		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' ||
+		[ -z "$(not_installed "$package")" ] ||
 			[ -z "$(apt-cache madison "$package" 2>/dev/null)" ] || echo "$package"
 	done
+}
+
+# Prints which of the packages named are not installed.
+not_installed() {
+	local package
+	for package; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || echo "$package"
+	done
+}
+
+# Fetches apt's lists; what is known has to do when that fails.
+update_lists() {
+	echo "Updating the package lists (apt-get update)"
+	as_root apt-get -qq update </dev/null || echo "apt-get update failed; trying with what is known" >&2
 }
 
 # Installs packages and upgrades none of those here: a new server would restart
@@ -124,7 +142,7 @@ apt_install_without_cluster() (
 	trap restore EXIT
 	trap 'exit 130' INT TERM HUP
 
-	dpkg-query -W -f '${Status}' postgresql-common 2>/dev/null | grep -q ' installed$' ||
+	[ -z "$(not_installed postgresql-common)" ] ||
 		apt_install postgresql-common || exit 1
 	if [ -e "$conf" ]; then
 		echo "(no cluster is created: create_main_cluster is off in $conf until this is done)"
@@ -143,8 +161,7 @@ need_required_packages() {
 	if [ ${#missing[@]} -gt 0 ]; then
 		has apt-get || fail "missing, and there is no apt-get here to install it (Debian's names):" "${missing[@]}"
 		can_be_root || fail "missing, and neither root nor sudo is there to install it:" "${missing[@]}"
-		echo "Updating the package lists (apt-get update)"
-		as_root apt-get -qq update </dev/null || echo "apt-get update failed; trying with what is known" >&2
+		update_lists
 		mapfile -t missing < <(missing_packages)
 		echo "Installing with apt:" "${missing[@]}"
 		apt_install_without_cluster "${missing[@]}" || fail "could not install:" "${missing[@]}"
@@ -170,4 +187,22 @@ need_packages() {
 	APT_LOG=$(mktemp)
 	need_required_packages
 	want_real_extensions
+}
+
+# need_release MAJOR PACKAGE...: that PostgreSQL and those packages, and what the
+# tests need; a release before 15 gets PARITY_PACKAGES instead.
+need_release() {
+	local major=$1
+	local -a missing
+	shift
+	# shellcheck disable=SC2086
+	[ "$major" -ge 15 ] || set -- "$@" $PARITY_PACKAGES
+	APT_LOG=$(mktemp)
+	mapfile -t missing < <(not_installed "postgresql-$major" "postgresql-server-dev-$major" "$@")
+	if [ ${#missing[@]} -gt 0 ]; then
+		update_lists
+		echo "Installing with apt:" "${missing[@]}"
+		apt_install_without_cluster "${missing[@]}" || fail "could not install:" "${missing[@]}"
+	fi
+	[ "$major" -lt 15 ] || need_packages
 }
