@@ -1,12 +1,12 @@
 # documentdb_upgrade: built with PGXS.  "make check", "make check-all", "make
-# check-documentdb", "make demo" and "make bench" set up all they need by
-# themselves (see test/check), pg_config included, so PGXS is left out for them.
+# check-documentdb", "make check-bluegreen", "make demo" and "make bench" set up
+# all they need by themselves (see test/check), pg_config included, so PGXS is left out for them.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb demo bench,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen demo bench,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb demo bench
-check check-all check-documentdb demo:
+.PHONY: check check-all check-documentdb check-bluegreen demo bench
+check check-all check-documentdb check-bluegreen demo:
 	@test/$@
 bench:
 	@test/bench/run

@@ -55,11 +55,14 @@ run_apart() {
 	return $status
 }
 
-# in_chroot ROOT [NAME=VALUE...] COMMAND...: runs it there as root.
+# in_chroot ROOT [NAME=VALUE...] COMMAND...: runs it there as root.  What the file
+# CHROOT_SETTINGS says, if that is set, root finds there in /tmp/settings: on a
+# command line everybody could read it.
 in_chroot() {
 	local root=$1 status
 	shift
 	CHROOT_TMP=$(mktemp -d) && chmod 1777 "$CHROOT_TMP" || return
+	[ -z "${CHROOT_SETTINGS:-}" ] || as_root install -m 600 "$CHROOT_SETTINGS" "$CHROOT_TMP/settings" || return
 	run_apart as_root unshare --mount --ipc --pid --fork --kill-child \
 		bash -c "$ENTER_CHROOT" enter "$root" "$SOURCE" "$CHROOT_TMP" "$@"
 	status=$?
@@ -72,7 +75,7 @@ in_chroot() {
 test_in_chroot() {
 	local name status
 	local -a settings=()
-	for name in TESTS JOBS DU_LOGS CHECK_DOCUMENTDB "${!PG_TEST_@}"; do
+	for name in TESTS JOBS DU_LOGS CHECK_DOCUMENTDB CHECK_BLUEGREEN "${!PG_TEST_@}"; do
 		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
 	done
 	echo "In $1, where this tree is /mnt:"

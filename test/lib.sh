@@ -160,13 +160,18 @@ install_fixtures() {
 # new package would bring them.
 put_extension_files() { as_user cp --remove-destination -t "$SHARE/extension" "$@"; }
 
-# Everything up to a private installation ready to build into.
+# Everything up to a private installation ready to build into.  With the path of a
+# pg_config as argument that one is taken, and its packages as they are.
 prepare() {
 	trap cleanup EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	clean_environment
-	need_packages
+	if [ $# -gt 0 ]; then
+		PG_CONFIG=$1 PG_MAJOR=$(pg_major "$1")
+	else
+		need_packages
+	fi
 	choose_user
 	make_work_dir
 	OUT="$WORK/out"
