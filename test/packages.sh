@@ -9,10 +9,6 @@ REAL_EXTENSIONS="hll tdigest periods cron pg-fact-loader powa unit"
 # Libraries the build links, as pkg-config-name:package.
 LIBRARIES="libcurl:libcurl4-openssl-dev libcjson:libcjson-dev libpq:libpq-dev libxxhash:libxxhash-dev"
 
-# What a release of PostgreSQL before 15 is here for: to build parity/ and to
-# run a server that is compared with another.
-PARITY_PACKAGES="gcc libc6-dev make libxxhash-dev"
-
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # Runs a command as root, through sudo if need be.
@@ -188,6 +184,10 @@ need_packages() {
 	need_required_packages
 	want_real_extensions
 }
+
+# What a release of PostgreSQL before 15 is here for: to build parity/ and to
+# run a server that is compared with another.
+PARITY_PACKAGES="gcc libc6-dev make libxxhash-dev"
 
 # need_release MAJOR PACKAGE...: that PostgreSQL and those packages, and what the
 # tests need; a release before 15 gets PARITY_PACKAGES instead.

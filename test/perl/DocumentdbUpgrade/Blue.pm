@@ -158,6 +158,12 @@ The same without the data.
 
 What logical replication leaves out: where sequences are, and large objects.
 
+=item dump_differences(node)
+
+How dumps of the data of both differ, when the order of lines does not count:
+the first lines that only one has.  What a comparison says can be held against
+it.
+
 =cut
 
 sub dump_to
@@ -183,26 +189,45 @@ sub schema_to
 sub numbers_to
 {
 	my ($self, $green) = @_;
-	my @sequences = split /\n/, $self->sql(q{
-		SELECT format('%s.%s', '"' || replace(nspname, '"', '""') || '"', '"' || replace(relname, '"', '""') || '"')
-		FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-		WHERE relkind = 'S' AND nspname <> 'documentdb_upgrade'});
-	my $file = $self->dump('--data-only', '--large-objects', map { "--table=$_" } @sequences);
+	my $file = $self->dump('--data-only', '--large-objects', '--exclude-table=*.*');
 
+	# pg_dump --table leaves out the sequence of an identity column.
+	append_to_file($file, $self->sql(q{
+		SELECT format($$SELECT format('SELECT setval(%%L, %%s, %%L);', %L, last_value, is_called) FROM %1$s$$, oid::regclass)
+		FROM pg_class WHERE relkind = 'S' AND relnamespace::regnamespace::text <> 'documentdb_upgrade'
+		ORDER BY oid \gexec
+	}));
 	system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-d', $green->connstr($self->{dbname}), '-f', $file);
 	return;
 }
 
 my $dumps = 0;
 
+# A dump of the database here, or of that on green.
 sub dump
 {
 	my ($self, @arguments) = @_;
+	my $green = ref $arguments[-1] ? pop @arguments : undef;
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/dump' . ++$dumps;
 
 	local $ENV{PGPASSWORD} = $ENV{BLUE_PASSWORD};
-	system_or_bail('pg_dump', @without_us, @arguments, '-f', $file, '-d', $self->where);
+	system_or_bail('pg_dump', @without_us, @arguments, '-f', $file,
+		'-d', $green ? $green->connstr($self->{dbname}) : $self->where);
 	return $file;
+}
+
+sub dump_differences
+{
+	my ($self, $green) = @_;
+	my %count;
+
+	foreach ([ 1, $self->dump('--data-only', '--inserts') ], [ -1, $self->dump('--data-only', '--inserts', $green) ])
+	{
+		my ($sign, $file) = @$_;
+		$count{$_} += $sign foreach grep { !/^(?:--|\\(?:un)?restrict )/ } split /\n/, slurp_file($file);
+	}
+	my @lines = map { $count{$_} > 0 ? "blue: $_" : "green: $_" } grep { $count{$_} } sort keys %count;
+	return map { substr $_, 0, 200 } splice @lines, 0, 20;
 }
 
 =pod
