@@ -48,39 +48,65 @@ buffer_put(CanonicalBuffer *buffer, const void *bytes, size_t length)
 }
 
 /*
- * Integers go in with their lowest byte first.
+ * Integers are stored with their lowest byte first.  Gives back where the next
+ * one goes.
  */
+static inline char *
+store16(char *place, uint16 value)
+{
+#ifdef WORDS_BIGENDIAN
+	value = pg_bswap16(value);
+#endif
+	memcpy(place, &value, sizeof(value));
+	return place + sizeof(value);
+}
+
+static inline char *
+store32(char *place, uint32 value)
+{
+#ifdef WORDS_BIGENDIAN
+	value = pg_bswap32(value);
+#endif
+	memcpy(place, &value, sizeof(value));
+	return place + sizeof(value);
+}
+
+static inline char *
+store64(char *place, uint64 value)
+{
+#ifdef WORDS_BIGENDIAN
+	value = pg_bswap64(value);
+#endif
+	memcpy(place, &value, sizeof(value));
+	return place + sizeof(value);
+}
+
 static inline void
 buffer_put8(CanonicalBuffer *buffer, uint8 value)
 {
-	buffer_put(buffer, &value, sizeof(value));
+	buffer_reserve(buffer, sizeof(value));
+	buffer->data[buffer->used++] = (char) value;
 }
 
 static inline void
 buffer_put16(CanonicalBuffer *buffer, uint16 value)
 {
-#ifdef WORDS_BIGENDIAN
-	value = pg_bswap16(value);
-#endif
-	buffer_put(buffer, &value, sizeof(value));
+	buffer_reserve(buffer, sizeof(value));
+	buffer->used = store16(buffer->data + buffer->used, value) - buffer->data;
 }
 
 static inline void
 buffer_put32(CanonicalBuffer *buffer, uint32 value)
 {
-#ifdef WORDS_BIGENDIAN
-	value = pg_bswap32(value);
-#endif
-	buffer_put(buffer, &value, sizeof(value));
+	buffer_reserve(buffer, sizeof(value));
+	buffer->used = store32(buffer->data + buffer->used, value) - buffer->data;
 }
 
 static inline void
 buffer_put64(CanonicalBuffer *buffer, uint64 value)
 {
-#ifdef WORDS_BIGENDIAN
-	value = pg_bswap64(value);
-#endif
-	buffer_put(buffer, &value, sizeof(value));
+	buffer_reserve(buffer, sizeof(value));
+	buffer->used = store64(buffer->data + buffer->used, value) - buffer->data;
 }
 
 /*
@@ -95,9 +121,8 @@ buffer_put_string(CanonicalBuffer *buffer, const char *bytes, size_t length)
 		return;
 	}
 	buffer_reserve(buffer, sizeof(uint32) + length);
-	buffer_put32(buffer, (uint32) length);
-	memcpy(buffer->data + buffer->used, bytes, length);
-	buffer->used += length;
+	memcpy(store32(buffer->data + buffer->used, (uint32) length), bytes, length);
+	buffer->used += sizeof(uint32) + length;
 }
 
 #endif							/* DU_CANONICAL_BUFFER_H */

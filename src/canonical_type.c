@@ -157,8 +157,8 @@ static int
 compare_columns(const void *a, const void *b, void *argument)
 {
 	TupleDesc	descriptor = argument;
-	int			left = *(const int *) a;
-	int			right = *(const int *) b;
+	int			left = ((const CanonicalColumn *) a)->attribute;
+	int			right = ((const CanonicalColumn *) b)->attribute;
 	int			order = strcmp(NameStr(TupleDescAttr(descriptor, left)->attname),
 							   NameStr(TupleDescAttr(descriptor, right)->attname));
 
@@ -168,14 +168,20 @@ compare_columns(const void *a, const void *b, void *argument)
 static void
 find_columns(CanonicalRow *row)
 {
-	row->attributes = palloc(sizeof(int) * Max(row->descriptor->natts, 1));
-	row->ncolumns = 0;
+	int			natts = Max(row->descriptor->natts, 1);
+
+	row->columns = palloc0(natts * sizeof(CanonicalColumn));
+	row->attributes = palloc(natts * sizeof(int));
+	row->values = palloc0(natts * sizeof(Datum));
+	row->nulls = palloc0(natts * sizeof(bool));
 	for (int i = 0; i < row->descriptor->natts; i++)
 	{
-		if (!TupleDescAttr(row->descriptor, i)->attisdropped)
-			row->attributes[row->ncolumns++] = i;
+		if (TupleDescAttr(row->descriptor, i)->attisdropped)
+			continue;
+		row->attributes[row->ncolumns] = i;
+		row->columns[row->ncolumns++].attribute = i;
 	}
-	qsort_arg(row->attributes, row->ncolumns, sizeof(int), compare_columns, row->descriptor);
+	qsort_arg(row->columns, row->ncolumns, sizeof(CanonicalColumn), compare_columns, row->descriptor);
 }
 
 static CanonicalRow *
@@ -191,19 +197,19 @@ make_row(CanonicalTypes *types, Oid type, int32 typmod)
 	row->typmod = typmod;
 	row->descriptor = lookup_rowtype_tupdesc_copy(type, typmod);
 	find_columns(row);
-	row->columns = palloc(sizeof(CanonicalType *) * Max(row->ncolumns, 1));
-	row->values = palloc(sizeof(Datum) * Max(row->descriptor->natts, 1));
-	row->nulls = palloc(sizeof(bool) * Max(row->descriptor->natts, 1));
 
 	initStringInfo(&tag);
 	for (int i = 0; i < row->ncolumns; i++)
 	{
-		Form_pg_attribute attribute = TupleDescAttr(row->descriptor, row->attributes[i]);
+		CanonicalColumn *column = &row->columns[i];
+		Form_pg_attribute attribute = TupleDescAttr(row->descriptor, column->attribute);
 		ColumnInRow place = {row, NameStr(attribute->attname)};
 
-		row->columns[i] = make_type(types, attribute->atttypid, attribute->atttypmod, &place);
+		column->type = make_type(types, attribute->atttypid, attribute->atttypmod, &place);
+		column->form = column->type->form;
+		row->fixed_length += Max(column->type->length, 0);
 		append_counted(&tag, NameStr(attribute->attname));
-		append_counted(&tag, row->columns[i]->tag);
+		append_counted(&tag, column->type->tag);
 	}
 	row->tag = tag.data;
 	row->header = du_digest128(tag.data, tag.len);

@@ -71,19 +71,27 @@ typedef struct CanonicalType
 	struct EnumLabels *labels;	/* of enums */
 } CanonicalType;
 
-/* A row type: its columns in the order of their names. */
+typedef struct CanonicalColumn
+{
+	CanonicalForm form;			/* the type's, at hand */
+	int			attribute;		/* index into the descriptor */
+	CanonicalType *type;
+} CanonicalColumn;
+
+/* A row type. */
 typedef struct CanonicalRow
 {
 	Oid			type;
 	int32		typmod;
 	TupleDesc	descriptor;
 	int			ncolumns;		/* without dropped ones */
-	int		   *attributes;		/* by column: index into the descriptor */
-	CanonicalType **columns;
+	CanonicalColumn *columns;	/* in the order of their names */
+	int		   *attributes;		/* in the order of the table */
+	size_t		fixed_length;	/* room for all columns of fixed length */
 	char	   *tag;
 	Digest128	header;			/* digest of the names and types */
 	Datum	   *values;			/* room for the one row that is taken apart */
-	bool	   *nulls;			/* at the top */
+	bool	   *nulls;			/* at the top, by index into the descriptor */
 	struct CanonicalRow *next;
 } CanonicalRow;
 

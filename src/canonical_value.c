@@ -21,6 +21,11 @@
 
 #include "canonical_scalar.h"
 
+/* 16 moved these macros into a header of their own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Multiranges exist since 14. */
 #if PG_VERSION_NUM >= 140000
 #include "utils/multirangetypes.h"
@@ -57,23 +62,57 @@ note_null(CanonicalBuffer *buffer, size_t start, size_t i)
 }
 
 /*
- * Adds the values of a row in the order of the columns' names.
+ * Adds the values of a row in the order of the columns' names.  They are given
+ * as the descriptor has them.
+ *
+ * This is where the time goes, so the most common forms are written here,
+ * through a pointer of our own: there always is room for all columns of fixed
+ * length.
  */
 void
 du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
 				 const CanonicalRow *row, const Datum *values, const bool *nulls)
 {
 	size_t		start = start_nulls(buffer, row->ncolumns);
+	char	   *next;
 
+	buffer_reserve(buffer, row->fixed_length);
+	next = buffer->data + buffer->used;
 	for (int i = 0; i < row->ncolumns; i++)
 	{
-		int			attribute = row->attributes[i];
+		const CanonicalColumn *column = &row->columns[i];
+		Datum		value = values[column->attribute];
 
-		if (nulls[attribute])
+		if (nulls[column->attribute])
+		{
 			note_null(buffer, start, i);
-		else
-			put_value(types, buffer, row->columns[i], values[attribute]);
+			continue;
+		}
+		switch (column->form)
+		{
+			case FORM_1_BYTE:
+				*next++ = DatumGetChar(value);
+				break;
+			case FORM_4_BYTES:
+				next = store32(next, DatumGetUInt32(value));
+				break;
+			case FORM_8_BYTES:
+				next = store64(next, (uint64) DatumGetInt64(value));
+				break;
+			default:
+				buffer->used = next - buffer->data;
+				if (column->form == FORM_STRING && !VARATT_IS_EXTERNAL(DatumGetPointer(value)) &&
+					!VARATT_IS_4B_C(DatumGetPointer(value)))
+					buffer_put_string(buffer, VARDATA_ANY(DatumGetPointer(value)),
+									  VARSIZE_ANY_EXHDR(DatumGetPointer(value)));
+				else
+					put_value(types, buffer, column->type, value);
+				buffer_reserve(buffer, row->fixed_length);
+				next = buffer->data + buffer->used;
+				break;
+		}
 	}
+	buffer->used = next - buffer->data;
 }
 
 static void

@@ -51,13 +51,14 @@ put_digits(CanonicalBuffer *buffer, const char *digits, int ndigits)
 #endif
 }
 
+/*
+ * Four numbers of 16 bits.
+ */
 static void
 put_header(CanonicalBuffer *buffer, uint16 ndigits, int16 weight, uint16 sign, uint16 scale)
 {
-	buffer_put16(buffer, ndigits);
-	buffer_put16(buffer, (uint16) weight);
-	buffer_put16(buffer, sign);
-	buffer_put16(buffer, scale);
+	buffer_put64(buffer, (uint64) ndigits | (uint64) (uint16) weight << 16 |
+				 (uint64) sign << 32 | (uint64) scale << 48);
 }
 
 /*

@@ -23,6 +23,9 @@
 
 #define ALGORITHM	"du1"
 
+/* Of columns_checksum: after the state and what says the row type. */
+#define FIRST_COLUMN	2
+
 /* What a call site keeps between rows. */
 typedef struct RowHasher
 {
@@ -32,6 +35,7 @@ typedef struct RowHasher
 } RowHasher;
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_row_checksum_add);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_columns_checksum_add);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_row_checksum_combine);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_row_checksum_serialize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_row_checksum_deserialize);
@@ -60,25 +64,37 @@ get_hasher(FmgrInfo *site)
 }
 
 /*
- * What is known of the row's type, which often is that of the row before.
+ * What is known of a row type, which often is that of the row before.
  */
 static CanonicalRow *
-row_type_of(RowHasher *hasher, HeapTupleHeader header)
+get_row_type(RowHasher *hasher, Oid type, int32 typmod)
 {
-	Oid			type = HeapTupleHeaderGetTypeId(header);
-	int32		typmod = HeapTupleHeaderGetTypMod(header);
-
 	if (hasher->row == NULL || hasher->row->type != type || hasher->row->typmod != typmod)
 		hasher->row = du_types_row(hasher->types, type, typmod);
 	return hasher->row;
+}
+
+/*
+ * The digest of the row whose values are in the room that its type has.
+ */
+static Digest128
+hash_values(RowHasher *hasher, CanonicalRow *row)
+{
+	CanonicalBuffer *buffer = &hasher->buffer;
+
+	du_buffer_shrink(buffer);
+	buffer_put64(buffer, row->header.low);
+	buffer_put64(buffer, row->header.high);
+	du_value_put_row(hasher->types, buffer, row, row->values, row->nulls);
+	return du_digest128(buffer->data, buffer->used);
 }
 
 static Digest128
 hash_row(FmgrInfo *site, HeapTupleHeader header)
 {
 	RowHasher  *hasher = get_hasher(site);
-	CanonicalRow *row = row_type_of(hasher, header);
-	CanonicalBuffer *buffer = &hasher->buffer;
+	CanonicalRow *row = get_row_type(hasher, HeapTupleHeaderGetTypeId(header),
+									 HeapTupleHeaderGetTypMod(header));
 	HeapTupleData tuple;
 
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
@@ -86,12 +102,58 @@ hash_row(FmgrInfo *site, HeapTupleHeader header)
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, row->descriptor, row->values, row->nulls);
+	return hash_values(hasher, row);
+}
 
-	du_buffer_shrink(buffer);
-	buffer_put64(buffer, row->header.low);
-	buffer_put64(buffer, row->header.high);
-	du_value_put_row(hasher->types, buffer, row, row->values, row->nulls);
-	return du_digest128(buffer->data, buffer->used);
+/*
+ * The row type that columns are given for, after a look at whether they are
+ * its columns.
+ */
+static CanonicalRow *
+row_type_of_columns(FunctionCallInfo fcinfo, RowHasher *hasher)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
+	CanonicalRow *row;
+
+	if (type == RECORDOID || !OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the first argument must be of the type of a table"),
+				 errhint("Call columns_checksum(NULL::tablename, column, ...).")));
+	row = get_row_type(hasher, type, -1);
+	if (PG_NARGS() - FIRST_COLUMN != row->ncolumns)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("there are %d columns given for type %s, which has %d",
+						PG_NARGS() - FIRST_COLUMN, format_type_be(type), row->ncolumns)));
+	for (int i = 0; i < row->ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(row->descriptor, row->attributes[i]);
+
+		if (get_fn_expr_argtype(fcinfo->flinfo, i + FIRST_COLUMN) != attribute->atttypid)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("the value given for column \"%s\" of type %s is not of its type",
+							NameStr(attribute->attname), format_type_be(type)),
+					 errhint("All columns are to be given, in the order of the table.")));
+	}
+	return row;
+}
+
+static Digest128
+hash_columns(FunctionCallInfo fcinfo)
+{
+	RowHasher  *hasher = get_hasher(fcinfo->flinfo);
+	CanonicalRow *row = hasher->row ? hasher->row : row_type_of_columns(fcinfo, hasher);
+
+	for (int i = 0; i < row->ncolumns; i++)
+	{
+		const NullableDatum *given = &fcinfo->args[i + FIRST_COLUMN];
+
+		row->values[row->attributes[i]] = given->value;
+		row->nulls[row->attributes[i]] = given->isnull;
+	}
+	return hash_values(hasher, row);
 }
 
 static void
@@ -128,6 +190,19 @@ documentdb_upgrade_row_checksum_add(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(1))
 		add_digest(sum, hash_row(fcinfo->flinfo, PG_GETARG_HEAPTUPLEHEADER(1)));
+	PG_RETURN_POINTER(sum);
+}
+
+/*
+ * Transition for rows that are given column by column, which spares the server
+ * to put them together.
+ */
+Datum
+documentdb_upgrade_columns_checksum_add(PG_FUNCTION_ARGS)
+{
+	Digest128  *sum = PG_ARGISNULL(0) ? new_sum(fcinfo) : (Digest128 *) PG_GETARG_POINTER(0);
+
+	add_digest(sum, hash_columns(fcinfo));
 	PG_RETURN_POINTER(sum);
 }
 
