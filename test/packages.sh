@@ -187,7 +187,7 @@ need_packages() {
 
 # What a release of PostgreSQL before 15 is here for: to build parity/ and to
 # run a server that is compared with another.
-PARITY_PACKAGES="gcc libc6-dev make libxxhash-dev"
+PARITY_PACKAGES="gcc libc6-dev make pkg-config libxxhash-dev"
 
 # need_release MAJOR PACKAGE...: that PostgreSQL and those packages, and what the
 # tests need; a release before 15 gets PARITY_PACKAGES instead.
