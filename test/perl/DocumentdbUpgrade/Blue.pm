@@ -30,6 +30,7 @@ use warnings FATAL => 'all';
 use DocumentdbUpgrade::BlueGreen ();
 use DocumentdbUpgrade::SeededChanges;
 use DocumentdbUpgrade::Test qw(poll_until);
+use IPC::Run ();
 use PostgreSQL::Test::Utils;
 
 # What is in no dump: the extensions that do the comparing.
@@ -172,32 +173,56 @@ sub dump_to
 	my $file = $self->dump('-Fc');
 
 	DocumentdbUpgrade::BlueGreen::create_green($green, $self->{dbname});
-	system_or_bail('pg_restore', '--exit-on-error', '-d', $green->connstr($self->{dbname}), $file);
+	system_or_bail('pg_restore', '--section=pre-data', '-f', "$file.sql", $file);
+	restore_definitions($self, $green, "$file.sql");
+	system_or_bail('pg_restore', '--exit-on-error', '--section=data', '--section=post-data',
+		'-d', $green->connstr($self->{dbname}), $file);
 	return;
 }
 
 sub schema_to
 {
 	my ($self, $green) = @_;
-	my $file = $self->dump('--schema-only', '--no-publications');
 
 	DocumentdbUpgrade::BlueGreen::create_green($green, $self->{dbname});
-	system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-d', $green->connstr($self->{dbname}), '-f', $file);
+	restore_definitions($self, $green, $self->dump('--schema-only', '--no-publications'));
+	return;
+}
+
+# Minor releases since 15.20 keep a mark of their own among a column's options,
+# which pg_dump takes for one that any server knows if it is older than that.
+sub restore_definitions
+{
+	my ($self, $green, $file) = @_;
+	my $sql = slurp_file($file);
+
+	$sql =~ s/^ALTER TABLE ONLY .* ALTER COLUMN .* SET \(pg_attver=\d+\);\n//mg;
+	run_sql($self, $green, $sql);
+	return;
+}
+
+# Runs a script on green.
+sub run_sql
+{
+	my ($self, $green, $sql) = @_;
+	my $stderr = '';
+
+	IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $green->connstr($self->{dbname}), '-f', '-' ],
+		'<', \$sql, '>', '/dev/null', '2>', \$stderr) or die "green: $stderr\n";
 	return;
 }
 
 sub numbers_to
 {
 	my ($self, $green) = @_;
-	my $file = $self->dump('--data-only', '--large-objects', '--exclude-table=*.*');
 
 	# pg_dump --table leaves out the sequence of an identity column.
-	append_to_file($file, $self->sql(q{
+	my $sequences = $self->sql(q{
 		SELECT format($$SELECT format('SELECT setval(%%L, %%s, %%L);', %L, last_value, is_called) FROM %1$s$$, oid::regclass)
 		FROM pg_class WHERE relkind = 'S' AND relnamespace::regnamespace::text <> 'documentdb_upgrade'
 		ORDER BY oid \gexec
-	}));
-	system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-d', $green->connstr($self->{dbname}), '-f', $file);
+	});
+	run_sql($self, $green, slurp_file($self->dump('--data-only', '--large-objects', '--exclude-table=*.*')) . $sequences);
 	return;
 }
 
