@@ -4214,8 +4214,8 @@ AS $$
                CASE WHEN t.there IS NULL THEN 'missing' WHEN t.here IS NULL THEN 'extra' ELSE 'structure' END,
                CASE WHEN t.here IS NOT NULL AND t.there IS NOT NULL THEN 'columns differ; contents were not compared' END
         FROM tables t,
-        LATERAL (SELECT string_agg(format('%s %s', a.v->>0, a.v->>1), ', ' ORDER BY a.v->>0 COLLATE "C") FILTER (WHERE a.side = 1 AND a.others = 0) AS here,
-                        string_agg(format('%s %s', a.v->>0, a.v->>1), ', ' ORDER BY a.v->>0 COLLATE "C") FILTER (WHERE a.side = 2 AND a.others = 0) AS there
+        LATERAL (SELECT string_agg(format('%s %s', a.v->>0, a.v->>1), ', ' ORDER BY (a.v->>0) COLLATE "C") FILTER (WHERE a.side = 1 AND a.others = 0) AS here,
+                        string_agg(format('%s %s', a.v->>0, a.v->>1), ', ' ORDER BY (a.v->>0) COLLATE "C") FILTER (WHERE a.side = 2 AND a.others = 0) AS there
                  FROM (SELECT e.side, e.v, count(*) OVER (PARTITION BY e.v) - 1 AS others
                        FROM (SELECT 1 AS side, v FROM jsonb_array_elements(t.here) v UNION ALL SELECT 2, v FROM jsonb_array_elements(t.there) v) e
                        WHERE t.here IS NOT NULL AND t.there IS NOT NULL) a) c
