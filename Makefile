@@ -40,6 +40,11 @@ WORKER_LIBS := $(shell $(PKG_CONFIG) --libs libcurl libcjson libpq 2>/dev/null)
 ifeq ($(WORKER_LIBS),)
 $(error libcurl, cJSON and libpq not found by $(PKG_CONFIG): install their development packages (on Debian libcurl4-openssl-dev, libcjson-dev and libpq-dev))
 endif
+# Of xxHash only the header is used; the server that runs this needs nothing.
+HASH_CFLAGS := $(shell $(PKG_CONFIG) --cflags libxxhash 2>/dev/null || echo missing)
+ifeq ($(HASH_CFLAGS),missing)
+$(error xxHash not found by $(PKG_CONFIG): install its development package (on Debian libxxhash-dev))
+endif
 EXTRA_CLEAN = $(WORKER_LIBRARY) $(WORKER_OBJS) $(WORKER_OBJS:.o=.bc)
 
 PG_CONFIG ?= pg_config
@@ -50,6 +55,8 @@ endif
 include $(PGXS)
 
 $(OBJS) $(WORKER_OBJS): $(wildcard src/*.h)
+
+src/canonical_buffer.o: override CPPFLAGS += $(HASH_CFLAGS)
 
 VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 $(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(VERSION)"'

@@ -18,6 +18,7 @@
 #include "refusal_log.h"
 #include "shared_status.h"
 #include "standby_reports.h"
+#include "text_types.h"
 #include "utility_hook.h"
 #include "window.h"
 #include "worker_launcher.h"
@@ -63,6 +64,7 @@ _PG_init(void)
 {
 	GucCheckHooks hooks = {check_desired_version, du_guards_check_severity, check_window};
 
+	du_text_types_define("documentdb_upgrade.parity_text_types");
 	du_guc_define(&hooks, process_shared_preload_libraries_in_progress);
 
 	/* pg_upgrade must not find anything of ours at work. */

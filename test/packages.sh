@@ -7,7 +7,7 @@
 REAL_EXTENSIONS="hll tdigest periods cron pg-fact-loader powa unit"
 
 # Libraries the build links, as pkg-config-name:package.
-LIBRARIES="libcurl:libcurl4-openssl-dev libcjson:libcjson-dev libpq:libpq-dev"
+LIBRARIES="libcurl:libcurl4-openssl-dev libcjson:libcjson-dev libpq:libpq-dev libxxhash:libxxhash-dev"
 
 has() { command -v "$1" >/dev/null 2>&1; }
 

@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * object_names.h
+ *	  Names of catalogue objects that mean the same on every server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_OBJECT_NAMES_H
+#define DU_OBJECT_NAMES_H
+
+extern char *du_names_object(Oid regtype, Oid object);
+extern char *du_names_role(Oid role);
+
+#endif							/* DU_OBJECT_NAMES_H */
