@@ -40,29 +40,29 @@ typedef struct RemoteApi
 	RemoteTarget *(*parse) (const RemoteRequest *request, StatementOutcome *problem);
 
 	/* A session, not connected yet. */
-	RemoteSession *(*create) (const RemoteTarget * target);
+	RemoteSession *(*create) (const RemoteTarget *target);
 
 	/*
 	 * Connects, begins a transaction that stays open, and exports its
 	 * snapshot; NULL, and why, when that fails.
 	 */
-	char	   *(*hold_snapshot) (RemoteSession * session, StatementOutcome *problem);
+	char	   *(*hold_snapshot) (RemoteSession *session, StatementOutcome *problem);
 
 	/* True when the connection is known to be broken. */
-	bool		(*is_lost) (RemoteSession * session);
+	bool		(*is_lost) (RemoteSession *session);
 
 	/*
 	 * Sends statements, connecting first if need be; a NULL snapshot is for a
 	 * fresh one.  Then, in any case, what has become of them, waited for.
 	 */
-	void		(*send) (RemoteSession * session, const char *statements, const char *snapshot);
-	void		(*receive) (RemoteSession * session, StatementOutcome *outcome);
+	void		(*send) (RemoteSession *session, const char *statements, const char *snapshot);
+	void		(*receive) (RemoteSession *session, StatementOutcome *outcome);
 
 	/* True when the last ones failed because the snapshot is there no more. */
-	bool		(*missed_snapshot) (const RemoteSession * session);
+	bool		(*missed_snapshot) (const RemoteSession *session);
 
 	/* Cancels what runs, and disconnects; takes two seconds at the most. */
-	void		(*close) (RemoteSession * session);
+	void		(*close) (RemoteSession *session);
 } RemoteApi;
 
 /* Serves under the name "documentdb_upgrade_remote_api". */

@@ -20,27 +20,21 @@
  */
 #include "postgres.h"
 
-#include "remote_session.h"
+#include "remote_api.h"
 
 #include "libpq-fe.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "remote_connection.h"
 #include "remote_target.h"
 #include "wait_list.h"
 
-#define CANCEL_MS		2000
-#define LONGEST_WAIT_MS 1000
-#define LONGEST_MESSAGE 1000
 #define CONNECTION_LOST "the connection to the other server is lost"
 #define LARGEST_VALUE	(256 * 1024 * 1024)
 
 struct RemoteSession
 {
-	const		RemoteTarget *target;
+	const RemoteTarget *target;
 	PGconn	   *conn;			/* NULL when there is none */
 	bool		under_way;		/* something was sent and not answered yet */
 	bool		exported;		/* it is to run under an exported snapshot */
@@ -58,7 +52,7 @@ ignore_notice(void *arg, const PGresult *notice)
 }
 
 static void
-disconnect(RemoteSession * session)
+disconnect(RemoteSession *session)
 {
 	if (session->conn != NULL)
 		PQfinish(session->conn);
@@ -66,115 +60,15 @@ disconnect(RemoteSession * session)
 	session->under_way = false;
 }
 
-/* A copy of what libpq or the server says: one line, bounded, valid here. */
-static char *
-copy_message(const char *text)
-{
-	char	   *copy = pstrdup(text);
-	int			length = strlen(copy);
-
-	while (length > 0 && copy[length - 1] == '\n')
-		copy[--length] = '\0';
-	if (!pg_verifymbstr(copy, length, true))
-	{
-		for (char *c = copy; *c != '\0'; c++)
-			*c = IS_HIGHBIT_SET(*c) ? '?' : *c;
-	}
-	for (char *c = copy; *c != '\0'; c++)
-		*c = (unsigned char) *c < ' ' ? ' ' : *c;
-	copy[pg_mbcliplen(copy, length, LONGEST_MESSAGE)] = '\0';
-	return copy;
-}
-
 /* The connection has not come about, or is broken. */
 static void
-fail_connection(RemoteSession * session, const char *what, StatementOutcome *outcome)
+fail_connection(RemoteSession *session, const char *what, StatementOutcome *outcome)
 {
 	const char *said = session->conn != NULL ? PQerrorMessage(session->conn) : "out of memory\n";
 
 	du_outcome_fail(outcome, ERRCODE_CONNECTION_FAILURE,
-					psprintf("%s: %s", what, copy_message(said)), NULL, NULL);
+					psprintf("%s: %s", what, du_remote_copy_message(said)), NULL, NULL);
 	disconnect(session);
-}
-
-/*
- * Waits for the socket or the latch; answers interrupts, which are held off
- * while this process ends.
- */
-static void
-wait_for_socket(pgsocket socket, uint32 events, long ms)
-{
-	int			happened = WaitLatchOrSocket(MyLatch,
-											 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | events,
-											 socket, ms, PG_WAIT_EXTENSION);
-
-	if (happened & WL_LATCH_SET)
-		ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/*
- * Brings a connection about; false when it fails or takes too long.
- */
-static bool
-await_connection(PGconn *conn, long timeout_ms, const char **problem)
-{
-	int64		deadline = du_clock_ms() + timeout_ms;
-	PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
-
-	*problem = NULL;
-	while (PQstatus(conn) != CONNECTION_BAD)
-	{
-		int64		left = timeout_ms > 0 ? deadline - du_clock_ms() : LONGEST_WAIT_MS;
-
-		if (polling == PGRES_POLLING_OK)
-			return true;
-		if (polling == PGRES_POLLING_FAILED)
-			return false;
-		if (left <= 0)
-		{
-			*problem = "timed out";
-			return false;
-		}
-		wait_for_socket(PQsocket(conn), polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
-						Min(left, LONGEST_WAIT_MS));
-		polling = PQconnectPoll(conn);
-	}
-	return false;
-}
-
-/*
- * Sends all of a message; false when the connection breaks.
- */
-static bool
-send_message(PGconn *conn, const char *statements)
-{
-	int			flushed;
-
-	if (!PQsendQuery(conn, statements))
-		return false;
-	while ((flushed = PQflush(conn)) > 0)
-	{
-		wait_for_socket(PQsocket(conn), WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE, LONGEST_WAIT_MS);
-		if (!PQconsumeInput(conn))
-			return false;
-	}
-	return flushed == 0;
-}
-
-/*
- * The next result, NULL after the last one, or when the connection breaks.
- */
-static PGresult *
-next_result(PGconn *conn)
-{
-	while (PQisBusy(conn))
-	{
-		wait_for_socket(PQsocket(conn), WL_SOCKET_READABLE, LONGEST_WAIT_MS);
-		if (!PQconsumeInput(conn))
-			break;
-	}
-	return PQgetResult(conn);
 }
 
 static char *
@@ -182,7 +76,7 @@ copy_field(const PGresult *result, int field)
 {
 	const char *text = PQresultErrorField(result, field);
 
-	return text !=NULL ? copy_message(text) : NULL;
+	return text !=NULL ? du_remote_copy_message(text) : NULL;
 }
 
 static void
@@ -192,7 +86,7 @@ take_failure(const PGresult *result, StatementOutcome *outcome)
 	char	   *message = copy_field(result, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (message == NULL)
-		message = copy_message(PQresultErrorMessage(result));
+		message = du_remote_copy_message(PQresultErrorMessage(result));
 	du_outcome_fail(outcome,
 					state != NULL && strlen(state) == 5 ?
 					MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_CONNECTION_FAILURE,
@@ -221,13 +115,13 @@ take_value(const PGresult *result, StatementOutcome *outcome)
  * how many statements have succeeded.
  */
 static int
-take_results(RemoteSession * session, bool timed, StatementOutcome *outcome)
+take_results(RemoteSession *session, bool timed, StatementOutcome *outcome)
 {
 	PGresult   *result;
 	PGresult   *last = NULL;
 	int			succeeded = 0;
 
-	while ((result = next_result(session->conn)) != NULL)
+	while ((result = du_remote_next_result(session->conn)) != NULL)
 	{
 		switch (PQresultStatus(result))
 		{
@@ -269,7 +163,7 @@ take_results(RemoteSession * session, bool timed, StatementOutcome *outcome)
  * Whatever was said, what counts is that the connection has broken, if so.
  */
 static void
-check_connection(RemoteSession * session, StatementOutcome *outcome)
+check_connection(RemoteSession *session, StatementOutcome *outcome)
 {
 	if (session->conn != NULL && PQstatus(session->conn) == CONNECTION_BAD)
 		fail_connection(session, CONNECTION_LOST, outcome);
@@ -279,10 +173,10 @@ check_connection(RemoteSession * session, StatementOutcome *outcome)
  * Runs statements and waits for them; false when they fail.
  */
 static bool
-run(RemoteSession * session, const char *statements, StatementOutcome *outcome)
+run(RemoteSession *session, const char *statements, StatementOutcome *outcome)
 {
 	session->under_way = true;
-	if (!send_message(session->conn, statements))
+	if (!du_remote_send(session->conn, statements))
 		fail_connection(session, CONNECTION_LOST, outcome);
 	else
 	{
@@ -297,7 +191,7 @@ run(RemoteSession * session, const char *statements, StatementOutcome *outcome)
  * backend: a process ID alone could be another's by the time of a cancel.
  */
 static char *
-setup_statements(const RemoteTarget * target)
+setup_statements(const RemoteTarget *target)
 {
 	StringInfoData sql;
 
@@ -317,14 +211,14 @@ setup_statements(const RemoteTarget * target)
  * Connects, and sets what statements need; false, and why, when it fails.
  */
 static bool
-connect_session(RemoteSession * session, StatementOutcome *outcome)
+connect_session(RemoteSession *session, StatementOutcome *outcome)
 {
-	const		RemoteTarget *target = session->target;
+	const RemoteTarget *target = session->target;
 	StatementOutcome ignored = {0};
 	const char *problem;
 
 	session->conn = PQconnectStartParams(target->keywords, target->values, 0);
-	if (session->conn == NULL || !await_connection(session->conn, target->timeout_ms, &problem))
+	if (session->conn == NULL || !du_remote_await_connection(session->conn, target->timeout_ms, &problem))
 	{
 		if (session->conn != NULL && problem != NULL)
 		{
@@ -364,7 +258,7 @@ connect_session(RemoteSession * session, StatementOutcome *outcome)
 }
 
 static RemoteSession *
-create(const RemoteTarget * target)
+create(const RemoteTarget *target)
 {
 	RemoteSession *session = MemoryContextAllocZero(TopMemoryContext, sizeof(RemoteSession));
 
@@ -373,7 +267,7 @@ create(const RemoteTarget * target)
 }
 
 static char *
-hold_snapshot(RemoteSession * session, StatementOutcome *problem)
+hold_snapshot(RemoteSession *session, StatementOutcome *problem)
 {
 	if (!connect_session(session, problem))
 		return NULL;
@@ -391,7 +285,7 @@ hold_snapshot(RemoteSession * session, StatementOutcome *problem)
 }
 
 static bool
-is_lost(RemoteSession * session)
+is_lost(RemoteSession *session)
 {
 	return session->conn == NULL || !PQconsumeInput(session->conn) ||
 		PQstatus(session->conn) == CONNECTION_BAD ||
@@ -399,7 +293,7 @@ is_lost(RemoteSession * session)
 }
 
 static void
-send_statements(RemoteSession * session, const char *statements, const char *snapshot)
+send_statements(RemoteSession *session, const char *statements, const char *snapshot)
 {
 	StringInfoData message;
 
@@ -429,13 +323,13 @@ send_statements(RemoteSession * session, const char *statements, const char *sna
 	appendStringInfo(&message, "%s\n;"
 					 "SELECT date_part('epoch', clock_timestamp() - statement_timestamp()) * 1000; COMMIT", statements);
 	session->under_way = true;
-	if (!send_message(session->conn, message.data))
+	if (!du_remote_send(session->conn, message.data))
 		fail_connection(session, CONNECTION_LOST, &session->unsent);
 	pfree(message.data);
 }
 
 static void
-receive(RemoteSession * session, StatementOutcome *outcome)
+receive(RemoteSession *session, StatementOutcome *outcome)
 {
 	StatementOutcome ignored = {0};
 	int			succeeded;
@@ -460,69 +354,16 @@ receive(RemoteSession * session, StatementOutcome *outcome)
 }
 
 static bool
-missed_snapshot(const RemoteSession * session)
+missed_snapshot(const RemoteSession *session)
 {
 	return session->missed_snapshot;
 }
 
-/*
- * Cancels what runs there, as far as that is possible in CANCEL_MS.
- */
-#ifdef LIBPQ_HAS_ASYNC_CANCEL
 static void
-cancel(RemoteSession * session)
-{
-	int64		deadline = du_clock_ms() + CANCEL_MS;
-	PGcancelConn *conn = PQcancelCreate(session->conn);
-	PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
-
-	if (conn != NULL && PQcancelStart(conn))
-	{
-		while (polling != PGRES_POLLING_OK && polling != PGRES_POLLING_FAILED && du_clock_ms() < deadline)
-		{
-			wait_for_socket(PQcancelSocket(conn),
-							polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
-							Max(deadline - du_clock_ms(), 0));
-			polling = PQcancelPoll(conn);
-		}
-	}
-	PQcancelFinish(conn);
-}
-#else
-
-/* Before 17 libpq's own cancel waits for the network without a limit. */
-static void
-cancel(RemoteSession * session)
-{
-	const		RemoteTarget *target = session->target;
-	PGconn	   *conn;
-	const char *problem;
-
-	if (session->identity == NULL)
-		return;
-	conn = PQconnectStartParams(target->keywords, target->values, 0);
-	if (conn != NULL && await_connection(conn, CANCEL_MS, &problem) && PQsetnonblocking(conn, 1) == 0 &&
-		PQsendQuery(conn, psprintf("SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a"
-								   " WHERE %s AND a.state = 'active'", session->identity)))
-	{
-		int64		deadline = du_clock_ms() + CANCEL_MS;
-
-		while (PQflush(conn) >= 0 && PQisBusy(conn) && du_clock_ms() < deadline)
-		{
-			wait_for_socket(PQsocket(conn), WL_SOCKET_READABLE, Max(deadline - du_clock_ms(), 0));
-			if (!PQconsumeInput(conn))
-				break;
-		}
-	}
-	PQfinish(conn);
-}
-#endif
-
-static void
-close_session(RemoteSession * session)
+close_session(RemoteSession *session)
 {
 	if (session->conn != NULL && session->under_way)
-		cancel(session);
+		du_remote_cancel(session->conn, session->target, session->identity);
 	disconnect(session);
 }
 

@@ -31,7 +31,7 @@ static const PinnedSetting defaults[] = {
 };
 
 static const char *
-find(const RemoteTarget * target, const char *keyword)
+find(const RemoteTarget *target, const char *keyword)
 {
 	for (int i = 0; target->keywords[i] != NULL; i++)
 	{
@@ -43,7 +43,7 @@ find(const RemoteTarget * target, const char *keyword)
 
 /* Adds a parameter, or replaces its value. */
 static void
-put(RemoteTarget * target, const char *keyword, const char *value)
+put(RemoteTarget *target, const char *keyword, const char *value)
 {
 	int			i = 0;
 
@@ -58,7 +58,7 @@ put(RemoteTarget * target, const char *keyword, const char *value)
  * when it is not waited for by its own functions.
  */
 static long
-timeout_of(const RemoteTarget * target)
+timeout_of(const RemoteTarget *target)
 {
 	const char *given = find(target, "connect_timeout");
 

@@ -19,7 +19,7 @@ struct RemoteTarget
 	const PinnedSetting *settings;
 };
 
-extern RemoteTarget * du_remote_target_parse(const RemoteRequest *request,
-											 StatementOutcome *problem);
+extern RemoteTarget *du_remote_target_parse(const RemoteRequest *request,
+											StatementOutcome *problem);
 
 #endif							/* DU_REMOTE_TARGET_H */
