@@ -68,6 +68,18 @@ COMMENT ON FUNCTION add_checksums(text, text) IS 'checksum of two sets of rows t
 
 -- @checksum
 
+--
+-- Parity: the processes that compare
+--
+
+CREATE FUNCTION run_parity(options jsonb, conninfo text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_parity'
+LANGUAGE C VOLATILE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION run_parity(jsonb, text) IS
+'has background processes carry out a parity run under a snapshot of the caller''s, and with conninfo under one of the other server''s too; waits for them and returns the run''s id; for table_checksums() and compare_with()';
+
 -- @process
 
 --
@@ -1609,6 +1621,8 @@ COMMENT ON FUNCTION compare_with(text, text[], text[], integer, interval, interv
 -- @fence
 
 -- @privileges-checksum
+
+REVOKE ALL ON FUNCTION run_parity(jsonb, text) FROM PUBLIC;
 
 -- @privileges-process
 

@@ -3502,6 +3502,18 @@ COMMENT ON FUNCTION add_checksums(text, text) IS 'checksum of two sets of rows t
 
 -- @checksum
 
+--
+-- Parity: the processes that compare
+--
+
+CREATE FUNCTION run_parity(options jsonb, conninfo text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_parity'
+LANGUAGE C VOLATILE
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION run_parity(jsonb, text) IS
+'has background processes carry out a parity run under a snapshot of the caller''s, and with conninfo under one of the other server''s too; waits for them and returns the run''s id; for table_checksums() and compare_with()';
+
 -- @process
 
 --
@@ -5149,6 +5161,8 @@ GRANT EXECUTE ON FUNCTION health_versions(), health_state(), health_gate(), heal
     TO pg_monitor;
 
 -- @privileges-checksum
+
+REVOKE ALL ON FUNCTION run_parity(jsonb, text) FROM PUBLIC;
 
 -- @privileges-process
 
