@@ -3638,7 +3638,7 @@ COMMENT ON COLUMN parity_tables.phase IS 'bound, sum, buckets, rows, recheck, do
 COMMENT ON COLUMN parity_tables.strategy IS 'range: both sides by the same ranges of the key; own: each side by blocks; here alone: key or ctid';
 COMMENT ON COLUMN parity_tables.columns IS 'names and types, in the order of the names';
 COMMENT ON COLUMN parity_tables.key_columns IS 'primary key or other unique key that names a row: column, type, its operator for equality; null when there is none';
-COMMENT ON COLUMN parity_tables.sides IS 'per side: oid, file node and blocks when it was listed';
+COMMENT ON COLUMN parity_tables.sides IS 'per side: oid, file node, blocks and order of the columns when it was listed';
 COMMENT ON COLUMN parity_tables.bytes IS 'size on this server, TOAST included, indexes not';
 COMMENT ON COLUMN parity_tables.estimate IS 'rows as the planner''s statistics have it; null when they do not know';
 COMMENT ON COLUMN parity_tables.worker IS 'number of the process that has it, or had it last';
@@ -3795,7 +3795,8 @@ relation AS MATERIALIZED (
            OR c.oid = 'pg_largeobject'::regclass AND %1$s AND EXISTS (SELECT FROM pg_largeobject_metadata))
       AND NOT EXISTS (SELECT FROM ours o WHERE o.classid = 'pg_class'::regclass AND o.objid = c.oid AND o.own)),
 column_of AS (
-    SELECT a.attrelid, json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attname) AS list
+    SELECT a.attrelid, json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attname) AS list,
+           json_agg(a.attname ORDER BY a.attnum) AS physical
     FROM pg_attribute a JOIN relation r ON r.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY 1),
 key_of AS (
@@ -3841,6 +3842,7 @@ SELECT json_build_object(
     'schemas', (SELECT json_agg(s.nspname ORDER BY s.nspname) FROM schema_of s),
     'named', (SELECT json_agg(DISTINCT m.wanted) FROM named m),
     'tables', (SELECT json_agg(json_build_object('schema', r.nspname, 'name', r.relname, 'columns', coalesce(c.list, '[]'),
+                   'physical', coalesce(c.physical, '[]'),
                    'keys', k.list, 'oid', r.oid, 'filenode', r.filenode, 'estimate', nullif(r.reltuples, -1)::bigint,
                    'blocks', pg_relation_size(r.oid) / current_setting('block_size')::integer,
                    'bytes', coalesce(pg_table_size(r.oid), 0)))
@@ -3910,11 +3912,10 @@ CREATE FUNCTION parity_hash(t parity_tables, functions text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions)
-                WHEN functions IS NOT NULL
-                THEN format('%I.record_checksum(ROW(%s))', functions, string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n))
-                ELSE format('md5(%s)', string_agg(format('length(t.%1$I::text) || '':'' || t.%1$I::text', k.v->>0), ' || ' ORDER BY k.n)) END
-    FROM (VALUES (true)) AS one
-    LEFT JOIN jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n) ON true
+                ELSE (SELECT CASE WHEN functions IS NOT NULL
+                                  THEN format('%I.record_checksum(ROW(%s))', functions, string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n))
+                                  ELSE format('md5(%s)', string_agg(format('length(t.%1$I::text) || '':'' || t.%1$I::text', k.v->>0), ' || ' ORDER BY k.n)) END
+                      FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)) END
 $$;
 COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
 'serves the parity functions: the expression that assigns a row to a bucket: of its key, or of all of it when the table has no key';
@@ -3955,12 +3956,24 @@ $$;
 COMMENT ON FUNCTION parity_condition(parity_tables, text) IS
 'serves the parity functions: which rows are being summed: a range of keys, some blocks (the last ones without an end), or all; all of them too where each side has its own blocks and differing rows are looked for';
 
+CREATE FUNCTION parity_row_sum(t parity_tables, functions text, side text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    -- The faster one of the two takes no more than 99 columns.
+    SELECT CASE WHEN count(*) BETWEEN 1 AND 98
+                THEN format('%I.columns_checksum(NULL::%I.%I, %s)', functions, t.schema_name, t.table_name, string_agg(format('t.%I', c.name), ', ' ORDER BY c.n))
+                ELSE format('%I.row_checksum(t.*)', functions) END
+    FROM jsonb_array_elements_text(t.sides->side->'columns') WITH ORDINALITY AS c(name, n)
+$$;
+COMMENT ON FUNCTION parity_row_sum(parity_tables, text, text) IS
+'serves the parity functions: the expression for the checksum of many rows';
+
 CREATE FUNCTION parity_sums(t parity_tables, functions text, side text, digits integer DEFAULT 0) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT CASE WHEN functions IS NOT NULL
-        THEN format('SELECT %s AS bucket, count(*) AS n, %I.row_checksum(t.*) AS checksum FROM ONLY %I.%I AS t WHERE %s',
-                    CASE WHEN digits > 0 THEN b.bucket ELSE 'NULL::text' END, functions, t.schema_name, t.table_name, b.condition)
+        THEN format('SELECT %s AS bucket, count(*) AS n, %s AS checksum FROM ONLY %I.%I AS t WHERE %s',
+                    b.bucket, documentdb_upgrade.parity_row_sum(t, functions, side), t.schema_name, t.table_name, b.condition)
         -- The rows' own checksums, added up in four parts.
         ELSE format($sum$SELECT %s AS bucket, count(*) AS n,
             (coalesce(sum(('x' || substr(s.c, 1, 8))::bit(32)::bigint) * 79228162514264337593543950336
@@ -4156,13 +4169,13 @@ AS $$
     WITH listed AS (
         SELECT s.side, s.version, x.*
         FROM (VALUES ('local', here, (here->>'version')::integer), ('remote', there, (there->>'version')::integer)) AS s(side, list, version),
-        LATERAL jsonb_to_recordset(s.list->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, oid bigint, filenode bigint,
+        LATERAL jsonb_to_recordset(s.list->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
                                                           estimate bigint, blocks bigint, bytes bigint)),
     paired AS (
         SELECT l.schema, l.name, l.columns, k.list, l.bytes, l.estimate, greatest(l.bytes, r.bytes) AS most,
                CASE WHEN run.kind = 'checksums' THEN CASE WHEN k.sorted THEN 'key' ELSE 'ctid' END
                     ELSE CASE WHEN k.everywhere AND k.sorted THEN 'range' ELSE 'own' END END AS strategy,
-               (SELECT jsonb_object_agg(s.side, jsonb_build_object('oid', s.oid, 'filenode', s.filenode, 'blocks', s.blocks))
+               (SELECT jsonb_object_agg(s.side, jsonb_build_object('oid', s.oid, 'filenode', s.filenode, 'blocks', s.blocks, 'columns', s.physical))
                 FROM listed s WHERE s.schema = l.schema AND s.name = l.name) AS sides,
                (SELECT jsonb_object_agg(s.side, jsonb_build_object('block', 0, 'step', CASE WHEN s.version >= 140000 AND s.blocks > 256 THEN 256 END))
                 FROM listed s WHERE s.schema = l.schema AND s.name = l.name) AS blocks
@@ -4692,10 +4705,10 @@ DECLARE
     found bigint;
 BEGIN
     WITH differing AS (
-        SELECT k, CASE WHEN r.v IS NULL THEN 'missing' WHEN l.v IS NULL THEN 'extra' ELSE 'different' END AS difference
-        FROM (SELECT v, v->0 AS k FROM jsonb_array_elements(nullif(answer->'local'->'value', 'null')) v) l
-        FULL JOIN (SELECT v, v->0 AS k FROM jsonb_array_elements(nullif(answer->'remote'->'value', 'null')) v) r USING (k)
-        WHERE l.v IS DISTINCT FROM r.v),
+        SELECT k, CASE WHEN there.v IS NULL THEN 'missing' WHEN here.v IS NULL THEN 'extra' ELSE 'different' END AS difference
+        FROM (SELECT v, v->0 AS k FROM jsonb_array_elements(nullif(answer->'local'->'value', 'null')) v) here
+        FULL JOIN (SELECT v, v->0 AS k FROM jsonb_array_elements(nullif(answer->'remote'->'value', 'null')) v) there USING (k)
+        WHERE here.v IS DISTINCT FROM there.v),
     named AS (
         SELECT d.difference, CASE WHEN t.key_columns IS NULL THEN jsonb_build_array(d.k) ELSE d.k END AS looked_for,
                (SELECT jsonb_object_agg(c.v->>0, CASE WHEN c.v->>1 IN ('smallint', 'integer', 'bigint', 'oid') THEN to_jsonb((d.k->>(c.n - 1)::integer)::bigint)
@@ -4745,8 +4758,8 @@ BEGIN
                                         THEN format('%s times here, %s times there', coalesce(s.here->>0, '0'), coalesce(s.there->>0, '0')) END
                               WHEN s.here IS NOT NULL AND s.there IS NOT NULL
                               THEN coalesce((SELECT 'columns that differ: ' || string_agg(key, ', ' ORDER BY key COLLATE "C")
-                                             FROM jsonb_each_text(s.here->1) l FULL JOIN jsonb_each_text(s.there->1) r USING (key)
-                                             WHERE l.value IS DISTINCT FROM r.value), 'looks the same as text') END
+                                             FROM jsonb_each_text(s.here->1) a FULL JOIN jsonb_each_text(s.there->1) b USING (key)
+                                             WHERE a.value IS DISTINCT FROM b.value), 'looks the same as text') END
             FROM seen s WHERE d.id = s.id AND s.here->0 IS DISTINCT FROM s.there->0)
     SELECT count(*) INTO agreed FROM gone;
     t.changed := t.changed + agreed;
@@ -5169,7 +5182,7 @@ REVOKE ALL ON FUNCTION run_parity(jsonb, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION parity_is_alive(parity_runs), parity_names(text[]), parity_listing(jsonb),
     parity_row(parity_tables, text), parity_hash(parity_tables, text), parity_key(parity_tables),
     parity_bound(parity_tables, text, jsonb), parity_condition(parity_tables, text),
-    parity_sums(parity_tables, text, text, integer), parity_next_bound(parity_tables, jsonb),
+    parity_row_sum(parity_tables, text, text), parity_sums(parity_tables, text, text, integer), parity_next_bound(parity_tables, jsonb),
     parity_sum_statement(parity_tables, text, text), parity_bucket_statement(parity_tables, text, text),
     parity_rows_statement(parity_tables, text, text), parity_recheck_statement(parity_tables, text),
     parity_checksum(text, text), parity_error(jsonb), parity_fail(bigint, jsonb), parity_is_exact(),
