@@ -4490,12 +4490,12 @@ AS $$
         SET state = 'running', worker = parity_claim.worker, pid = pg_backend_pid(), started_at = coalesce(t.started_at, clock_timestamp())
         WHERE (t.run, t.schema_name, t.table_name) = (
             SELECT p.run, p.schema_name, p.table_name FROM documentdb_upgrade.parity_tables p
-            WHERE p.run = r.id AND p.state = 'pending'
+            WHERE p.run = r.id AND p.state = 'pending' AND coalesce((p.work->>'not_before')::timestamptz <= clock_timestamp(), true)
             ORDER BY p.bytes DESC, p.schema_name, p.table_name
             FOR UPDATE SKIP LOCKED LIMIT 1)
         RETURNING t.*
 $$;
-COMMENT ON FUNCTION parity_claim(parity_runs, integer) IS 'serves the parity functions: gives the largest table that is left to a process; null when none is';
+COMMENT ON FUNCTION parity_claim(parity_runs, integer) IS 'serves the parity functions: gives the largest table that is left to a process; null when none is, or none that is to be looked at again by now';
 
 CREATE FUNCTION parity_throttle(r parity_runs) RETURNS text
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -4763,6 +4763,9 @@ BEGIN
             FROM seen s WHERE d.id = s.id AND s.here->0 IS DISTINCT FROM s.there->0)
     SELECT count(*) INTO agreed FROM gone;
     t.changed := t.changed + agreed;
+    -- Meanwhile the process takes other tables.
+    t.state := 'pending';
+    t.waiting_for := 'rows that may still be on their way';
     t.work := jsonb_build_object('tries', tries, 'not_before', clock_timestamp() + tries * interval '500 ms');
     IF tries >= 4 THEN
         UPDATE documentdb_upgrade.parity_differences d SET confirmed = true
@@ -4800,6 +4803,7 @@ BEGIN
     END IF;
     t.state := 'done';
     t.phase := 'done';
+    t.waiting_for := NULL;
     t.finished_at := clock_timestamp();
     t.work := '{}';
     RETURN t;
@@ -4919,11 +4923,13 @@ BEGIN
     END IF;
     IF t.run IS NULL THEN
         -- The others leave, process 0 sees to the end.
+        SELECT greatest(1000 * extract(epoch FROM min((p.work->>'not_before')::timestamptz) - clock_timestamp()), 50) INTO wait_ms
+            FROM documentdb_upgrade.parity_tables p WHERE p.run = r.id AND p.state IN ('pending', 'running') HAVING count(*) > 0;
         IF worker <> 0 THEN
             action := 'done';
-        ELSIF EXISTS (SELECT FROM documentdb_upgrade.parity_tables p WHERE p.run = r.id AND p.state = 'running') THEN
+            wait_ms := NULL;
+        ELSIF FOUND THEN
             action := 'wait';
-            wait_ms := 50;
         ELSE
             UPDATE documentdb_upgrade.parity_runs p SET phase = 'verifying' WHERE p.id = r.id RETURNING * INTO r;
             SELECT a.local, a.remote, 'run_now' INTO local, remote, action FROM documentdb_upgrade.parity_run_asks(r) a;
@@ -4931,17 +4937,14 @@ BEGIN
         RETURN;
     END IF;
 
-    wait_ms := CASE WHEN t.phase = 'recheck' THEN 1000 * extract(epoch FROM (t.work->>'not_before')::timestamptz - clock_timestamp()) END;
-    t.waiting_for := CASE WHEN wait_ms > 0 THEN 'rows that may still be on their way'
-                          WHEN t.phase <> 'recheck' THEN documentdb_upgrade.parity_throttle(r) END;
+    t.waiting_for := CASE WHEN t.phase <> 'recheck' THEN documentdb_upgrade.parity_throttle(r) END;
     UPDATE documentdb_upgrade.parity_tables p SET waiting_for = t.waiting_for
         WHERE p.run = t.run AND p.schema_name = t.schema_name AND p.table_name = t.table_name AND p.waiting_for IS DISTINCT FROM t.waiting_for;
     IF t.waiting_for IS NOT NULL THEN
         action := 'wait';
-        wait_ms := coalesce(nullif(greatest(wait_ms, 0), 0), 500);
+        wait_ms := 500;
         RETURN;
     END IF;
-    wait_ms := NULL;
     SELECT a.local, a.remote, CASE WHEN a.now THEN 'run_now' ELSE 'run' END INTO local, remote, action
         FROM documentdb_upgrade.parity_table_asks(r, t) a;
 END
@@ -4976,9 +4979,10 @@ BEGIN
     END IF;
     RAISE NOTICE '%', format('%s %s tables, %s rows, %s in %s s: %s', CASE r.kind WHEN 'checksums' THEN 'summed' ELSE 'compared' END,
         r.table_count, r.row_count, pg_size_pretty(r.bytes), round(extract(epoch FROM r.duration)::numeric, 1),
-        CASE r.kind WHEN 'checksums' THEN r.state
-             ELSE CASE WHEN r.equal THEN 'equal' WHEN r.difference_count = 1 THEN '1 difference' ELSE format('%s differences', r.difference_count) END END
-        || CASE WHEN r.kind = 'comparison' AND r.state = 'incomplete' THEN ', incomplete' ELSE '' END
+        CASE WHEN r.kind = 'checksums' THEN r.state
+             WHEN r.equal THEN 'equal'
+             ELSE 'differences in ' || (SELECT string_agg(format('%s: %s', d.kind, d.n), ', ' ORDER BY d.kind)
+                  FROM (SELECT d.kind, count(*) AS n FROM documentdb_upgrade.parity_differences d WHERE d.run = r.id AND d.confirmed GROUP BY 1) d) END
         || CASE WHEN r.kind = 'comparison' THEN CASE WHEN r.exact THEN ', exact' ELSE ', not exact: no write fence was up and drained' END ELSE '' END)
         USING DETAIL = format('Run %s, algorithm %s.', r.id, r.algorithm)
             || CASE WHEN r.snapshots > 1 THEN format(' It was resumed: its tables are of %s different moments.', r.snapshots) ELSE '' END
@@ -5015,9 +5019,12 @@ BEGIN
     PERFORM documentdb_upgrade.parity_outcome(run);
     RETURN QUERY
         SELECT d.kind, d.schema_name, d.object_name, d.difference, d.key, d.local, d.remote, d.detail
-        FROM documentdb_upgrade.parity_differences d WHERE d.run = parity_found.run AND d.confirmed
+        FROM documentdb_upgrade.parity_differences d
+        LEFT JOIN documentdb_upgrade.parity_tables t ON t.run = d.run AND t.schema_name = d.schema_name AND t.table_name = d.object_name
+        WHERE d.run = parity_found.run AND d.confirmed
         ORDER BY array_position(ARRAY['extension', 'objects', 'sequence'], d.kind), d.schema_name COLLATE "C", d.object_name COLLATE "C",
-                 d.kind = 'row', d.key, d.looked_for;
+                 d.kind = 'row', ARRAY(SELECT d.key->(k.v->>0) FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n) ORDER BY k.n),
+                 d.looked_for;
 END
 $$;
 COMMENT ON FUNCTION parity_found(bigint) IS 'serves compare_with(): the differences that a run of the caller''s role has found';
