@@ -20,8 +20,13 @@ $blue->replicate_to($green);
 # Every change that the others make on green comes from blue here.
 $blue->sql(join ";\n", map { $_->{sql} } @changes);
 $blue->catch_up($green);
+my @left_out = differences($green, $blue);
+is(join("\n", @left_out), 'x', 'what replication leaves out is reported, and nothing else');
+
 $blue->numbers_to($green);
+$blue->sql('REFRESH MATERIALIZED VIEW app.totals');
 sql($green, 'REFRESH MATERIALIZED VIEW app.totals', 'replicated');
+is(join("\n", differences($green, $blue)), '', 'nothing differs any more');
 is(join("\n", $blue->dump_differences($green)), q{}, 'the dumps are the same');
 
 $blue->stop_replication($green);

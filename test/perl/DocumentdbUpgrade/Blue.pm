@@ -149,7 +149,8 @@ sub load_every_type
 
 =item dump_to(node)
 
-Makes the database on green, by pg_dump and pg_restore of green's release.
+Makes the database on green, anew if it is there, by pg_dump and pg_restore of
+green's release.
 
 =item schema_to(node)
 

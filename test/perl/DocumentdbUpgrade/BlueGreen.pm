@@ -57,6 +57,7 @@ sub create_green
 {
 	my ($green, $dbname) = @_;
 
+	sql($green, "DROP DATABASE IF EXISTS $dbname");
 	sql($green, "CREATE DATABASE $dbname TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'");
 	sql($green, 'CREATE EXTENSION documentdb_upgrade', $dbname);
 	return;
@@ -71,8 +72,8 @@ arguments by name, as SQL text, and C<user>, whom green connects as.
 
 =item differences(node, blue, %options)
 
-The lines of it: "kind schema object difference key", without what is empty.
-Dies when it fails.
+The lines of it: "kind schema object difference key", without what is empty,
+and what an error is.  Dies when it fails.
 
 =cut
 
@@ -83,7 +84,7 @@ sub compared
 	my $arguments = join '', map { ", $_ => $options{$_}" } sort keys %options;
 
 	return try_sql($green, qq{
-		SELECT concat_ws(' ', kind, schema_name, object_name, difference, key)
+		SELECT concat_ws(' ', kind, schema_name, object_name, difference, key, CASE WHEN difference = 'error' THEN detail END)
 		FROM documentdb_upgrade.compare_with('$conninfo'$arguments)}, dbname => $blue->{dbname});
 }
 

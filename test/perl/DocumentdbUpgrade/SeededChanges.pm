@@ -16,7 +16,8 @@ DocumentdbUpgrade::SeededChanges - fifty changes of one row each
 
 Each of C<@changes> is a hash: C<what> it is, C<sql> that makes it, and
 C<rows>, what has to be reported of it when the changed server compares itself
-with the unchanged: lines "schema table difference key".  Most replace a value
+with the unchanged: lines "schema table difference key", where "missing" is not
+on the unchanged server and "extra" only there.  Most replace a value
 by one that is nearly the same, or that its type says is equal.  The row of a
 table without a key is named by its content.
 
@@ -78,15 +79,15 @@ my @values = (
 # The others: what, SQL, and what has to be reported, with keys.
 my @others = (
 	[ 'a row is missing', q{DELETE FROM app.composite_key WHERE v = 'v200'},
-		q{app composite_key missing {"a": 4, "b": "cfcd2084-95d5-65ef-66e7-dff9f98764da", "c": 50.0000000000000000, "d": "2024-01-01T00:00:00.0002+00:00"}} ],
-	[ 'a row more', q{INSERT INTO app.text_key VALUES ('Zusätzlich', 1)}, q{app text_key extra {"k": "Zusätzlich"}} ],
+		q{app composite_key extra {"a": 4, "b": "cfcd2084-95d5-65ef-66e7-dff9f98764da", "c": 50.0000000000000000, "d": "2024-01-01T00:00:00.0002+00:00"}} ],
+	[ 'a row more', q{INSERT INTO app.text_key VALUES ('Zusätzlich', 1)}, q{app text_key missing {"k": "Zusätzlich"}} ],
 	[ 'a key that differs in case', q{UPDATE app.text_key_c SET k = 'KEY 17' WHERE k = 'key 17'},
-		q{app text_key_c missing {"k": "key 17"}}, q{app text_key_c extra {"k": "KEY 17"}} ],
+		q{app text_key_c extra {"k": "key 17"}}, q{app text_key_c missing {"k": "KEY 17"}} ],
 	[ 'a row twice in a table without a key', q{INSERT INTO app.keyless VALUES (1, 'one', NULL)},
-		q{app keyless extra {"a": 1, "b": "one", "c": null}} ],
+		q{app keyless missing {"a": 1, "b": "one", "c": null}} ],
 	[ 'a value in a large table without a key', q{UPDATE app.large_keyless SET n = 0 WHERE v = md5('20000')},
-		q{app large_keyless missing {"n": 2857.1428571428571429, "v": "4297f44b13955235245b2497399d7a93"}},
-		q{app large_keyless extra {"n": 0, "v": "4297f44b13955235245b2497399d7a93"}} ],
+		q{app large_keyless extra {"n": 2857.1428571428571429, "v": "4297f44b13955235245b2497399d7a93"}},
+		q{app large_keyless missing {"n": 0, "v": "4297f44b13955235245b2497399d7a93"}} ],
 	[ 'a value in a large table', q{UPDATE app.large SET n = n + 1e-9 WHERE id = 15000}, q{app large different {"id": 15000}} ],
 	[ 'the last byte of a long value', q{UPDATE app.toasted SET c_bytea = set_byte(c_bytea, length(c_bytea) - 1, 1) WHERE id = 4},
 		q{app toasted different {"id": 4}} ],
