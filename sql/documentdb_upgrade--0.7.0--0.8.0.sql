@@ -203,7 +203,7 @@ COMMENT ON COLUMN parity_tables.state IS 'pending, running, done, or error: it c
 COMMENT ON COLUMN parity_tables.phase IS 'bound, sum, buckets, rows, recheck, done; or restart: altered since it was begun';
 COMMENT ON COLUMN parity_tables.strategy IS 'range: both sides by the same ranges of the key; own: each side by blocks; here alone: key or ctid';
 COMMENT ON COLUMN parity_tables.columns IS 'names and types, in the order of the names';
-COMMENT ON COLUMN parity_tables.key_columns IS 'primary key or other unique key that names a row: column, type, its operator for equality; null when there is none';
+COMMENT ON COLUMN parity_tables.key_columns IS 'primary key or other unique key that names a row: column, type, its operator for equality (null: compare as text); null when there is none';
 COMMENT ON COLUMN parity_tables.sides IS 'per side: oid, file node, blocks and order of the columns when it was listed';
 COMMENT ON COLUMN parity_tables.bytes IS 'size on this server, TOAST included, indexes not';
 COMMENT ON COLUMN parity_tables.estimate IS 'rows as the planner''s statistics have it; null when they do not know';
@@ -371,8 +371,9 @@ key_of AS (
     FROM pg_index i JOIN relation r ON r.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid,
     LATERAL (
         SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod),
-                                         format('OPERATOR(%%I.%%s)', en.nspname, e.oprname)) ORDER BY u.n) AS list,
-               bool_and(a.attnotnull) AND count(e.oid) = count(*) AS usable,
+                                         CASE WHEN ty.typtype = 'b' AND ty.typcategory <> 'A' THEN format('OPERATOR(%%I.%%s)', en.nspname, e.oprname) END)
+                               ORDER BY u.n) AS list,
+               bool_and(a.attnotnull) AS usable,
                -- in the order that comparing with < also gives
                bool_and(i.indoption[u.n - 1] = 0 AND i.indcollation[u.n - 1] = a.attcollation
                         AND o.opcdefault AND tn.nspname = 'pg_catalog' AND en.nspname = 'pg_catalog' AND ty.typtype = 'b') AS sorted,
@@ -463,12 +464,15 @@ $$;
 COMMENT ON FUNCTION parity_listing(jsonb) IS
 'serves the parity functions: the statement that lists the tables in scope and, for a comparison, sequences, extensions and counts of objects';
 
+-- Values become texts by concat(), which knows output functions only: a cast may
+-- be anybody's function.
+
 CREATE FUNCTION parity_row(t parity_tables, functions text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT CASE WHEN functions IS NOT NULL THEN format('%I.record_checksum(t.*)', functions)
                 ELSE format('md5(%s)', (
-                    SELECT coalesce(string_agg(format('coalesce(length(t.%1$I::text) || '':'' || t.%1$I::text, ''-'')', c.v->>0), ' || ' ORDER BY c.n), '''''')
+                    SELECT coalesce(string_agg(format('CASE num_nulls(t.%1$I) WHEN 0 THEN length(concat(t.%1$I)) || '':'' || concat(t.%1$I) ELSE ''-'' END', c.v->>0), ' || ' ORDER BY c.n), '''''')
                     FROM jsonb_array_elements(t.columns) WITH ORDINALITY AS c(v, n))) END
 $$;
 COMMENT ON FUNCTION parity_row(parity_tables, text) IS
@@ -480,7 +484,7 @@ AS $$
     SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions)
                 ELSE (SELECT CASE WHEN functions IS NOT NULL
                                   THEN format('%I.record_checksum(ROW(%s))', functions, string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n))
-                                  ELSE format('md5(%s)', string_agg(format('length(t.%1$I::text) || '':'' || t.%1$I::text', k.v->>0), ' || ' ORDER BY k.n)) END
+                                  ELSE format('md5(%s)', string_agg(format('length(concat(t.%1$I)) || '':'' || concat(t.%1$I)', k.v->>0), ' || ' ORDER BY k.n)) END
                       FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)) END
 $$;
 COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
@@ -489,7 +493,7 @@ COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
 CREATE FUNCTION parity_key(t parity_tables) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('json_build_array(%s)', string_agg(format('t.%I::text', k.v->>0), ', ' ORDER BY k.n))
+    SELECT format('json_build_array(%s)', string_agg(format('concat(t.%I)', k.v->>0), ', ' ORDER BY k.n))
     FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)
 $$;
 COMMENT ON FUNCTION parity_key(parity_tables) IS 'serves the parity functions: the expression for the key of a row as texts';
@@ -611,7 +615,8 @@ AS $$
         WHERE d.run = t.run AND d.schema_name = t.schema_name AND d.object_name = t.table_name AND NOT d.confirmed),
     key AS (
         SELECT string_agg(format('k%s', e.n), ', ' ORDER BY e.n) AS names,
-               string_agg(format('t.%1$I %2$s v.k%3$s::%4$s AND t.%1$I::text = v.k%3$s', e.v->>0, e.v->>2, e.n, e.v->>1), ' AND ' ORDER BY e.n) AS condition
+               string_agg(CASE WHEN e.v->2 <> 'null' THEN format('t.%I %s v.k%s::%s AND ', e.v->>0, e.v->>2, e.n, e.v->>1) ELSE '' END
+                          || format('concat(t.%I) = v.k%s', e.v->>0, e.n), ' AND ' ORDER BY e.n) AS condition
         FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS e(v, n))
     SELECT format('SELECT json_object_agg(x.id, json_build_array(x.c, x.r)) FROM (SELECT v.id, %s AS c, %s AS r FROM (VALUES %s) AS v(id, %s) JOIN ONLY %I.%I AS t ON %s%s) AS x',
                   CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade.parity_row(t, functions) END,
@@ -619,9 +624,13 @@ AS $$
                   (SELECT string_agg(c.line, ', ' ORDER BY c.id) FROM candidate c), coalesce(key.names, 'k1'), t.schema_name, t.table_name,
                   coalesce(key.condition, documentdb_upgrade.parity_row(t, functions) || ' = v.k1'),
                   CASE WHEN t.key_columns IS NULL THEN ' GROUP BY v.id' ELSE '' END)
-    FROM key, (SELECT $shown$(SELECT coalesce(json_object_agg(e.key, CASE WHEN length(e.value::text) <= 200 THEN e.value
-        ELSE to_json(left(e.value::text, 150) || format('... (%s characters, md5 %s)', length(e.value::text), md5(e.value::text))) END), '{}')
-        FROM json_each(row_to_json(t.*)) AS e)$shown$ AS expression) shown
+    FROM key, (
+        SELECT format($shown$(SELECT coalesce(json_object_agg(e.name, CASE WHEN length(e.value) <= 200 OR e.value IS NULL THEN e.value
+            ELSE left(e.value, 150) || format('... (%%s characters, md5 %%s)', length(e.value), md5(e.value)) END), '{}')
+            FROM unnest(ARRAY[%s]::text[], ARRAY[%s]::text[]) AS e(name, value))$shown$,
+            string_agg(format('%L', c.v->>0), ', ' ORDER BY c.n),
+            string_agg(format('CASE num_nulls(t.%1$I) WHEN 0 THEN concat(t.%1$I) END', c.v->>0), ', ' ORDER BY c.n)) AS expression
+        FROM jsonb_array_elements(t.columns) WITH ORDINALITY AS c(v, n)) shown
 $$;
 COMMENT ON FUNCTION parity_recheck_statement(parity_tables, text) IS
 'serves the parity functions: the rows that differed, as they are now: checksum (or number) and contents, long values cut';
@@ -1430,7 +1439,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION parity_store(parity_tables) IS 'serves the parity functions: keeps how far a table is';
 
-CREATE FUNCTION parity_next(run bigint, worker integer, answer jsonb DEFAULT NULL,
+CREATE FUNCTION parity_next(run bigint, worker integer, answer jsonb,
                             OUT action text, OUT local text, OUT remote text, OUT wait_ms integer)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1540,8 +1549,8 @@ BEGIN
             DETAIL = concat_ws(E'\n', r.detail, format('Run %s has read %s of %s tables.', r.id,
                          (SELECT count(*) FROM documentdb_upgrade.parity_tables t WHERE t.run = r.id AND t.state = 'done'),
                          (SELECT count(*) FROM documentdb_upgrade.parity_tables t WHERE t.run = r.id))),
-            HINT = concat_ws(' ', r.hint, CASE WHEN r.phase <> 'listing' THEN resume END,
-                             CASE WHEN r.hint IS NULL AND r.phase = 'listing' THEN 'See documentdb_upgrade.parity_runs.' END);
+            HINT = concat_ws(' ', r.hint, CASE WHEN EXISTS (SELECT FROM documentdb_upgrade.parity_tables t WHERE t.run = r.id) THEN resume
+                                              WHEN r.hint IS NULL THEN 'See documentdb_upgrade.parity_runs.' END);
     END IF;
     RAISE NOTICE '%', format('%s %s tables, %s rows, %s in %s s: %s', CASE r.kind WHEN 'checksums' THEN 'summed' ELSE 'compared' END,
         r.table_count, r.row_count, pg_size_pretty(r.bytes), round(extract(epoch FROM r.duration)::numeric, 1),
