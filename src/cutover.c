@@ -230,8 +230,8 @@ du_cutover_fence(const Cutover *cutover)
 {
 	Fence		fence = {0};
 	const char *cure = cutover->reason == FENCE_MANUAL ?
-		"SELECT documentdb_upgrade.lift_fence() ends that" :
-		"Setting spec.maintenance of the custom resource to false ends that";
+	"SELECT documentdb_upgrade.lift_fence() ends that" :
+	"Setting spec.maintenance of the custom resource to false ends that";
 
 	fence.cutover = cutover->id;
 	if (cutover->reason == FENCE_MANUAL)

@@ -138,6 +138,7 @@ take_fences(FileContent *content)
 		Fence	   *fence = &content->fences[i];
 
 		*fence = du_fence_read(FENCE_MANUAL + i);
+		fence->since = 0;
 		fence->owner = 0;
 		fence->transaction = InvalidLocalTransactionId;
 		any |= OidIsValid(fence->database);

@@ -106,8 +106,8 @@ du_fence_follow(bool primary, MaintenanceWish wish, const char *resource)
 void
 du_fence_abandon(void)
 {
-	du_fence_lift_here(FENCE_MANUAL);
-	du_fence_lift_here(FENCE_MAINTENANCE);
+	file_is_old |= du_fence_lift_here(FENCE_MANUAL);
+	file_is_old |= du_fence_lift_here(FENCE_MAINTENANCE);
 	if (file_is_old)
 		du_fence_file_write(LOG);
 	file_is_old = false;

@@ -109,7 +109,7 @@ du_fence_raise(FenceReason reason, int64 cutover, const char *why, const char *h
 		ConditionVariableBroadcast(du_shared_changed());
 }
 
-static void
+static bool
 lift(FenceReason reason, bool elsewhere)
 {
 	static const Fence none = {0};
@@ -123,6 +123,7 @@ lift(FenceReason reason, bool elsewhere)
 	LWLockRelease(du_shared_lock());
 	if (changed)
 		ConditionVariableBroadcast(du_shared_changed());
+	return changed;
 }
 
 /*
@@ -131,16 +132,16 @@ lift(FenceReason reason, bool elsewhere)
 void
 du_fence_lift(FenceReason reason)
 {
-	lift(reason, true);
+	(void) lift(reason, true);
 }
 
 /*
- * The same where it is up around this process's database.
+ * The same where it is up around this process's database; true if it was.
  */
-void
+bool
 du_fence_lift_here(FenceReason reason)
 {
-	lift(reason, false);
+	return lift(reason, false);
 }
 
 /*

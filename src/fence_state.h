@@ -57,7 +57,7 @@ extern Fences *du_fences(void);
 extern PGDLLEXPORT void du_fence_raise(FenceReason reason, int64 cutover,
 									   const char *why, const char *hint);
 extern PGDLLEXPORT void du_fence_lift(FenceReason reason);
-extern PGDLLEXPORT void du_fence_lift_here(FenceReason reason);
+extern bool du_fence_lift_here(FenceReason reason);
 extern pid_t du_fence_claim(FenceReason reason, int64 cutover, const char *why,
 							const char *hint, Fence *previous);
 extern void du_fence_conclude(FenceReason reason, int64 cutover, const Fence *next);
