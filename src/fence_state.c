@@ -16,7 +16,6 @@
 
 #include "fence_state.h"
 
-#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -277,13 +276,14 @@ du_fence_since(void)
 }
 
 /*
- * Says that the fences of the worker's database are up that are to be.
+ * Says that the fences of the worker's database are up that are to be, as seen
+ * in a look that began in recovery, or not.
  */
 void
-du_fence_looked(void)
+du_fence_looked(bool in_recovery)
 {
 	Fences	   *fences = du_fences();
-	FenceLook	look = RecoveryInProgress() ? LOOKED_IN_RECOVERY : LOOKED_AS_PRIMARY;
+	FenceLook	look = in_recovery ? LOOKED_IN_RECOVERY : LOOKED_AS_PRIMARY;
 
 	if (fences->looked == look)
 		return;

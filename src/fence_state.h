@@ -66,6 +66,6 @@ extern bool du_fence_settle(FenceReason reason, uint32 changes, const Fence *wan
 extern Fence du_fence_read(FenceReason reason);
 extern bool du_fence_is_pending(const Fence *fence);
 extern TimestampTz du_fence_since(void);
-extern PGDLLEXPORT void du_fence_looked(void);
+extern PGDLLEXPORT void du_fence_looked(bool in_recovery);
 
 #endif							/* DU_FENCE_STATE_H */

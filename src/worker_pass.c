@@ -15,6 +15,7 @@
 #include "worker_pass.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
@@ -314,6 +315,8 @@ look(Worker *worker)
 static void
 pass(Worker *worker)
 {
+	bool		in_recovery = RecoveryInProgress();
+
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -339,7 +342,7 @@ pass(Worker *worker)
 	}
 
 	if (!worker->once)
-		du_fence_looked();
+		du_fence_looked(in_recovery);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	worker->notice_pending = false;
@@ -411,6 +414,8 @@ give_up_pass(Worker *worker, const ErrorData *obstacle)
 void
 du_worker_pass(Worker *worker)
 {
+	bool		in_recovery = RecoveryInProgress();
+
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
