@@ -4122,13 +4122,8 @@ COMMENT ON FUNCTION parity_fail(bigint, jsonb) IS
 CREATE FUNCTION parity_is_exact() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    result boolean := false;
 BEGIN
-    IF to_regclass('documentdb_upgrade.cutovers') IS NOT NULL THEN
-        EXECUTE 'SELECT EXISTS (SELECT FROM documentdb_upgrade.cutovers c WHERE c.lifted_at IS NULL AND c.drained_at IS NOT NULL)' INTO result;
-    END IF;
-    RETURN result;
+    RETURN EXISTS (SELECT FROM documentdb_upgrade.cutovers c WHERE c.lifted_at IS NULL AND c.drained_at IS NOT NULL);
 END
 $$;
 COMMENT ON FUNCTION parity_is_exact() IS 'serves the parity functions: whether a write fence is up and the last writer gone';
@@ -4445,8 +4440,8 @@ BEGIN
              (SELECT count(*) AS n, count(*) FILTER (WHERE d.difference = 'error') AS errors
               FROM documentdb_upgrade.parity_differences d WHERE d.run = r.id AND d.confirmed) d
         WHERE p.id = r.id;
-    IF r.kind = 'comparison' AND to_regprocedure('documentdb_upgrade.note_parity(bigint)') IS NOT NULL THEN
-        EXECUTE 'SELECT documentdb_upgrade.note_parity($1)' USING r.id;
+    IF r.kind = 'comparison' THEN
+        PERFORM documentdb_upgrade.note_parity(r.id);
     END IF;
 END
 $$;
