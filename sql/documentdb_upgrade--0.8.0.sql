@@ -249,10 +249,20 @@ CREATE FUNCTION current_status(OUT role text, OUT installed text,
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_current_status';
 COMMENT ON FUNCTION current_status() IS 'the row of view status';
 
+CREATE FUNCTION fence_notice() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_notice';
+COMMENT ON FUNCTION fence_notice() IS 'why writes to this database are stopped, or are to be; null when they are not';
+
+CREATE FUNCTION fence_since() RETURNS timestamptz
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_since';
+COMMENT ON FUNCTION fence_since() IS 'since when this server refuses writes to this database for maintenance; null when it does not';
+
 CREATE VIEW status AS
     SELECT role, installed, s."binary", loaded, desired, mode, target, state,
            blocked_by, next_step, last_error, attempts, next_retry, source,
-           last_contact, worker_pid
+           last_contact, worker_pid, fence_notice() AS fence
     FROM current_status() s;
 COMMENT ON VIEW status IS
 'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';
@@ -499,7 +509,9 @@ CREATE VIEW metrics AS
            w.events_dropped AS events_dropped_total,
            cardinality(s.blocked_by) AS blocked_guards,
            ('hold' = ANY (s.blocked_by))::integer AS held,
-           f.standbys, f.standbys_ready, f.replication_lag AS replication_lag_seconds
+           f.standbys, f.standbys_ready, f.replication_lag AS replication_lag_seconds,
+           (s.fence IS NOT NULL)::integer AS fenced,
+           greatest(extract(epoch FROM clock_timestamp() - fence_since()), 0)::double precision AS fence_seconds
     FROM status s, worker_counters() w,
          LATERAL (SELECT count(*) FILTER (WHERE b.required)::integer AS standbys,
                  count(*) FILTER (WHERE b.required AND b.status = 'ready')::integer AS standbys_ready,
@@ -549,6 +561,8 @@ BEGIN
         ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 50) h'),
         ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 20) r'),
         ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER BY id DESC LIMIT 20) h'),
+        ('cutovers', 'SELECT jsonb_agg(to_jsonb(c) ORDER BY c.id DESC) FROM (SELECT * FROM documentdb_upgrade.cutovers ORDER BY id DESC LIMIT 20) c'),
+        ('fence_writers', 'SELECT jsonb_agg(to_jsonb(w)) FROM documentdb_upgrade.fence_writers w'),
         ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups ORDER BY id DESC LIMIT 20) b'),
         ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', documentdb_upgrade.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
         ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM documentdb_upgrade.binaries_seen b'),
@@ -3637,7 +3651,7 @@ COMMENT ON COLUMN parity_tables.state IS 'pending, running, done, or error: it c
 COMMENT ON COLUMN parity_tables.phase IS 'bound, sum, buckets, rows, recheck, done; or restart: altered since it was begun';
 COMMENT ON COLUMN parity_tables.strategy IS 'range: both sides by the same ranges of the key; own: each side by blocks; here alone: key or ctid';
 COMMENT ON COLUMN parity_tables.columns IS 'names and types, in the order of the names';
-COMMENT ON COLUMN parity_tables.key_columns IS 'primary key or other unique key that names a row: column, type, its operator for equality; null when there is none';
+COMMENT ON COLUMN parity_tables.key_columns IS 'primary key or other unique key that names a row: column, type, its operator for equality (null: compare as text); null when there is none';
 COMMENT ON COLUMN parity_tables.sides IS 'per side: oid, file node, blocks and order of the columns when it was listed';
 COMMENT ON COLUMN parity_tables.bytes IS 'size on this server, TOAST included, indexes not';
 COMMENT ON COLUMN parity_tables.estimate IS 'rows as the planner''s statistics have it; null when they do not know';
@@ -3805,8 +3819,9 @@ key_of AS (
     FROM pg_index i JOIN relation r ON r.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid,
     LATERAL (
         SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod),
-                                         format('OPERATOR(%%I.%%s)', en.nspname, e.oprname)) ORDER BY u.n) AS list,
-               bool_and(a.attnotnull) AND count(e.oid) = count(*) AS usable,
+                                         CASE WHEN ty.typtype = 'b' AND ty.typcategory <> 'A' THEN format('OPERATOR(%%I.%%s)', en.nspname, e.oprname) END)
+                               ORDER BY u.n) AS list,
+               bool_and(a.attnotnull) AS usable,
                -- in the order that comparing with < also gives
                bool_and(i.indoption[u.n - 1] = 0 AND i.indcollation[u.n - 1] = a.attcollation
                         AND o.opcdefault AND tn.nspname = 'pg_catalog' AND en.nspname = 'pg_catalog' AND ty.typtype = 'b') AS sorted,
@@ -3897,12 +3912,15 @@ $$;
 COMMENT ON FUNCTION parity_listing(jsonb) IS
 'serves the parity functions: the statement that lists the tables in scope and, for a comparison, sequences, extensions and counts of objects';
 
+-- Values become texts by concat(), which knows output functions only: a cast may
+-- be anybody's function.
+
 CREATE FUNCTION parity_row(t parity_tables, functions text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT CASE WHEN functions IS NOT NULL THEN format('%I.record_checksum(t.*)', functions)
                 ELSE format('md5(%s)', (
-                    SELECT coalesce(string_agg(format('coalesce(length(t.%1$I::text) || '':'' || t.%1$I::text, ''-'')', c.v->>0), ' || ' ORDER BY c.n), '''''')
+                    SELECT coalesce(string_agg(format('CASE num_nulls(t.%1$I) WHEN 0 THEN length(concat(t.%1$I)) || '':'' || concat(t.%1$I) ELSE ''-'' END', c.v->>0), ' || ' ORDER BY c.n), '''''')
                     FROM jsonb_array_elements(t.columns) WITH ORDINALITY AS c(v, n))) END
 $$;
 COMMENT ON FUNCTION parity_row(parity_tables, text) IS
@@ -3914,7 +3932,7 @@ AS $$
     SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions)
                 ELSE (SELECT CASE WHEN functions IS NOT NULL
                                   THEN format('%I.record_checksum(ROW(%s))', functions, string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n))
-                                  ELSE format('md5(%s)', string_agg(format('length(t.%1$I::text) || '':'' || t.%1$I::text', k.v->>0), ' || ' ORDER BY k.n)) END
+                                  ELSE format('md5(%s)', string_agg(format('length(concat(t.%1$I)) || '':'' || concat(t.%1$I)', k.v->>0), ' || ' ORDER BY k.n)) END
                       FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)) END
 $$;
 COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
@@ -3923,7 +3941,7 @@ COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
 CREATE FUNCTION parity_key(t parity_tables) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('json_build_array(%s)', string_agg(format('t.%I::text', k.v->>0), ', ' ORDER BY k.n))
+    SELECT format('json_build_array(%s)', string_agg(format('concat(t.%I)', k.v->>0), ', ' ORDER BY k.n))
     FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)
 $$;
 COMMENT ON FUNCTION parity_key(parity_tables) IS 'serves the parity functions: the expression for the key of a row as texts';
@@ -4045,7 +4063,8 @@ AS $$
         WHERE d.run = t.run AND d.schema_name = t.schema_name AND d.object_name = t.table_name AND NOT d.confirmed),
     key AS (
         SELECT string_agg(format('k%s', e.n), ', ' ORDER BY e.n) AS names,
-               string_agg(format('t.%1$I %2$s v.k%3$s::%4$s AND t.%1$I::text = v.k%3$s', e.v->>0, e.v->>2, e.n, e.v->>1), ' AND ' ORDER BY e.n) AS condition
+               string_agg(CASE WHEN e.v->2 <> 'null' THEN format('t.%I %s v.k%s::%s AND ', e.v->>0, e.v->>2, e.n, e.v->>1) ELSE '' END
+                          || format('concat(t.%I) = v.k%s', e.v->>0, e.n), ' AND ' ORDER BY e.n) AS condition
         FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS e(v, n))
     SELECT format('SELECT json_object_agg(x.id, json_build_array(x.c, x.r)) FROM (SELECT v.id, %s AS c, %s AS r FROM (VALUES %s) AS v(id, %s) JOIN ONLY %I.%I AS t ON %s%s) AS x',
                   CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade.parity_row(t, functions) END,
@@ -4053,9 +4072,13 @@ AS $$
                   (SELECT string_agg(c.line, ', ' ORDER BY c.id) FROM candidate c), coalesce(key.names, 'k1'), t.schema_name, t.table_name,
                   coalesce(key.condition, documentdb_upgrade.parity_row(t, functions) || ' = v.k1'),
                   CASE WHEN t.key_columns IS NULL THEN ' GROUP BY v.id' ELSE '' END)
-    FROM key, (SELECT $shown$(SELECT coalesce(json_object_agg(e.key, CASE WHEN length(e.value::text) <= 200 THEN e.value
-        ELSE to_json(left(e.value::text, 150) || format('... (%s characters, md5 %s)', length(e.value::text), md5(e.value::text))) END), '{}')
-        FROM json_each(row_to_json(t.*)) AS e)$shown$ AS expression) shown
+    FROM key, (
+        SELECT format($shown$(SELECT coalesce(json_object_agg(e.name, CASE WHEN length(e.value) <= 200 OR e.value IS NULL THEN e.value
+            ELSE left(e.value, 150) || format('... (%%s characters, md5 %%s)', length(e.value), md5(e.value)) END), '{}')
+            FROM unnest(ARRAY[%s]::text[], ARRAY[%s]::text[]) AS e(name, value))$shown$,
+            string_agg(format('%L', c.v->>0), ', ' ORDER BY c.n),
+            string_agg(format('CASE num_nulls(t.%1$I) WHEN 0 THEN concat(t.%1$I) END', c.v->>0), ', ' ORDER BY c.n)) AS expression
+        FROM jsonb_array_elements(t.columns) WITH ORDINALITY AS c(v, n)) shown
 $$;
 COMMENT ON FUNCTION parity_recheck_statement(parity_tables, text) IS
 'serves the parity functions: the rows that differed, as they are now: checksum (or number) and contents, long values cut';
@@ -4099,13 +4122,8 @@ COMMENT ON FUNCTION parity_fail(bigint, jsonb) IS
 CREATE FUNCTION parity_is_exact() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    result boolean := false;
 BEGIN
-    IF to_regclass('documentdb_upgrade.cutovers') IS NOT NULL THEN
-        EXECUTE 'SELECT EXISTS (SELECT FROM documentdb_upgrade.cutovers c WHERE c.lifted_at IS NULL AND c.drained_at IS NOT NULL)' INTO result;
-    END IF;
-    RETURN result;
+    RETURN EXISTS (SELECT FROM documentdb_upgrade.cutovers c WHERE c.lifted_at IS NULL AND c.drained_at IS NOT NULL);
 END
 $$;
 COMMENT ON FUNCTION parity_is_exact() IS 'serves the parity functions: whether a write fence is up and the last writer gone';
@@ -4422,8 +4440,8 @@ BEGIN
              (SELECT count(*) AS n, count(*) FILTER (WHERE d.difference = 'error') AS errors
               FROM documentdb_upgrade.parity_differences d WHERE d.run = r.id AND d.confirmed) d
         WHERE p.id = r.id;
-    IF r.kind = 'comparison' AND to_regprocedure('documentdb_upgrade.note_parity(bigint)') IS NOT NULL THEN
-        EXECUTE 'SELECT documentdb_upgrade.note_parity($1)' USING r.id;
+    IF r.kind = 'comparison' THEN
+        PERFORM documentdb_upgrade.note_parity(r.id);
     END IF;
 END
 $$;
@@ -4864,7 +4882,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION parity_store(parity_tables) IS 'serves the parity functions: keeps how far a table is';
 
-CREATE FUNCTION parity_next(run bigint, worker integer, answer jsonb DEFAULT NULL,
+CREATE FUNCTION parity_next(run bigint, worker integer, answer jsonb,
                             OUT action text, OUT local text, OUT remote text, OUT wait_ms integer)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -4974,8 +4992,8 @@ BEGIN
             DETAIL = concat_ws(E'\n', r.detail, format('Run %s has read %s of %s tables.', r.id,
                          (SELECT count(*) FROM documentdb_upgrade.parity_tables t WHERE t.run = r.id AND t.state = 'done'),
                          (SELECT count(*) FROM documentdb_upgrade.parity_tables t WHERE t.run = r.id))),
-            HINT = concat_ws(' ', r.hint, CASE WHEN r.phase <> 'listing' THEN resume END,
-                             CASE WHEN r.hint IS NULL AND r.phase = 'listing' THEN 'See documentdb_upgrade.parity_runs.' END);
+            HINT = concat_ws(' ', r.hint, CASE WHEN EXISTS (SELECT FROM documentdb_upgrade.parity_tables t WHERE t.run = r.id) THEN resume
+                                              WHEN r.hint IS NULL THEN 'See documentdb_upgrade.parity_runs.' END);
     END IF;
     RAISE NOTICE '%', format('%s %s tables, %s rows, %s in %s s: %s', CASE r.kind WHEN 'checksums' THEN 'summed' ELSE 'compared' END,
         r.table_count, r.row_count, pg_size_pretty(r.bytes), round(extract(epoch FROM r.duration)::numeric, 1),
@@ -5071,6 +5089,166 @@ COMMENT ON FUNCTION compare_with(text, text[], text[], integer, interval, interv
 'what differs between this database and the one that conninfo leads to: tables, rows (max_differences of each table are named), sequences, extensions and versions, counts of objects; no row means equal. Rows that differ are looked at again for some seconds. algorithm: du1, which needs extension documentdb_upgrade_parity there, or sql. It needs EXECUTE on run_parity() and parity_found() too. 0A000: no checksum functions there; 55000: other encoding; 08006: the connection was lost, and resume takes the run up again';
 
 -- @parity
+
+--
+-- The maintenance fence
+--
+
+CREATE TABLE cutovers (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reason text NOT NULL,
+    source text NOT NULL CHECK (source IN ('manual', 'resource')),
+    raised_by text NOT NULL,
+    raised_at timestamptz NOT NULL,
+    lsn pg_lsn NOT NULL,
+    drained_at timestamptz,
+    drained_lsn pg_lsn,
+    lifted_at timestamptz,
+    parity_run bigint,
+    parity_at timestamptz
+);
+CREATE UNIQUE INDEX cutovers_open ON cutovers (source) WHERE lifted_at IS NULL;
+COMMENT ON TABLE cutovers IS 'every time that writes were stopped for maintenance, one row each; while lifted_at is null a write fence is up, after a restart and a promotion too';
+COMMENT ON COLUMN cutovers.id IS 'in the order of raising';
+COMMENT ON COLUMN cutovers.reason IS 'as given to fence_writes(), or where the wish was read';
+COMMENT ON COLUMN cutovers.source IS 'manual: fence_writes(); resource: spec.maintenance of the custom resource';
+COMMENT ON COLUMN cutovers.raised_by IS 'session user, or worker';
+COMMENT ON COLUMN cutovers.raised_at IS 'since when statements that begin are refused';
+COMMENT ON COLUMN cutovers.lsn IS 'end of WAL when the fence was up';
+COMMENT ON COLUMN cutovers.drained_at IS 'when no older writer was left; null until then';
+COMMENT ON COLUMN cutovers.drained_lsn IS 'end of WAL at that moment: whoever has replayed it has everything';
+COMMENT ON COLUMN cutovers.lifted_at IS 'when the fence was lifted; null while it is up';
+COMMENT ON COLUMN cutovers.parity_run IS 'the last comparison that finished meanwhile, of parity_runs';
+COMMENT ON COLUMN cutovers.parity_at IS 'when it finished';
+
+CREATE FUNCTION fence_writes(reason text, drain interval DEFAULT '0',
+                             OUT raised_at timestamptz, OUT drained_at timestamptz,
+                             OUT lsn pg_lsn, OUT writers integer)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_writes';
+COMMENT ON FUNCTION fence_writes(text, interval) IS
+'stops writes to this database, except by the roles of documentdb_upgrade.fence_exempt_roles, until lift_fence(); in force when it returns, and taken back when the transaction is rolled back. Waits up to drain for writers that began before; writers is how many are left, drained_at null while there are any, and lsn the end of WAL at drained_at, else when the fence was up. Called again it waits again. Errors: 22023 no reason, 25001 isolation level, or a wait in a transaction that has written, 25006 standby or read-only, 55000 not preloaded, or not the worker''s database, 55006 another session raises one';
+
+CREATE FUNCTION lift_fence() RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_lift_fence';
+COMMENT ON FUNCTION lift_fence() IS
+'ends what fence_writes() has begun, when this transaction commits; false when there was nothing to lift. The fence of a custom resource goes with its spec.maintenance; where no worker runs, with this function. Errors: 25001 isolation level, 25006 standby or read-only, 55006 another session is raising the fence';
+
+CREATE FUNCTION fence_exempts(role oid) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_exempts';
+COMMENT ON FUNCTION fence_exempts(oid) IS 'true for a role whose sessions a write fence does not hold back';
+
+CREATE FUNCTION writers_since(moment timestamptz, OUT pid integer, OUT role text, OUT what text,
+                              OUT since timestamptz, OUT detail text, OUT awaited boolean)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Sessions first: one that becomes a prepared transaction is seen as that.
+    SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited FROM (
+        SELECT a.pid, a.usename::text AS role,
+               CASE WHEN a.old_transaction THEN 'transaction' WHEN a.old_statement THEN 'statement'
+                    WHEN a.applies THEN 'apply worker' WHEN a.exempt THEN 'exempt role' ELSE 'server process' END AS what,
+               CASE WHEN a.old_transaction OR NOT a.runs THEN coalesce(a.xact_start, a.backend_start) ELSE a.query_start END AS since,
+               concat_ws(', ', a.backend_type, nullif(a.application_name, ''), a.state,
+                         nullif(left(regexp_replace(a.query, '\s+', ' ', 'g'), 200), '')) AS detail,
+               a.old_transaction OR a.old_statement AS awaited
+        FROM (SELECT s.*, t.*,
+                     CASE WHEN s.state = 'disabled' THEN s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL
+                          WHEN s.state IS NULL THEN s.xact_start < moment
+                          ELSE s.backend_xid IS NOT NULL AND coalesce(s.xact_start < moment, true) END AS old_transaction,
+                     t.runs AND s.query_start < moment AS old_statement
+              FROM pg_stat_activity s,
+                   LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
+                                   s.backend_type LIKE 'logical replication % worker' AS applies,
+                                   coalesce(documentdb_upgrade.fence_exempts(s.usesysid), false) AS exempt) t
+              WHERE s.datname = current_database() AND s.pid <> pg_backend_pid()
+                AND s.backend_type NOT IN ('autovacuum worker', 'autovacuum launcher', 'parallel worker')
+                AND (s.backend_type NOT LIKE 'documentdb\_upgrade %' OR s.backend_type = 'documentdb_upgrade attempt')
+                AND (s.backend_type <> 'walsender' OR s.backend_xid IS NOT NULL
+                     OR EXISTS (SELECT FROM pg_stat_replication r WHERE r.pid = s.pid AND r.state = 'startup'))) a
+        WHERE a.old_transaction OR a.old_statement OR a.applies
+           OR ((a.exempt OR a.backend_type NOT IN ('client backend', 'walsender')) AND (a.backend_xid IS NOT NULL OR a.runs))) w
+    UNION ALL
+    SELECT NULL, p.owner::text, 'prepared transaction', p.prepared, p.gid, true
+    FROM pg_prepared_xacts p
+    WHERE p.database = current_database()
+$$;
+COMMENT ON FUNCTION writers_since(timestamptz) IS 'serves view fence_writers: who may still write when a fence went up at that moment';
+
+CREATE VIEW fence_writers AS
+    SELECT pid, role, what, since, detail, awaited
+    FROM writers_since(coalesce(fence_since(), clock_timestamp()));
+COMMENT ON VIEW fence_writers IS
+'who may still write to this database although a fence is up, or could if one were raised now; a comparison is exact when none is awaited';
+COMMENT ON COLUMN fence_writers.pid IS 'process; null for a prepared transaction';
+COMMENT ON COLUMN fence_writers.role IS 'its user, or who prepared it';
+COMMENT ON COLUMN fence_writers.what IS 'transaction or statement begun before the fence, prepared transaction; or by design: exempt role, apply worker, server process';
+COMMENT ON COLUMN fence_writers.since IS 'when it began, or was prepared';
+COMMENT ON COLUMN fence_writers.detail IS 'kind of process, application, state and statement, or name of the prepared transaction';
+COMMENT ON COLUMN fence_writers.awaited IS 'true: older than the fence, and must end before it is drained; false: not held back by a fence at all';
+
+CREATE FUNCTION note_parity(run bigint) RETURNS void
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_note_parity';
+COMMENT ON FUNCTION note_parity(bigint) IS 'notes in the cutover that has not ended that this comparison has finished; called by compare_with()';
+
+CREATE FUNCTION cutover_report() RETURNS TABLE (step text, at timestamptz, elapsed interval, detail text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cutover documentdb_upgrade.cutovers;
+    run jsonb;
+    unlisted integer;
+BEGIN
+    SELECT * INTO cutover FROM documentdb_upgrade.cutovers c
+        ORDER BY c.lifted_at IS NULL DESC, CASE WHEN c.lifted_at IS NULL THEN c.id END, c.id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT 'fence raised', cutover.raised_at, interval '0',
+        format('%s by %s: %s; WAL was at %s', cutover.source, cutover.raised_by, cutover.reason, cutover.lsn);
+    IF cutover.drained_at IS NOT NULL THEN
+        detail := format('everything is in WAL up to %s', cutover.drained_lsn);
+    ELSIF cutover.lifted_at IS NOT NULL THEN
+        detail := 'the fence was lifted before that';
+    ELSE
+        SELECT format('%s left: %s', count(*), string_agg(concat_ws(' ', w.what, w.pid::text, w.role), ', ' ORDER BY w.since)) INTO detail
+            FROM documentdb_upgrade.fence_writers w WHERE w.awaited HAVING count(*) > 0;
+        detail := coalesce(detail, 'none is left, and the worker has not looked yet');
+    END IF;
+    RETURN QUERY SELECT 'last writer gone', cutover.drained_at, cutover.drained_at - cutover.raised_at, detail;
+
+    IF cutover.parity_run IS NULL THEN
+        detail := 'no comparison has finished';
+    ELSE
+        SELECT to_jsonb(r) INTO run FROM documentdb_upgrade.parity_runs r WHERE r.id = cutover.parity_run;
+        detail := format('run %s: %s', cutover.parity_run,
+            CASE WHEN run IS NULL THEN 'its record is gone'
+                 WHEN (run->>'equal')::boolean THEN 'equal' ELSE 'not equal' END
+            || CASE WHEN (run->>'exact')::boolean THEN ', exact' WHEN run IS NOT NULL THEN ', not exact' ELSE '' END);
+    END IF;
+    RETURN QUERY SELECT 'parity proved',
+        CASE WHEN (run->>'equal')::boolean THEN cutover.parity_at END,
+        CASE WHEN (run->>'equal')::boolean THEN cutover.parity_at - cutover.raised_at END, detail;
+
+    RETURN QUERY SELECT 'fence lifted', cutover.lifted_at, cutover.lifted_at - cutover.raised_at,
+        CASE WHEN cutover.lifted_at IS NOT NULL THEN NULL
+             WHEN documentdb_upgrade.fence_since() IS NULL THEN 'it is not in force on this server'
+             WHEN cutover.source = 'manual' THEN 'SELECT documentdb_upgrade.lift_fence(); lifts it'
+             ELSE 'it goes with spec.maintenance of the custom resource' END;
+    RETURN QUERY SELECT 'total', coalesce(cutover.lifted_at, clock_timestamp()),
+        coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at, NULL::text;
+
+    IF cutover.lifted_at IS NULL THEN
+        RETURN QUERY SELECT 'not held back', w.since, NULL::interval, concat_ws(' ', w.what, w.pid::text, w.role) || ': ' || w.detail
+            FROM documentdb_upgrade.fence_writers w WHERE NOT w.awaited ORDER BY w.since;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION cutover_report() IS
+'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, parity proved, fence lifted, total; then who may write by design; no row when there was none';
 
 -- @fence
 
@@ -5212,5 +5390,13 @@ GRANT EXECUTE ON FUNCTION parity_is_alive(parity_runs) TO pg_monitor;
 GRANT SELECT ON parity_runs, parity_tables, parity_differences, parity_progress TO pg_monitor;
 
 -- @privileges-parity
+
+REVOKE ALL ON FUNCTION fence_writes(text, interval), lift_fence(), fence_notice(), fence_since(),
+    fence_exempts(oid), writers_since(timestamptz), note_parity(bigint), cutover_report()
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fence_notice(), fence_since(), fence_exempts(oid),
+    writers_since(timestamptz), cutover_report()
+    TO pg_monitor;
+GRANT SELECT ON cutovers, fence_writers TO pg_monitor;
 
 -- @privileges-fence

@@ -51,11 +51,12 @@ documentdb_upgrade_add_checksums(PG_FUNCTION_ARGS)
 {
 	uint64		high[2];
 	uint64		low[2];
-	uint64		sum;
 
 	for (int i = 0; i < 2; i++)
 		parse_checksum(text_to_cstring(PG_GETARG_TEXT_PP(i)), &high[i], &low[i]);
-	sum = low[0] + low[1];
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x",
-											  high[0] + high[1] + (sum < low[0] ? 1 : 0), sum)));
+	low[0] += low[1];
+	high[0] += high[1] + (low[0] < low[1] ? 1 : 0);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%08x%08x%08x%08x",
+											  (uint32) (high[0] >> 32), (uint32) high[0],
+											  (uint32) (low[0] >> 32), (uint32) low[0])));
 }

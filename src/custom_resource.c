@@ -104,6 +104,7 @@ read_spec(CustomResource *resource, const cJSON *spec, const char **reason)
 		resource->schema_version = "";
 	resource->spec_binary = get_spec_binary(spec, reason);
 	resource->instances_per_node = (int) Min(instances, PG_INT32_MAX);
+	resource->maintenance = du_json_bool(spec, "maintenance", reason);
 }
 
 static void

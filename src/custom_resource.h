@@ -29,6 +29,7 @@ typedef struct CustomResource
 	const char *spec_binary;	/* X.Y.Z that the spec's image or
 								 * documentDBVersion names, or NULL */
 	int			instances_per_node; /* -1 when not said */
+	bool		maintenance;	/* spec.maintenance: writes are to be stopped */
 	const char *hold;			/* value of the hold annotation, NULL: none */
 
 	const char *status_schema_version;	/* NULL when not said */

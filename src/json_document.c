@@ -141,3 +141,14 @@ du_json_number(const cJSON *parent, const char *name, int64 missing, const char 
 	*reason = psprintf("field \"%s\" is not a whole number", name);
 	return missing;
 }
+
+/* False when it is not there. */
+bool
+du_json_bool(const cJSON *parent, const char *name, const char **reason)
+{
+	const cJSON *member = du_json_member(parent, name);
+
+	if (member != NULL && !cJSON_IsBool(member) && *reason == NULL)
+		*reason = psprintf("field \"%s\" is not true or false", name);
+	return *reason == NULL && cJSON_IsTrue(member);
+}

@@ -30,6 +30,7 @@ extern char *du_json_text(const cJSON *parent, const char *name, size_t longest,
 						  bool cut, const char **reason);
 extern int64 du_json_number(const cJSON *parent, const char *name, int64 missing,
 							const char **reason);
+extern bool du_json_bool(const cJSON *parent, const char *name, const char **reason);
 extern char *du_json_copy_text(const char *text, size_t length);
 
 #endif							/* DU_JSON_DOCUMENT_H */

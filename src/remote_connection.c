@@ -95,6 +95,22 @@ du_remote_await_connection(PGconn *conn, long timeout_ms, const char **problem)
 }
 
 /*
+ * True when an idle connection is known to have ended.  What the other server
+ * has said about it comes before the end, and is read by itself.
+ */
+bool
+du_remote_is_broken(PGconn *conn)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		if (!PQconsumeInput(conn) || PQstatus(conn) == CONNECTION_BAD)
+			return true;
+		(void) PQisBusy(conn);
+	}
+	return false;
+}
+
+/*
  * Sends all of a message; false when the connection breaks.
  */
 bool

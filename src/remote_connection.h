@@ -13,6 +13,7 @@
 #include "remote_target.h"
 
 extern bool du_remote_await_connection(PGconn *conn, long timeout_ms, const char **problem);
+extern bool du_remote_is_broken(PGconn *conn);
 extern bool du_remote_send(PGconn *conn, const char *statements);
 extern PGresult *du_remote_next_result(PGconn *conn);
 extern char *du_remote_copy_message(const char *text);

@@ -287,8 +287,7 @@ hold_snapshot(RemoteSession *session, StatementOutcome *problem)
 static bool
 is_lost(RemoteSession *session)
 {
-	return session->conn == NULL || !PQconsumeInput(session->conn) ||
-		PQstatus(session->conn) == CONNECTION_BAD ||
+	return session->conn == NULL || du_remote_is_broken(session->conn) ||
 		PQtransactionStatus(session->conn) != PQTRANS_INTRANS;
 }
 
@@ -303,8 +302,7 @@ send_statements(RemoteSession *session, const char *statements, const char *snap
 	session->begun = du_clock_ms();
 
 	/* One that has gone unnoticed, while nothing was wanted of it. */
-	if (session->conn != NULL &&
-		(!PQconsumeInput(session->conn) || PQstatus(session->conn) == CONNECTION_BAD))
+	if (session->conn != NULL && du_remote_is_broken(session->conn))
 		disconnect(session);
 	if (session->conn == NULL && !connect_session(session, &session->unsent))
 		return;

@@ -166,8 +166,9 @@ add_digest(Digest128 * sum, Digest128 digest)
 static text *
 digest_text(Digest128 digest)
 {
-	return cstring_to_text(psprintf("%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x",
-									digest.high, digest.low));
+	return cstring_to_text(psprintf("%08x%08x%08x%08x",
+									(uint32) (digest.high >> 32), (uint32) digest.high,
+									(uint32) (digest.low >> 32), (uint32) digest.low));
 }
 
 static Digest128 *

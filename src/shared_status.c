@@ -28,6 +28,7 @@
 typedef struct SharedStatus
 {
 	LWLock	   *lock;
+	LWLock	   *file_lock;
 	ConditionVariable changed;
 	LauncherFacts launcher;
 	WorkerFacts worker;
@@ -54,7 +55,7 @@ request_memory(void)
 	if (previous_request != NULL)
 		previous_request();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedStatus)));
-	RequestNamedLWLockTranche(TRANCHE, 1);
+	RequestNamedLWLockTranche(TRANCHE, 2);
 }
 
 static void
@@ -69,7 +70,8 @@ start_memory(void)
 	if (!found)
 	{
 		memset(shared, 0, sizeof(SharedStatus));
-		shared->lock = &(GetNamedLWLockTranche(TRANCHE))->lock;
+		shared->lock = &(GetNamedLWLockTranche(TRANCHE))[0].lock;
+		shared->file_lock = &(GetNamedLWLockTranche(TRANCHE))[1].lock;
 		ConditionVariableInit(&shared->changed);
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -103,7 +105,14 @@ du_shared_lock(void)
 	return shared->lock;
 }
 
-/* SHARED_ROOM_SIZE bytes under the same lock. */
+/* The lock over files that are made of it; to be had before the other one. */
+LWLock *
+du_shared_file_lock(void)
+{
+	return shared->file_lock;
+}
+
+/* SHARED_ROOM_SIZE bytes under du_shared_lock(). */
 void *
 du_shared_room(SharedRoom room)
 {

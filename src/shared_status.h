@@ -92,6 +92,7 @@ typedef struct WorkerFacts
 extern void du_shared_install(void);
 extern PGDLLEXPORT bool du_shared_exists(void);
 extern LWLock *du_shared_lock(void);
+extern LWLock *du_shared_file_lock(void);
 extern void *du_shared_room(SharedRoom room);
 extern PGDLLEXPORT ConditionVariable *du_shared_changed(void);
 

@@ -29,7 +29,10 @@ check_type_list(char **newval, void **extra, GucSource source)
 	char	   *text = pstrdup(*newval);
 	List	   *names;
 	bool		valid = SplitIdentifierString(text, ',', &names);
+	ListCell   *cell;
 
+	foreach(cell, valid ? names : NIL)
+		valid &= strchr(lfirst(cell), '.') == NULL;
 	if (!valid)
 		GUC_check_errdetail("It is not a list of type names, without schemas, separated by commas.");
 	list_free(names);

@@ -15,9 +15,11 @@
 #include "worker_pass.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -26,6 +28,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "fence_follow.h"
 #include "guc.h"
 #include "instance_identity.h"
 #include "own_report.h"
@@ -172,11 +175,59 @@ follow_binary(const Outlook *outlook)
 	if (wanted && found.decision == DECISION_REFUSE)
 		return;
 	if (wanted && found.decision == DECISION_SCHEMA_AHEAD)
-		du_fence_raise(FENCE_SCHEMA_AHEAD, found.reason,
+		du_fence_raise(FENCE_SCHEMA_AHEAD, 0, found.reason,
 					   psprintf("Bring back a binary of %s or later; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.",
 								du_outlook_main(outlook)->installed));
 	else
 		du_fence_lift(FENCE_SCHEMA_AHEAD);
+}
+
+/*
+ * What the source says of maintenance: nothing while it cannot be read.  A
+ * resource that is gone wishes nothing.
+ */
+static MaintenanceWish
+maintenance_wish(const DesiredSource *source)
+{
+	const CustomResource *resource = source != NULL ? source->state.resource : NULL;
+
+	if (source == NULL)
+		return MAINTENANCE_UNKNOWN;
+	switch (source->state.health)
+	{
+		case SOURCE_OK:
+			return resource != NULL && resource->maintenance ? MAINTENANCE_ON : MAINTENANCE_OFF;
+		case SOURCE_MISSING:
+			return MAINTENANCE_OFF;
+		case SOURCE_STARTING:
+		case SOURCE_UNREACHABLE:
+		case SOURCE_REFUSED:
+		case SOURCE_INVALID:
+			break;
+	}
+	return MAINTENANCE_UNKNOWN;
+}
+
+/*
+ * Keeps the fences for maintenance.
+ */
+static void
+follow_maintenance(const Worker *worker)
+{
+	const DesiredSource *source = worker->source;
+	const CustomResource *resource = source != NULL ? source->state.resource : NULL;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (resource != NULL)
+	{
+		appendStringInfo(&text, "spec.maintenance of %s",
+						 source->state.location ? source->state.location : "the custom resource");
+		if (resource->uid != NULL)
+			appendStringInfo(&text, " (uid %s, generation " INT64_FORMAT ")", resource->uid,
+							 resource->generation);
+	}
+	du_fence_follow(worker->primary, maintenance_wish(source), text.data);
 }
 
 /*
@@ -236,7 +287,10 @@ look(Worker *worker)
 		du_worker_forget_if_changed(worker, &outlook);
 	}
 	if (!worker->once)
+	{
 		follow_binary(&outlook);
+		follow_maintenance(worker);
+	}
 	du_outlook_find_state(&outlook, facts);
 	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
 	note_verified(worker, &outlook);
@@ -261,6 +315,8 @@ look(Worker *worker)
 static void
 pass(Worker *worker)
 {
+	bool		in_recovery = RecoveryInProgress();
+
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -275,7 +331,10 @@ pass(Worker *worker)
 	{
 		worker->wants_attempt = false;
 		if (!worker->once)
+		{
 			du_fence_lift(FENCE_SCHEMA_AHEAD);
+			du_fence_abandon();
+		}
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
 		if (worker->standby_report != NULL)
 			du_standby_report_set(worker->standby_report, NULL, NULL);
@@ -283,7 +342,7 @@ pass(Worker *worker)
 	}
 
 	if (!worker->once)
-		du_fence_looked();
+		du_fence_looked(in_recovery);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	worker->notice_pending = false;
@@ -355,6 +414,8 @@ give_up_pass(Worker *worker, const ErrorData *obstacle)
 void
 du_worker_pass(Worker *worker)
 {
+	bool		in_recovery = RecoveryInProgress();
+
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();

@@ -10,8 +10,8 @@
  * says why.  Temporary tables stay writable, commits go through.
  *
  * While no fence is up a statement costs a few unlocked reads of shared memory.
- * Only after a start of the server sessions wait, for the worker to have looked
- * once, and not for long.
+ * Only after a start of the server and after a promotion sessions wait, for the
+ * worker to have looked once, and not for long.
  *
  * Not covered is what writes in C without the executor and without asking
  * whether it may: workers that apply logical replication, autovacuum and
@@ -25,15 +25,18 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "executor/executor.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/autovacuum.h"
 #include "postmaster/bgworker.h"
 #include "replication/logicalworker.h"
+#include "storage/proc.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -42,115 +45,27 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "fence_file.h"
 #include "guc.h"
-#include "shared_status.h"
 
-/* How long sessions wait in a server that has just started. */
+/* How long sessions wait for the worker, all together. */
 #define FIRST_LOOK_MS 5000
-
-typedef struct Fence
-{
-	Oid			database;		/* InvalidOid: not up */
-	char		why[SHARED_TEXT_LENGTH];	/* a sentence */
-	char		hint[SHARED_TEXT_LENGTH];
-} Fence;
-
-typedef struct Fences
-{
-	/* These are read without the lock, to be quick. */
-	volatile bool looked;		/* since the start it was found out which are
-								 * to be up */
-	volatile uint32 nraised;
-	volatile uint32 changes;
-
-	TimestampTz waiting_since;	/* for the first look; 0: nobody did */
-	Fence		fences[FENCE_REASONS];
-} Fences;
 
 /* This process's copy of the fence of its database, as of so many changes. */
 static Fence own_fence;
 static uint32 own_changes = 0;
 
+/* The transaction that a fence has made read-only, and who it was before. */
+static LocalTransactionId stopped_transaction = InvalidLocalTransactionId;
+
+/* While this process does a write that is meant to be let through. */
+static bool letting_write = false;
+static bool was_read_only;
+
 static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
-
-static inline Fences *
-shared_fences(void)
-{
-	static Fences *fences = NULL;
-
-	StaticAssertStmt(sizeof(Fences) <= SHARED_ROOM_SIZE, "the fences must fit");
-	if (fences == NULL)
-		fences = du_shared_room(ROOM_WRITE_FENCE);
-	return fences;
-}
-
-/*
- * Raises a fence around this process's database, or changes what an existing
- * one says.
- */
-void
-du_fence_raise(FenceReason reason, const char *why, const char *hint)
-{
-	Fences	   *fences = shared_fences();
-	Fence		fence = {0};
-	bool		changed;
-
-	fence.database = MyDatabaseId;
-	strlcpy(fence.why, why, sizeof(fence.why));
-	strlcpy(fence.hint, hint, sizeof(fence.hint));
-
-	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	changed = memcmp(&fences->fences[reason], &fence, sizeof(Fence)) != 0;
-	if (changed)
-	{
-		if (!OidIsValid(fences->fences[reason].database))
-			fences->nraised++;
-		fences->fences[reason] = fence;
-		fences->changes++;
-	}
-	LWLockRelease(du_shared_lock());
-	if (changed)
-		ConditionVariableBroadcast(du_shared_changed());
-}
-
-/*
- * Takes a fence away, if it is up.
- */
-void
-du_fence_lift(FenceReason reason)
-{
-	Fences	   *fences = shared_fences();
-	bool		changed;
-
-	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	changed = OidIsValid(fences->fences[reason].database);
-	if (changed)
-	{
-		memset(&fences->fences[reason], 0, sizeof(Fence));
-		fences->nraised--;
-		fences->changes++;
-	}
-	LWLockRelease(du_shared_lock());
-	if (changed)
-		ConditionVariableBroadcast(du_shared_changed());
-}
-
-/*
- * Says that the fences of the worker's database are up that are to be.
- */
-void
-du_fence_looked(void)
-{
-	Fences	   *fences = shared_fences();
-
-	if (fences->looked)
-		return;
-	fences->looked = true;
-	ConditionVariableBroadcast(du_shared_changed());
-}
 
 /*
  * True for processes that are not sessions of people: the server's own, those
@@ -165,24 +80,43 @@ is_server_process(void)
 }
 
 /*
+ * True when a fence may have to be up that only the worker can find: after a
+ * start because of the binary (others are in the file), and after a promotion
+ * those that the primary before has raised last.
+ */
+static bool
+must_await_look(const Fences *fences)
+{
+	WorkerFacts worker;
+
+	if (RecoveryInProgress())
+		return false;
+	if (du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY)
+		return true;
+	if (fences->looked == LOOKED_NEVER)
+		return false;
+	du_shared_read_worker(&worker);
+	return worker.pid != 0;
+}
+
+/*
  * Waits until the worker has looked, where it could raise a fence.  A worker
  * that cannot run must not stop the server: all sessions together give it
  * FIRST_LOOK_MS.
  */
 static void
-await_first_look(Fences *fences)
+await_look(Fences *fences)
 {
-	static bool waited = false;
+	static int	waited = -1;	/* for what follows this look */
+	FenceLook	look = fences->looked;
 	TimestampTz until;
 
-	if (waited || du_guc_schema_ahead_action != SCHEMA_AHEAD_READ_ONLY ||
-		!IsUnderPostmaster || !IsTransactionState() || is_server_process())
+	if (waited == (int) look || !IsUnderPostmaster || !IsTransactionState() ||
+		!must_await_look(fences) || is_server_process())
 		return;
+	waited = (int) look;
 	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
-	{
-		waited = true;
 		return;
-	}
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	if (fences->waiting_since == 0)
@@ -190,11 +124,11 @@ await_first_look(Fences *fences)
 	until = TimestampTzPlusMilliseconds(fences->waiting_since, FIRST_LOOK_MS);
 	LWLockRelease(du_shared_lock());
 
+	du_shared_wake_worker();
 	ConditionVariablePrepareToSleep(du_shared_changed());
-	while (!fences->looked && GetCurrentTimestamp() < until)
+	while (fences->looked != LOOKED_AS_PRIMARY && GetCurrentTimestamp() < until)
 		(void) ConditionVariableTimedSleep(du_shared_changed(), 100, PG_WAIT_EXTENSION);
 	ConditionVariableCancelSleep();
-	waited = true;
 }
 
 /*
@@ -204,10 +138,10 @@ await_first_look(Fences *fences)
 static bool
 is_fenced(void)
 {
-	Fences	   *fences = shared_fences();
+	Fences	   *fences = du_fences();
 
-	if (unlikely(!fences->looked))
-		await_first_look(fences);
+	if (unlikely(fences->looked != LOOKED_AS_PRIMARY))
+		await_look(fences);
 	if (likely(fences->nraised == 0))
 		return false;
 	if (fences->changes == own_changes)
@@ -229,11 +163,11 @@ is_fenced(void)
 }
 
 /*
- * True when the session's user is exempt by name.  Membership does not count,
- * nor does being a superuser.  Looks the name up in the catalogue.
+ * True when sessions of a role are exempt, by its name.  Membership does not
+ * count, nor does being a superuser.  Looks the name up in the catalogue.
  */
-static bool
-is_exempt(void)
+bool
+du_fence_is_exempt(Oid role)
 {
 	const char *user;
 	char	   *text;
@@ -242,9 +176,9 @@ is_exempt(void)
 	bool		found = false;
 
 	if (du_guc_fence_exempt_roles[0] == '\0')
-		return GetSessionUserId() == BOOTSTRAP_SUPERUSERID;
+		return role == BOOTSTRAP_SUPERUSERID;
 
-	user = GetUserNameFromId(GetSessionUserId(), true);
+	user = GetUserNameFromId(role, true);
 	text = pstrdup(du_guc_fence_exempt_roles);
 
 	if (SplitIdentifierString(text, ',', &names))
@@ -260,7 +194,8 @@ is_exempt(void)
 static bool
 must_not_write(void)
 {
-	return is_fenced() && IsTransactionState() && !is_server_process() && !is_exempt();
+	return is_fenced() && !letting_write && IsTransactionState() && !is_server_process() &&
+		!du_fence_is_exempt(GetSessionUserId());
 }
 
 /*
@@ -284,6 +219,8 @@ enter_statement(ErrorContextCallback *callback)
 {
 	if (likely(!must_not_write()))
 		return false;
+	if (!XactReadOnly)
+		stopped_transaction = du_proc_transaction(MyProc);
 	XactReadOnly = true;
 	callback->callback = say_why;
 	callback->arg = NULL;
@@ -391,6 +328,28 @@ fence_object_access(ObjectAccessType access, Oid class, Oid object,
 }
 
 /*
+ * Lets this process write although a fence is up, until du_fence_end_writing(),
+ * which must be called however that ends.  A transaction that is read-only for
+ * another reason stays so.
+ */
+void
+du_fence_let_write(void)
+{
+	Assert(!letting_write);
+	was_read_only = XactReadOnly;
+	if (stopped_transaction == du_proc_transaction(MyProc))
+		XactReadOnly = false;
+	letting_write = true;
+}
+
+void
+du_fence_end_writing(void)
+{
+	letting_write = false;
+	XactReadOnly = was_read_only;
+}
+
+/*
  * Installs the hooks; to be called while libraries are preloaded.
  */
 void
@@ -404,18 +363,75 @@ du_fence_install(void)
 	ProcessUtility_hook = fence_utility;
 	previous_access = object_access_hook;
 	object_access_hook = fence_object_access;
+	du_fence_file_install();
 }
 
 /*
- * A palloc'd sentence about the fence around this database, NULL when none is
- * up.  Works without the memory: then none can be.
+ * A palloc'd sentence or more about the fences around this database, each with
+ * what says(fence) makes of it; NULL when none is up.
+ */
+static char *
+describe(char *(*says) (FenceReason reason, const Fence *fence))
+{
+	StringInfoData buf;
+
+	if (!du_shared_exists())
+		return NULL;
+	initStringInfo(&buf);
+	for (int i = 0; i < FENCE_REASONS; i++)
+	{
+		Fence		fence = du_fence_read(i);
+
+		if (OidIsValid(fence.database) && fence.database == MyDatabaseId)
+			appendStringInfo(&buf, "%s%s", buf.len > 0 ? " " : "", says(i, &fence));
+	}
+	return buf.len > 0 ? buf.data : NULL;
+}
+
+static char *
+say_cause(FenceReason reason, const Fence *fence)
+{
+	return psprintf("%s", fence->why);
+}
+
+/* For whoever reads next_step, where the binary's age is told already. */
+static char *
+say_cure(FenceReason reason, const Fence *fence)
+{
+	switch (reason)
+	{
+		case FENCE_SCHEMA_AHEAD:
+			return psprintf("Meanwhile only the roles of documentdb_upgrade.fence_exempt_roles (%s) can write to this database.",
+							du_guc_fence_exempt_roles[0] ? du_guc_fence_exempt_roles :
+							GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false));
+		case FENCE_MANUAL:
+			return psprintf("Writes to this database are stopped. %s When that is over, run SELECT documentdb_upgrade.lift_fence();",
+							fence->why);
+		case FENCE_MAINTENANCE:
+			return psprintf("Writes to this database are stopped. %s When that is over, set its spec.maintenance to false.",
+							fence->why);
+	}
+	elog(ERROR, "unrecognized reason of a fence: %d", (int) reason);
+}
+
+/*
+ * What is to be known of the fences around this database where a next step is
+ * told, palloc'd; NULL when none is up.  Works without the memory: then none
+ * can be.
  */
 char *
 du_fence_notice(void)
 {
-	if (!du_shared_exists() || !is_fenced())
-		return NULL;
-	return psprintf("Meanwhile only the roles of documentdb_upgrade.fence_exempt_roles (%s) can write to this database.",
-					du_guc_fence_exempt_roles[0] ? du_guc_fence_exempt_roles :
-					GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false));
+	return describe(say_cure);
+}
+
+/*
+ * Why writes to this database are stopped, palloc'd; NULL when they are not.
+ */
+char *
+du_fence_sentence(void)
+{
+	char	   *causes = describe(say_cause);
+
+	return causes == NULL ? NULL : psprintf("Writes to this database are stopped. %s", causes);
 }

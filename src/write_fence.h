@@ -8,18 +8,13 @@
 #ifndef DU_WRITE_FENCE_H
 #define DU_WRITE_FENCE_H
 
-/* What fences are up for; one of each kind at a time. */
-typedef enum FenceReason
-{
-	FENCE_SCHEMA_AHEAD
-} FenceReason;
-
-#define FENCE_REASONS 1
+#include "fence_state.h"
 
 extern void du_fence_install(void);
-extern PGDLLEXPORT void du_fence_raise(FenceReason reason, const char *why, const char *hint);
-extern PGDLLEXPORT void du_fence_lift(FenceReason reason);
-extern PGDLLEXPORT void du_fence_looked(void);
+extern void du_fence_let_write(void);
+extern void du_fence_end_writing(void);
+extern bool du_fence_is_exempt(Oid role);
 extern char *du_fence_notice(void);
+extern char *du_fence_sentence(void);
 
 #endif							/* DU_WRITE_FENCE_H */
