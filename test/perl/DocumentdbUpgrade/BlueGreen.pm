@@ -84,7 +84,7 @@ sub compared
 	my $arguments = join '', map { ", $_ => $options{$_}" } sort keys %options;
 
 	return try_sql($green, qq{
-		SELECT concat_ws(' ', kind, schema_name, object_name, difference, key, CASE WHEN difference = 'error' THEN detail END)
+		SELECT concat_ws(' ', kind, schema_name, object_name, difference, key, CASE WHEN key IS NULL AND kind = 'row' THEN concat_ws(' ', local, remote) END, CASE WHEN difference = 'error' THEN detail END)
 		FROM documentdb_upgrade.compare_with('$conninfo'$arguments)}, dbname => $blue->{dbname});
 }
 
