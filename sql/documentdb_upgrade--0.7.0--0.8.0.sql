@@ -1091,7 +1091,7 @@ BEGIN
     now := t.phase = 'recheck';
     CASE t.phase
     WHEN 'bound' THEN
-        local := documentdb_upgrade.parity_next_bound(t, t.place->'from');
+        local := format('SELECT (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'from'));
         RETURN;
     WHEN 'sum' THEN
         -- Of two sides with blocks of their own one may be through.
