@@ -3879,7 +3879,7 @@ $listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
             SELECT c.relnamespace AS schema, 'pg_class'::regclass AS class, c.oid,
                    CASE c.relkind WHEN 'r' THEN 'tables' WHEN 'p' THEN 'partitioned tables' WHEN 'v' THEN 'views' WHEN 'm' THEN 'materialized views'
                         WHEN 'i' THEN 'indexes' WHEN 'I' THEN 'partitioned indexes' WHEN 'S' THEN 'sequences'
-                        WHEN 'f' THEN 'foreign tables' WHEN 'c' THEN 'composite types' END AS kind
+                        WHEN 'f' THEN 'foreign tables' END AS kind
             FROM pg_class c WHERE c.relpersistence <> 't'
             UNION ALL
             SELECT p.pronamespace, 'pg_proc'::regclass, p.oid,
@@ -3887,8 +3887,8 @@ $listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
             FROM pg_proc p
             UNION ALL
             SELECT t.typnamespace, 'pg_type'::regclass, t.oid,
-                   CASE t.typtype WHEN 'd' THEN 'domains' WHEN 'e' THEN 'enums' WHEN 'r' THEN 'ranges' END
-            FROM pg_type t WHERE t.typtype IN ('d', 'e', 'r')
+                   CASE t.typtype WHEN 'd' THEN 'domains' WHEN 'e' THEN 'enums' WHEN 'r' THEN 'ranges' ELSE 'composite types' END
+            FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c'
             UNION ALL
             SELECT c.relnamespace, 'pg_class'::regclass, c.oid,
                    CASE k.contype WHEN 'p' THEN 'primary keys' WHEN 'u' THEN 'unique constraints' WHEN 'f' THEN 'foreign keys'
@@ -4402,7 +4402,7 @@ AS $$
     WITH now AS (
         SELECT s.side, x.schema, x.name, x.oid, x.filenode, x.columns
         FROM (VALUES ('local'), ('remote')) AS s(side),
-        LATERAL jsonb_to_recordset(answer->s.side->'value'->'tables') AS x(schema text, name text, oid bigint, filenode bigint, columns jsonb)),
+        LATERAL jsonb_to_recordset(nullif(answer->s.side->'value'->'tables', 'null')) AS x(schema text, name text, oid bigint, filenode bigint, columns jsonb)),
     altered AS (
         SELECT t.schema_name, t.table_name,
                min(CASE WHEN n.columns IS DISTINCT FROM t.columns THEN 'columns changed during the run'
@@ -4451,8 +4451,8 @@ CREATE FUNCTION parity_run_hears(r parity_runs, answer jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    here jsonb := answer->'local'->'value';
-    there jsonb := answer->'remote'->'value';
+    here jsonb := jsonb_strip_nulls(answer->'local'->'value');
+    there jsonb := jsonb_strip_nulls(answer->'remote'->'value');
     error jsonb;
 BEGIN
     IF r.phase <> 'sequences' THEN
@@ -4539,7 +4539,7 @@ BEGIN
     now := t.phase = 'recheck';
     CASE t.phase
     WHEN 'bound' THEN
-        local := documentdb_upgrade.parity_next_bound(t, t.place->'from');
+        local := format('SELECT (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'from'));
         RETURN;
     WHEN 'sum' THEN
         -- Of two sides with blocks of their own one may be through.
