@@ -29,8 +29,10 @@ use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::BlueGreen ();
 use DocumentdbUpgrade::SeededChanges;
+use DocumentdbUpgrade::Session;
 use DocumentdbUpgrade::Test qw(poll_until);
 use IPC::Run ();
+use PostgreSQL::Test::BackgroundPsql;
 use PostgreSQL::Test::Utils;
 
 # What is in no dump: the extensions that do the comparing.
@@ -120,6 +122,19 @@ sub sql
 	return $result->{stdout};
 }
 
+# A DocumentdbUpgrade::Session on blue; what that asks of a node is background_psql.
+sub session { return DocumentdbUpgrade::Session->new($_[0]); }
+
+sub background_psql
+{
+	my ($self, undef, %params) = @_;
+	my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
+
+	local $ENV{PGPASSWORD} = $ENV{BLUE_PASSWORD};
+	return PostgreSQL::Test::BackgroundPsql->new(0,
+		[ 'psql', '-XAtq', '-d', $self->where, '-f', '-', @{ $params{extra_params} } ], $timeout);
+}
+
 sub psql
 {
 	my ($self, %options) = @_;
@@ -127,6 +142,10 @@ sub psql
 }
 
 =pod
+
+=item session
+
+A DocumentdbUpgrade::Session there, as postgres.
 
 =item load_every_type
 
@@ -263,6 +282,10 @@ sub dump_differences
 Publishes all tables and subscribes green, whose database has their
 definitions; returns when all have been copied.
 
+=item let_read(role)
+
+Grants what it takes to read every table; pg_read_all_data is of 14.
+
 =item catch_up(node, lsn)
 
 Waits until green has all that blue wrote before that position of its WAL: by
@@ -280,14 +303,22 @@ sub replicate_to
 	my $dbname = $self->{dbname};
 	my $publisher = $self->conninfo(user => 'replicator');
 
-	$self->sql(q{
-		SELECT format('GRANT USAGE ON SCHEMA %1$I TO replicator; GRANT SELECT ON ALL TABLES IN SCHEMA %1$I TO replicator', nspname)
-		FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$|documentdb_upgrade)' \gexec
-		CREATE PUBLICATION to_green FOR ALL TABLES});
+	$self->let_read('replicator');
+	$self->sql('CREATE PUBLICATION to_green FOR ALL TABLES');
 	DocumentdbUpgrade::Test::sql($green, "CREATE SUBSCRIPTION from_$dbname CONNECTION '$publisher' PUBLICATION to_green", $dbname);
 	$green->poll_query_until($dbname, q{SELECT bool_and(srsubstate IN ('r', 's')) FROM pg_subscription_rel})
 	  or die "the tables were never copied\n";
 	$self->catch_up($green);
+	return;
+}
+
+sub let_read
+{
+	my ($self, $role) = @_;
+	$self->sql(qq{
+		SELECT format('GRANT USAGE ON SCHEMA %1\$I TO $role; GRANT SELECT ON ALL TABLES IN SCHEMA %1\$I TO $role', nspname)
+		FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema\$|documentdb_upgrade)' \\gexec
+	});
 	return;
 }
 

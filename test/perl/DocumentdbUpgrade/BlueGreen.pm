@@ -24,7 +24,7 @@ use DocumentdbUpgrade::Test;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(green_node create_green differences compared);
+our @EXPORT = qw(green_node create_green compared differences differences_from);
 
 =pod
 
@@ -35,7 +35,8 @@ our @EXPORT = qw(green_node create_green differences compared);
 =item green_node(name, %options)
 
 A started node with our library preloaded, and room for subscriptions.
-Options: those of new_node.
+Options: those of new_node; C<tcp> true: it listens on its loopback port, too,
+for clients with the password of blue.
 
 =item create_green(node, dbname)
 
@@ -47,10 +48,22 @@ extension.
 sub green_node
 {
 	my ($name, %options) = @_;
-	return new_node($name, preload => 1, %options, conf => q{
+	my $tcp = delete $options{tcp};
+	my $node = new_node($name, preload => 1, %options, start => 0, conf => q{
 max_logical_replication_workers = 8
 max_sync_workers_per_subscription = 4
+password_encryption = 'scram-sha-256'
 } . ($options{conf} // ''));
+
+	if ($tcp)
+	{
+		$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'");
+		unlink $node->data_dir . '/pg_hba.conf';
+		$node->append_conf('pg_hba.conf', "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256");
+	}
+	$node->start;
+	sql($node, "ALTER ROLE postgres PASSWORD '$ENV{BLUE_PASSWORD}'") if $tcp;
+	return $node;
 }
 
 sub create_green
@@ -73,7 +86,11 @@ arguments by name, as SQL text, and C<user>, whom green connects as.
 =item differences(node, blue, %options)
 
 The lines of it: "kind schema object difference key", without what is empty,
-and what an error is.  Dies when it fails.
+what an error is, and for a row without a key what is in it.  Dies when it fails.
+
+=item differences_from(blue, node, %options)
+
+The same, seen from blue, which needs the whole extension; a node with C<tcp>.
 
 =cut
 
@@ -81,17 +98,35 @@ sub compared
 {
 	my ($green, $blue, %options) = @_;
 	my $conninfo = $blue->conninfo(user => delete $options{user});
-	my $arguments = join '', map { ", $_ => $options{$_}" } sort keys %options;
 
-	return try_sql($green, qq{
-		SELECT concat_ws(' ', kind, schema_name, object_name, difference, key, CASE WHEN key IS NULL AND kind = 'row' THEN concat_ws(' ', local, remote) END, CASE WHEN difference = 'error' THEN detail END)
-		FROM documentdb_upgrade.compare_with('$conninfo'$arguments)}, dbname => $blue->{dbname});
+	return try_sql($green, comparison($conninfo, %options), dbname => $blue->{dbname});
 }
 
-sub differences
+sub comparison
 {
-	my $result = compared(@_);
-	die "green: $result->{stderr}\n" unless $result->{ok};
+	my ($conninfo, %options) = @_;
+	my $arguments = join '', map { ", $_ => $options{$_}" } sort keys %options;
+
+	return qq{
+		SELECT concat_ws(' ', kind, schema_name, object_name, difference, key,
+			CASE WHEN key IS NULL AND kind = 'row' THEN coalesce(local, remote) END, CASE WHEN difference = 'error' THEN detail END)
+		FROM documentdb_upgrade.compare_with('$conninfo'$arguments)};
+}
+
+sub differences { return lines_of(compared(@_)); }
+
+sub differences_from
+{
+	my ($blue, $green, %options) = @_;
+	my $conninfo = sprintf 'host=127.0.0.1 port=%s dbname=%s user=postgres password=%s', $green->port, $blue->{dbname}, $ENV{BLUE_PASSWORD};
+
+	return lines_of($blue->try_sql(comparison($conninfo, %options)));
+}
+
+sub lines_of
+{
+	my $result = shift;
+	die "could not compare: $result->{stderr}\n" unless $result->{ok};
 	note($result->{stderr});
 	return sort split /\n/, $result->{stdout};
 }
