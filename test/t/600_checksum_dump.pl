@@ -9,8 +9,12 @@ use Test::More;
 
 my $node = new_node('main');
 
-sql($node, 'CREATE EXTENSION documentdb_upgrade');
-$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$ENV{DU_SOURCE}/test/fixtures/every_type.sql", $node->connstr('postgres') ],
+foreach my $dbname (qw(original copy))
+{
+	sql($node, "CREATE DATABASE $dbname TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
+	sql($node, 'CREATE EXTENSION documentdb_upgrade', $dbname);
+}
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$ENV{DU_SOURCE}/test/fixtures/every_type.sql", $node->connstr('original') ],
 	'tables with a column of every type');
 
 # Name, rows and checksum of each table; those of columns_checksum agree.
@@ -31,19 +35,17 @@ is(sql($node, q{
 	SELECT string_agg(typname, ' ' ORDER BY typname) FROM pg_type t
 	WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm') AND typelem = 0
 	  AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON a.attrelid = c.oid
-		WHERE c.relnamespace = 'every'::regnamespace AND NOT a.attisdropped AND a.atttypid IN (t.oid, t.typarray))}),
+		WHERE c.relnamespace = 'every'::regnamespace AND NOT a.attisdropped AND a.atttypid IN (t.oid, t.typarray))}, 'original'),
 	'datemultirange gtsvector pg_brin_bloom_summary pg_brin_minmax_multi_summary pg_dependencies pg_mcv_list pg_ndistinct'
 	  . ' pg_node_tree tsmultirange tstzmultirange', 'every built-in type is there');
 
-my @before = checksums('postgres');
+my @before = checksums('original');
 cmp_ok(scalar @before, '>=', 9, 'there are tables');
 is_deeply([ grep { !/\|t$/ } @before ], [], 'row by row and column by column are the same');
 
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
-sql($node, 'CREATE DATABASE copy TEMPLATE template0');
-$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-n', 'every', $node->connstr('postgres') ], 'pg_dump');
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-n', 'every', $node->connstr('original') ], 'pg_dump');
 $node->command_ok([ 'pg_restore', '-d', $node->connstr('copy'), $dump ], 'pg_restore');
-sql($node, 'CREATE EXTENSION documentdb_upgrade', 'copy');
 is_deeply([ checksums('copy') ], \@before, 'the copy has the same checksums');
 
 # One value in each table, by a difference that is easily overlooked.
@@ -67,7 +69,7 @@ foreach my $i (0 .. $#before)
 
 # The stored form of numeric is read as numeric_send() reads it, except that it
 # takes the mark of an infinity for a scale.
-sql($node, q{CREATE FUNCTION numeric_form(numeric) RETURNS bytea LANGUAGE c STRICT AS 'numeric_form_stub', 'numeric_form'});
+sql($node, q{CREATE FUNCTION numeric_form(numeric) RETURNS bytea LANGUAGE c STRICT AS 'numeric_form_stub', 'numeric_form'}, 'original');
 is(sql($node, q{
 	CREATE TABLE numerics AS
 		SELECT (CASE i % 3 WHEN 0 THEN 1 ELSE -1 END * random()::numeric * 10::numeric ^ (random() * 600 - 300)::int)::numeric AS n FROM generate_series(1, 20000) i
@@ -76,7 +78,7 @@ is(sql($node, q{
 		UNION ALL SELECT trim_scale(10::numeric ^ i) FROM generate_series(-500, 500) i
 		UNION ALL SELECT nu FROM every.numbers UNION ALL SELECT n FROM every.since_14
 		UNION ALL VALUES (repeat('9', 131072)::numeric), (('0.' || repeat('0', 16382) || '1')::numeric), (0.0000000000000000::numeric), (1e-64), (1e63), (1e256);
-	SELECT count(*) FILTER (WHERE numeric_form(n) IS DISTINCT FROM numeric_send(n) AND n NOT IN ('Infinity', '-Infinity')), count(*) > 30000 FROM numerics}),
+	SELECT count(*) FILTER (WHERE numeric_form(n) IS DISTINCT FROM numeric_send(n) AND n NOT IN ('Infinity', '-Infinity')), count(*) > 30000 FROM numerics}, 'original'),
 	'0|t', 'numeric values are read as numeric_send() does');
 
 done_testing();

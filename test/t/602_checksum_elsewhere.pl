@@ -9,7 +9,7 @@ use Test::More;
 
 my $node = new_node('main', preload => 'documentdb_upgrade, documentdb_upgrade_parity');
 
-sql($node, 'CREATE DATABASE elsewhere');
+sql($node, q{CREATE DATABASE elsewhere TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'});
 sql($node, 'CREATE EXTENSION documentdb_upgrade');
 sql($node, 'CREATE EXTENSION documentdb_upgrade_parity', 'elsewhere');
 
