@@ -93,6 +93,8 @@ foreach my $phase (sort keys %phase)
 		$locker->quit if $locker;
 	}
 }
+like(slurp_file($there->logfile), qr/canceling statement due to user request/, 'statements are cancelled there');
+unlike(slurp_file($there->logfile), qr/connection to client lost/, 'and need not find out for themselves');
 unlike(slurp_file($_->logfile), qr/PANIC|was terminated by signal|TRAP|leak/, 'no crash: ' . $_->name) foreach $here, $there;
 
 done_testing();
