@@ -30,7 +30,7 @@ $gate->quit;
 wait_for_state($node, 'up_to_date', qr/lift_fence\(\);$/);
 ok(comes_true($node, 'SELECT drained_at IS NOT NULL FROM documentdb_upgrade.cutovers'), 'it ends, and the fence is drained');
 is(shape($node), $shape_of{'1.2'}, 'its work is there');
-is(try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.2')}, user => 'app')->{sqlstate} // '00000', '00000', 'a finalize with nothing to do works');
+is(try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.2')}, user => 'app')->{sqlstate}, '25006', 'a session finalizes nothing');
 
 # With a binary older than the schema.
 my $binary = sub { write_extension($node, 'thing', $_[0]); return; };
@@ -81,14 +81,28 @@ ok(comes_true($node, 'SELECT fence IS NOT NULL FROM documentdb_upgrade.status'),
 sql($node, $lift);
 is(count_logged($node, qr/PANIC|terminated by signal|could not look at the schema/), 0, 'no look has failed');
 
-# The report, with a comparison noted in it.
+# The report, with comparisons noted in it.
+sub report { return sql($node, q{SELECT step || coalesce(': ' || detail, '') FROM documentdb_upgrade.cutover_report() WHERE step = 'parity proved'}); }
+my $steps = q{SELECT string_agg(step, ', ') FROM documentdb_upgrade.cutover_report() WHERE at IS NOT NULL AND elapsed >= '0'};
+
+sql($node, 'CREATE TABLE IF NOT EXISTS documentdb_upgrade.parity_runs (id bigint, kind text, state text, phase text, algorithm text, options jsonb, role_name text, exact boolean, equal boolean, leader_pid int)');
+sql($node, q{INSERT INTO documentdb_upgrade.parity_runs (id, kind, state, phase, algorithm, options, role_name, exact, equal, leader_pid)
+	OVERRIDING SYSTEM VALUE
+	SELECT id, 'comparison', 'complete', 'finished', 'du1', '{}', 'app', id = 4713, id > 4711, 1 FROM generate_series(4711, 4713) AS id});
 sql($node, $fence);
-sql($node, 'SELECT documentdb_upgrade.note_parity(4711)');
-is(sql($node, 'SELECT parity_run FROM documentdb_upgrade.cutovers WHERE lifted_at IS NULL AND parity_at >= drained_at'), 4711, 'a comparison is noted');
+is(report(), 'parity proved: no comparison has finished', 'no comparison');
+is(sql($node, $steps), 'fence raised, last writer gone, total', 'the report has its times as far as it got');
+my @says = (4711 => 'not equal, not exact', 4712 => 'equal, not exact', 4713 => 'equal, exact', 4714 => 'its record is gone');
+while (my ($run, $says) = splice @says, 0, 2)
+{
+	sql($node, "SELECT documentdb_upgrade.note_parity($run)");
+	is(report(), "parity proved: run $run: $says", "run $run");
+	is(sql($node, $steps) =~ /parity proved/ ? 1 : 0, $says =~ /^equal/ ? 1 : 0, 'which proves it or does not');
+}
+sql($node, 'SELECT documentdb_upgrade.note_parity(4713)');
 sql($node, $lift);
 sql($node, 'SELECT documentdb_upgrade.note_parity(4712)');
-is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE parity_run = 4712'), 0, 'not after the end');
-is(sql($node, q{SELECT string_agg(step, ', ') FROM documentdb_upgrade.cutover_report() WHERE at IS NOT NULL AND elapsed >= '0'}),
-	'fence raised, last writer gone, fence lifted, total', 'the report has its times');
+is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE parity_run = 4712'), 0, 'after the end nothing is noted');
+is(sql($node, $steps), 'fence raised, last writer gone, parity proved, fence lifted, total', 'the report has all its times');
 
 done_testing();
