@@ -37,12 +37,12 @@ follow_resource(MaintenanceWish wish, const char *resource)
 }
 
 /*
- * Puts in force what the table says of one kind.  changes is how often fences
- * had changed before anything was read.
+ * Puts in force what the table says of one kind.
  */
 static void
-follow_table(FenceReason reason, uint32 changes, bool primary)
+follow_table(FenceReason reason, bool primary)
 {
+	uint32		changes = du_fences()->changes; /* before the table is read */
 	Cutover		cutover = du_cutover_find(reason);
 	Fence		wanted = {0};
 	Fence		before = du_fence_read(reason);
@@ -83,12 +83,10 @@ follow_writers(FenceReason reason)
 void
 du_fence_follow(bool primary, MaintenanceWish wish, const char *resource)
 {
-	uint32		changes = du_fences()->changes;
-
 	if (!du_cutover_table_exists())
 		return;
 	for (int i = FENCE_MANUAL; i < FENCE_REASONS; i++)
-		follow_table(i, changes, primary);
+		follow_table(i, primary);
 	if (primary)
 	{
 		follow_resource(wish, resource);

@@ -274,7 +274,8 @@ du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
 	if (input.worker.commits)
 		input.missing_synchronous = du_fleet_gather()->missing_synchronous;
 	outlook->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
-	outlook->fenced = input.fence != NULL;
+	outlook->fence = du_fence_sentence();
+	outlook->maintenance = du_shared_exists() && du_fence_since() != 0;
 	outlook->state = du_state_of(&input);
 }
 

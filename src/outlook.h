@@ -25,7 +25,9 @@ typedef struct Outlook
 	DecisionResult decided;
 	FailureMemory failures;
 	bool		gate_is_stale;	/* another version is in force than installed */
-	bool		fenced;			/* writes are stopped */
+	const char *fence;			/* sentences about why writes are stopped, or
+								 * NULL */
+	bool		maintenance;	/* they are for maintenance */
 	const char *straggler;		/* about standbys that do not see the schema
 								 * in force, or NULL */
 	UpgradeState state;

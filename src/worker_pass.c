@@ -414,8 +414,6 @@ give_up_pass(Worker *worker, const ErrorData *obstacle)
 void
 du_worker_pass(Worker *worker)
 {
-	bool		in_recovery = RecoveryInProgress();
-
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();

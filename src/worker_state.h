@@ -58,6 +58,7 @@ typedef struct Worker
 	ReleaseMemory release;		/* recorded as running */
 	Oid			own_extension;	/* as the last pass has found it */
 	bool		notice_pending; /* a NOTIFY is not committed yet */
+	bool		fence_told;		/* writes are stopped for maintenance */
 	bool		standby_told;	/* that this is one is in the log */
 	bool		obstacle_told;	/* why passes fail is in the log */
 } Worker;

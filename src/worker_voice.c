@@ -80,10 +80,10 @@ key_of(const Worker *worker, const Outlook *outlook)
 	ListCell   *lc;
 
 	initStringInfo(&key);
-	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%d|%d", outlook->state.state,
+	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%d|%s", outlook->state.state,
 					 text_or(extension->installed, ""), text_or(extension->binary, ""),
 					 facts->desired, facts->last_error, facts->hold_reason,
-					 facts->gave_up, outlook->fenced);
+					 facts->gave_up, text_or(outlook->fence, ""));
 	if (!facts->source_ok)
 		appendStringInfo(&key, "|%s", facts->source_problem);
 	foreach(lc, du_outlook_failing_guards(outlook))
@@ -191,6 +191,24 @@ report(Worker *worker, const Outlook *outlook, const StateVoice *voice, bool upg
 }
 
 /*
+ * Tells of writes that are stopped for maintenance, and of the end of that.
+ */
+static void
+report_fence(Worker *worker, const Outlook *outlook)
+{
+	bool		told = worker->fence_told;
+
+	worker->fence_told = outlook->maintenance;
+	if (worker->report == NULL || told == outlook->maintenance)
+		return;
+	if (outlook->maintenance)
+		du_report_event(worker->report, "Normal", "FenceRaised", outlook->fence);
+	else
+		du_report_event(worker->report, "Normal", "FenceLifted",
+						"Writes to this database are no longer stopped for maintenance.");
+}
+
+/*
  * One line in the log for what is new; of a standby that is nearly always the
  * same.
  */
@@ -279,6 +297,7 @@ du_worker_announce(Worker *worker, const Outlook *outlook)
 	if (worker->notice_pending)
 		Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
 	report(worker, outlook, find_voice(outlook->state.state), upgraded);
+	report_fence(worker, outlook);
 	strlcpy(worker->announced_state, outlook->state.state, sizeof(worker->announced_state));
 }
 

@@ -33,7 +33,7 @@ sub promote
 {
 	my ($primary, $standby) = @_;
 	my $answer = '';
-	my $writer = IPC::Run::start([ 'bash', '-c', qq{until psql -XAtqc "SELECT CASE WHEN pg_is_in_recovery() THEN 1 / 0 END" -c "$write" 2>&1 | grep -oE "^written|Writes to this database are stopped"; do :; done} ],
+	my $writer = IPC::Run::start([ 'bash', '-c', qq{until psql -v ON_ERROR_STOP=1 -XAtqc "SELECT 1 / (NOT pg_is_in_recovery())::int" -c "$write" 2>&1 | grep -oE "^written|Writes to this database are stopped"; do :; done} ],
 		'>', \$answer, init => sub { @ENV{qw(PGHOST PGPORT PGDATABASE PGUSER)} = ($standby->host, $standby->port, 'postgres', 'app') });
 
 	$primary->wait_for_catchup($standby);
@@ -60,7 +60,8 @@ my $idle = DocumentdbUpgrade::Session->new($third, user => 'app');
 $idle->run('SELECT 1');
 is(promote($primary, $third), 'Writes to this database are stopped', 'promoted: the first write is refused, although nobody had looked');
 is($idle->run($write)->{sqlstate}, '25006', 'so is one of a session from before');
-is(sql($third, 'SELECT drained_at IS NOT NULL FROM documentdb_upgrade.cutovers'), 't', 'it is drained');
+sql($third, 'SELECT documentdb_upgrade.tick()');
+ok(comes_true($third, 'SELECT drained_at IS NOT NULL FROM documentdb_upgrade.cutovers'), 'it is drained, anew');
 ok(-e $third->data_dir . '/documentdb_upgrade.fence', 'it would survive a restart');
 is(try_sql($third, $lift, user => 'app')->{stdout}, 't', 'it is lifted there');
 is($idle->run($write)->{stdout}, 'written', 'and the session writes');
@@ -68,13 +69,11 @@ $idle->quit;
 
 # The next generation: a fence that was lifted is not up after a promotion.
 $second->stop;
-$second = standby_of($third, 'fourth');
-sql($third, 'ALTER SYSTEM SET documentdb_upgrade.poll_interval = 100');
-sql($third, 'SELECT pg_reload_conf()');
+$second = standby_of($third, 'fourth', "documentdb_upgrade.poll_interval = '100ms'\n");
 sql($third, $fence);
 comes_true($second, 'SELECT documentdb_upgrade.fence_since() IS NOT NULL');
 sql($third, $lift);
-is(promote($third, $second), 'written', 'one that was lifted is not up');
+is(promote($third, $second), 'written', 'one that was lifted is not up, although it has been');
 is(sql($second, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE lifted_at IS NULL'), 0, 'nor in the table');
 
 # Without a worker nobody waits for a look.
