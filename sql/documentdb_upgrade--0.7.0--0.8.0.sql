@@ -742,6 +742,11 @@ BEGIN
         RAISE EXCEPTION 'checksum algorithm "%" is not known', parity_begin.options->>'algorithm'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Known are du1, and sql for servers where nothing may be installed.';
     END IF;
+    IF coalesce((parity_begin.options->>'chunk_ms')::numeric, 0) <= 0 OR (parity_begin.options->>'max_lag')::numeric < 0
+       OR (parity_begin.options->>'max_active')::integer < 0 OR (parity_begin.options->>'max_differences')::integer < 0 THEN
+        RAISE EXCEPTION 'chunk must be above zero, and max_lag, max_active and max_differences not below it'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
         WHERE p.state = 'running' AND NOT documentdb_upgrade.parity_is_alive(p);
     IF parity_begin.options->>'resume' IS NULL THEN

@@ -48,6 +48,8 @@ SELECT * FROM documentdb_upgrade.table_checksums(schemas => '{nothing}');
 SELECT * FROM documentdb_upgrade.table_checksums(schemas => '{pg_catalog}');
 SELECT * FROM documentdb_upgrade.table_checksums(resume => 1);
 SELECT * FROM documentdb_upgrade.table_checksums(resume => 4711);
+SELECT * FROM documentdb_upgrade.table_checksums(chunk => '0');
+SELECT * FROM documentdb_upgrade.table_checksums(max_active => -1);
 SELECT * FROM documentdb_upgrade.compare_with(NULL);
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM documentdb_upgrade.table_checksums();
