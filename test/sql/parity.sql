@@ -5,7 +5,7 @@ CREATE EXTENSION documentdb_upgrade;
 \pset null '(null)'
 CREATE SCHEMA sums;
 CREATE TABLE sums.accounts (id int PRIMARY KEY, name text, gone int);
-INSERT INTO sums.accounts SELECT g, 'account ' || g, 0 FROM generate_series(1, 10000) g;
+INSERT INTO sums.accounts SELECT g, 'account ' || g, 0 FROM generate_series(1, 40000) g;
 ALTER TABLE sums.accounts DROP gone;
 -- The same rows in another order, with the columns elsewhere and a key of another kind.
 CREATE TABLE sums.shuffled (name text, id int);
@@ -67,6 +67,6 @@ SELECT documentdb_upgrade.parity_table_statement(t, NULL, 'remote')
 FROM jsonb_populate_record(NULL::documentdb_upgrade.parity_tables, '{"schema_name": "sums", "table_name": "t", "strategy": "own", "phase": "rows",
     "columns": [["A", "integer"]], "sides": {"remote": {"columns": ["A"]}}, "place": {"remote": null}, "work": {"digits": 2, "now": ["0a"]}}') t;
 -- How the pace follows the time that a piece took.
-SELECT took, documentdb_upgrade.parity_pace(1000, 500, took) FROM (VALUES (0), (1), (250), (500), (1000), (100000)) AS v(took);
+SELECT took, documentdb_upgrade.parity_pace(1000, 500, took) FROM (VALUES (0), (1), (250), (500), (1000), (400000)) AS v(took);
 
 DROP SCHEMA sums CASCADE;
