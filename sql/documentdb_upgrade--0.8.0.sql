@@ -4032,11 +4032,14 @@ COMMENT ON FUNCTION parity_sums(parity_tables, text, text, integer) IS
 CREATE FUNCTION parity_next_bound(t parity_tables, start jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
+DECLARE
+    names constant text := (SELECT string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n)
+                            FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n));
 BEGIN
-    RETURN (SELECT format('SELECT %s FROM ONLY %I.%I AS t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
-                  documentdb_upgrade.parity_key(t), t.schema_name, t.table_name, documentdb_upgrade.parity_bound(t, '>', start),
-                  (SELECT string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n)
-                   FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)), t.chunk - 1));
+    -- The rows that are skipped are not made texts of.
+    RETURN format('SELECT %s FROM (SELECT %s FROM ONLY %I.%I AS t WHERE %s ORDER BY %s OFFSET %s LIMIT 1) AS t',
+                  documentdb_upgrade.parity_key(t), names, t.schema_name, t.table_name,
+                  documentdb_upgrade.parity_bound(t, '>', start), names, t.chunk - 1);
 END
 $$;
 COMMENT ON FUNCTION parity_next_bound(parity_tables, jsonb) IS
