@@ -242,7 +242,8 @@ connect_session(RemoteSession *session, StatementOutcome *outcome)
 	(void) PQsetnonblocking(session->conn, 1);
 
 	/* New in 14, and not on every platform. */
-	(void) run(session, "SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false)", &ignored);
+	if (PQserverVersion(session->conn) >= 140000)
+		(void) run(session, "SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false)", &ignored);
 	if (session->conn == NULL || !run(session, setup_statements(target), outcome))
 	{
 		if (session->conn == NULL && outcome->sqlstate == 0)

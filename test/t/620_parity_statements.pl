@@ -89,6 +89,7 @@ is_deeply(short_answers($node), [ { local => 'through' }, { local => '42704 the 
 $session->quit;
 
 # Settings of database and session.
+sql($node, 'ALTER DATABASE postgres SET transaction_timeout = 200') if $node->pg_version >= 17;
 sql($node, q{
 	ALTER DATABASE postgres SET default_transaction_read_only = on;
 	ALTER DATABASE postgres SET default_transaction_isolation = 'serializable';
@@ -104,7 +105,6 @@ sql($node, q{
 	ALTER DATABASE postgres SET search_path = nowhere;
 	ALTER DATABASE postgres SET plpgsql.variable_conflict = use_column;
 	ALTER DATABASE postgres SET row_security = on});
-sql($node, 'ALTER DATABASE postgres SET transaction_timeout = 200') if $node->pg_version >= 17;
 my $shown = q{SELECT json_build_array(timestamptz '2000-02-01 12:00+00', '1 day 2 hours'::interval, '\001'::bytea,
 	0.1::float8 + 0.2, $$\$$ || '\', current_setting('search_path'), current_setting('row_security'), current_setting('lock_timeout'), current_setting('work_mem'))};
 $session = DocumentdbUpgrade::Session->new($node);
