@@ -89,6 +89,19 @@ foreach my $end ('ROLLBACK', 'ROLLBACK TO a', 'error', 'terminated')
 is(-e $node->data_dir . '/documentdb_upgrade.fence', undef, 'no file is left');
 $session = session();
 
+# None of that is the worker's doing.
+my $worker = process_of($node, 'worker');
+kill 'STOP', $worker;
+$session->run($_) foreach 'BEGIN', $fence, 'ROLLBACK';
+writes(1, 'a rollback takes it back without the worker');
+$session->run($_) foreach 'BEGIN', 'SAVEPOINT a', 'SAVEPOINT b', $fence, 'RELEASE b', 'ROLLBACK TO a';
+writes(1, 'one to a savepoint too');
+$session->run($_) foreach $fence, 'COMMIT';
+writes(0, 'a commit keeps it');
+$session->run($lift);
+writes(1, 'and lifts it');
+kill 'CONT', $worker;
+
 # Lifting takes effect at the commit, and not when that does not come.
 sql($node, $fence);
 $session->run('BEGIN');

@@ -76,12 +76,25 @@ sql($third, $lift);
 is(promote($third, $second), 'written', 'one that was lifted is not up, although it has been');
 is(sql($second, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE lifted_at IS NULL'), 0, 'nor in the table');
 
-# Without a worker nobody waits for a look.
+# One that stays up.
 my $fifth = standby_of($second, 'fifth');
 sql($second, $fence);
 comes_true($fifth, 'SELECT documentdb_upgrade.fence_since() IS NOT NULL');
 is(promote($second, $fifth), 'Writes to this database are stopped', 'one that is up stays up');
 sql($fifth, $lift);
-$_->stop foreach $fifth;
+
+# The worker of a standby cannot look before the promotion: sessions wait for it.
+my $sixth = standby_of($fifth, 'sixth');
+my $session = DocumentdbUpgrade::Session->new($sixth, user => 'app');
+my $worker = process_of($sixth, 'worker');
+kill 'STOP', $worker;
+sql($fifth, $fence);
+$fifth->wait_for_catchup($sixth);
+$fifth->stop('fast');
+$sixth->promote;
+$session->start($write);
+kill 'CONT', $worker;
+is($session->finish->{sqlstate}, '25006', 'a session waits for the look that finds the fence');
+$session->quit;
 
 done_testing();
