@@ -207,12 +207,12 @@ put_text(CanonicalBuffer *buffer, char *text)
  * none of them counts.
  */
 static void
-put_xml(CanonicalBuffer *buffer, char *text)
+put_xml(CanonicalBuffer *buffer, char *written)
 {
-	char	   *start = text +strspn(text, "\n");
+	char	   *start = written + strspn(written, "\n");
 
 	buffer_put_string(buffer, start, strlen(start));
-	pfree(text);
+	pfree(written);
 }
 
 static void

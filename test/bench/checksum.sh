@@ -36,6 +36,16 @@ against() {
 		print "" }'
 }
 
+# parallel_ratios WORKERS: how many times as fast they are, round by round.
+parallel_ratios() {
+	local serial
+	for _ in $(seq "$CHECKSUM_ROUNDS"); do
+		serial=$(time_query 1 "$BY_COLUMN")
+		time_query 1 "$BY_COLUMN" "max_parallel_workers_per_gather = $1" "parallel_leader_participation = off" \
+			"parallel_setup_cost = 0" "parallel_tuple_cost = 0" | awk -v s="$serial" '{ print s / $1 }'
+	done
+}
+
 # The most memory, in kB, that a session has had after hashing so many rows
 # that come and go.
 checksum_memory() {
@@ -48,7 +58,7 @@ checksum_memory() {
 }
 
 measure_checksum() {
-	local ours by_row count rows
+	local ours by_row count rows workers
 	start_server checksum $PORT "autovacuum = off" "max_wal_size = 4GB"
 	bench_psql -c "CREATE EXTENSION $EXTENSION" -c "CREATE TABLE facts AS
 		SELECT i::bigint AS id, i::bigint * 7919 % 100000 AS k, i % 1000 AS n, '2026-01-01 00:00+00'::timestamptz + i * interval '1 s' AS at,
@@ -71,8 +81,10 @@ measure_checksum() {
 	against "md5(string_agg(t::text, ''))" "$(time_query 2 "SELECT md5(string_agg(t::text, '')) FROM facts t")" "$ours"
 	against "md5(string_agg(t::text, '' ORDER BY id))" "$(time_query 1 "SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM facts t")" "$ours" 15
 	against "pg_dump | sha256sum" "$(time_dump)" "$ours" 6
-	against "columns_checksum, 1 worker for it" "$(time_query "$CHECKSUM_ROUNDS" "$BY_COLUMN" "max_parallel_workers_per_gather = 1" "parallel_leader_participation = off" "parallel_setup_cost = 0" "parallel_tuple_cost = 0")" "$ours"
-	against "columns_checksum, 2 workers for it" "$(time_query "$CHECKSUM_ROUNDS" "$BY_COLUMN" "max_parallel_workers_per_gather = 2" "parallel_leader_participation = off" "parallel_setup_cost = 0" "parallel_tuple_cost = 0")" "$ours"
+	echo "columns_checksum by parallel workers against one process, in turns"
+	for workers in 1 2; do
+		printf '%-44s %9s %7.2fx\n' "$workers for it" "" "$(parallel_ratios "$workers" | median)"
+	done
 
 	echo "Most memory of a session that hashes rows"
 	for rows in $CHECKSUM_MEMORY_ROWS; do
