@@ -196,6 +196,7 @@ CREATE TABLE parity_tables (
     PRIMARY KEY (run, schema_name, table_name)
 );
 CREATE INDEX parity_tables_pending_idx ON parity_tables (run, bytes DESC, schema_name, table_name) WHERE state = 'pending';
+CREATE INDEX parity_tables_running_idx ON parity_tables (run, worker) WHERE state = 'running';
 COMMENT ON TABLE parity_tables IS 'tables of a run: those that both sides of a comparison have with the same columns; not dumped';
 COMMENT ON COLUMN parity_tables.run IS 'the run, see parity_runs';
 COMMENT ON COLUMN parity_tables.schema_name IS 'schema of the table';
