@@ -3644,6 +3644,7 @@ CREATE TABLE parity_tables (
     PRIMARY KEY (run, schema_name, table_name)
 );
 CREATE INDEX parity_tables_pending_idx ON parity_tables (run, bytes DESC, schema_name, table_name) WHERE state = 'pending';
+CREATE INDEX parity_tables_running_idx ON parity_tables (run, worker) WHERE state = 'running';
 COMMENT ON TABLE parity_tables IS 'tables of a run: those that both sides of a comparison have with the same columns; not dumped';
 COMMENT ON COLUMN parity_tables.run IS 'the run, see parity_runs';
 COMMENT ON COLUMN parity_tables.schema_name IS 'schema of the table';
@@ -4239,23 +4240,26 @@ CREATE FUNCTION parity_pairs(run parity_runs, here jsonb, there jsonb,
                              OUT schema_name text, OUT table_name text, OUT columns jsonb, OUT key_columns jsonb, OUT strategy text,
                              OUT sides jsonb, OUT bytes bigint, OUT estimate bigint, OUT place jsonb)
     RETURNS SETOF record
-    LANGUAGE sql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
-    WITH listed AS (
-        SELECT s.side, s.version, x.*
-        FROM (VALUES ('local', here, (here->>'version')::integer), ('remote', there, (there->>'version')::integer)) AS s(side, list, version),
-        LATERAL jsonb_to_recordset(s.list->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
-                                                          estimate bigint, blocks bigint, bytes bigint)),
+    WITH here AS (
+        SELECT x.*, jsonb_build_object('oid', x.oid, 'filenode', x.filenode, 'blocks', x.blocks, 'columns', x.physical) AS side,
+               jsonb_build_object('block', 0, 'step', CASE WHEN x.blocks > 256 THEN 256 END) AS start
+        FROM jsonb_to_recordset(here->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
+                                                     estimate bigint, blocks bigint, bytes bigint)),
+    there AS (
+        SELECT x.*, jsonb_build_object('oid', x.oid, 'filenode', x.filenode, 'blocks', x.blocks, 'columns', x.physical) AS side,
+               -- Ranges of blocks are found without reading all of them since 14.
+               jsonb_build_object('block', 0, 'step', CASE WHEN x.blocks > 256 AND (there->>'version')::integer >= 140000 THEN 256 END) AS start
+        FROM jsonb_to_recordset(there->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
+                                                      blocks bigint, bytes bigint)),
     paired AS (
-        SELECT l.schema, l.name, l.columns, k.list, l.bytes, l.estimate, greatest(l.bytes, r.bytes) AS most,
+        SELECT schema, name, l.columns, k.list, l.bytes, l.estimate, greatest(l.bytes, r.bytes) AS most,
                CASE WHEN run.kind = 'checksums' THEN CASE WHEN k.sorted THEN 'key' ELSE 'ctid' END
                     ELSE CASE WHEN k.everywhere AND k.sorted THEN 'range' ELSE 'own' END END AS strategy,
-               (SELECT jsonb_object_agg(s.side, jsonb_build_object('oid', s.oid, 'filenode', s.filenode, 'blocks', s.blocks, 'columns', s.physical))
-                FROM listed s WHERE s.schema = l.schema AND s.name = l.name) AS sides,
-               (SELECT jsonb_object_agg(s.side, jsonb_build_object('block', 0, 'step', CASE WHEN s.version >= 140000 AND s.blocks > 256 THEN 256 END))
-                FROM listed s WHERE s.schema = l.schema AND s.name = l.name) AS blocks
-        FROM listed l
-        LEFT JOIN listed r ON r.side = 'remote' AND r.schema = l.schema AND r.name = l.name
+               jsonb_build_object('local', l.side) || CASE run.kind WHEN 'comparison' THEN jsonb_build_object('remote', r.side) ELSE '{}' END AS sides,
+               jsonb_build_object('local', l.start) || CASE run.kind WHEN 'comparison' THEN jsonb_build_object('remote', r.start) ELSE '{}' END AS blocks
+        FROM here l LEFT JOIN there r USING (schema, name)
         LEFT JOIN LATERAL (
             SELECT k.key->'columns' AS list, (k.key->>'sorted')::boolean AND coalesce((o.key->>'sorted')::boolean, true) AS sorted,
                    (k.key->>'everywhere')::boolean AND (o.key->>'everywhere')::boolean AS everywhere
@@ -4265,7 +4269,7 @@ AS $$
             ORDER BY CASE run.kind WHEN 'checksums' THEN (k.key->>'sorted')::boolean
                      ELSE (k.key->>'everywhere')::boolean AND (o.key->>'everywhere')::boolean AND (k.key->>'sorted')::boolean AND (o.key->>'sorted')::boolean END DESC, k.n
             LIMIT 1) k ON true
-        WHERE l.side = 'local' AND (run.kind = 'checksums' OR r.columns = l.columns))
+        WHERE run.kind = 'checksums' OR r.columns = l.columns)
     SELECT p.schema, p.name, p.columns, p.list, p.strategy, p.sides, p.bytes, p.estimate,
            CASE WHEN p.strategy IN ('own', 'ctid') THEN p.blocks
                 WHEN p.most <= 1048576 THEN '{"from": null, "to": null}'
@@ -4344,7 +4348,7 @@ COMMENT ON FUNCTION parity_listed(parity_runs, jsonb, jsonb) IS
 'serves the parity functions: notes the tables to be read; of a resumed run those that are left';
 
 CREATE FUNCTION parity_compare_listings(r parity_runs, here jsonb, there jsonb) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
     WITH tables AS (
         SELECT schema, name, l.columns AS here, r.columns AS there
@@ -4454,7 +4458,7 @@ $$;
 COMMENT ON FUNCTION parity_sequences_read(parity_runs, jsonb) IS 'serves the parity functions: compares the values of some sequences';
 
 CREATE FUNCTION parity_verified(r parity_runs, answer jsonb) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
     WITH now AS (
         SELECT s.side, x.schema, x.name, x.oid, x.filenode, x.columns
@@ -4527,8 +4531,9 @@ BEGIN
                         'functions', CASE r.algorithm WHEN 'du1' THEN here->'functions'->0 END)))
                         || CASE WHEN there IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('remote', jsonb_build_object('version', there->'version',
                                'encoding', there->'encoding', 'functions', CASE r.algorithm WHEN 'du1' THEN there->'functions'->0 END))) ELSE '{}' END,
-                    work = jsonb_build_object('left', (SELECT coalesce(jsonb_agg(h.v), '[]') FROM jsonb_array_elements(nullif(here->'sequences', 'null')) h(v)
-                        WHERE (h.v->>2)::boolean AND there->'sequences' @> jsonb_build_array(h.v)))
+                    work = jsonb_build_object('left', (SELECT coalesce(jsonb_agg(h.v ORDER BY h.n), '[]')
+                        FROM jsonb_array_elements(here->'sequences') WITH ORDINALITY AS h(v, n) JOIN jsonb_array_elements(there->'sequences') AS t(v) ON t.v = h.v
+                        WHERE (h.v->>2)::boolean))
                 WHERE p.id = r.id;
         END IF;
     WHEN 'functions' THEN
