@@ -4176,7 +4176,8 @@ CREATE FUNCTION parity_is_exact() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN EXISTS (SELECT FROM documentdb_upgrade.cutovers c WHERE c.lifted_at IS NULL AND c.drained_at IS NOT NULL);
+    RETURN EXISTS (SELECT FROM documentdb_upgrade.cutovers c
+                   WHERE c.server = (SELECT system_identifier FROM pg_control_system()) AND c.lifted_at IS NULL AND c.drained_at IS NOT NULL);
 END
 $$;
 COMMENT ON FUNCTION parity_is_exact() IS 'serves the parity functions: whether a write fence is up and the last writer gone';
@@ -5188,6 +5189,7 @@ CREATE TABLE cutovers (
     source text NOT NULL CHECK (source IN ('manual', 'resource')),
     raised_by text NOT NULL,
     raised_at timestamptz NOT NULL,
+    server bigint NOT NULL,
     lsn pg_lsn NOT NULL,
     drained_at timestamptz,
     drained_lsn pg_lsn,
@@ -5195,13 +5197,14 @@ CREATE TABLE cutovers (
     parity_run bigint,
     parity_at timestamptz
 );
-CREATE UNIQUE INDEX cutovers_open ON cutovers (source) WHERE lifted_at IS NULL;
+CREATE UNIQUE INDEX cutovers_open ON cutovers (server, source) WHERE lifted_at IS NULL;
 COMMENT ON TABLE cutovers IS 'every time that writes were stopped for maintenance, one row each; while lifted_at is null a write fence is up, after a restart and a promotion too';
 COMMENT ON COLUMN cutovers.id IS 'in the order of raising';
 COMMENT ON COLUMN cutovers.reason IS 'as given to fence_writes(), or where the wish was read';
 COMMENT ON COLUMN cutovers.source IS 'manual: fence_writes(); resource: spec.maintenance of the custom resource';
 COMMENT ON COLUMN cutovers.raised_by IS 'session user, or worker';
 COMMENT ON COLUMN cutovers.raised_at IS 'since when statements that begin are refused';
+COMMENT ON COLUMN cutovers.server IS 'system identifier of the server; standbys share it, so a row that logical replication has brought from another server raises no fence';
 COMMENT ON COLUMN cutovers.lsn IS 'end of WAL when the fence was up';
 COMMENT ON COLUMN cutovers.drained_at IS 'when no older writer was left; null until then';
 COMMENT ON COLUMN cutovers.drained_lsn IS 'end of WAL at that moment: whoever has replayed it has everything';
@@ -5291,6 +5294,7 @@ DECLARE
     unlisted integer;
 BEGIN
     SELECT * INTO cutover FROM documentdb_upgrade.cutovers c
+        WHERE c.server = (SELECT system_identifier FROM pg_control_system())
         ORDER BY c.lifted_at IS NULL DESC, CASE WHEN c.lifted_at IS NULL THEN c.id END, c.id DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN;

@@ -183,19 +183,29 @@ get_lsn(int column)
 }
 
 /*
- * The cutover of that kind which has not ended.
+ * What is stored of whose fence a row is about: rows may come from elsewhere by
+ * logical replication.
+ */
+static Datum
+this_server(void)
+{
+	return Int64GetDatum((int64) GetSystemIdentifier());
+}
+
+/*
+ * The cutover of that kind on this server which has not ended.
  */
 Cutover
 du_cutover_find(FenceReason reason)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(source_name(reason))};
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(source_name(reason)), this_server()};
 	Cutover		found = {0};
 
 	found.reason = reason;
 	if (du_query("SELECT " CUTOVER_COLUMNS " FROM documentdb_upgrade.cutovers"
-				 " WHERE source = $1 AND lifted_at IS NULL",
-				 1, types, values) > 0)
+				 " WHERE source = $1 AND server = $2 AND lifted_at IS NULL",
+				 2, types, values) > 0)
 	{
 		found.id = du_query_int(0, 1);
 		found.text = du_query_text(0, 2);
@@ -291,9 +301,9 @@ du_cutover_begin(FenceReason reason, const char *text, const char *raised_by)
 void
 du_cutover_store(const Cutover *cutover)
 {
-	Oid			types[9] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, PG_LSNOID,
-	BOOLOID, TIMESTAMPTZOID, PG_LSNOID};
-	Datum		values[9];
+	Oid			types[10] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, PG_LSNOID,
+	BOOLOID, TIMESTAMPTZOID, PG_LSNOID, INT8OID};
+	Datum		values[10];
 
 	values[0] = Int64GetDatum(cutover->id);
 	values[1] = CStringGetTextDatum(cutover->text);
@@ -304,11 +314,12 @@ du_cutover_store(const Cutover *cutover)
 	values[6] = BoolGetDatum(cutover->drained_at != 0);
 	values[7] = TimestampTzGetDatum(cutover->drained_at);
 	values[8] = LSNGetDatum(cutover->drained_lsn);
+	values[9] = this_server();
 	du_query("INSERT INTO documentdb_upgrade.cutovers"
-			 " (id, reason, source, raised_by, raised_at, lsn, drained_at, drained_lsn)"
-			 " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6,"
+			 " (id, reason, source, raised_by, raised_at, server, lsn, drained_at, drained_lsn)"
+			 " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $10, $6,"
 			 "   CASE WHEN $7 THEN $8 END, CASE WHEN $7 THEN $9 END)",
-			 9, types, values);
+			 10, types, values);
 }
 
 /*
@@ -318,12 +329,12 @@ du_cutover_store(const Cutover *cutover)
 bool
 du_cutover_end(FenceReason reason)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(source_name(reason))};
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(source_name(reason)), this_server()};
 	bool		found = du_query("UPDATE documentdb_upgrade.cutovers"
 								 " SET lifted_at = pg_catalog.clock_timestamp()"
-								 " WHERE source = $1 AND lifted_at IS NULL",
-								 1, types, values) > 0;
+								 " WHERE source = $1 AND server = $2 AND lifted_at IS NULL",
+								 2, types, values) > 0;
 	Fence		fence;
 
 	if (!du_shared_exists())

@@ -295,7 +295,8 @@ documentdb_upgrade_note_parity(PG_FUNCTION_ARGS)
 	{
 		du_query("UPDATE documentdb_upgrade.cutovers"
 				 " SET parity_run = $1, parity_at = pg_catalog.clock_timestamp()"
-				 " WHERE lifted_at IS NULL",
+				 " WHERE server = (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)"
+				 "   AND lifted_at IS NULL",
 				 1, types, values);
 	}
 	PG_CATCH();

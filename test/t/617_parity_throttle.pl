@@ -34,9 +34,11 @@ sub waits_for
 	return;
 }
 
-# Load.
+# Load: a session that is active as long as another one has what it asks for.
+my $holder = DocumentdbUpgrade::Session->new($node);
+$holder->run('SELECT pg_advisory_lock(1)');
 my $busy = DocumentdbUpgrade::Session->new($node);
-$busy->start('SELECT pg_sleep(60)');
+$busy->start('SELECT pg_advisory_lock(1)');
 waits_for(qr/^load: 1 active sessions$/, 'max_active => 0', sub { sql($node, "SELECT pg_cancel_backend(@{[ $busy->pid ]})") });
 $busy->finish;
 is(sql($node, q{SELECT row_count FROM documentdb_upgrade.table_checksums(max_active => 0)}), '20000', 'its own caller is no load');
@@ -52,7 +54,7 @@ is(sql($node, q{SELECT row_count FROM documentdb_upgrade.table_checksums(max_lag
 sql($standby, 'SELECT pg_wal_replay_resume()');
 
 # An impatient caller ends it all.
-$busy->start('SELECT pg_sleep(60)');
+$busy->start('SELECT pg_advisory_lock(1)');
 my $caller = DocumentdbUpgrade::Session->new($node);
 $caller->start('SELECT * FROM documentdb_upgrade.table_checksums(max_active => 0)');
 $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM documentdb_upgrade.parity_progress WHERE waiting_for IS NOT NULL});

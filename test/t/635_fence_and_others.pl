@@ -85,7 +85,6 @@ is(count_logged($node, qr/PANIC|terminated by signal|could not look at the schem
 sub report { return sql($node, q{SELECT step || coalesce(': ' || detail, '') FROM documentdb_upgrade.cutover_report() WHERE step = 'parity proved'}); }
 my $steps = q{SELECT string_agg(step, ', ') FROM documentdb_upgrade.cutover_report() WHERE at IS NOT NULL AND elapsed >= '0'};
 
-sql($node, 'CREATE TABLE IF NOT EXISTS documentdb_upgrade.parity_runs (id bigint, kind text, state text, phase text, algorithm text, options jsonb, role_name text, exact boolean, equal boolean, leader_pid int)');
 sql($node, q{INSERT INTO documentdb_upgrade.parity_runs (id, kind, state, phase, algorithm, options, role_name, exact, equal, leader_pid)
 	OVERRIDING SYSTEM VALUE
 	SELECT id, 'comparison', 'complete', 'finished', 'du1', '{}', 'app', id = 4713, id > 4711, 1 FROM generate_series(4711, 4713) AS id});
@@ -104,5 +103,16 @@ sql($node, $lift);
 sql($node, 'SELECT documentdb_upgrade.note_parity(4712)');
 is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE parity_run = 4712'), 0, 'after the end nothing is noted');
 is(sql($node, $steps), 'fence raised, last writer gone, parity proved, fence lifted, total', 'the report has all its times');
+
+# Rows of another server, which a subscription to all of its tables brings.
+sql($node, q{INSERT INTO documentdb_upgrade.cutovers (reason, source, raised_by, raised_at, server, lsn, drained_at, drained_lsn)
+	VALUES ('elsewhere', 'manual', 'app', now(), 1, '0/1', now(), '0/1')});
+wait_for_looks($node, 2);
+is(sql($node, 'SELECT fence IS NULL FROM documentdb_upgrade.status'), 't', 'the fence of another server is none here');
+is(sql($node, 'SELECT documentdb_upgrade.parity_is_exact()'), 'f', 'nor does it make comparisons exact');
+sql($node, $fence);
+is(sql($node, 'SELECT fence IS NOT NULL FROM documentdb_upgrade.status'), 't', 'it is in nobody\'s way');
+sql($node, $lift);
+is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE lifted_at IS NULL'), 1, 'and is left alone');
 
 done_testing();
