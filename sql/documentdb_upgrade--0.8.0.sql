@@ -5146,8 +5146,7 @@ AS $$
 DECLARE
     done constant bigint := documentdb_upgrade.run_parity(jsonb_strip_nulls(jsonb_build_object('kind', 'checksums',
         'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', extract(epoch FROM chunk) * 1000,
-        'max_lag', extract(epoch FROM max_lag), 'max_active', max_active, 'resume', resume,
-        'role', current_user, 'caller', pg_backend_pid())));
+        'max_lag', extract(epoch FROM max_lag), 'max_active', max_active, 'resume', resume)));
 BEGIN
     RETURN QUERY SELECT done, c.* FROM documentdb_upgrade.parity_checksums(done) c;
 END
@@ -5171,7 +5170,7 @@ BEGIN
     done := documentdb_upgrade.run_parity(jsonb_strip_nulls(jsonb_build_object('kind', 'comparison',
         'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', extract(epoch FROM chunk) * 1000,
         'max_lag', extract(epoch FROM max_lag), 'max_active', max_active, 'max_differences', max_differences, 'algorithm', algorithm,
-        'resume', resume, 'role', current_user, 'caller', pg_backend_pid())), conninfo);
+        'resume', resume)), conninfo);
     RETURN QUERY SELECT done, f.* FROM documentdb_upgrade.parity_found(done) f;
 END
 $$;
@@ -5449,6 +5448,16 @@ GRANT EXECUTE ON FUNCTION health_versions(), health_state(), health_gate(), heal
     runbook_failure(jsonb, text), runbook_section_troubleshooting(jsonb),
     runbook_section_checklist(jsonb), runbook_section_migration_sql(jsonb),
     runbook_section_elsewhere(jsonb), runbook(text)
+    TO pg_monitor;
+
+REVOKE ALL ON FUNCTION row_checksum_add(internal, record), columns_checksum_add(internal, record, "any"),
+    row_checksum_combine(internal, internal), row_checksum_serialize(internal),
+    row_checksum_deserialize(bytea, internal), row_checksum_result(internal),
+    row_checksum(record), columns_checksum(record, "any"), record_checksum(record),
+    checksum_algorithm(), add_checksums(text, text)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION row_checksum(record), columns_checksum(record, "any"), record_checksum(record),
+    checksum_algorithm(), add_checksums(text, text)
     TO pg_monitor;
 
 -- @privileges-checksum

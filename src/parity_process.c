@@ -143,7 +143,8 @@ lead(void)
 		if (snapshot == NULL)
 			du_outcome_raise(&problem);
 	}
-	part.run = du_parity_begin(du_parity_order_text(part.order, part.order->options));
+	part.run = du_parity_begin(du_parity_order_text(part.order, part.order->options),
+							   part.order->role, part.order->caller->pid);
 	du_parity_order_publish(part.order, part.run, snapshot);
 }
 

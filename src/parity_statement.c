@@ -261,20 +261,26 @@ query(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
 }
 
 /*
- * Has the engine begin, or resume, a run; gives back its number.
+ * Has the engine begin, or resume, a run; gives back its number.  Who calls is
+ * not for the options to say.
  */
 int64
-du_parity_begin(const char *options)
+du_parity_begin(const char *options, Oid role, int caller)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
+	Oid			types[3] = {TEXTOID, OIDOID, INT4OID};
+	Datum		values[3];
 	int64		run;
 	bool		isnull;
 
 	begin_own("beginning a parity run");
 	values[0] = CStringGetTextDatum(options);
-	query("SELECT documentdb_upgrade.parity_begin($1::pg_catalog.jsonb)", 1, types, values, NULL);
+	values[1] = ObjectIdGetDatum(role);
+	values[2] = Int32GetDatum(caller);
+	query("SELECT documentdb_upgrade.parity_begin($1::pg_catalog.jsonb"
+		  " OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object("
+		  "   'role', pg_catalog.pg_get_userbyid($2), 'caller', $3))",
+		  3, types, values, NULL);
 	run = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (isnull)
 		elog(ERROR, "a parity run has no number");

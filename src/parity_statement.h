@@ -26,7 +26,7 @@ extern void du_parity_collect_settings(StringInfo settings);
 extern void du_parity_pin_settings(void);
 extern void du_parity_run(const ParityOrder *order, const char *statement,
 						  bool exported, StatementOutcome *outcome);
-extern int64 du_parity_begin(const char *options);
+extern int64 du_parity_begin(const char *options, Oid role, int caller);
 extern void du_parity_next(int64 run, int member, const char *answer, ParityStep *step);
 extern void du_parity_fail(int64 run, const char *error);
 

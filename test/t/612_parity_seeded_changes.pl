@@ -42,7 +42,7 @@ sql($green, join ';', @changes);
 
 my $found = q{SELECT row COLLATE "C" FROM (
 	SELECT concat_ws('|', object_name, difference, coalesce(key::text, local::jsonb->>'w', remote)) AS row FROM %s WHERE kind = 'row') rows ORDER BY 1};
-foreach my $way ({}, { chunk => q{'20 ms'} }, { algorithm => q{'sql'} })
+foreach my $way ({}, { chunk => q{'5 ms'} }, { algorithm => q{'sql'} })
 {
 	is(sql($blue, sprintf $found, comparison($green, max_differences => 1000, %$way)), join("\n", sort keys %expected), 'found: ' . join ' ', %$way);
 }

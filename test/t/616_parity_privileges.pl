@@ -35,11 +35,16 @@ is(try_sql($blue, q{SELECT table_name FROM documentdb_upgrade.parity_checksums(1
 is(try_sql($blue, q{SELECT * FROM documentdb_upgrade.parity_checksums(1)}, user => 'colleague')->{sqlstate}, '42704', 'not that of somebody else');
 is(try_sql($blue, q{SELECT * FROM documentdb_upgrade.table_checksums(resume => 1)}, user => 'colleague')->{sqlstate}, '42704', 'nor to resume');
 is(compare($blue, $green, user => 'clerk')->{sqlstate}, '2F003', 'another server takes a password');
+foreach my $forged ('{"kind": "checksums", "workers": 1, "chunk_ms": 500, "role": "clerk", "caller": 1}', '{"kind": "checksums", "workers": 1, "chunk_ms": 500, "role": "clerk", "resume": 1}')
+{
+	my $result = try_sql($blue, "SELECT documentdb_upgrade.run_parity('$forged')", user => 'colleague');
+	is($result->{ok} ? last_run($blue, 'role_name') : $result->{sqlstate}, $forged =~ /resume/ ? '42704' : 'colleague', 'who calls is not for the caller to say');
+}
 
 sql($blue, 'GRANT SELECT ON closed TO clerk');
 is(try_sql($blue, q{SELECT table_name, row_count, problem FROM documentdb_upgrade.table_checksums(resume => 1)}, user => 'clerk')->{stdout}, "closed|0|\nopen|10|", 'resumed by its role');
 
-is(try_sql($blue, q{SELECT count(*) FROM documentdb_upgrade.parity_runs}, user => 'watcher')->{stdout}, '2', 'pg_monitor sees the runs');
+is(try_sql($blue, q{SELECT count(*) FROM documentdb_upgrade.parity_runs}, user => 'watcher')->{stdout}, '3', 'pg_monitor sees the runs');
 ok(try_sql($blue, "SELECT * FROM documentdb_upgrade.$_", user => 'watcher')->{ok}, "and $_") foreach qw(parity_tables parity_differences parity_progress);
 is(try_sql($blue, q{DELETE FROM documentdb_upgrade.parity_runs}, user => 'watcher')->{sqlstate}, '42501', 'and changes nothing');
 
