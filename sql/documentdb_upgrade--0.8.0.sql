@@ -3788,6 +3788,10 @@ WITH ours AS MATERIALIZED (
     SELECT d.classid, d.objid, e.extname IN ('documentdb_upgrade', 'documentdb_upgrade_parity') AS own
     FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'),
+-- Asking for the size of a table that is locked would wait.
+locked AS MATERIALIZED (
+    SELECT DISTINCT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
 schema_of AS MATERIALIZED (
     SELECT n.oid, n.nspname FROM pg_namespace n
     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND %1$s),
@@ -3802,8 +3806,8 @@ named AS MATERIALIZED (
     JOIN pg_class c ON c.oid = p.oid
       OR p.relkind = 'p' AND c.relispartition AND c.oid IN (SELECT relid FROM pg_partition_tree(p.oid))),
 relation AS MATERIALIZED (
-    SELECT c.oid, n.nspname, c.relname, c.reltuples, coalesce(nullif(c.relfilenode, 0), pg_relation_filenode(c.oid)) AS filenode
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, n.nspname, c.relname, c.reltuples, c.relpages, l.relation IS NOT NULL AS is_locked, coalesce(nullif(c.relfilenode, 0), pg_relation_filenode(c.oid)) AS filenode
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN locked l ON l.relation = c.oid
     WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND c.relpersistence <> 't' AND %2$s
       AND (n.oid IN (SELECT s.oid FROM schema_of s)
            OR c.oid = 'pg_largeobject'::regclass AND %1$s AND EXISTS (SELECT FROM pg_largeobject_metadata))
@@ -3859,8 +3863,9 @@ SELECT json_build_object(
     'tables', (SELECT json_agg(json_build_object('schema', r.nspname, 'name', r.relname, 'columns', coalesce(c.list, '[]'),
                    'physical', coalesce(c.physical, '[]'),
                    'keys', k.list, 'oid', r.oid, 'filenode', r.filenode, 'estimate', nullif(r.reltuples, -1)::bigint,
-                   'blocks', pg_relation_size(r.oid) / current_setting('block_size')::integer,
-                   'bytes', coalesce(pg_table_size(r.oid), 0)))
+                   'blocks', CASE WHEN r.is_locked THEN r.relpages ELSE pg_relation_size(r.oid) / current_setting('block_size')::integer END,
+                   'bytes', CASE WHEN r.is_locked THEN r.relpages::bigint * current_setting('block_size')::integer
+                                 ELSE coalesce(pg_table_size(r.oid), 0) END))
                FROM relation r LEFT JOIN column_of c ON c.attrelid = r.oid LEFT JOIN key_of k ON k.indrelid = r.oid)%4$s)
 $listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
         CASE WHEN options->>'kind' = 'comparison' THEN format($comparison$,
@@ -4134,25 +4139,25 @@ AS $$
 DECLARE
     r documentdb_upgrade.parity_runs;
     started timestamptz := (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
-    scope jsonb := jsonb_strip_nulls(jsonb_build_object('schemas', options->'schemas', 'tables',
-        CASE WHEN options ? 'tables' THEN documentdb_upgrade.parity_names(ARRAY(SELECT jsonb_array_elements_text(options->'tables'))) END));
+    scope jsonb := jsonb_strip_nulls(jsonb_build_object('schemas', parity_begin.options->'schemas', 'tables',
+        CASE WHEN parity_begin.options ? 'tables' THEN documentdb_upgrade.parity_names(ARRAY(SELECT jsonb_array_elements_text(parity_begin.options->'tables'))) END));
 BEGIN
-    IF coalesce(options->>'algorithm', 'du1') NOT IN ('du1', 'sql', 'sql1') THEN
-        RAISE EXCEPTION 'checksum algorithm "%" is not known', options->>'algorithm'
+    IF coalesce(parity_begin.options->>'algorithm', 'du1') NOT IN ('du1', 'sql', 'sql1') THEN
+        RAISE EXCEPTION 'checksum algorithm "%" is not known', parity_begin.options->>'algorithm'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Known are du1, and sql for servers where nothing may be installed.';
     END IF;
     UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
         WHERE p.state = 'running' AND NOT documentdb_upgrade.parity_is_alive(p);
-    IF options->>'resume' IS NULL THEN
+    IF parity_begin.options->>'resume' IS NULL THEN
         INSERT INTO documentdb_upgrade.parity_runs (kind, state, phase, algorithm, options, role_name, exact, leader_pid, leader_started_at)
-            VALUES (options->>'kind', 'running', 'listing', CASE WHEN options->>'algorithm' LIKE 'sql%' THEN 'sql1' ELSE 'du1' END,
-                    (options - '{resume,algorithm,tables,schemas}'::text[]) || scope, options->>'role',
+            VALUES (parity_begin.options->>'kind', 'running', 'listing', CASE WHEN parity_begin.options->>'algorithm' LIKE 'sql%' THEN 'sql1' ELSE 'du1' END,
+                    (parity_begin.options - '{resume,algorithm,tables,schemas}'::text[]) || scope, parity_begin.options->>'role',
                     documentdb_upgrade.parity_is_exact(), pg_backend_pid(), started)
             RETURNING * INTO r;
     ELSE
-        SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = (options->>'resume')::bigint FOR UPDATE;
-        IF NOT FOUND OR r.kind <> options->>'kind' OR r.role_name <> options->>'role' AND NOT pg_has_role(options->>'role', r.role_name, 'MEMBER') THEN
-            RAISE EXCEPTION 'there is no run % to resume', options->>'resume'
+        SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = (parity_begin.options->>'resume')::bigint FOR UPDATE;
+        IF NOT FOUND OR r.kind <> parity_begin.options->>'kind' OR r.role_name <> parity_begin.options->>'role' AND NOT pg_has_role(parity_begin.options->>'role', r.role_name, 'MEMBER') THEN
+            RAISE EXCEPTION 'there is no run % to resume', parity_begin.options->>'resume'
                 USING ERRCODE = 'undefined_object', HINT = 'A run is resumed by the function and the role that began it; see documentdb_upgrade.parity_runs.';
         ELSIF r.state = 'running' THEN
             RAISE EXCEPTION 'run % is still running', r.id
@@ -4166,7 +4171,7 @@ BEGIN
         END IF;
         UPDATE documentdb_upgrade.parity_runs p SET state = 'running', phase = 'listing', snapshots = p.snapshots + 1, work = '{}',
                    finished_at = NULL, exact = p.exact AND documentdb_upgrade.parity_is_exact(), leader_pid = pg_backend_pid(), leader_started_at = started,
-                   options = p.options || (options - '{resume,algorithm,tables,schemas,role}'::text[]) || jsonb_build_object('resumed_at', clock_timestamp()),
+                   options = p.options || (parity_begin.options - '{resume,algorithm,tables,schemas,role}'::text[]) || jsonb_build_object('resumed_at', clock_timestamp()),
                    sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, equal = NULL
             WHERE p.id = r.id;
     END IF;
