@@ -8,6 +8,7 @@ use DocumentdbUpgrade::Blue;
 use DocumentdbUpgrade::BlueGreen;
 use DocumentdbUpgrade::Test;
 use IPC::Run ();
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $blue = DocumentdbUpgrade::Blue->new('15_fenced', 'cutover');
@@ -26,11 +27,12 @@ my $load = q{
 	WITH inserted AS (INSERT INTO app.dropped (kept) VALUES ('load')), updated AS (UPDATE app.large SET n = n + 1 WHERE id = (SELECT count(*) FROM app.dropped))
 	DELETE FROM app.text_key WHERE k = 'key ' || (SELECT count(*) FROM app.dropped)};
 my $rows = 'SELECT count(*) FROM app.dropped';
+my $file = PostgreSQL::Test::Utils::tempdir() . '/load.sql';
+append_to_file($file, "$load \\watch 0.005\n");
 my $writer = do
 {
 	local $ENV{PGPASSWORD} = $ENV{BLUE_PASSWORD};
-	my ($in, $out) = ("$load \\watch 0.005\n", '');
-	IPC::Run::start([ $blue->psql ], '<', \$in, '>', \$out, '2>', \my $errors);
+	IPC::Run::start([ $blue->psql ], '<', $file, '>', '/dev/null', '2>', "$file.errors");
 };
 poll_until(sub { $blue->sql($rows) > 50 }, 'there is a load');
 $blue->sql('REFRESH MATERIALIZED VIEW app.totals');

@@ -128,11 +128,17 @@ sub session { return DocumentdbUpgrade::Session->new($_[0]); }
 sub background_psql
 {
 	my ($self, undef, %params) = @_;
-	my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
-
 	local $ENV{PGPASSWORD} = $ENV{BLUE_PASSWORD};
-	return PostgreSQL::Test::BackgroundPsql->new(0,
-		[ 'psql', '-XAtq', '-d', $self->where, '-f', '-', @{ $params{extra_params} } ], $timeout);
+	return DocumentdbUpgrade::Blue::Psql->start(
+		[ 'psql', '-XAtq', '-d', $self->where, '-f', '-', @{ $params{extra_params} } ],
+		$PostgreSQL::Test::Utils::timeout_default);
+}
+
+# PostgreSQL's module lets only nodes start one.
+package DocumentdbUpgrade::Blue::Psql
+{
+	our @ISA = ('PostgreSQL::Test::Cluster');
+	sub start { my ($class, @arguments) = @_; return PostgreSQL::Test::BackgroundPsql->new(0, @arguments); }
 }
 
 sub psql
@@ -279,12 +285,13 @@ sub dump_differences
 
 =item replicate_to(node)
 
-Publishes all tables and subscribes green, whose database has their
+Publishes all tables but ours and subscribes green, whose database has their
 definitions; returns when all have been copied.
 
 =item let_read(role)
 
-Grants what it takes to read every table; pg_read_all_data is of 14.
+Grants what it takes to read every table, sequence and large object;
+pg_read_all_data is of 14.
 
 =item catch_up(node, lsn)
 
@@ -304,7 +311,10 @@ sub replicate_to
 	my $publisher = $self->conninfo(user => 'replicator');
 
 	$self->let_read('replicator');
-	$self->sql('CREATE PUBLICATION to_green FOR ALL TABLES');
+	# Tables of ours are not for green; before 15 there are none.
+	my $what = $self->major < 15 ? 'ALL TABLES' : 'TABLES IN SCHEMA ' . $self->sql(q{
+		SELECT string_agg(quote_ident(nspname), ', ') FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$|documentdb_upgrade)'});
+	$self->sql("CREATE PUBLICATION to_green FOR $what");
 	DocumentdbUpgrade::Test::sql($green, "CREATE SUBSCRIPTION from_$dbname CONNECTION '$publisher' PUBLICATION to_green", $dbname);
 	$green->poll_query_until($dbname, q{SELECT bool_and(srsubstate IN ('r', 's')) FROM pg_subscription_rel})
 	  or die "the tables were never copied\n";
@@ -316,7 +326,8 @@ sub let_read
 {
 	my ($self, $role) = @_;
 	$self->sql(qq{
-		SELECT format('GRANT USAGE ON SCHEMA %1\$I TO $role; GRANT SELECT ON ALL TABLES IN SCHEMA %1\$I TO $role', nspname)
+		GRANT SELECT ON pg_largeobject TO $role;
+		SELECT format('GRANT USAGE ON SCHEMA %1\$I TO $role; GRANT SELECT ON ALL TABLES IN SCHEMA %1\$I TO $role; GRANT SELECT ON ALL SEQUENCES IN SCHEMA %1\$I TO $role', nspname)
 		FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema\$|documentdb_upgrade)' \\gexec
 	});
 	return;

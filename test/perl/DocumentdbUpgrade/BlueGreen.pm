@@ -34,7 +34,8 @@ our @EXPORT = qw(green_node create_green compared differences differences_from);
 
 =item green_node(name, %options)
 
-A started node with our library preloaded, and room for subscriptions.
+A started node with our library preloaded, the roles of blue, which a dump of a
+database leaves out, and room for subscriptions.
 Options: those of new_node; C<tcp> true: it listens on its loopback port, too,
 for clients with the password of blue.
 
@@ -62,6 +63,7 @@ password_encryption = 'scram-sha-256'
 		$node->append_conf('pg_hba.conf', "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256");
 	}
 	$node->start;
+	sql($node, 'CREATE ROLE replicator');
 	sql($node, "ALTER ROLE postgres PASSWORD '$ENV{BLUE_PASSWORD}'") if $tcp;
 	return $node;
 }
