@@ -26,26 +26,27 @@ $blue->replicate_to($green);
 my $load = q{
 	WITH inserted AS (INSERT INTO app.dropped (kept) VALUES ('load')), updated AS (UPDATE app.large SET n = n + 1 WHERE id = (SELECT count(*) FROM app.dropped))
 	DELETE FROM app.text_key WHERE k = 'key ' || (SELECT count(*) FROM app.dropped)};
+my %as = (user => 'application');
 my $rows = 'SELECT count(*) FROM app.dropped';
 my $file = PostgreSQL::Test::Utils::tempdir() . '/load.sql';
 append_to_file($file, "$load \\watch 0.005\n");
 my $writer = do
 {
 	local $ENV{PGPASSWORD} = $ENV{BLUE_PASSWORD};
-	IPC::Run::start([ $blue->psql ], '<', $file, '>', '/dev/null', '2>', "$file.errors");
+	IPC::Run::start([ $blue->psql(%as) ], '<', $file, '>', '/dev/null', '2>', "$file.errors");
 };
 poll_until(sub { $blue->sql($rows) > 50 }, 'there is a load');
 $blue->sql('REFRESH MATERIALIZED VIEW app.totals');
 
 # Somebody is in the middle of a transaction when the fence goes up.
-my $late = $blue->session;
+my $late = $blue->session(%as);
 $late->run('BEGIN');
 $late->run(q{INSERT INTO app.keyless VALUES (7, 'late', NULL)});
 is($blue->sql($fence), 't|1', 'the fence is up, and one writer is left');
 $writer->finish;
 my $count = $blue->sql($rows);
 cmp_ok($count, '>', 50, 'the load has ended');
-is($blue->try_sql($load)->{sqlstate}, '25006', 'nobody writes to blue any more');
+is($blue->try_sql($load, %as)->{sqlstate}, '25006', 'nobody writes to blue any more');
 like($blue->sql('SELECT what, detail FROM documentdb_upgrade.fence_writers WHERE awaited'), qr/transaction/, 'fence_writers names the one who may');
 $late->run('COMMIT');
 poll_until(sub { $blue->sql('SELECT count(*) FROM documentdb_upgrade.cutovers WHERE drained_at IS NOT NULL') eq '1' }, 'the last writer is gone');
@@ -72,7 +73,7 @@ note($blue->sql('SELECT * FROM documentdb_upgrade.cutover_report()'));
 $blue->stop_replication($green);
 my $last = $blue->sql('SELECT max(id) FROM app.dropped');
 is(sql($green, q{INSERT INTO app.dropped (kept) VALUES ('on green') RETURNING id}, 'cutover'), $last + 1, 'green goes on with the next number');
-is($blue->try_sql($load)->{sqlstate}, '25006', 'blue stays as it was');
+is($blue->try_sql($load, %as)->{sqlstate}, '25006', 'blue stays as it was');
 is($blue->sql('SELECT documentdb_upgrade.lift_fence()'), 't', 'until its fence is lifted');
 
 $late->quit;

@@ -17,7 +17,8 @@ DocumentdbUpgrade::Blue - a database on a server of an older release
 
 For the TAP files of test/bluegreen.  Blue servers run elsewhere (see
 test/check-bluegreen): each is reached on a loopback port, with a password,
-as postgres or as role replicator.  A test has a database of its own there, by
+as postgres, whom a fence lets through, as the superuser application, or as
+role replicator.  A test has a database of its own there, by
 the same name on green, and shares the server with others.
 
 =cut
@@ -90,7 +91,7 @@ sub conninfo
 sub where
 {
 	my ($self, %options) = @_;
-	return sprintf '%s dbname=%s user=%s', $self->{where}, $options{dbname} // $self->{dbname}, $options{user} // 'postgres';
+	return sprintf '%s dbname=%s user=%s', $self->{where}, $options{dbname} // $self->{dbname}, $options{user} // $self->{user} // 'postgres';
 }
 
 =pod
@@ -123,7 +124,7 @@ sub sql
 }
 
 # A DocumentdbUpgrade::Session on blue; what that asks of a node is background_psql.
-sub session { return DocumentdbUpgrade::Session->new($_[0]); }
+sub session { my ($self, %options) = @_; return DocumentdbUpgrade::Session->new(bless { %$self, %options }, ref $self); }
 
 sub background_psql
 {
@@ -149,9 +150,9 @@ sub psql
 
 =pod
 
-=item session
+=item session(%options)
 
-A DocumentdbUpgrade::Session there, as postgres.
+A DocumentdbUpgrade::Session there.  Options: C<user> (postgres).
 
 =item load_every_type
 
