@@ -35,9 +35,11 @@ like(compared($green, $blue, resume => $run)->{sqlstate}, qr/^08/, 'while blue i
 
 $blue->come_back;
 my $resumed = compared($green, $blue, resume => $run);
-is("$resumed->{ok} $resumed->{stdout}", '1 ', 'resumed, and nothing differs') or diag($resumed->{stderr});
-like($resumed->{stderr}, qr/snapshot/, 'it says that it reads under another snapshot');
-is(sql($green, "SELECT state, equal FROM documentdb_upgrade.parity_runs WHERE id = $run", 'dying'), 'complete|t', 'the run is complete');
+ok($resumed->{ok}, 'it is resumed');
+# A crash takes sequences on to what WAL has reserved of them.
+is(join("\n", grep { !/^sequence / } split /\n/, $resumed->{stdout}), '', 'and no table differs') or diag($resumed->{stderr});
+like($resumed->{stderr}, qr/It was resumed: its tables are of 2 different moments/, 'it says that it has read twice');
+is(sql($green, "SELECT state FROM documentdb_upgrade.parity_runs WHERE id = $run", 'dying'), 'complete', 'the run is complete');
 
 $session->quit;
 $blue->remove;
