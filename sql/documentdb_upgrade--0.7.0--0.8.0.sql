@@ -195,6 +195,8 @@ CREATE TABLE parity_tables (
     sqlstate text,
     PRIMARY KEY (run, schema_name, table_name)
 );
+CREATE INDEX parity_tables_pending_idx ON parity_tables (run, bytes DESC, schema_name, table_name) WHERE state = 'pending';
+CREATE INDEX parity_tables_running_idx ON parity_tables (run, worker) WHERE state = 'running';
 COMMENT ON TABLE parity_tables IS 'tables of a run: those that both sides of a comparison have with the same columns; not dumped';
 COMMENT ON COLUMN parity_tables.run IS 'the run, see parity_runs';
 COMMENT ON COLUMN parity_tables.schema_name IS 'schema of the table';
@@ -473,52 +475,61 @@ COMMENT ON FUNCTION parity_listing(jsonb) IS
 -- be anybody's function.
 
 CREATE FUNCTION parity_row(t parity_tables, functions text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT CASE WHEN functions IS NOT NULL THEN format('%I.record_checksum(t.*)', functions)
+BEGIN
+    RETURN (SELECT CASE WHEN functions IS NOT NULL THEN format('%I.record_checksum(t.*)', functions)
                 ELSE format('md5(%s)', (
                     SELECT coalesce(string_agg(format('CASE num_nulls(t.%1$I) WHEN 0 THEN length(concat(t.%1$I)) || '':'' || concat(t.%1$I) ELSE ''-'' END', c.v->>0), ' || ' ORDER BY c.n), '''''')
-                    FROM jsonb_array_elements(t.columns) WITH ORDINALITY AS c(v, n))) END
+                    FROM jsonb_array_elements(t.columns) WITH ORDINALITY AS c(v, n))) END);
+END
 $$;
 COMMENT ON FUNCTION parity_row(parity_tables, text) IS
 'serves the parity functions: the expression for the checksum of a row; without a schema of functions that of algorithm sql1: columns by name, each length:text or - for null, MD5';
 
 CREATE FUNCTION parity_hash(t parity_tables, functions text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions)
+BEGIN
+    RETURN (SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions)
                 ELSE (SELECT CASE WHEN functions IS NOT NULL
                                   THEN format('%I.record_checksum(ROW(%s))', functions, string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n))
                                   ELSE format('md5(%s)', string_agg(format('length(concat(t.%1$I)) || '':'' || concat(t.%1$I)', k.v->>0), ' || ' ORDER BY k.n)) END
-                      FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)) END
+                      FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)) END);
+END
 $$;
 COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
 'serves the parity functions: the expression that assigns a row to a bucket: of its key, or of all of it when the table has no key';
 
 CREATE FUNCTION parity_key(t parity_tables) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('json_build_array(%s)', string_agg(format('concat(t.%I)', k.v->>0), ', ' ORDER BY k.n))
-    FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)
+BEGIN
+    RETURN (SELECT format('json_build_array(%s)', string_agg(format('concat(t.%I)', k.v->>0), ', ' ORDER BY k.n))
+    FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n));
+END
 $$;
 COMMENT ON FUNCTION parity_key(parity_tables) IS 'serves the parity functions: the expression for the key of a row as texts';
 
 CREATE FUNCTION parity_bound(t parity_tables, operator text, bound jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT CASE WHEN bound IS NULL OR bound = 'null' THEN 'true'
+BEGIN
+    RETURN (SELECT CASE WHEN bound IS NULL OR bound = 'null' THEN 'true'
                 WHEN count(*) = 1 THEN format('%s %s %s', min(k.name), operator, min(k.value))
                 ELSE format('(%s) %s (%s)', string_agg(k.name, ', ' ORDER BY k.n), operator, string_agg(k.value, ', ' ORDER BY k.n)) END
     FROM (SELECT format('t.%I', e.v->>0) AS name, format('%L::%s', bound->>(e.n - 1)::integer, e.v->>1) AS value, e.n
-          FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS e(v, n)) k
+          FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS e(v, n)) k);
+END
 $$;
 COMMENT ON FUNCTION parity_bound(parity_tables, text, jsonb) IS
 'serves the parity functions: the condition that a key lies beyond, or not beyond, a bound; true without a bound';
 
 CREATE FUNCTION parity_condition(t parity_tables, side text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT CASE
+BEGIN
+    RETURN (SELECT CASE
         WHEN t.strategy IN ('range', 'key')
         THEN documentdb_upgrade.parity_bound(t, '>', t.place->'from') || ' AND ' || documentdb_upgrade.parity_bound(t, '<=', t.place->'to')
         WHEN t.phase = 'sum' AND t.place->side->'step' <> 'null'
@@ -526,27 +537,31 @@ AS $$
              || CASE WHEN (t.place->side->>'block')::bigint + (t.place->side->>'step')::bigint < (t.sides->side->>'blocks')::bigint
                      THEN format(' AND t.ctid < ''(%s,0)''::tid', (t.place->side->>'block')::bigint + (t.place->side->>'step')::bigint)
                      ELSE '' END
-        ELSE 'true' END
+        ELSE 'true' END);
+END
 $$;
 COMMENT ON FUNCTION parity_condition(parity_tables, text) IS
 'serves the parity functions: which rows are being summed: a range of keys, some blocks (the last ones without an end), or all; all of them too where each side has its own blocks and differing rows are looked for';
 
 CREATE FUNCTION parity_row_sum(t parity_tables, functions text, side text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
+BEGIN
     -- The faster one of the two takes no more than 99 columns.
-    SELECT CASE WHEN count(*) BETWEEN 1 AND 98
+    RETURN (SELECT CASE WHEN count(*) BETWEEN 1 AND 98
                 THEN format('%I.columns_checksum(NULL::%I.%I, %s)', functions, t.schema_name, t.table_name, string_agg(format('t.%I', c.name), ', ' ORDER BY c.n))
                 ELSE format('%I.row_checksum(t.*)', functions) END
-    FROM jsonb_array_elements_text(t.sides->side->'columns') WITH ORDINALITY AS c(name, n)
+    FROM jsonb_array_elements_text(t.sides->side->'columns') WITH ORDINALITY AS c(name, n));
+END
 $$;
 COMMENT ON FUNCTION parity_row_sum(parity_tables, text, text) IS
 'serves the parity functions: the expression for the checksum of many rows';
 
 CREATE FUNCTION parity_sums(t parity_tables, functions text, side text, digits integer DEFAULT 0) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT CASE WHEN functions IS NOT NULL
+BEGIN
+    RETURN (SELECT CASE WHEN functions IS NOT NULL
         THEN format('SELECT %s AS bucket, count(*) AS n, %s AS checksum FROM ONLY %I.%I AS t WHERE %s',
                     b.bucket, documentdb_upgrade.parity_row_sum(t, functions, side), t.schema_name, t.table_name, b.condition)
         -- The rows' own checksums, added up in four parts.
@@ -561,52 +576,64 @@ AS $$
         || CASE WHEN digits > 0 THEN ' GROUP BY 1' ELSE '' END
     FROM (SELECT documentdb_upgrade.parity_condition(t, side) AS condition,
                  CASE WHEN digits > 0 THEN format('left(%s, %s)', documentdb_upgrade.parity_hash(t, functions), digits)
-                      ELSE 'NULL::text' END AS bucket) b
+                      ELSE 'NULL::text' END AS bucket) b);
+END
 $$;
 COMMENT ON FUNCTION parity_sums(parity_tables, text, text, integer) IS
 'serves the parity functions: the query that counts and sums the rows of the present range, as a whole or by so many digits of their hash';
 
 CREATE FUNCTION parity_next_bound(t parity_tables, start jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('SELECT %s FROM ONLY %I.%I AS t WHERE %s ORDER BY %s OFFSET %s LIMIT 1',
-                  documentdb_upgrade.parity_key(t), t.schema_name, t.table_name, documentdb_upgrade.parity_bound(t, '>', start),
-                  (SELECT string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n)
-                   FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n)), t.chunk - 1)
+DECLARE
+    names constant text := (SELECT string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n)
+                            FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n));
+BEGIN
+    -- The rows that are skipped are not made texts of.
+    RETURN format('SELECT %s FROM (SELECT %s FROM ONLY %I.%I AS t WHERE %s ORDER BY %s OFFSET %s LIMIT 1) AS t',
+                  documentdb_upgrade.parity_key(t), names, t.schema_name, t.table_name,
+                  documentdb_upgrade.parity_bound(t, '>', start), names, t.chunk - 1);
+END
 $$;
 COMMENT ON FUNCTION parity_next_bound(parity_tables, jsonb) IS
 'serves the parity functions: the query for the key that ends the range after a key; no row when fewer rows are left';
 
 CREATE FUNCTION parity_sum_statement(t parity_tables, functions text, side text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('SELECT json_build_object(''rows'', s.n, ''checksum'', s.checksum%s) FROM (%s) AS s',
+BEGIN
+    RETURN (SELECT format('SELECT json_build_object(''rows'', s.n, ''checksum'', s.checksum%s) FROM (%s) AS s',
                   CASE WHEN side = 'local' AND t.strategy IN ('range', 'key') AND t.place->'to' <> 'null'
                        THEN format(', ''next'', (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'to')) ELSE '' END,
-                  documentdb_upgrade.parity_sums(t, functions, side))
+                  documentdb_upgrade.parity_sums(t, functions, side)));
+END
 $$;
 COMMENT ON FUNCTION parity_sum_statement(parity_tables, text, text) IS
 'serves the parity functions: rows and checksum of the present range; here also where the next range ends';
 
 CREATE FUNCTION parity_bucket_statement(t parity_tables, functions text, side text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('SELECT json_object_agg(s.bucket, json_build_array(s.n, s.checksum)) FROM (%s) AS s',
-                  documentdb_upgrade.parity_sums(t, functions, side, (t.work->>'digits')::integer))
+BEGIN
+    RETURN (SELECT format('SELECT json_object_agg(s.bucket, json_build_array(s.n, s.checksum)) FROM (%s) AS s',
+                  documentdb_upgrade.parity_sums(t, functions, side, (t.work->>'digits')::integer)));
+END
 $$;
 COMMENT ON FUNCTION parity_bucket_statement(parity_tables, text, text) IS
 'serves the parity functions: rows and checksum of each bucket of the present range';
 
 CREATE FUNCTION parity_rows_statement(t parity_tables, functions text, side text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT format('SELECT json_agg(json_build_array(x.k, x.c)) FROM (SELECT %s AS k, %s AS c FROM ONLY %I.%I AS t WHERE %s%s%s) AS x',
+BEGIN
+    RETURN (SELECT format('SELECT json_agg(json_build_array(x.k, x.c)) FROM (SELECT %s AS k, %s AS c FROM ONLY %I.%I AS t WHERE %s%s%s) AS x',
                   CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions) ELSE documentdb_upgrade.parity_key(t) END,
                   CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade.parity_row(t, functions) END,
                   t.schema_name, t.table_name, documentdb_upgrade.parity_condition(t, side),
                   CASE WHEN t.work ? 'now' THEN format(' AND left(%s, %s) = ANY (%L::text[])', documentdb_upgrade.parity_hash(t, functions), t.work->>'digits',
                                                        ARRAY(SELECT jsonb_array_elements_text(t.work->'now'))) ELSE '' END,
-                  CASE WHEN t.key_columns IS NULL THEN ' GROUP BY 1' ELSE '' END)
+                  CASE WHEN t.key_columns IS NULL THEN ' GROUP BY 1' ELSE '' END));
+END
 $$;
 COMMENT ON FUNCTION parity_rows_statement(parity_tables, text, text) IS
 'serves the parity functions: key and checksum of the rows in the buckets in question, or of all in the range; without a key their checksums, and how often each is there';
@@ -643,25 +670,46 @@ COMMENT ON FUNCTION parity_recheck_statement(parity_tables, text) IS
 -- What comes back.
 
 CREATE FUNCTION parity_checksum(checksum text, algorithm text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN algorithm <> 'sql1' THEN checksum
+BEGIN
+    RETURN (SELECT CASE WHEN algorithm <> 'sql1' THEN checksum
                 ELSE (SELECT string_agg(lpad(to_hex((div(checksum::numeric, u.unit) % 4294967296)::bigint), 8, '0'), '' ORDER BY u.unit DESC)
-                      FROM (VALUES (79228162514264337593543950336), (18446744073709551616), (4294967296), (1)) AS u(unit)) END
+                      FROM (VALUES (79228162514264337593543950336), (18446744073709551616), (4294967296), (1)) AS u(unit)) END);
+END
 $$;
 COMMENT ON FUNCTION parity_checksum(text, text) IS 'serves the parity functions: a checksum as 32 hexadecimal digits';
 
-CREATE FUNCTION parity_error(answer jsonb, OUT side text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text, OUT ends_run boolean)
+CREATE FUNCTION parity_ends_run(sqlstate text) RETURNS boolean
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT s.side, e.error->>'sqlstate', e.error->>'message', e.error->>'detail', e.error->>'hint',
-           e.error->>'sqlstate' ~ '^(08|28|2F|57P|58|XX|3D)' OR e.error->>'sqlstate' = '53300'
-    FROM (VALUES ('remote'), ('local')) AS s(side), LATERAL (SELECT answer->s.side->'error' AS error) e
-    WHERE e.error IS NOT NULL
-    ORDER BY 6 DESC, s.side LIMIT 1
+    SELECT sqlstate ~ '^(08|28|2F|57P|58|XX|3D)' OR sqlstate = '53300'
+$$;
+COMMENT ON FUNCTION parity_ends_run(text) IS
+'serves the parity functions: whether an error is not about one table but about the connection, the login or the server';
+
+CREATE FUNCTION parity_error(answer jsonb, OUT side text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text, OUT ends_run boolean)
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    error jsonb;
+BEGIN
+    IF answer->'local' ? 'error' OR answer->'remote' ? 'error' THEN
+        -- Of two errors the one that weighs more.
+        side := CASE WHEN NOT answer->'remote' ? 'error' THEN 'local'
+                     WHEN NOT answer->'local' ? 'error' OR documentdb_upgrade.parity_ends_run(answer->'remote'->'error'->>'sqlstate') THEN 'remote'
+                     ELSE 'local' END;
+        error := answer->side->'error';
+        sqlstate := error->>'sqlstate';
+        message := error->>'message';
+        detail := error->>'detail';
+        hint := error->>'hint';
+        ends_run := documentdb_upgrade.parity_ends_run(sqlstate);
+    END IF;
+END
 $$;
 COMMENT ON FUNCTION parity_error(jsonb) IS
-'serves the parity functions: what went wrong on one side or the other; ends_run: a connection or a server was lost, and not just one table';
+'serves the parity functions: what went wrong on one side or the other; nulls when nothing did';
 
 CREATE FUNCTION parity_fail(run bigint, error jsonb) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -697,6 +745,11 @@ BEGIN
     IF coalesce(parity_begin.options->>'algorithm', 'du1') NOT IN ('du1', 'sql', 'sql1') THEN
         RAISE EXCEPTION 'checksum algorithm "%" is not known', parity_begin.options->>'algorithm'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Known are du1, and sql for servers where nothing may be installed.';
+    END IF;
+    IF coalesce((parity_begin.options->>'chunk_ms')::numeric, 0) <= 0 OR (parity_begin.options->>'max_lag')::numeric < 0
+       OR (parity_begin.options->>'max_active')::integer < 0 OR (parity_begin.options->>'max_differences')::integer < 0 THEN
+        RAISE EXCEPTION 'chunk must be above zero, and max_lag, max_active and max_differences not below it'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
         WHERE p.state = 'running' AND NOT documentdb_upgrade.parity_is_alive(p);
@@ -739,23 +792,26 @@ CREATE FUNCTION parity_pairs(run parity_runs, here jsonb, there jsonb,
                              OUT schema_name text, OUT table_name text, OUT columns jsonb, OUT key_columns jsonb, OUT strategy text,
                              OUT sides jsonb, OUT bytes bigint, OUT estimate bigint, OUT place jsonb)
     RETURNS SETOF record
-    LANGUAGE sql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
-    WITH listed AS (
-        SELECT s.side, s.version, x.*
-        FROM (VALUES ('local', here, (here->>'version')::integer), ('remote', there, (there->>'version')::integer)) AS s(side, list, version),
-        LATERAL jsonb_to_recordset(s.list->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
-                                                          estimate bigint, blocks bigint, bytes bigint)),
+    WITH here AS (
+        SELECT x.*, jsonb_build_object('oid', x.oid, 'filenode', x.filenode, 'blocks', x.blocks, 'columns', x.physical) AS side,
+               jsonb_build_object('block', 0, 'step', CASE WHEN x.blocks > 256 THEN 256 END) AS start
+        FROM jsonb_to_recordset(here->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
+                                                     estimate bigint, blocks bigint, bytes bigint)),
+    there AS (
+        SELECT x.*, jsonb_build_object('oid', x.oid, 'filenode', x.filenode, 'blocks', x.blocks, 'columns', x.physical) AS side,
+               -- Ranges of blocks are found without reading all of them since 14.
+               jsonb_build_object('block', 0, 'step', CASE WHEN x.blocks > 256 AND (there->>'version')::integer >= 140000 THEN 256 END) AS start
+        FROM jsonb_to_recordset(there->'tables') AS x(schema text, name text, columns jsonb, keys jsonb, physical jsonb, oid bigint, filenode bigint,
+                                                      blocks bigint, bytes bigint)),
     paired AS (
-        SELECT l.schema, l.name, l.columns, k.list, l.bytes, l.estimate, greatest(l.bytes, r.bytes) AS most,
+        SELECT schema, name, l.columns, k.list, l.bytes, l.estimate, greatest(l.bytes, r.bytes) AS most,
                CASE WHEN run.kind = 'checksums' THEN CASE WHEN k.sorted THEN 'key' ELSE 'ctid' END
                     ELSE CASE WHEN k.everywhere AND k.sorted THEN 'range' ELSE 'own' END END AS strategy,
-               (SELECT jsonb_object_agg(s.side, jsonb_build_object('oid', s.oid, 'filenode', s.filenode, 'blocks', s.blocks, 'columns', s.physical))
-                FROM listed s WHERE s.schema = l.schema AND s.name = l.name) AS sides,
-               (SELECT jsonb_object_agg(s.side, jsonb_build_object('block', 0, 'step', CASE WHEN s.version >= 140000 AND s.blocks > 256 THEN 256 END))
-                FROM listed s WHERE s.schema = l.schema AND s.name = l.name) AS blocks
-        FROM listed l
-        LEFT JOIN listed r ON r.side = 'remote' AND r.schema = l.schema AND r.name = l.name
+               jsonb_build_object('local', l.side) || CASE run.kind WHEN 'comparison' THEN jsonb_build_object('remote', r.side) ELSE '{}' END AS sides,
+               jsonb_build_object('local', l.start) || CASE run.kind WHEN 'comparison' THEN jsonb_build_object('remote', r.start) ELSE '{}' END AS blocks
+        FROM here l LEFT JOIN there r USING (schema, name)
         LEFT JOIN LATERAL (
             SELECT k.key->'columns' AS list, (k.key->>'sorted')::boolean AND coalesce((o.key->>'sorted')::boolean, true) AS sorted,
                    (k.key->>'everywhere')::boolean AND (o.key->>'everywhere')::boolean AS everywhere
@@ -765,7 +821,7 @@ AS $$
             ORDER BY CASE run.kind WHEN 'checksums' THEN (k.key->>'sorted')::boolean
                      ELSE (k.key->>'everywhere')::boolean AND (o.key->>'everywhere')::boolean AND (k.key->>'sorted')::boolean AND (o.key->>'sorted')::boolean END DESC, k.n
             LIMIT 1) k ON true
-        WHERE l.side = 'local' AND (run.kind = 'checksums' OR r.columns = l.columns))
+        WHERE run.kind = 'checksums' OR r.columns = l.columns)
     SELECT p.schema, p.name, p.columns, p.list, p.strategy, p.sides, p.bytes, p.estimate,
            CASE WHEN p.strategy IN ('own', 'ctid') THEN p.blocks
                 WHEN p.most <= 1048576 THEN '{"from": null, "to": null}'
@@ -844,7 +900,7 @@ COMMENT ON FUNCTION parity_listed(parity_runs, jsonb, jsonb) IS
 'serves the parity functions: notes the tables to be read; of a resumed run those that are left';
 
 CREATE FUNCTION parity_compare_listings(r parity_runs, here jsonb, there jsonb) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
     WITH tables AS (
         SELECT schema, name, l.columns AS here, r.columns AS there
@@ -954,7 +1010,7 @@ $$;
 COMMENT ON FUNCTION parity_sequences_read(parity_runs, jsonb) IS 'serves the parity functions: compares the values of some sequences';
 
 CREATE FUNCTION parity_verified(r parity_runs, answer jsonb) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
     WITH now AS (
         SELECT s.side, x.schema, x.name, x.oid, x.filenode, x.columns
@@ -1027,8 +1083,9 @@ BEGIN
                         'functions', CASE r.algorithm WHEN 'du1' THEN here->'functions'->0 END)))
                         || CASE WHEN there IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('remote', jsonb_build_object('version', there->'version',
                                'encoding', there->'encoding', 'functions', CASE r.algorithm WHEN 'du1' THEN there->'functions'->0 END))) ELSE '{}' END,
-                    work = jsonb_build_object('left', (SELECT coalesce(jsonb_agg(h.v), '[]') FROM jsonb_array_elements(nullif(here->'sequences', 'null')) h(v)
-                        WHERE (h.v->>2)::boolean AND there->'sequences' @> jsonb_build_array(h.v)))
+                    work = jsonb_build_object('left', (SELECT coalesce(jsonb_agg(h.v ORDER BY h.n), '[]')
+                        FROM jsonb_array_elements(here->'sequences') WITH ORDINALITY AS h(v, n) JOIN jsonb_array_elements(there->'sequences') AS t(v) ON t.v = h.v
+                        WHERE (h.v->>2)::boolean))
                 WHERE p.id = r.id;
         END IF;
     WHEN 'functions' THEN
@@ -1055,69 +1112,87 @@ COMMENT ON FUNCTION parity_run_hears(parity_runs, jsonb) IS 'serves the parity f
 -- The phases of a table.
 
 CREATE FUNCTION parity_claim(r parity_runs, worker integer) RETURNS parity_tables
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
-    -- What a process has left behind that went away goes to another one.
-    UPDATE documentdb_upgrade.parity_tables t SET state = 'pending', waiting_for = NULL
-        WHERE t.run = r.id AND t.state = 'running' AND t.pid <> pg_backend_pid()
-          AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = t.pid);
-    UPDATE documentdb_upgrade.parity_tables t
-        SET state = 'running', worker = parity_claim.worker, pid = pg_backend_pid(), started_at = coalesce(t.started_at, clock_timestamp())
-        WHERE (t.run, t.schema_name, t.table_name) = (
-            SELECT p.run, p.schema_name, p.table_name FROM documentdb_upgrade.parity_tables p
-            WHERE p.run = r.id AND p.state = 'pending' AND coalesce((p.work->>'not_before')::timestamptz <= clock_timestamp(), true)
-            ORDER BY p.bytes DESC, p.schema_name, p.table_name
-            FOR UPDATE SKIP LOCKED LIMIT 1)
-        RETURNING t.*
+DECLARE
+    t documentdb_upgrade.parity_tables;
+BEGIN
+    FOR try IN 1 .. 2 LOOP
+        UPDATE documentdb_upgrade.parity_tables p
+            SET state = 'running', worker = parity_claim.worker, pid = pg_backend_pid(), started_at = coalesce(p.started_at, clock_timestamp())
+            WHERE (p.run, p.schema_name, p.table_name) = (
+                SELECT n.run, n.schema_name, n.table_name FROM documentdb_upgrade.parity_tables n
+                WHERE n.run = r.id AND n.state = 'pending' AND coalesce((n.work->>'not_before')::timestamptz <= clock_timestamp(), true)
+                ORDER BY n.bytes DESC, n.schema_name, n.table_name
+                FOR UPDATE SKIP LOCKED LIMIT 1)
+            RETURNING p.* INTO t;
+        EXIT WHEN FOUND;
+        -- What a process has left behind that went away goes to another one.
+        UPDATE documentdb_upgrade.parity_tables p SET state = 'pending', waiting_for = NULL
+            WHERE p.run = r.id AND p.state = 'running' AND p.pid <> pg_backend_pid()
+              AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = p.pid);
+        EXIT WHEN NOT FOUND;
+    END LOOP;
+    RETURN t;
+END
 $$;
 COMMENT ON FUNCTION parity_claim(parity_runs, integer) IS 'serves the parity functions: gives the largest table that is left to a process; null when none is, or none that is to be looked at again by now';
 
 CREATE FUNCTION parity_throttle(r parity_runs) RETURNS text
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(
-        (SELECT format('replication: %s is %s behind', quote_ident(s.application_name), date_trunc('milliseconds', s.replay_lag))
-         FROM pg_stat_replication s
-         WHERE s.replay_lag > make_interval(secs => (r.options->>'max_lag')::float8) AND s.replay_lsn < s.sent_lsn
-         ORDER BY s.replay_lag DESC LIMIT 1),
-        (SELECT format('load: %s active sessions', count(*)) FROM pg_stat_activity a
-         WHERE a.backend_type = 'client backend' AND a.state = 'active' AND a.pid IS DISTINCT FROM (r.options->>'caller')::integer
-         HAVING count(*) > (r.options->>'max_active')::bigint))
+DECLARE
+    result text;
+BEGIN
+    IF r.options ? 'max_lag' THEN
+        SELECT format('replication: %s is %s behind', quote_ident(s.application_name), date_trunc('milliseconds', s.replay_lag)) INTO result
+            FROM pg_stat_replication s
+            WHERE s.replay_lag > make_interval(secs => (r.options->>'max_lag')::float8) AND s.replay_lsn < s.sent_lsn
+            ORDER BY s.replay_lag DESC LIMIT 1;
+    END IF;
+    IF result IS NULL AND r.options ? 'max_active' THEN
+        SELECT format('load: %s active sessions', count(*)) INTO result FROM pg_stat_activity a
+            WHERE a.backend_type = 'client backend' AND a.state = 'active' AND a.pid IS DISTINCT FROM (r.options->>'caller')::integer
+            HAVING count(*) > (r.options->>'max_active')::bigint;
+    END IF;
+    RETURN result;
+END
 $$;
 COMMENT ON FUNCTION parity_throttle(parity_runs) IS 'serves the parity functions: what a run should wait for before it reads on; null when nothing';
+
+CREATE FUNCTION parity_table_statement(t parity_tables, functions text, side text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+BEGIN
+    CASE t.phase
+    WHEN 'bound' THEN
+        RETURN format('SELECT (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'from'));
+    WHEN 'sum' THEN
+        -- Of two sides with blocks of their own one may be through.
+        IF t.strategy IN ('range', 'key') OR t.place->side <> 'null' THEN
+            RETURN documentdb_upgrade.parity_sum_statement(t, functions, side);
+        END IF;
+        RETURN NULL;
+    WHEN 'buckets' THEN
+        RETURN documentdb_upgrade.parity_bucket_statement(t, functions, side);
+    WHEN 'rows' THEN
+        RETURN documentdb_upgrade.parity_rows_statement(t, functions, side);
+    WHEN 'recheck' THEN
+        RETURN documentdb_upgrade.parity_recheck_statement(t, functions);
+    END CASE;
+END
+$$;
+COMMENT ON FUNCTION parity_table_statement(parity_tables, text, text) IS
+'serves the parity functions: the statement of the present phase of a table for one side; null when that side has nothing to do';
 
 CREATE FUNCTION parity_table_asks(r parity_runs, t parity_tables, OUT local text, OUT remote text, OUT now boolean)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    here text := r.sides->'local'->>'functions';
-    there text := r.sides->'remote'->>'functions';
 BEGIN
     now := t.phase = 'recheck';
-    CASE t.phase
-    WHEN 'bound' THEN
-        local := format('SELECT (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'from'));
-        RETURN;
-    WHEN 'sum' THEN
-        -- Of two sides with blocks of their own one may be through.
-        IF t.strategy IN ('range', 'key') OR t.place->'local' <> 'null' THEN
-            local := documentdb_upgrade.parity_sum_statement(t, here, 'local');
-        END IF;
-        IF t.strategy IN ('range', 'key') OR t.place->'remote' <> 'null' THEN
-            remote := documentdb_upgrade.parity_sum_statement(t, there, 'remote');
-        END IF;
-    WHEN 'buckets' THEN
-        local := documentdb_upgrade.parity_bucket_statement(t, here, 'local');
-        remote := documentdb_upgrade.parity_bucket_statement(t, there, 'remote');
-    WHEN 'rows' THEN
-        local := documentdb_upgrade.parity_rows_statement(t, here, 'local');
-        remote := documentdb_upgrade.parity_rows_statement(t, there, 'remote');
-    WHEN 'recheck' THEN
-        local := documentdb_upgrade.parity_recheck_statement(t, here);
-        remote := documentdb_upgrade.parity_recheck_statement(t, there);
-    END CASE;
-    IF r.kind = 'checksums' THEN
-        remote := NULL;
+    local := documentdb_upgrade.parity_table_statement(t, r.sides->'local'->>'functions', 'local');
+    IF r.kind = 'comparison' AND t.phase <> 'bound' THEN
+        remote := documentdb_upgrade.parity_table_statement(t, r.sides->'remote'->>'functions', 'remote');
     END IF;
 END
 $$;
@@ -1125,19 +1200,23 @@ COMMENT ON FUNCTION parity_table_asks(parity_runs, parity_tables) IS
 'serves the parity functions: the statements of the present phase of a table; now: not under the snapshot of the run';
 
 CREATE FUNCTION parity_candidates(t parity_tables) RETURNS bigint
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT count(*) FROM documentdb_upgrade.parity_differences d
-    WHERE d.run = t.run AND d.schema_name = t.schema_name AND d.object_name = t.table_name AND d.kind = 'row'
+BEGIN
+    RETURN (SELECT count(*) FROM documentdb_upgrade.parity_differences d
+    WHERE d.run = t.run AND d.schema_name = t.schema_name AND d.object_name = t.table_name AND d.kind = 'row');
+END
 $$;
 COMMENT ON FUNCTION parity_candidates(parity_tables) IS 'serves the parity functions: number of rows found to differ so far';
 
 CREATE FUNCTION parity_room(r parity_runs, t parity_tables) RETURNS bigint
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
     -- More than will be listed, as some will turn out to have changed meanwhile.
-    SELECT CASE WHEN m.most > 0 THEN greatest(m.most + least(m.most, 1000) - documentdb_upgrade.parity_candidates(t), 0) ELSE 0 END
-    FROM (SELECT coalesce((r.options->>'max_differences')::bigint, 0) AS most) m
+    RETURN (SELECT CASE WHEN m.most > 0 THEN greatest(m.most + least(m.most, 1000) - documentdb_upgrade.parity_candidates(t), 0) ELSE 0 END
+    FROM (SELECT coalesce((r.options->>'max_differences')::bigint, 0) AS most) m);
+END
 $$;
 COMMENT ON FUNCTION parity_room(parity_runs, parity_tables) IS 'serves the parity functions: how many more differing rows are to be looked for';
 
@@ -1232,9 +1311,11 @@ $$;
 COMMENT ON FUNCTION parity_summed(parity_runs, parity_tables, jsonb) IS 'serves the parity functions: takes the rows and checksum of a range';
 
 CREATE FUNCTION parity_pace(chunk bigint, target numeric, took numeric) RETURNS bigint
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT least(greatest(chunk * least(greatest(target / greatest(took, 1), 0.25), 4), 16), 100000000)::bigint
+BEGIN
+    RETURN (SELECT least(greatest(chunk * least(greatest(target / greatest(took, 1), 0.25), 4), 16), 100000000)::bigint);
+END
 $$;
 COMMENT ON FUNCTION parity_pace(bigint, numeric, numeric) IS
 'serves the parity functions: how much to read at a time, going by how long the last piece took; a quarter to four times as much as that';
@@ -1429,13 +1510,15 @@ $$;
 COMMENT ON FUNCTION parity_table_hears(parity_runs, parity_tables, jsonb) IS 'serves the parity functions: takes the answer of the present phase of a table';
 
 CREATE FUNCTION parity_store(t parity_tables) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
     UPDATE documentdb_upgrade.parity_tables p
         SET state = t.state, phase = t.phase, finished_at = t.finished_at, place = t.place, work = t.work, chunk = t.chunk, chunks = t.chunks,
             row_count = t.row_count, checksum = t.checksum, remote_row_count = t.remote_row_count, remote_checksum = t.remote_checksum,
             ms = t.ms, changed = t.changed, truncated = t.truncated, waiting_for = t.waiting_for, problem = t.problem, sqlstate = t.sqlstate
-        WHERE p.run = t.run AND p.schema_name = t.schema_name AND p.table_name = t.table_name
+        WHERE p.run = t.run AND p.schema_name = t.schema_name AND p.table_name = t.table_name;
+END
 $$;
 COMMENT ON FUNCTION parity_store(parity_tables) IS 'serves the parity functions: keeps how far a table is';
 
@@ -1925,12 +2008,12 @@ REVOKE ALL ON FUNCTION parity_is_alive(parity_runs), parity_names(text[]), parit
     parity_row_sum(parity_tables, text, text), parity_sums(parity_tables, text, text, integer), parity_next_bound(parity_tables, jsonb),
     parity_sum_statement(parity_tables, text, text), parity_bucket_statement(parity_tables, text, text),
     parity_rows_statement(parity_tables, text, text), parity_recheck_statement(parity_tables, text),
-    parity_checksum(text, text), parity_error(jsonb), parity_fail(bigint, jsonb), parity_is_exact(),
+    parity_checksum(text, text), parity_ends_run(text), parity_error(jsonb), parity_fail(bigint, jsonb), parity_is_exact(),
     parity_begin(jsonb), parity_pairs(parity_runs, jsonb, jsonb), parity_refuse_listing(parity_runs, jsonb, jsonb),
     parity_listed(parity_runs, jsonb, jsonb), parity_compare_listings(parity_runs, jsonb, jsonb),
     parity_sequence_statement(jsonb), parity_run_asks(parity_runs), parity_sequences_read(parity_runs, jsonb),
     parity_verified(parity_runs, jsonb), parity_finish(parity_runs), parity_run_hears(parity_runs, jsonb),
-    parity_claim(parity_runs, integer), parity_throttle(parity_runs), parity_table_asks(parity_runs, parity_tables),
+    parity_claim(parity_runs, integer), parity_throttle(parity_runs), parity_table_statement(parity_tables, text, text), parity_table_asks(parity_runs, parity_tables),
     parity_candidates(parity_tables), parity_room(parity_runs, parity_tables), parity_advance(parity_tables),
     parity_drill(parity_runs, parity_tables, bigint), parity_summed(parity_runs, parity_tables, jsonb),
     parity_pace(bigint, numeric, numeric), parity_bucketed(parity_tables, jsonb), parity_next_buckets(parity_tables),

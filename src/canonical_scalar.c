@@ -13,7 +13,6 @@
 
 #include "canonical_scalar.h"
 
-#include <math.h>
 #include <sys/socket.h>
 
 #include "utils/acl.h"
@@ -36,31 +35,6 @@
 #include "varatt.h"
 #endif
 
-#define NAN_OF_FLOAT4	0x7FC00000
-#define NAN_OF_FLOAT8	UINT64CONST(0x7FF8000000000000)
-
-/*
- * All kinds of NaN are one: which bits one has does not survive pg_dump.  -0
- * does, and differs from 0.
- */
-static void
-put_float4(CanonicalBuffer *buffer, float4 value)
-{
-	uint32		bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	buffer_put32(buffer, isnan(value) ? NAN_OF_FLOAT4 : bits);
-}
-
-static void
-put_float8(CanonicalBuffer *buffer, float8 value)
-{
-	uint64		bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	buffer_put64(buffer, isnan(value) ? NAN_OF_FLOAT8 : bits);
-}
-
 static void
 put_floats(CanonicalBuffer *buffer, const char *floats, size_t count)
 {
@@ -69,7 +43,7 @@ put_floats(CanonicalBuffer *buffer, const char *floats, size_t count)
 	for (size_t i = 0; i < count; i++)
 	{
 		memcpy(&value, floats + i * sizeof(value), sizeof(value));
-		put_float8(buffer, value);
+		buffer_put64(buffer, float8_bits(value));
 	}
 }
 
@@ -327,10 +301,10 @@ du_scalar_put(CanonicalBuffer *buffer, CanonicalType *type, Datum value)
 			buffer_put64(buffer, (uint64) DatumGetInt64(value));
 			break;
 		case FORM_FLOAT4:
-			put_float4(buffer, DatumGetFloat4(value));
+			buffer_put32(buffer, float4_bits(DatumGetFloat4(value)));
 			break;
 		case FORM_FLOAT8:
-			put_float8(buffer, DatumGetFloat8(value));
+			buffer_put64(buffer, float8_bits(DatumGetFloat8(value)));
 			break;
 		case FORM_FIXED:
 			buffer_put(buffer, DatumGetPointer(value), type->length);

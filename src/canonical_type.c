@@ -172,13 +172,14 @@ find_columns(CanonicalRow *row)
 
 	row->columns = palloc0(natts * sizeof(CanonicalColumn));
 	row->attributes = palloc(natts * sizeof(int));
-	row->values = palloc0(natts * sizeof(Datum));
-	row->nulls = palloc0(natts * sizeof(bool));
+	row->all_values = palloc0(natts * sizeof(Datum));
+	row->all_nulls = palloc0(natts * sizeof(bool));
 	for (int i = 0; i < row->descriptor->natts; i++)
 	{
 		if (TupleDescAttr(row->descriptor, i)->attisdropped)
 			continue;
 		row->attributes[row->ncolumns] = i;
+		row->columns[row->ncolumns].place = row->ncolumns;
 		row->columns[row->ncolumns++].attribute = i;
 	}
 	qsort_arg(row->columns, row->ncolumns, sizeof(CanonicalColumn), compare_columns, row->descriptor);

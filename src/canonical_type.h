@@ -75,6 +75,7 @@ typedef struct CanonicalColumn
 {
 	CanonicalForm form;			/* the type's, at hand */
 	int			attribute;		/* index into the descriptor */
+	int			place;			/* the same without dropped columns */
 	CanonicalType *type;
 } CanonicalColumn;
 
@@ -86,12 +87,12 @@ typedef struct CanonicalRow
 	TupleDesc	descriptor;
 	int			ncolumns;		/* without dropped ones */
 	CanonicalColumn *columns;	/* in the order of their names */
-	int		   *attributes;		/* in the order of the table */
+	int		   *attributes;		/* by place: index into the descriptor */
 	size_t		fixed_length;	/* room for all columns of fixed length */
 	char	   *tag;
 	Digest128	header;			/* digest of the names and types */
-	Datum	   *values;			/* room for the one row that is taken apart */
-	bool	   *nulls;			/* at the top, by index into the descriptor */
+	Datum	   *all_values;		/* room to take a row apart, by attribute; */
+	bool	   *all_nulls;		/* not in use when a value is looked at */
 	struct CanonicalRow *next;
 } CanonicalRow;
 

@@ -20,6 +20,7 @@
 #include "utils/rangetypes.h"
 
 #include "canonical_scalar.h"
+#include "numeric_form.h"
 
 /* 16 moved these macros into a header of their own. */
 #if PG_VERSION_NUM >= 160000
@@ -30,6 +31,9 @@
 #if PG_VERSION_NUM >= 140000
 #include "utils/multirangetypes.h"
 #endif
+
+/* So many are taken apart on the stack. */
+#define FEW_COLUMNS			64
 
 /* Flags of a range. */
 #define IS_EMPTY			0x01
@@ -62,8 +66,29 @@ note_null(CanonicalBuffer *buffer, size_t start, size_t i)
 }
 
 /*
+ * Adds a value whose form has no fixed length.  The common ones are stored in
+ * place and read there.
+ */
+static inline void
+put_variable(CanonicalTypes *types, CanonicalBuffer *buffer, const CanonicalColumn *column, Datum value)
+{
+	const char *pointer = DatumGetPointer(value);
+
+	if ((column->form == FORM_STRING || column->form == FORM_NUMERIC) &&
+		!VARATT_IS_EXTERNAL(pointer) && !VARATT_IS_4B_C(pointer))
+	{
+		if (column->form == FORM_STRING)
+			buffer_put_string(buffer, VARDATA_ANY(pointer), VARSIZE_ANY_EXHDR(pointer));
+		else
+			du_numeric_put(buffer, VARDATA_ANY(pointer), VARSIZE_ANY_EXHDR(pointer));
+	}
+	else
+		put_value(types, buffer, column->type, value);
+}
+
+/*
  * Adds the values of a row in the order of the columns' names.  They are given
- * as the descriptor has them.
+ * in the order of the table.
  *
  * This is where the time goes, so the most common forms are written here,
  * through a pointer of our own: there always is room for all columns of fixed
@@ -71,7 +96,7 @@ note_null(CanonicalBuffer *buffer, size_t start, size_t i)
  */
 void
 du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
-				 const CanonicalRow *row, const Datum *values, const bool *nulls)
+				 const CanonicalRow *row, const NullableDatum *values)
 {
 	size_t		start = start_nulls(buffer, row->ncolumns);
 	char	   *next;
@@ -81,9 +106,9 @@ du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
 	for (int i = 0; i < row->ncolumns; i++)
 	{
 		const CanonicalColumn *column = &row->columns[i];
-		Datum		value = values[column->attribute];
+		const NullableDatum *given = &values[column->place];
 
-		if (nulls[column->attribute])
+		if (given->isnull)
 		{
 			note_null(buffer, start, i);
 			continue;
@@ -91,22 +116,20 @@ du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
 		switch (column->form)
 		{
 			case FORM_1_BYTE:
-				*next++ = DatumGetChar(value);
+				*next++ = DatumGetChar(given->value);
 				break;
 			case FORM_4_BYTES:
-				next = store32(next, DatumGetUInt32(value));
+				next = store32(next, DatumGetUInt32(given->value));
 				break;
 			case FORM_8_BYTES:
-				next = store64(next, (uint64) DatumGetInt64(value));
+				next = store64(next, (uint64) DatumGetInt64(given->value));
+				break;
+			case FORM_FLOAT8:
+				next = store64(next, float8_bits(DatumGetFloat8(given->value)));
 				break;
 			default:
 				buffer->used = next - buffer->data;
-				if (column->form == FORM_STRING && !VARATT_IS_EXTERNAL(DatumGetPointer(value)) &&
-					!VARATT_IS_4B_C(DatumGetPointer(value)))
-					buffer_put_string(buffer, VARDATA_ANY(DatumGetPointer(value)),
-									  VARSIZE_ANY_EXHDR(DatumGetPointer(value)));
-				else
-					put_value(types, buffer, column->type, value);
+				put_variable(types, buffer, column, given->value);
 				buffer_reserve(buffer, row->fixed_length);
 				next = buffer->data + buffer->used;
 				break;
@@ -115,22 +138,43 @@ du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
 	buffer->used = next - buffer->data;
 }
 
+/*
+ * Takes a row apart: values has room for its columns, in the order of the
+ * table.
+ */
 static void
-put_tuple(CanonicalTypes *types, CanonicalBuffer *buffer, const CanonicalRow *row, HeapTupleHeader header)
+deform(const CanonicalRow *row, HeapTupleHeader header, NullableDatum *values)
 {
-	int			natts = Max(row->descriptor->natts, 1);
-	Datum	   *values = palloc(natts * sizeof(Datum));
-	bool	   *nulls = palloc(natts * sizeof(bool));
 	HeapTupleData tuple;
 
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = header;
-	heap_deform_tuple(&tuple, row->descriptor, values, nulls);
-	du_value_put_row(types, buffer, row, values, nulls);
-	pfree(values);
-	pfree(nulls);
+	heap_deform_tuple(&tuple, row->descriptor, row->all_values, row->all_nulls);
+	for (int i = 0; i < row->ncolumns; i++)
+	{
+		values[i].value = row->all_values[row->attributes[i]];
+		values[i].isnull = row->all_nulls[row->attributes[i]];
+	}
+}
+
+/*
+ * Adds the values of a row that has been put together.
+ */
+void
+du_value_put_tuple(CanonicalTypes *types, CanonicalBuffer *buffer,
+				   const CanonicalRow *row, HeapTupleHeader header)
+{
+	NullableDatum few[FEW_COLUMNS];
+	NullableDatum *values = few;
+
+	if (row->ncolumns > FEW_COLUMNS)
+		values = palloc(row->ncolumns * sizeof(NullableDatum));
+	deform(row, header, values);
+	du_value_put_row(types, buffer, row, values);
+	if (values != few)
+		pfree(values);
 }
 
 /*
@@ -149,7 +193,7 @@ put_composite(CanonicalTypes *types, CanonicalBuffer *buffer, CanonicalType *typ
 		buffer_put64(buffer, row->header.low);
 		buffer_put64(buffer, row->header.high);
 	}
-	put_tuple(types, buffer, row, header);
+	du_value_put_tuple(types, buffer, row, header);
 	if ((Pointer) header != DatumGetPointer(value))
 		pfree(header);
 }

@@ -13,6 +13,8 @@
 #include "canonical_type.h"
 
 extern void du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
-							 const CanonicalRow *row, const Datum *values, const bool *nulls);
+							 const CanonicalRow *row, const NullableDatum *values);
+extern void du_value_put_tuple(CanonicalTypes *types, CanonicalBuffer *buffer,
+							   const CanonicalRow *row, HeapTupleHeader header);
 
 #endif							/* DU_CANONICAL_VALUE_H */

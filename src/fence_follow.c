@@ -42,7 +42,7 @@ follow_resource(MaintenanceWish wish, const char *resource)
 static void
 follow_table(FenceReason reason, bool primary)
 {
-	uint32		changes = du_fences()->changes;	/* before the table is read */
+	uint32		changes = du_fences()->changes; /* before the table is read */
 	Cutover		cutover = du_cutover_find(reason);
 	Fence		wanted = {0};
 	Fence		before = du_fence_read(reason);

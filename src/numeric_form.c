@@ -7,7 +7,8 @@
  * first: count of digits, weight, sign, scale, and digits of base 10000.  Read
  * from the stored form without a call or a copy, because numeric columns are
  * common.  The stored form is the server's own business, but it has been the
- * same since 9.1, pg_upgrade depends on it, and a test compares.
+ * same since 9.1, pg_upgrade depends on it, and a test compares.  The scale of
+ * an infinity is 0 here; what numeric_send() gives for it is no scale.
  *
  *-------------------------------------------------------------------------
  */

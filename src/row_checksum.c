@@ -74,19 +74,15 @@ get_row_type(RowHasher *hasher, Oid type, int32 typmod)
 	return hasher->row;
 }
 
-/*
- * The digest of the row whose values are in the room that its type has.
- */
-static Digest128
-hash_values(RowHasher *hasher, CanonicalRow *row)
+static CanonicalBuffer *
+start_row(RowHasher *hasher, const CanonicalRow *row)
 {
 	CanonicalBuffer *buffer = &hasher->buffer;
 
 	du_buffer_shrink(buffer);
 	buffer_put64(buffer, row->header.low);
 	buffer_put64(buffer, row->header.high);
-	du_value_put_row(hasher->types, buffer, row, row->values, row->nulls);
-	return du_digest128(buffer->data, buffer->used);
+	return buffer;
 }
 
 static Digest128
@@ -95,14 +91,10 @@ hash_row(FmgrInfo *site, HeapTupleHeader header)
 	RowHasher  *hasher = get_hasher(site);
 	CanonicalRow *row = get_row_type(hasher, HeapTupleHeaderGetTypeId(header),
 									 HeapTupleHeaderGetTypMod(header));
-	HeapTupleData tuple;
+	CanonicalBuffer *buffer = start_row(hasher, row);
 
-	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
-	ItemPointerSetInvalid(&tuple.t_self);
-	tuple.t_tableOid = InvalidOid;
-	tuple.t_data = header;
-	heap_deform_tuple(&tuple, row->descriptor, row->values, row->nulls);
-	return hash_values(hasher, row);
+	du_value_put_tuple(hasher->types, buffer, row, header);
+	return du_digest128(buffer->data, buffer->used);
 }
 
 /*
@@ -145,15 +137,10 @@ hash_columns(FunctionCallInfo fcinfo)
 {
 	RowHasher  *hasher = get_hasher(fcinfo->flinfo);
 	CanonicalRow *row = hasher->row ? hasher->row : row_type_of_columns(fcinfo, hasher);
+	CanonicalBuffer *buffer = start_row(hasher, row);
 
-	for (int i = 0; i < row->ncolumns; i++)
-	{
-		const NullableDatum *given = &fcinfo->args[i + FIRST_COLUMN];
-
-		row->values[row->attributes[i]] = given->value;
-		row->nulls[row->attributes[i]] = given->isnull;
-	}
-	return hash_values(hasher, row);
+	du_value_put_row(hasher->types, buffer, row, &fcinfo->args[FIRST_COLUMN]);
+	return du_digest128(buffer->data, buffer->used);
 }
 
 static void

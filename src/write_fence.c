@@ -68,6 +68,17 @@ static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
 
 /*
+ * True for a background process in which pg_cron runs a job: a session of the
+ * role that has scheduled it.
+ */
+static bool
+is_job(void)
+{
+	return strcmp(MyBgworkerEntry->bgw_library_name, "pg_cron") == 0 &&
+		strcmp(MyBgworkerEntry->bgw_function_name, "CronBackgroundWorker") == 0;
+}
+
+/*
  * True for processes that are not sessions of people: the server's own, those
  * of extensions (ours among them) that act as the server itself, workers of
  * logical replication, and parallel workers, which cannot write anyway.
@@ -76,7 +87,7 @@ static bool
 is_server_process(void)
 {
 	return IsParallelWorker() || IsLogicalWorker() || du_is_autovacuum_worker() ||
-		(MyBgworkerEntry != NULL && GetSessionUserId() == BOOTSTRAP_SUPERUSERID);
+		(MyBgworkerEntry != NULL && GetSessionUserId() == BOOTSTRAP_SUPERUSERID && !is_job());
 }
 
 /*

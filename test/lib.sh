@@ -118,7 +118,7 @@ make_private_installation() {
 		mirror "$("$PG_CONFIG" --pkglibdir)" &&
 		mirror "$("$PG_CONFIG" --sharedir)" || fail "could not copy the PostgreSQL installation"
 	# A copy of this extension that the system may have is not the one to test.
-	as_user rm -rf "$LIB/$EXTENSION"*.so "$SHARE/extension/$EXTENSION"[.-]* "$LIB/bitcode/$EXTENSION"*
+	as_user rm -rf "$LIB/$EXTENSION"*.so "$SHARE/extension/$EXTENSION"[._-]* "$LIB/bitcode/$EXTENSION"*
 	# What the server thinks counts: Debian's pg_config of 13 does not look.
 	as_user "$BIN/initdb" --show -D "$WORK/none" 2>&1 | grep -qxF "share_path=$SHARE" ||
 		fail "this PostgreSQL cannot be relocated: its files are not looked for in $SHARE"
@@ -134,13 +134,14 @@ remove_namesakes() {
 	done
 }
 
-# Compiles the copy and installs it into the private installation.  False when a
-# step fails; OUT/build.log says why.
+# Compiles the copy, the small extension of parity/ too, and installs both into
+# the private installation.  False when a step fails; OUT/build.log says why.
 build() {
-	{
-		run make -s -C "$WORK/src" -j2 PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no &&
-			run make -s -C "$WORK/src" install PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no DESTDIR="$PREFIX"
-	} >"$OUT/build.log" 2>&1
+	local directory
+	for directory in "$WORK/src" "$WORK/src/parity"; do
+		run make -s -C "$directory" -j2 PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no &&
+			run make -s -C "$directory" install PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no DESTDIR="$PREFIX" || return 1
+	done >"$OUT/build.log" 2>&1
 }
 
 # Puts the extensions of test/fixtures into the private installation, like

@@ -160,9 +160,10 @@ SET enable_indexscan = off;
 EXPLAIN (COSTS OFF) SELECT row_checksum(l), columns_checksum(NULL::large, id, name, n) FROM large l;
 SELECT row_checksum(l) = :'large' AS parallel, columns_checksum(NULL::large, id, name, n) = :'large' AS by_column FROM large l;
 SELECT row_checksum(l) = :'large' AS none_in_some_workers FROM large l WHERE id > 0;
-SET force_parallel_mode = on;
+-- 16 gave this setting another name.
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SELECT record_checksum(t) = (SELECT row_checksum(u) FROM t u WHERE id = 1) AS of_one FROM t WHERE id = 1;
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 
 -- A type that could have another form elsewhere is refused by name, wherever
 -- it is hidden, until somebody vouches for its text.

@@ -104,14 +104,15 @@ sql($node, q{
 	ALTER DATABASE postgres SET search_path = nowhere;
 	ALTER DATABASE postgres SET plpgsql.variable_conflict = use_column;
 	ALTER DATABASE postgres SET row_security = on});
-sql($node, 'ALTER DATABASE postgres SET transaction_timeout = 1') if $node->pg_version->major >= 17;
+sql($node, 'ALTER DATABASE postgres SET transaction_timeout = 200') if $node->pg_version >= 17;
 my $shown = q{SELECT json_build_array(timestamptz '2000-02-01 12:00+00', '1 day 2 hours'::interval, '\001'::bytea,
 	0.1::float8 + 0.2, $$\$$ || '\', current_setting('search_path'), current_setting('row_security'), current_setting('lock_timeout'), current_setting('work_mem'))};
 $session = DocumentdbUpgrade::Session->new($node);
 $session->run(q{SET default_transaction_read_only = off; SET statement_timeout = 0; SET default_transaction_isolation = 'read committed';
 	SET transaction_read_only = off; SET standard_conforming_strings = on; SET search_path = public});
+$session->run('SET transaction_timeout = 0') if $node->pg_version >= 17;
 my $quoted = $shown =~ s/'/''/gr;
-$session->run("INSERT INTO stub.steps (worker, action, local) VALUES (0, 'run', '$quoted'), (0, 'run', 'SELECT public.take(50)')");
+$session->run("INSERT INTO stub.steps (worker, action, local) VALUES (0, 'run', '$quoted'), (0, 'run', 'SELECT public.take(300)')");
 is($session->run(q{SET lock_timeout = '3min'; SET work_mem = '7MB'; } . call({}))->{stdout}, '7', 'settings of the database');
 my $result = $session->run('SELECT answer FROM stub.answers ORDER BY id')->{stdout};
 like($result, qr/"value": \["2000-02-01T12:00:00\+00:00", "1 day 02:00:00", "\\\\x01", 0\.30000000000000004, "\\\\\\\\", "pg_catalog, pg_temp", "off", "3min", "7MB"\]/,

@@ -93,6 +93,9 @@ foreach my $phase (sort keys %phase)
 		$locker->quit if $locker;
 	}
 }
+my $log = slurp_file($there->logfile);
+like($log, qr/canceling statement due to user request/, 'statements are cancelled there');
+cmp_ok(scalar(() = $log =~ /connection to client lost/g), '<=', 2, 'and none but those that are frozen must find out for themselves');
 unlike(slurp_file($_->logfile), qr/PANIC|was terminated by signal|TRAP|leak/, 'no crash: ' . $_->name) foreach $here, $there;
 
 done_testing();
