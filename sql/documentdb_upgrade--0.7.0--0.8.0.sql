@@ -444,6 +444,7 @@ $listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
             SELECT p.pronamespace, 'pg_proc'::regclass, p.oid,
                    CASE p.prokind WHEN 'a' THEN 'aggregates' WHEN 'p' THEN 'procedures' ELSE 'functions' END
             FROM pg_proc p
+            WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
             UNION ALL
             SELECT t.typnamespace, 'pg_type'::regclass, t.oid,
                    CASE t.typtype WHEN 'd' THEN 'domains' WHEN 'e' THEN 'enums' WHEN 'r' THEN 'ranges' ELSE 'composite types' END
