@@ -26,11 +26,11 @@ SELECT nspname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::tex
 FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname = 'documentdb_upgrade' AND a.grantee <> n.nspowner;
 
 -- A function that runs as its owner pins its search_path, as does every other
--- one that is not in C.
+-- one that is not in C; an aggregate is made of functions.
 SELECT p.oid::regprocedure AS function, 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig) AS pinned
 FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 	JOIN pg_language l ON l.oid = p.prolang
-WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND l.lanname <> 'c'
+WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND l.lanname <> 'c' AND p.prokind <> 'a'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'documentdb_upgrade')
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 
