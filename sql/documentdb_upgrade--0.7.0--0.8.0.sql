@@ -1455,9 +1455,10 @@ BEGIN
             VALUES (t.run, 'table', t.schema_name, t.table_name, 'different', format('%s rows, %s', t.row_count, t.checksum),
                     format('%s rows, %s', t.remote_row_count, t.remote_checksum),
                     CASE WHEN t.truncated AND most = 0 THEN 'differing rows were not looked for'
+                         WHEN t.truncated AND differing = 0 THEN 'more rows differed than were looked at again'
                          WHEN t.truncated THEN format('more than %s rows differ', least(differing, most))
                          WHEN differing = 1 THEN '1 row differs' ELSE format('%s rows differ', differing) END
-                    || CASE WHEN t.changed > 0 THEN format('; %s more changed meanwhile and agree now', t.changed) ELSE '' END);
+                    || CASE WHEN t.changed > 0 THEN format('; %s %schanged meanwhile and agree now', t.changed, CASE WHEN differing > 0 THEN 'more ' ELSE '' END) ELSE '' END);
     END IF;
     t.state := 'done';
     t.phase := 'done';
