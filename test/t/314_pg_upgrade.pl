@@ -33,7 +33,13 @@ sql($old, q{
 	SELECT documentdb_upgrade.record_rollback(101, 100, '{operator}');
 	INSERT INTO documentdb_upgrade.compatibility (component, version, other, other_version, works, source)
 		VALUES ('operator', '0.3.0', 'gateway', '9.9.9', true, 'tried here');
-	SELECT FROM documentdb_upgrade.rehearse('1.1')});
+	SELECT FROM documentdb_upgrade.rehearse('1.1');
+	CREATE TABLE data AS SELECT 1 AS id});
+sql($old, q{SELECT documentdb_upgrade.fence_writes('audit')});
+sql($old, q{SELECT documentdb_upgrade.lift_fence()});
+sql($old, 'SELECT count(*) FROM documentdb_upgrade.table_checksums()');
+sql($old, q{SELECT count(*) FROM documentdb_upgrade.compare_with(format('host=%s port=%s user=postgres dbname=template1',
+	current_setting('unix_socket_directories'), current_setting('port')), algorithm => 'sql')});
 is(try_sql($old, q{SELECT documentdb_upgrade.finalize_to('9.9')})->{ok}, '', 'a refused finalize');
 desire($old, '1.1');
 wait_for_state($old, 'up_to_date');
