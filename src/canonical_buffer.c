@@ -63,6 +63,15 @@ du_buffer_shrink(CanonicalBuffer *buffer)
 }
 
 /*
+ * Copies bytes; not for a compiler to know how many.
+ */
+void
+du_buffer_copy(char *to, const char *from, size_t length)
+{
+	memcpy(to, from, length);
+}
+
+/*
  * XXH3 of the bytes, 128 bits.
  */
 Digest128

@@ -29,6 +29,7 @@ typedef struct CanonicalBuffer
 extern void du_buffer_init(CanonicalBuffer *buffer, MemoryContext context);
 extern void du_buffer_enlarge(CanonicalBuffer *buffer, size_t more);
 extern void du_buffer_shrink(CanonicalBuffer *buffer);
+extern void du_buffer_copy(char *to, const char *from, size_t length);
 extern void du_buffer_put_long_string(CanonicalBuffer *buffer, const char *bytes, size_t length);
 extern Digest128 du_digest128(const char *bytes, size_t length);
 
@@ -110,6 +111,39 @@ buffer_put64(CanonicalBuffer *buffer, uint64 value)
 }
 
 /*
+ * What memcpy does.  Most strings are short, and for a length that it knows to
+ * be bounded a compiler may put an instruction for blocks, which takes longer to
+ * start than to copy them.
+ */
+static inline void
+copy_bytes(char *to, const char *from, size_t length)
+{
+	if (length > 32)
+		du_buffer_copy(to, from, length);
+	else if (length >= 16)
+	{
+		memcpy(to, from, 16);
+		memcpy(to + length - 16, from + length - 16, 16);
+	}
+	else if (length >= 8)
+	{
+		memcpy(to, from, 8);
+		memcpy(to + length - 8, from + length - 8, 8);
+	}
+	else if (length >= 4)
+	{
+		memcpy(to, from, 4);
+		memcpy(to + length - 4, from + length - 4, 4);
+	}
+	else if (length > 0)
+	{
+		to[0] = from[0];
+		to[length / 2] = from[length / 2];
+		to[length - 1] = from[length - 1];
+	}
+}
+
+/*
  * A byte string with its length before it.
  */
 static inline void
@@ -121,7 +155,7 @@ buffer_put_string(CanonicalBuffer *buffer, const char *bytes, size_t length)
 		return;
 	}
 	buffer_reserve(buffer, sizeof(uint32) + length);
-	memcpy(store32(buffer->data + buffer->used, (uint32) length), bytes, length);
+	copy_bytes(store32(buffer->data + buffer->used, (uint32) length), bytes, length);
 	buffer->used += sizeof(uint32) + length;
 }
 
