@@ -17,7 +17,7 @@ $inner =~ s/^ {4}//mg;
 my $queries = CPAN::Meta::YAML->read_string($inner)->[0];
 
 like($outer, qr{^    cnpg\.io/reload: ""$}m, 'the map is reloaded when it changes');
-is_deeply([ sort keys %$queries ], [qw(documentdb_upgrade documentdb_upgrade_fleet documentdb_upgrade_state)], 'there are three queries');
+is_deeply([ sort keys %$queries ], [map { "documentdb_upgrade$_" } '', qw(_fence _fleet _state)], 'there are four queries');
 is_deeply($_->{target_databases}, ['postgres'], 'each names its database') foreach values %$queries;
 
 # The transaction that the exporter opens.
