@@ -3855,6 +3855,7 @@ SELECT json_build_object(
     'version', current_setting('server_version_num')::integer,
     'encoding', (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()),
     'block', current_setting('block_size')::integer,
+    'loses_rows', coalesce(current_setting('old_snapshot_threshold', true), '-1') <> '-1',
     'functions', (SELECT json_agg(n.nspname ORDER BY n.nspname)
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         JOIN ours o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid AND o.own
@@ -4290,6 +4291,12 @@ BEGIN
     IF there->>'encoding' <> here->>'encoding' THEN
         RETURN jsonb_build_object('sqlstate', '55000', 'message', format('the other database has encoding %s, this one %s', there->>'encoding', here->>'encoding'),
             'hint', 'Checksums of texts can be compared in one encoding only.');
+    END IF;
+    IF (here->>'loses_rows')::boolean OR (there->>'loses_rows')::boolean THEN
+        -- Who has imported a snapshot is not told that it is too old.
+        RETURN jsonb_build_object('sqlstate', '55000', 'message', format('old_snapshot_threshold is set on %s server: rows may be lost to a snapshot without an error',
+                CASE WHEN (here->>'loses_rows')::boolean THEN 'this' ELSE 'the other' END),
+            'hint', 'Set old_snapshot_threshold = -1 there, which takes a restart.');
     END IF;
     IF r.algorithm = 'du1' AND here->'functions'->>0 IS NULL THEN
         RETURN jsonb_build_object('sqlstate', '42501', 'message', 'permission denied for function row_checksum',

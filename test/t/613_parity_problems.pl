@@ -122,4 +122,20 @@ is(compare($blue, $green, algorithm => q{'md4'})->{sqlstate}, '22023', 'an algor
 is(compare($blue, $green, workers => 0)->{sqlstate}, '22023', 'no process');
 is(compare($blue, $green, resume => 4711)->{sqlstate}, '42704', 'a run that there is not');
 processes_gone($_, 'nothing is left') foreach $blue, $green;
+
+# Snapshots that may lose rows, up to 16.
+SKIP:
+{
+	skip 'old_snapshot_threshold is gone', 3 if $blue->config_data('--version') =~ / (?:1[7-9]|[2-9]\d)/;
+	foreach my $here (0, 1)
+	{
+		my $node = $here ? $blue : $green;
+		$node->append_conf('postgresql.conf', q{old_snapshot_threshold = '1h'});
+		$node->restart;
+		is(compare($blue, $green)->{sqlstate}, '55000', 'snapshots that may lose rows ' . ($here ? 'here' : 'there'));
+		is(try_sql($blue, 'SELECT * FROM documentdb_upgrade.table_checksums()')->{sqlstate}, '55000', 'checksums neither') if $here;
+		$node->append_conf('postgresql.conf', 'old_snapshot_threshold = -1');
+		$node->restart;
+	}
+}
 done_testing();
