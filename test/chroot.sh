@@ -123,12 +123,13 @@ chroot_obstacle() {
 	fi
 }
 
-# Where Debian's packages come from: what apt uses here, else Debian itself.
+# Where Debian's packages come from: what apt uses here, and at last an empty line
+# for what mmdebstrap takes by itself.
 mirrors() {
 	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
 		sed 's,/*$,,' | grep '^https\?:' | sort -u
-	echo http://deb.debian.org/debian
+	echo
 }
 
 # need_mmdebstrap: installs it, and Debian's keys, where they are missing.
@@ -149,11 +150,13 @@ need_mmdebstrap() {
 # its Release file is valid; its signature is verified all the same.
 bare_debian() {
 	local suite=$1 mirror
+	local -a from
 	while IFS= read -r mirror; do
+		from=()
+		[ -z "$mirror" ] || from=("deb [check-valid-until=no signed-by=$DEBIAN_KEYS] $mirror $suite main")
 		as_root rm -rf --one-file-system "$CHROOT_NEW"
 		! as_root mmdebstrap --quiet --mode=root --variant=minbase --include=ca-certificates,git,make \
-			"$suite" "$CHROOT_NEW" \
-			"deb [check-valid-until=no signed-by=$DEBIAN_KEYS] $mirror $suite main" </dev/null || return 0
+			--keyring="$DEBIAN_KEYS" "$suite" "$CHROOT_NEW" "${from[@]}" </dev/null || return 0
 	done < <(mirrors | awk '!seen[$0]++')
 	return 1
 }
