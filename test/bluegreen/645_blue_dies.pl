@@ -40,6 +40,8 @@ ok($resumed->{ok}, 'it is resumed');
 is(join("\n", grep { !/^sequence / } split /\n/, $resumed->{stdout}), '', 'and no table differs') or diag($resumed->{stderr});
 like($resumed->{stderr}, qr/It was resumed: its tables are of 2 different moments/, 'it says that it has read twice');
 is(sql($green, "SELECT state FROM documentdb_upgrade.parity_runs WHERE id = $run", 'dying'), 'complete', 'the run is complete');
+is(sql($green, qq{SELECT row_count > 0 AND row_count = (SELECT count(*) FROM app.composite_key) AND row_count = remote_row_count
+	FROM documentdb_upgrade.parity_tables WHERE run = $run AND table_name = 'composite_key'}, 'dying'), 't', 'the table that it broke off at has been read');
 
 $session->quit;
 $blue->remove;
