@@ -50,8 +50,11 @@ EXTRA_CLEAN = $(WORKER_LIBRARY) $(WORKER_OBJS) $(WORKER_OBJS:.o=.bc)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
-ifeq ($(PGXS),)
-$(error $(PG_CONFIG) not found: install the server's development package (postgresql-server-dev-NN), or set PG_CONFIG)
+# Debian ships pgxs.mk with the client; only the headers tell that a server's
+# development package is there.
+SERVER_HEADERS := $(shell dir=`$(PG_CONFIG) --includedir-server 2>/dev/null` && test -e "$$dir/postgres.h" && echo found)
+ifeq ($(SERVER_HEADERS),)
+$(error $(PG_CONFIG) names no PostgreSQL server headers: install the server's development package (on Debian postgresql-server-dev-NN), or set PG_CONFIG)
 endif
 include $(PGXS)
 

@@ -22,11 +22,13 @@ can_be_root() { [ "$(id -u)" = 0 ] || { has sudo && { sudo -n true 2>/dev/null |
 pg_test_dir() { echo "$(dirname "$("$1" --pgxs)")/../test"; }
 
 # True when this pg_config belongs to a server of 15 or later that can build
-# and test an extension.
+# and test an extension.  Debian ships pgxs.mk, pg_regress and the Perl modules
+# with the client: only the server's headers tell that its development package
+# is there.
 usable_pg_config() {
 	[ -x "$1" ] && [ "$(pg_major "$1")" -ge 15 ] &&
 		[ -x "$("$1" --bindir)/postgres" ] && [ -x "$("$1" --bindir)/initdb" ] &&
-		[ -e "$("$1" --pgxs)" ] && [ -e "$(pg_test_dir "$1")/perl/PostgreSQL/Test/Cluster.pm" ] &&
+		[ -e "$("$1" --includedir-server)/postgres.h" ] && [ -e "$("$1" --pgxs)" ] && [ -e "$(pg_test_dir "$1")/perl/PostgreSQL/Test/Cluster.pm" ] &&
 		[ -x "$(pg_test_dir "$1")/regress/pg_regress" ]
 }
 
