@@ -75,11 +75,4 @@ sql($node, q{SELECT documentdb_upgrade.rehearse('1.2')});
 cmp_ok(needed(), '>=', 300, 'and counted by the next');
 
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.history WHERE outcome <> 'refused'}), '1', 'rehearsals are no history');
-
-# The library is newer than the objects, as after a new image: all else works.
-sql($node, 'CREATE DATABASE old');
-sql($node, q{CREATE EXTENSION documentdb_upgrade VERSION '0.4.0'; CREATE EXTENSION thing VERSION '1.0'}, 'old');
-is(sql($node, q{SELECT status FROM documentdb_upgrade.preflight() WHERE guard = 'rehearsed'}, 'old'), 'warn', 'without the table nothing is known');
-is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.plan()}, 'old'), '2', 'the plan is there');
-is(sql($node, q{SELECT outcome FROM documentdb_upgrade.finalize_to('1.1')}, 'old'), 'succeeded', 'and the finalize goes on');
 done_testing();

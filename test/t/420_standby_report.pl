@@ -104,9 +104,10 @@ sql($standby, 'SELECT pg_wal_replay_pause()');
 ok(comes_true($standby, q{SELECT pg_get_wal_replay_pause_state() = 'paused'}), 'replay is paused');
 hinder('an upstream without the extension', sub { sql($primary, 'DROP EXTENSION documentdb_upgrade') },
 	qr/does not exist \(SQLSTATE 3F000\)/, qr/Run CREATE EXTENSION documentdb_upgrade in database "postgres" of the primary/);
-hinder('an older one', sub { sql($primary, 'CREATE EXTENSION documentdb_upgrade VERSION \'0.5.0\'') },
-	qr/does not exist \(SQLSTATE 42883\)/, qr/Install documentdb_upgrade 0\.6\.0 or later/);
-cure('the extension', sub { sql($primary, 'ALTER EXTENSION documentdb_upgrade UPDATE') });
+hinder('one without the procedure', sub { sql($primary, q{CREATE EXTENSION documentdb_upgrade;
+		ALTER EXTENSION documentdb_upgrade DROP PROCEDURE documentdb_upgrade.run_report_standby; DROP PROCEDURE documentdb_upgrade.run_report_standby}) },
+	qr/does not exist \(SQLSTATE 42883\)/, qr/Install the same release of documentdb_upgrade on the upstream/);
+cure('the extension', sub { sql($primary, 'DROP EXTENSION documentdb_upgrade; CREATE EXTENSION documentdb_upgrade') });
 sql($standby, 'SELECT pg_wal_replay_resume()');
 
 # Elsewhere.  A listener that says nothing is a hanging server.

@@ -71,14 +71,6 @@ is(sql($node, $fence), 0, 'that fence is in nobody\'s way');
 writes(0, 'of a new one');
 is(sql($node, $lift), 't', 'which is lifted');
 
-# Objects of the release before: the worker looks for no table.
-sql($node, q{DROP EXTENSION documentdb_upgrade; CREATE EXTENSION documentdb_upgrade VERSION '0.7.0'});
-comes_true($node, 'SELECT worker_pid IS NOT NULL FROM documentdb_upgrade.status');
-wait_for_looks($node, 3);
-sql($node, 'ALTER EXTENSION documentdb_upgrade UPDATE');
-is(sql($node, $fence), 0, 'after the update there are fences');
-ok(comes_true($node, 'SELECT fence IS NOT NULL FROM documentdb_upgrade.status'), 'status shows them');
-sql($node, $lift);
 is(count_logged($node, qr/PANIC|terminated by signal|could not look at the schema/), 0, 'no look has failed');
 
 # The report, with comparisons noted in it.
