@@ -25,6 +25,8 @@ clean_environment() {
 	for name in ${!PG@}; do
 		case $name in PG_CONFIG | PG_TEST_*) ;; *) unset "$name" ;; esac
 	done
+	# PostgreSQL's test modules take LC_ALL away again: then these would count.
+	unset LANG LANGUAGE "${!LC_@}"
 	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CDPATH
 	export LC_ALL=C
 	umask 022

@@ -59,7 +59,8 @@ log_min_messages = info
 
 =item new_node(name, %options)
 
-An initialized and started node.  Options:
+An initialized and started node, with encoding UTF8 and locale C whatever the
+environment says.  Options:
 
   conf              text for postgresql.conf
   preload           true: our library in shared_preload_libraries; or the
@@ -81,7 +82,7 @@ sub new_node
 		@install = (install_path => $own eq '1' ? fresh_installation() : $own);
 	}
 	my $node = PostgreSQL::Test::Cluster->new($name, @install);
-	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
+	$node->init(allows_streaming => $options{streaming} ? 1 : 0, extra => [ '--encoding=UTF8', '--no-locale' ]);
 	$node->append_conf('postgresql.conf', $fast_settings);
 	if (my $preload = $options{preload})
 	{
