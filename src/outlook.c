@@ -98,7 +98,7 @@ du_outlook_evaluate_guards(Outlook *outlook, bool warnings)
 	GuardInput	input;
 
 	if (du_surroundings_can_write())
-		du_surroundings_note_binary(outlook->facts);
+		(void) du_surroundings_note_binary(outlook->facts);
 	input = du_guard_input_gather(outlook->facts, outlook->plan, outlook->context.caller,
 								  warnings || du_guards_can_fail("members_intact"));
 	outlook->guards = du_guards_evaluate(&input, NIL);

@@ -176,9 +176,10 @@ insert_binary(void *arg)
 
 /*
  * Notes when the binary in use was first seen, if that is not known yet.
- * Must be able to write.
+ * Must be able to write.  False when that is for somebody else, or for the
+ * next time.
  */
-void
+bool
 du_surroundings_note_binary(const UpgradeFacts *facts)
 {
 	const ExtensionFacts *extension = du_catalog_main(facts);
@@ -186,22 +187,26 @@ du_surroundings_note_binary(const UpgradeFacts *facts)
 	ErrorData  *error;
 
 	if (!OidIsValid(extension->oid))
-		return;
+		return false;
 	gather_binary(&seen, extension);
 	if (seen.binary_known)
-		return;
+		return true;
 
-	/* Who only looks must not wait for those who hold the table. */
+	/*
+	 * Who only looks must not wait: neither for those who hold the table nor
+	 * for a transaction that has noted the same binary and goes on.
+	 */
 	if (!ConditionalLockRelationOid(get_relname_relid("binaries_seen",
 													  get_namespace_oid("documentdb_upgrade", false)),
-									RowExclusiveLock))
-		return;
+									ShareRowExclusiveLock))
+		return false;
 	error = du_subtransaction_run(insert_binary, unconstify(ExtensionFacts *, extension),
 								  SUBTRANSACTION_KEEP);
 
 	/* A fence can rise between any two statements. */
 	if (error != NULL && error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		ReThrowError(error);
+	return error == NULL;
 }
 
 static List *

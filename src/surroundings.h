@@ -43,7 +43,7 @@ typedef struct Surroundings
 extern Surroundings *du_surroundings_gather(const UpgradeFacts *facts,
 											List *locks, Oid caller);
 extern bool du_surroundings_can_write(void);
-extern PGDLLEXPORT void du_surroundings_note_binary(const UpgradeFacts *facts);
+extern PGDLLEXPORT bool du_surroundings_note_binary(const UpgradeFacts *facts);
 extern char *du_surroundings_binary_digest(const ExtensionFacts *extension);
 
 #endif							/* DU_SURROUNDINGS_H */

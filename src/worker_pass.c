@@ -99,8 +99,8 @@ note_binary(Worker *worker, const Outlook *outlook)
 
 	if (binary == NULL || strcmp(worker->binary, binary) == 0)
 		return;
-	du_surroundings_note_binary(outlook->facts);
-	strlcpy(worker->binary, binary, sizeof(worker->binary));
+	if (du_surroundings_note_binary(outlook->facts))
+		strlcpy(worker->binary, binary, sizeof(worker->binary));
 }
 
 /* True when the target of the running attempt is what is desired, or reached. */

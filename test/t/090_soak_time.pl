@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use DocumentdbUpgrade::Session;
 use DocumentdbUpgrade::Test;
 use Test::More;
 
@@ -45,6 +46,17 @@ like(sql($node, $seen), qr/^1\.1 [^,]*,1\.2 [^,]*$/, 'and the first is not forgo
 write_extension($node, 'soaked', '1.1');
 like(sql($node, $guard), qr/^pass\|/, 'should it come back');
 ok(try_sql($node, q{SELECT documentdb_upgrade.finalize()})->{ok}, 'then finalize runs');
+
+# Who looks in a transaction that goes on keeps nobody else from looking.
+my $looker = DocumentdbUpgrade::Session->new($node);
+sql($node, 'TRUNCATE documentdb_upgrade.binaries_seen');
+like($looker->run("BEGIN; $guard")->{stdout}, qr/^fail\|/, 'a look in an open transaction');
+like(try_sql($node, "SET lock_timeout = '1ms'; $guard")->{stdout}, qr/^fail\|/, 'is in nobody\'s way');
+$looker->run('ROLLBACK');
+is(sql($node, $seen), '', 'it has noted the binary for both');
+sql($node, $guard);
+like(sql($node, $seen), qr/^1\.1 [^,]*$/, 'which the next one does, since it was rolled back');
+$looker->quit;
 
 # A window holds over restarts as the setting does.
 write_extension($node, 'soaked', '1.2');

@@ -55,6 +55,18 @@ sql($node, 'SELECT documentdb_upgrade.release()');
 wait_for_state($node, 'up_to_date');
 is(shape($node), $shape_of{'1.2'}, 'and goes on when the lock is gone');
 
+# What it would note by the way waits for a table that somebody holds.
+my $noted = q{SELECT count(*) = 1 FROM documentdb_upgrade.binaries_seen WHERE version = '1.3'};
+my $held = -s $node->logfile;
+$locker->run('BEGIN; LOCK TABLE documentdb_upgrade.binaries_seen IN SHARE MODE');
+write_extension($node, 'thing', '1.3', '1.2--1.3' => '');
+wait_for_looks($node, 2);
+is(sql($node, $noted), 'f', 'another binary is not noted while its table is held');
+$locker->run('COMMIT');
+ok(comes_true($node, $noted), 'but then');
+is(count_logged($node, $trouble, $held), 0, 'and no look has waited for that');
+write_extension($node, 'thing', '1.2');
+
 # The extension is dropped while the worker looks.
 foreach my $round (1 .. 3)
 {
