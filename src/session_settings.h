@@ -9,8 +9,10 @@
 #define DU_SESSION_SETTINGS_H
 
 #include "catalog.h"
+#include "step_trace.h"
+
+extern const SettingsKeeper du_settings_keeper;
 
 extern void du_settings_pin(const UpgradeFacts *facts);
-extern void du_settings_pin_again(void);
 
 #endif							/* DU_SESSION_SETTINGS_H */

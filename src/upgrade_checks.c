@@ -28,6 +28,8 @@
 #include "utils/syscache.h"
 
 #include "execution_context.h"
+#include "session_settings.h"
+#include "step_trace.h"
 #include "subtransaction.h"
 
 typedef struct Check
@@ -143,7 +145,9 @@ du_checks_run(const char *kind)
 		ErrorData  *error;
 
 		check->owner = check_owner(check);
+		du_trace_start_check("pg_catalog, pg_temp", &du_settings_keeper);
 		error = du_subtransaction_run(call_check, check, SUBTRANSACTION_ROLL_BACK);
+		du_trace_stop();
 		if (error != NULL)
 			ReThrowError(error);
 		if (!check->met)

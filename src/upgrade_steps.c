@@ -90,7 +90,7 @@ run_step(StepsRun *run, const PlanStep *step)
 	SetUserIdAndSecContext(extension->owner,
 						   save_security | SECURITY_LOCAL_USERID_CHANGE);
 	guc_nestlevel = NewGUCNestLevel();
-	du_trace_start(extension->oid, du_settings_pin_again);
+	du_trace_start(extension->oid, &du_settings_keeper);
 
 	du_execute(statement);
 

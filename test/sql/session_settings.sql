@@ -57,7 +57,7 @@ ROLLBACK;
 SELECT outcome FROM documentdb_upgrade.finalize_to('1.2');
 SELECT name, value FROM theirs.seen WHERE name IN ('a temporary table', 'plpgsql.variable_conflict') ORDER BY name;
 
--- Settings of the managed extensions go back to what the configuration says.
+-- Settings of extensions go back to what the configuration says.
 DROP EXTENSION du_settings;
 SET du_settings.colour = 'red';
 ALTER DATABASE :"DBNAME" SET du_settings.shape = 'round';
