@@ -1,12 +1,13 @@
 # documentdb_upgrade: built with PGXS.  "make check", "make check-all", "make
-# check-documentdb", "make check-bluegreen", "make demo" and "make bench" set up
-# all they need by themselves (see test/check), pg_config included, so PGXS is left out for them.
+# check-documentdb", "make check-bluegreen", "make check-fresh", "make demo" and
+# "make bench" set up all they need by themselves (see test/check), pg_config
+# included, so PGXS is left out for them.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb check-bluegreen demo bench,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh demo bench,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb check-bluegreen demo bench
-check check-all check-documentdb check-bluegreen demo:
+.PHONY: check check-all check-documentdb check-bluegreen check-fresh demo bench
+check check-all check-documentdb check-bluegreen check-fresh demo:
 	@test/$@
 bench:
 	@test/bench/run
@@ -52,10 +53,26 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 # Debian ships pgxs.mk with the client; only the headers tell that a server's
 # development package is there.
-SERVER_HEADERS := $(shell dir=`$(PG_CONFIG) --includedir-server 2>/dev/null` && test -e "$$dir/postgres.h" && echo found)
+SERVER_HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 ifeq ($(SERVER_HEADERS),)
 $(error $(PG_CONFIG) names no PostgreSQL server headers: install the server's development package (on Debian postgresql-server-dev-NN), or set PG_CONFIG)
 endif
+
+# "make installcheck" runs test/sql against an installed copy and a running server
+# that does not preload it.  Most of those tests, and test/isolation, upgrade the
+# extensions of test/fixtures: they are run where those are installed too, by
+# "make -C test/fixtures install".  PostgreSQL 16 has given expected files an
+# option of their own; before, they are looked for beside the input.
+ifeq ($(wildcard $(shell $(PG_CONFIG) --sharedir)/extension/du_ahead.control),)
+REGRESS = admission checksum_vectors parity row_checksum versions
+else
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+endif
+REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=$(EXTENSION) --encoding=UTF8 --no-locale \
+	$(if $(filter-out 15,$(MAJORVERSION)),--expecteddir=test/isolation)
+
 include $(PGXS)
 
 $(OBJS) $(WORKER_OBJS): $(wildcard src/*.h)

@@ -28,11 +28,17 @@ chroot_cache() {
 }
 
 # What is run first in the new namespaces: arguments are the chroot, the tree,
-# the directory for /tmp, and the command.
+# the directory for /tmp, that of a layer above the chroot or "", and the command.
 # shellcheck disable=SC2016
 ENTER_CHROOT='
-	root=$1 tree=$2 tmp=$3
-	shift 3
+	root=$1 tree=$2 tmp=$3 layer=$4
+	shift 4
+	if [ -n "$layer" ]; then
+		# Nobody wants it after a crash, so it need not be synced.
+		options="lowerdir=$root,upperdir=$layer/upper,workdir=$layer/work" root=$layer/root
+		mount -t overlay -o "$options,volatile" overlay "$root" 2>/dev/null ||
+			mount -t overlay -o "$options" overlay "$root" || exit 125
+	fi
 	mount -t proc proc "$root/proc" &&
 		mount --rbind /dev "$root/dev" &&
 		mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" &&
@@ -57,14 +63,15 @@ run_apart() {
 
 # in_chroot ROOT [NAME=VALUE...] COMMAND...: runs it there as root.  What the file
 # CHROOT_SETTINGS says, if that is set, root finds there in /tmp/settings: on a
-# command line everybody could read it.
+# command line everybody could read it.  With CHROOT_LAYER, a directory of
+# new_layer's, ROOT stays as it is, and what changes goes there.
 in_chroot() {
 	local root=$1 status
 	shift
 	CHROOT_TMP=$(mktemp -d) && chmod 1777 "$CHROOT_TMP" || return
 	[ -z "${CHROOT_SETTINGS:-}" ] || as_root install -m 600 "$CHROOT_SETTINGS" "$CHROOT_TMP/settings" || return
 	run_apart as_root unshare --mount --ipc --pid --fork --kill-child \
-		bash -c "$ENTER_CHROOT" enter "$root" "$SOURCE" "$CHROOT_TMP" "$@"
+		bash -c "$ENTER_CHROOT" enter "$root" "$SOURCE" "$CHROOT_TMP" "${CHROOT_LAYER:-}" "$@"
 	status=$?
 	leave_chroot
 	return $status
@@ -75,7 +82,7 @@ in_chroot() {
 test_in_chroot() {
 	local name status
 	local -a settings=()
-	for name in TESTS JOBS DU_LOGS CHECK_DOCUMENTDB CHECK_BLUEGREEN "${!PG_TEST_@}"; do
+	for name in TESTS JOBS DU_LOGS CHECK_DOCUMENTDB CHECK_BLUEGREEN CHECK_FRESH "${!PG_TEST_@}"; do
 		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
 	done
 	echo "In $1, where this tree is /mnt:"
@@ -96,16 +103,34 @@ end_group() {
 	as_root kill -KILL -- "-$1"
 }
 
-# Ends what runs in a chroot and removes its /tmp, and one that is half made.
+# new_layer: sets LAYER to a directory for what is changed above a chroot.
+new_layer() {
+	LAYER=$(as_root mktemp -d "$(chroot_cache)/layer.XXXXXX") || return
+	CHROOT_LAYERS+=("$LAYER")
+	as_root chmod 755 "$LAYER" && as_root mkdir "$LAYER/upper" "$LAYER/work" "$LAYER/root"
+}
+
+# remove_layer DIRECTORY...
+remove_layer() { as_root rm -rf --one-file-system "$@"; }
+
+# Ends what runs in a chroot and removes its /tmp, and what is half made.
 leave_chroot() {
 	[ -z "${APART:-}" ] || end_group "$APART" 2>/dev/null
-	[ -z "${CHROOT_TMP:-}" ] || as_root rm -rf "$CHROOT_TMP"
+	[ -z "${CHROOT_TMP:-}" ] || as_root rm -rf --one-file-system "$CHROOT_TMP"
 	[ -z "${CHROOT_NEW:-}" ] || as_root rm -rf --one-file-system "$CHROOT_NEW"
 	APART='' CHROOT_TMP='' CHROOT_NEW=''
 }
 
+# The same at the very end, with all layers.
+end_chroots() {
+	leave_chroot
+	[ ${#CHROOT_LAYERS[@]} = 0 ] || remove_layer "${CHROOT_LAYERS[@]}"
+	CHROOT_LAYERS=()
+}
+CHROOT_LAYERS=()
+
 chroot_traps() {
-	trap leave_chroot EXIT
+	trap end_chroots EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 }
@@ -213,22 +238,60 @@ in_chroot_new() {
 	return $status
 }
 
+# lock_cache: the cache's directory, made if need be, and locked by the descriptor
+# LOCK; if that is impossible, OBSTACLE says why.
+lock_cache() {
+	local cache
+	OBSTACLE=$(chroot_obstacle)
+	[ -z "$OBSTACLE" ] || return
+	cache=$(chroot_cache)
+	as_root mkdir -p "$cache" || { OBSTACLE="could not create $cache"; return 1; }
+	exec {LOCK}<"$cache"
+	flock "$LOCK"
+}
+
 # find_chroot MAJOR: sets CHROOT to the one for that PostgreSQL, made now if there
 # is none, or completed; if that is impossible, OBSTACLE says why.
 find_chroot() {
-	local major=$1 cache lock
-	cache=$(chroot_cache)
-	CHROOT="$cache/${SUITES[$major]}"
-	OBSTACLE=$(chroot_obstacle)
-	[ -z "$OBSTACLE" ] || return
-	as_root mkdir -p "$cache" || { OBSTACLE="could not create $cache"; return 1; }
-	exec {lock}<"$cache"
-	flock "$lock"
+	local major=$1
+	lock_cache || return
+	CHROOT="$(chroot_cache)/${SUITES[$major]}"
 	if [ -d "$CHROOT" ]; then
 		complete_chroot "$major" "$CHROOT" || OBSTACLE="the chroot $CHROOT lacks packages that could not be installed"
 	else
 		make_chroot "$major" "$CHROOT" || OBSTACLE="could not make the chroot $CHROOT"
 	fi
-	exec {lock}<&-
+	exec {LOCK}<&-
+	[ -z "$OBSTACLE" ]
+}
+
+# make_bare SUITE ROOT: a Debian with no more than bare_debian's.
+make_bare() {
+	local log status
+	as_root apt-get -qq update </dev/null
+	need_mmdebstrap || return
+	log=$(mktemp)
+	echo "Making a bare Debian $1 in $2 (once; takes a minute and 250 MB)"
+	CHROOT_NEW="$2.new"
+	bare_debian "$1" >"$log" 2>&1 && as_root mv -T "$CHROOT_NEW" "$2"
+	status=$?
+	[ "$status" = 0 ] || tail -n 20 "$log" >&2
+	rm -f "$log"
+	leave_chroot
+	return $status
+}
+
+# find_bare SUITE: like find_chroot, for a bare Debian.
+find_bare() {
+	lock_cache || return
+	CHROOT="$(chroot_cache)/bare-$1"
+	[ -d "$CHROOT" ] || make_bare "$1" "$CHROOT" || OBSTACLE="could not make the chroot $CHROOT"
+	# Layers of runs that were killed.
+	as_root find "$(chroot_cache)" -maxdepth 1 -name 'layer.*' -mmin +1440 -exec rm -rf --one-file-system {} +
+	exec {LOCK}<&-
+	[ -z "$OBSTACLE" ] || return
+	new_layer && CHROOT_LAYER=$LAYER in_chroot "$CHROOT" true 2>/dev/null ||
+		OBSTACLE="no overlay can be mounted above $CHROOT"
+	remove_layer "$LAYER"
 	[ -z "$OBSTACLE" ]
 }

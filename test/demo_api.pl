@@ -5,8 +5,9 @@
 use strict;
 use warnings FATAL => 'all';
 
-use DocumentdbUpgrade::ApiServer qw(programs in_path);
+use DocumentdbUpgrade::KubePrograms qw(programs obstacle);
 use DocumentdbUpgrade::RealApi;
+use File::Basename;
 use PostgreSQL::Test::Utils;
 
 my ($stay, $output) = @ARGV;
@@ -22,19 +23,16 @@ sub announce
 
 sub give_up { announce("API_MISSING='$_[0]'\n"); exit 0; }
 
-foreach my $program (qw(kubectl openssl setpriv))
-{
-	give_up("the program $program is not here") unless in_path($program);
-}
-give_up('neither KUBE_APISERVER, nor PATH, nor ../shared/kube has a kube-apiserver')
-  unless programs() && programs()->{etcd};
+my $obstacle = obstacle();
+give_up($obstacle) if $obstacle;
 
 my $api = DocumentdbUpgrade::RealApi->new;
 $api->apply_crd(operator_crd() // own_crd());
 my $pod = $api->pod_files('databases', 'mydb');
 $api->apply("$ENV{DU_SOURCE}/docs/kubernetes/rbac.yaml");
 $api->create_resource({ documentDBVersion => '1.7.0' });
-announce("API_URL='$api->{url}'\nAPI_POD='$pod'\nAPI_KUBECONFIG='$api->{dir}/admin.kubeconfig'\n");
+announce("API_URL='$api->{url}'\nAPI_POD='$pod'\nAPI_KUBECONFIG='$api->{dir}/admin.kubeconfig'\n"
+	  . "API_PATH='@{[ dirname(programs()->{kubectl}) ]}'\n");
 
 while (-e $stay)
 {

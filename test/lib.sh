@@ -85,20 +85,29 @@ make_work_dir() {
 	export TMPDIR="$WORK/tmp"
 }
 
-# Copies this tree (what git knows and what is new, not what it ignores) to
-# WORK/src.
-copy_source() {
-	local list="$WORK/out/files"
-	if has git && git -c safe.directory='*' -C "$SOURCE" ls-files -z -co --exclude-standard >"$list" 2>/dev/null &&
-		[ -s "$list" ]; then
+# Prints this tree (what git knows and what is new, not what it ignores) as a tar
+# archive.  A tree that only lies inside somebody else's repository is taken whole.
+pack_source() {
+	local list
+	local -a git=(git -c "safe.directory=*" -C "$SOURCE")
+	list=$(mktemp) || return
+	if [ -z "$("${git[@]}" rev-parse --show-prefix 2>&1)" ] &&
+		"${git[@]}" ls-files -z -co --exclude-standard >"$list" 2>/dev/null && [ -s "$list" ]; then
 		(cd "$SOURCE" && while IFS= read -r -d '' file; do
 			[ ! -e "$file" ] || printf '%s\0' "$file"
 		done) <"$list" | tar -C "$SOURCE" --null --no-recursion -T - -cf -
 	else
 		tar -C "$SOURCE" --exclude-vcs --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 			--exclude='./tmp_check' -cf - .
-	fi | as_user tar -C "$WORK/src" --no-same-owner -xf - || fail "could not copy the source tree"
+	fi
+	local status=$?
 	rm -f "$list"
+	return $status
+}
+
+# Copies this tree to WORK/src.
+copy_source() {
+	pack_source | as_user tar -C "$WORK/src" --no-same-owner -xf - || fail "could not copy the source tree"
 }
 
 # Mirrors a directory of the system under PREFIX: directories are real, files
@@ -122,7 +131,7 @@ make_private_installation() {
 	# A copy of this extension that the system may have is not the one to test.
 	as_user rm -rf "$LIB/$EXTENSION"*.so "$SHARE/extension/$EXTENSION"[._-]* "$LIB/bitcode/$EXTENSION"*
 	# What the server thinks counts: Debian's pg_config of 13 does not look.
-	as_user "$BIN/initdb" --show -D "$WORK/none" 2>&1 | grep -qxF "share_path=$SHARE" ||
+	as_user "$BIN/initdb" --show -D "$WORK/none" 2>&1 | grep -xF "share_path=$SHARE" >/dev/null ||
 		fail "this PostgreSQL cannot be relocated: its files are not looked for in $SHARE"
 }
 
@@ -136,15 +145,42 @@ remove_namesakes() {
 	done
 }
 
-# Compiles the copy, the small extension of parity/ too, and installs both into
-# the private installation.  False when a step fails; OUT/build.log says why.
-build() {
-	local directory
-	for directory in "$WORK/src" "$WORK/src/parity"; do
-		run make -s -C "$directory" -j2 PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no &&
-			run make -s -C "$directory" install PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no DESTDIR="$PREFIX" || return 1
-	done >"$OUT/build.log" 2>&1
+# build_progress: from what make prints, says every few seconds which file is
+# compiled; the rest goes to OUT/build.log.
+build_progress() {
+	local line total count=0 now last=$SECONDS
+	total=$(find "$WORK/src/src" -name '*.c' | wc -l)
+	while IFS= read -r line; do
+		[[ $line =~ \ -c\ .*src/([a-z_0-9]+\.c) ]] || { printf '%s\n' "$line"; continue; }
+		count=$((count + 1)) now=$SECONDS
+		[ $((now - last)) -ge 3 ] || continue
+		last=$now
+		echo "  compiling: file $count of $total (${BASH_REMATCH[1]})" >&3
+	done 3>&1 >"$OUT/build.log"
 }
+
+# build_in DIRECTORY: compiles there and installs into the private installation.
+build_in() {
+	local -a options=(PG_CONFIG="$PG_CONFIG" WERROR=1 with_llvm=no)
+	run make -C "$1" -j"$(nproc)" "${options[@]}" &&
+		run make -s -C "$1" install "${options[@]}" DESTDIR="$PREFIX"
+}
+
+# Compiles the copy into the private installation.  False when a step fails;
+# OUT/build.log says why.
+build_main() {
+	local fd progress status
+	exec {fd}> >(build_progress)
+	progress=$!
+	build_in "$WORK/src" >&"$fd" 2>&1
+	status=$?
+	exec {fd}>&-
+	wait "$progress"
+	return $status
+}
+
+# The same, and of the small extension of parity/.
+build() { build_main && build_in "$WORK/src/parity" >>"$OUT/build.log" 2>&1; }
 
 # Puts the extensions of test/fixtures into the private installation, like
 # build.
@@ -199,11 +235,15 @@ tap_perl() {
 }
 
 # start_helper OUTPUT SCRIPT: starts a Perl script beside us that writes to the
-# file OUTPUT and stays while another exists; true when the output has come.
+# file OUTPUT and stays while another exists.
 start_helper() {
 	as_user touch "$WORK/helper"
 	(trap - EXIT && tap_perl "$2" "$WORK/helper" "$1") >"$OUT/helper.log" 2>&1 &
 	HELPER=$!
+}
+
+# wait_for_helper OUTPUT: true when the output has come.
+wait_for_helper() {
 	while kill -0 "$HELPER" 2>/dev/null && [ ! -e "$1" ]; do sleep 0.1; done
 	[ -e "$1" ]
 }

@@ -7,27 +7,8 @@ DocumentdbUpgrade::ApiServer - the processes of a Kubernetes API server
 
 =head1 DESCRIPTION
 
-The base of DocumentdbUpgrade::RealApi: finds the programs, makes keys, starts
-etcd and the servers and ends them with the test.
-
-=head1 FUNCTIONS
-
-=over
-
-=item programs()
-
-A hash of paths: C<apiserver>, C<etcd>, and C<apiextensions> where there is
-one; or nothing when there is no kube-apiserver.
-
-=item shared_kube()
-
-The directory C<../shared/kube> beside the tree that is tested, or undef.
-
-=item in_path(program)
-
-Its path, or undef.
-
-=back
+The base of DocumentdbUpgrade::RealApi: makes keys, starts etcd and the servers
+and ends them with the test.
 
 =head1 METHODS
 
@@ -63,8 +44,7 @@ package DocumentdbUpgrade::ApiServer;
 use strict;
 use warnings FATAL => 'all';
 
-use Exporter 'import';
-use Fcntl ':flock';
+use DocumentdbUpgrade::KubePrograms qw(programs);
 use File::Basename;
 use HTTP::Tiny;
 use IPC::Run;
@@ -73,51 +53,6 @@ use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time usleep);
-
-our @EXPORT_OK = qw(programs shared_kube in_path);
-
-sub shared_kube
-{
-	my $dir = dirname($ENV{DU_TREE} || $ENV{DU_SOURCE}) . '/shared/kube';
-	return -x "$dir/unpack.sh" ? $dir : undef;
-}
-
-sub in_path
-{
-	my $program = shift;
-	my ($found) = grep { -x } map { "$_/$program" } split /:/, $ENV{PATH};
-	return $found;
-}
-
-my $programs;
-
-sub programs
-{
-	return $programs if $programs;
-	my $apiserver = $ENV{KUBE_APISERVER} || in_path('kube-apiserver');
-
-	$apiserver = unpacked() . '/kube-apiserver' if !$apiserver && shared_kube();
-	return unless $apiserver && -x $apiserver;
-	my $dir = dirname($apiserver);
-	my $beside = sub { my ($file) = grep { -x } map { "$dir/$_" } @_; $file };
-	$programs = {
-		apiserver => $apiserver,
-		etcd => $beside->('etcd-3.5', 'etcd') || in_path('etcd'),
-		apiextensions => $beside->('apiextensions-apiserver')
-	};
-	return $programs;
-}
-
-# Unpacks the shared programs once for all test files of a run.
-sub unpacked
-{
-	local $ENV{KUBE_CACHE} = "$ENV{TESTDIR}/kube";
-	open my $lock, '>', "$ENV{TESTDIR}/kube.lock" or die "could not create a lock file: $!\n";
-	flock $lock, LOCK_EX or die "could not lock: $!\n";
-	chomp(my $dir = `'@{[ shared_kube() ]}/unpack.sh'`);
-	die "could not unpack the API server\n" if $?;
-	return $dir;
-}
 
 # Who signs tokens, and for whom.
 sub issuer { return 'https://kubernetes.default.svc.cluster.local'; }
@@ -347,6 +282,7 @@ sub execute
 	my ($out, $err) = ('', '');
 	local @ENV{qw(HOME KUBECONFIG)} = ($self->{dir}, "$self->{dir}/admin.kubeconfig");
 	local $ENV{NO_PROXY} = '127.0.0.1';
+	local $ENV{PATH} = dirname(programs()->{kubectl}) . ":$ENV{PATH}";
 
 	my $ok = IPC::Run::run($command, $in // \'', \$out, \$err);
 	chomp($out, $err);

@@ -21,11 +21,9 @@ Runs etcd and kube-apiserver, with TLS, RBAC and service-account tokens, on
 free ports of the loopback interface, in a temporary directory, as the user of
 the test.  They end with the test.
 
-The programs are looked for in this order: the kube-apiserver that the
-environment names in KUBE_APISERVER, or that is in PATH, with etcd beside it or
-in PATH; else what C<unpack.sh> of a directory C<../shared/kube> beside the
-source tree gives.  A "modern" server hands custom resources on to an
-apiextensions-apiserver of a later release, found beside kube-apiserver.
+DocumentdbUpgrade::KubePrograms finds the programs.  A "modern" server hands
+custom resources on to an apiextensions-apiserver of a later release, found
+beside kube-apiserver.
 
 There is no controller manager: nothing collects garbage, and namespaces do
 not finish deleting.
@@ -37,7 +35,8 @@ package DocumentdbUpgrade::RealApi;
 use strict;
 use warnings FATAL => 'all';
 
-use DocumentdbUpgrade::ApiServer qw(programs shared_kube in_path);
+use DocumentdbUpgrade::ApiServer;
+use DocumentdbUpgrade::KubePrograms qw(programs obstacle shared_kube);
 use DocumentdbUpgrade::Test;
 use Exporter 'import';
 use HTTP::Tiny;
@@ -66,13 +65,8 @@ Skips the whole file, with the reason, when no API server can be run here.
 
 sub need_real_api
 {
-	foreach my $program (qw(kubectl openssl setpriv))
-	{
-		plan skip_all => "the program $program is not here" unless in_path($program);
-	}
-	plan skip_all => 'there is no kube-apiserver: neither KUBE_APISERVER, nor PATH, nor ../shared/kube has one'
-	  unless programs();
-	plan skip_all => 'there is no etcd beside kube-apiserver or in PATH' unless programs()->{etcd};
+	my $obstacle = obstacle();
+	plan skip_all => $obstacle if $obstacle;
 	return;
 }
 
