@@ -335,10 +335,17 @@ $$;
 COMMENT ON FUNCTION hold(text, timestamptz) IS
 'places a hold: guard hold refuses every finalize until release() or the given time, and an attempt of the worker is ended at once; true when placed in time, false when the commit of such an attempt had begun (the hold stands all the same)';
 
+CREATE FUNCTION await_holds() RETURNS void
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_await_holds';
+COMMENT ON FUNCTION await_holds() IS
+'serves release(): waits for the transactions that are placing or ending holds';
+
 CREATE FUNCTION release() RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM documentdb_upgrade.await_holds();
     UPDATE documentdb_upgrade.holds
         SET released_at = clock_timestamp(), released_by = session_user
         WHERE released_at IS NULL
@@ -353,7 +360,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION release() IS
-'ends all holds in force; false when there was none';
+'ends all holds in force; false when there was none; waits for hold() in transactions that have not ended';
 
 CREATE FUNCTION record_backup(label text, finished_at timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -5361,7 +5368,7 @@ REVOKE ALL ON FUNCTION schema_version(), binary_version(), loaded_version(),
     can_finalize(text), upgrade_fingerprint(), current_status(),
     finalize_to(text, text, text[]), finalize(),
     hold(text, timestamptz), release(), record_backup(text, timestamptz),
-    stop_for_hold(), wake_at_commit(), cancel(), retry(), tick(),
+    stop_for_hold(), await_holds(), wake_at_commit(), cancel(), retry(), tick(),
     wait_for(text, interval), running_attempts(), worker_counters(),
     support_bundle(), member_definitions(text), check_applies(text[]),
     check_documentdb_crud(), rehearse(text, boolean), rehearsal_report(bigint),
