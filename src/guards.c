@@ -15,6 +15,9 @@
 
 #include "guards.h"
 
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
 #include "guard_checks.h"
 #include "guc.h"
 
@@ -195,6 +198,55 @@ du_guards_check_severity(char **newval, void **extra, GucSource source)
 		}
 	}
 	return true;
+}
+
+/*
+ * Check hook of documentdb_upgrade.protected_guards.
+ */
+bool
+du_guards_check_protected(char **newval, void **extra, GucSource source)
+{
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(*newval), ',', &names))
+	{
+		GUC_check_errdetail("It is not a list of guards separated by commas.");
+		return false;
+	}
+	foreach(lc, names)
+	{
+		const Guard *guard = find_guard(lfirst(lc));
+
+		if (guard != NULL && !guard->hard)
+			continue;
+		if (guard == NULL)
+			GUC_check_errdetail("Guard \"%s\" does not exist.", (char *) lfirst(lc));
+		else
+			GUC_check_errdetail("Guard \"%s\" is hard and nobody can override it.", guard->name);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * The first of the guards named that documentdb_upgrade.protected_guards lists,
+ * NULL when none is.
+ */
+const char *
+du_guards_find_protected(const List *names)
+{
+	List	   *listed;
+	ListCell   *lc;
+
+	/* Cannot fail: the check hook has looked. */
+	(void) SplitIdentifierString(pstrdup(du_guc_protected_guards), ',', &listed);
+	foreach(lc, listed)
+	{
+		if (is_listed(names, lfirst(lc)))
+			return lfirst(lc);
+	}
+	return NULL;
 }
 
 /*
