@@ -28,6 +28,7 @@ typedef struct GuardResult
 	const char *detail;			/* one sentence */
 	const char *hint;			/* what to do next, or NULL */
 	int			sqlstate;		/* of the error that a failure raises */
+	bool		unknown;		/* skipped or passed, because nothing is known */
 } GuardResult;
 
 typedef struct GuardResults
