@@ -277,7 +277,7 @@ CREATE FUNCTION finalize_to(target text, expected_fingerprint text DEFAULT NULL,
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_to';
 COMMENT ON FUNCTION finalize_to(text, text, text[]) IS
-'updates the managed set to the target and returns the history row; commits with the caller''s transaction; a target already reached is success and changes nothing. Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, 0A000 no such version or path, 55000 refused, 55006 another upgrade runs, 55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update, 25001 isolation level, 25006 standby or read-only, and what a script raises';
+'updates the managed set to the target and returns the history row; commits with the caller''s transaction; a target already reached is success and changes nothing. Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, 0A000 no such version or path, 55000 refused, 55006 another upgrade runs, 55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update or the caller may not override a guard, 25001 isolation level, 25006 standby or read-only, and what a script raises';
 
 CREATE FUNCTION finalize() RETURNS history
     LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -335,10 +335,17 @@ $$;
 COMMENT ON FUNCTION hold(text, timestamptz) IS
 'places a hold: guard hold refuses every finalize until release() or the given time, and an attempt of the worker is ended at once; true when placed in time, false when the commit of such an attempt had begun (the hold stands all the same)';
 
+CREATE FUNCTION await_holds() RETURNS void
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_await_holds';
+COMMENT ON FUNCTION await_holds() IS
+'serves release(): waits for the transactions that are placing or ending holds';
+
 CREATE FUNCTION release() RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM documentdb_upgrade.await_holds();
     UPDATE documentdb_upgrade.holds
         SET released_at = clock_timestamp(), released_by = session_user
         WHERE released_at IS NULL
@@ -353,7 +360,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION release() IS
-'ends all holds in force; false when there was none';
+'ends all holds in force; false when there was none; waits for hold() in transactions that have not ended';
 
 CREATE FUNCTION record_backup(label text, finished_at timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -3562,6 +3569,7 @@ CREATE TABLE parity_runs (
     phase text NOT NULL,
     algorithm text NOT NULL,
     options jsonb NOT NULL,
+    role oid NOT NULL,
     role_name text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
@@ -3589,7 +3597,8 @@ COMMENT ON COLUMN parity_runs.state IS 'running; complete; incomplete: some tabl
 COMMENT ON COLUMN parity_runs.phase IS 'listing, functions, sequences, tables, verifying, finished';
 COMMENT ON COLUMN parity_runs.algorithm IS 'du1 or sql1; checksums of one say nothing about those of the other';
 COMMENT ON COLUMN parity_runs.options IS 'arguments of the call, without the connection string';
-COMMENT ON COLUMN parity_runs.role_name IS 'who called, and with whose privileges the tables are read';
+COMMENT ON COLUMN parity_runs.role IS 'who called last, and with whose privileges the tables are read; its members see what the run has found';
+COMMENT ON COLUMN parity_runs.role_name IS 'name of that role when it called';
 COMMENT ON COLUMN parity_runs.started_at IS 'when the run began first';
 COMMENT ON COLUMN parity_runs.finished_at IS 'when it ended, whichever way';
 COMMENT ON COLUMN parity_runs.snapshots IS 'how many snapshots it has used up: one more for each resume';
@@ -4205,14 +4214,15 @@ BEGIN
     UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
         WHERE p.state = 'running' AND NOT documentdb_upgrade.parity_is_alive(p);
     IF parity_begin.options->>'resume' IS NULL THEN
-        INSERT INTO documentdb_upgrade.parity_runs (kind, state, phase, algorithm, options, role_name, exact, leader_pid, leader_started_at)
+        INSERT INTO documentdb_upgrade.parity_runs (kind, state, phase, algorithm, options, role, role_name, exact, leader_pid, leader_started_at)
             VALUES (parity_begin.options->>'kind', 'running', 'listing', CASE WHEN parity_begin.options->>'algorithm' LIKE 'sql%' THEN 'sql1' ELSE 'du1' END,
-                    (parity_begin.options - '{resume,algorithm,tables,schemas}'::text[]) || scope, parity_begin.options->>'role',
+                    (parity_begin.options - '{resume,algorithm,tables,schemas,role,role_name}'::text[]) || scope,
+                    (parity_begin.options->>'role')::oid, parity_begin.options->>'role_name',
                     documentdb_upgrade.parity_is_exact(), pg_backend_pid(), started)
             RETURNING * INTO r;
     ELSE
         SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = (parity_begin.options->>'resume')::bigint FOR UPDATE;
-        IF NOT FOUND OR r.kind <> parity_begin.options->>'kind' OR r.role_name <> parity_begin.options->>'role' AND NOT pg_has_role(parity_begin.options->>'role', r.role_name, 'MEMBER') THEN
+        IF NOT FOUND OR r.kind <> parity_begin.options->>'kind' OR NOT pg_has_role((parity_begin.options->>'role')::oid, r.role, 'USAGE') THEN
             RAISE EXCEPTION 'there is no run % to resume', parity_begin.options->>'resume'
                 USING ERRCODE = 'undefined_object', HINT = 'A run is resumed by the function and the role that began it; see documentdb_upgrade.parity_runs.';
         ELSIF r.state = 'running' THEN
@@ -4225,9 +4235,11 @@ BEGIN
             RAISE EXCEPTION 'run % was begun with other schemas or tables', r.id
                 USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave schemas and tables out: they are those of the run.';
         END IF;
+        -- What is read with the rights of this role is not for the one before.
         UPDATE documentdb_upgrade.parity_runs p SET state = 'running', phase = 'listing', snapshots = p.snapshots + 1, work = '{}',
+                   role = (parity_begin.options->>'role')::oid, role_name = parity_begin.options->>'role_name',
                    finished_at = NULL, exact = p.exact AND documentdb_upgrade.parity_is_exact(), leader_pid = pg_backend_pid(), leader_started_at = started,
-                   options = p.options || (parity_begin.options - '{resume,algorithm,tables,schemas,role}'::text[]) || jsonb_build_object('resumed_at', clock_timestamp()),
+                   options = p.options || (parity_begin.options - '{resume,algorithm,tables,schemas,role,role_name}'::text[]) || jsonb_build_object('resumed_at', clock_timestamp()),
                    sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, equal = NULL
             WHERE p.id = r.id;
     END IF;
@@ -5070,16 +5082,15 @@ COMMENT ON FUNCTION parity_next(bigint, integer, jsonb) IS
 
 -- What people call.
 
-CREATE FUNCTION parity_outcome(run bigint) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION parity_outcome(run bigint, reader oid) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     r documentdb_upgrade.parity_runs;
     resume text;
 BEGIN
     SELECT * INTO r FROM documentdb_upgrade.parity_runs p
-        WHERE p.id = parity_outcome.run
-          AND EXISTS (SELECT FROM pg_roles o WHERE o.rolname = p.role_name AND pg_has_role(session_user, o.oid, 'MEMBER'));
+        WHERE p.id = parity_outcome.run AND pg_has_role(reader, p.role, 'USAGE');
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no run % of this role', run USING ERRCODE = 'undefined_object';
     END IF;
@@ -5109,41 +5120,54 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION parity_outcome(bigint) IS
-'serves table_checksums() and compare_with(): how a run of the caller''s role ended, as a NOTICE, or as the error that ended it';
+COMMENT ON FUNCTION parity_outcome(bigint, oid) IS
+'serves parity_checksums() and parity_found(): how a run of a role that the reader belongs to ended, as a NOTICE, or as the error that ended it';
 
-CREATE FUNCTION parity_checksums(run bigint)
+CREATE FUNCTION parity_read_checksums(run bigint, reader oid)
     RETURNS TABLE (schema_name text, table_name text, row_count bigint, checksum text, bytes bigint, duration interval, problem text)
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM documentdb_upgrade.parity_outcome(run);
+    PERFORM documentdb_upgrade.parity_outcome(run, reader);
     RETURN QUERY
         SELECT t.schema_name, t.table_name, CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.checksum END,
                t.bytes, make_interval(secs => (t.ms / 1000)::float8), t.sqlstate || ': ' || t.problem
-        FROM documentdb_upgrade.parity_tables t WHERE t.run = parity_checksums.run
+        FROM documentdb_upgrade.parity_tables t WHERE t.run = parity_read_checksums.run
         ORDER BY t.schema_name COLLATE "C", t.table_name COLLATE "C";
 END
 $$;
-COMMENT ON FUNCTION parity_checksums(bigint) IS 'serves table_checksums(): the result of a run of the caller''s role';
+COMMENT ON FUNCTION parity_read_checksums(bigint, oid) IS 'serves parity_checksums(): the same for a role';
 
-CREATE FUNCTION parity_found(run bigint)
+CREATE FUNCTION parity_read_differences(run bigint, reader oid)
     RETURNS TABLE (kind text, schema_name text, object_name text, difference text, key jsonb, local text, remote text, detail text)
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM documentdb_upgrade.parity_outcome(run);
+    PERFORM documentdb_upgrade.parity_outcome(run, reader);
     RETURN QUERY
         SELECT d.kind, d.schema_name, d.object_name, d.difference, d.key, d.local, d.remote, d.detail
         FROM documentdb_upgrade.parity_differences d
         LEFT JOIN documentdb_upgrade.parity_tables t ON t.run = d.run AND t.schema_name = d.schema_name AND t.table_name = d.object_name
-        WHERE d.run = parity_found.run AND d.confirmed
+        WHERE d.run = parity_read_differences.run AND d.confirmed
         ORDER BY array_position(ARRAY['extension', 'objects', 'sequence'], d.kind), d.schema_name COLLATE "C", d.object_name COLLATE "C",
                  d.kind = 'row', ARRAY(SELECT d.key->(k.v->>0) FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS k(v, n) ORDER BY k.n),
                  d.looked_for;
 END
 $$;
-COMMENT ON FUNCTION parity_found(bigint) IS 'serves compare_with(): the differences that a run of the caller''s role has found';
+COMMENT ON FUNCTION parity_read_differences(bigint, oid) IS 'serves parity_found(): the same for a role';
+
+-- Functions in C, because a SECURITY DEFINER function does not know who calls it.
+CREATE FUNCTION parity_checksums(run bigint)
+    RETURNS TABLE (schema_name text, table_name text, row_count bigint, checksum text, bytes bigint, duration interval, problem text)
+    LANGUAGE C VOLATILE ROWS 100
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_checksums';
+COMMENT ON FUNCTION parity_checksums(bigint) IS 'serves table_checksums(): the result of a run of the role that calls, or of one that it belongs to';
+
+CREATE FUNCTION parity_found(run bigint)
+    RETURNS TABLE (kind text, schema_name text, object_name text, difference text, key jsonb, local text, remote text, detail text)
+    LANGUAGE C VOLATILE ROWS 100
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_found';
+COMMENT ON FUNCTION parity_found(bigint) IS 'serves compare_with(): the differences that a run of the role that calls, or of one that it belongs to, has found';
 
 CREATE FUNCTION table_checksums(schemas text[] DEFAULT NULL, tables text[] DEFAULT NULL, workers integer DEFAULT 2,
                                 chunk interval DEFAULT '500 ms', max_lag interval DEFAULT '30 s', max_active integer DEFAULT NULL,
@@ -5361,7 +5385,7 @@ REVOKE ALL ON FUNCTION schema_version(), binary_version(), loaded_version(),
     can_finalize(text), upgrade_fingerprint(), current_status(),
     finalize_to(text, text, text[]), finalize(),
     hold(text, timestamptz), release(), record_backup(text, timestamptz),
-    stop_for_hold(), wake_at_commit(), cancel(), retry(), tick(),
+    stop_for_hold(), await_holds(), wake_at_commit(), cancel(), retry(), tick(),
     wait_for(text, interval), running_attempts(), worker_counters(),
     support_bundle(), member_definitions(text), check_applies(text[]),
     check_documentdb_crud(), rehearse(text, boolean), rehearsal_report(bigint),
@@ -5492,7 +5516,8 @@ REVOKE ALL ON FUNCTION parity_is_alive(parity_runs), parity_names(text[]), parit
     parity_rows_read(parity_runs, parity_tables, jsonb), parity_rechecked(parity_runs, parity_tables, jsonb),
     parity_table_done(parity_runs, parity_tables), parity_table_hears(parity_runs, parity_tables, jsonb),
     parity_store(parity_tables), parity_next(bigint, integer, jsonb),
-    parity_outcome(bigint), parity_checksums(bigint), parity_found(bigint),
+    parity_outcome(bigint, oid), parity_read_checksums(bigint, oid), parity_read_differences(bigint, oid),
+    parity_checksums(bigint), parity_found(bigint),
     table_checksums(text[], text[], integer, interval, interval, integer, bigint),
     compare_with(text, text[], text[], integer, interval, interval, integer, integer, text, bigint)
     FROM PUBLIC;

@@ -32,7 +32,10 @@
 #include "execution_context.h"
 #include "fence_file.h"
 
-#define CUTOVER_COLUMNS "id, reason, raised_by, raised_at, lsn, drained_at, drained_lsn"
+#define CUTOVERS_OPEN \
+	"SELECT id, reason, raised_by, raised_at, lsn, drained_at, drained_lsn" \
+	" FROM documentdb_upgrade.cutovers" \
+	" WHERE source = $1 AND server = $2 AND lifted_at IS NULL"
 
 /* What this transaction has done to the fence of one kind. */
 typedef struct Change
@@ -192,20 +195,16 @@ this_server(void)
 	return Int64GetDatum((int64) GetSystemIdentifier());
 }
 
-/*
- * The cutover of that kind on this server which has not ended.
- */
-Cutover
-du_cutover_find(FenceReason reason)
+/* The one that a query of CUTOVERS_OPEN finds. */
+static Cutover
+find(FenceReason reason, const char *sql)
 {
 	Oid			types[2] = {TEXTOID, INT8OID};
 	Datum		values[2] = {CStringGetTextDatum(source_name(reason)), this_server()};
 	Cutover		found = {0};
 
 	found.reason = reason;
-	if (du_query("SELECT " CUTOVER_COLUMNS " FROM documentdb_upgrade.cutovers"
-				 " WHERE source = $1 AND server = $2 AND lifted_at IS NULL",
-				 2, types, values) > 0)
+	if (du_query(sql, 2, types, values) > 0)
 	{
 		found.id = du_query_int(0, 1);
 		found.text = du_query_text(0, 2);
@@ -217,6 +216,33 @@ du_cutover_find(FenceReason reason)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return found;
+}
+
+/*
+ * The cutover of that kind on this server which has not ended.  A transaction
+ * that is ending it may commit at any time.
+ */
+Cutover
+du_cutover_find(FenceReason reason)
+{
+	return find(reason, CUTOVERS_OPEN);
+}
+
+/*
+ * The same, kept from ending until the end of this transaction; one that is
+ * being ended is waited for.
+ */
+Cutover
+du_cutover_lock(FenceReason reason)
+{
+	Cutover		cutover;
+
+	/* Whoever has ended the one that was waited for may have begun another. */
+	do
+	{
+		cutover = find(reason, CUTOVERS_OPEN " FOR SHARE");
+	} while (cutover.id == 0 && du_cutover_find(reason).id != 0);
+	return cutover;
 }
 
 /*
@@ -257,42 +283,48 @@ du_cutover_fence(const Cutover *cutover)
 
 /*
  * Raises the fence of a new cutover, in force at once.  Its row is for the
- * caller to store.
+ * caller to store.  False, and nothing is done, when fences have changed since
+ * they were so many changes old: then the table may have one by now.
  */
-Cutover
-du_cutover_begin(FenceReason reason, const char *text, const char *raised_by)
+bool
+du_cutover_begin(FenceReason reason, uint32 changes, const char *text,
+				 const char *raised_by, Cutover *cutover)
 {
 	Change	   *change = begin_change(reason);
-	Cutover		cutover = {0};
 	Fence		fence;
-	pid_t		other;
+	FenceClaim	claim;
+	Fence		previous;
 
 	if (change->raised != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("a write fence was raised and lifted in this transaction already"),
 				 errhint("Raise the next one in another transaction.")));
-	cutover.reason = reason;
-	cutover.text = pstrdup(text);
-	cutover.raised_by = pstrdup(raised_by);
+	memset(cutover, 0, sizeof(Cutover));
+	cutover->reason = reason;
+	cutover->text = pstrdup(text);
+	cutover->raised_by = pstrdup(raised_by);
 	du_query("SELECT pg_catalog.nextval('documentdb_upgrade.cutovers_id_seq')", 0, NULL, NULL);
-	cutover.id = du_query_int(0, 1);
+	cutover->id = du_query_int(0, 1);
 	SPI_freetuptable(SPI_tuptable);
 
-	fence = du_cutover_fence(&cutover);
-	other = du_fence_claim(reason, cutover.id, fence.why, fence.hint, &change->previous);
-	if (other != 0)
+	fence = du_cutover_fence(cutover);
+	claim = du_fence_claim(reason, changes, cutover->id, fence.why, fence.hint, &previous);
+	if (claim == FENCE_PENDING)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("a write fence is being raised by process %d", (int) other),
+				 errmsg("a write fence is being raised by process %d", (int) previous.owner),
 				 errhint("Wait for the end of its transaction, or end it.")));
-	change->raised = cutover.id;
+	if (claim == FENCE_CHANGED)
+		return false;
+	change->previous = previous;
+	change->raised = cutover->id;
 	change->raised_in = GetCurrentSubTransactionId();
 	du_fence_file_write(ERROR);
 
-	cutover.raised_at = du_fence_read(reason).since;
-	cutover.lsn = GetXLogInsertRecPtr();
-	return cutover;
+	cutover->raised_at = du_fence_read(reason).since;
+	cutover->lsn = GetXLogInsertRecPtr();
+	return true;
 }
 
 /*

@@ -28,7 +28,9 @@ typedef struct Cutover
 
 extern bool du_cutover_table_exists(void);
 extern Cutover du_cutover_find(FenceReason reason);
-extern Cutover du_cutover_begin(FenceReason reason, const char *text, const char *raised_by);
+extern Cutover du_cutover_lock(FenceReason reason);
+extern bool du_cutover_begin(FenceReason reason, uint32 changes, const char *text,
+							 const char *raised_by, Cutover *cutover);
 extern void du_cutover_store(const Cutover *cutover);
 extern bool du_cutover_end(FenceReason reason);
 extern void du_cutover_set_drained(Cutover *cutover);

@@ -62,7 +62,8 @@ check_window(char **newval, void **extra, GucSource source)
 void
 _PG_init(void)
 {
-	GucCheckHooks hooks = {check_desired_version, du_guards_check_severity, check_window};
+	GucCheckHooks hooks = {check_desired_version, du_guards_check_severity,
+	du_guards_check_protected, check_window};
 
 	du_text_types_define("documentdb_upgrade.parity_text_types");
 	du_guc_define(&hooks, process_shared_preload_libraries_in_progress);

@@ -24,13 +24,15 @@ static bool file_is_old = true;
 static void
 follow_resource(MaintenanceWish wish, const char *resource)
 {
+	uint32		changes = du_fences()->changes; /* before the table is read */
 	Cutover		known = du_cutover_find(FENCE_MAINTENANCE);
+	Cutover		cutover;
 
 	if (wish == MAINTENANCE_ON && known.id == 0)
 	{
-		Cutover		cutover = du_cutover_begin(FENCE_MAINTENANCE, resource, "worker");
-
-		du_cutover_store(&cutover);
+		/* When something has changed since, the next look is soon. */
+		if (du_cutover_begin(FENCE_MAINTENANCE, changes, resource, "worker", &cutover))
+			du_cutover_store(&cutover);
 	}
 	else if (wish == MAINTENANCE_OFF && known.id != 0)
 		(void) du_cutover_end(FENCE_MAINTENANCE);

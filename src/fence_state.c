@@ -156,15 +156,16 @@ du_fence_is_pending(const Fence *fence)
 
 /*
  * Raises a fence on behalf of this transaction, and copies what was in its
- * place.  Gives back 0, or the process whose transaction is raising one now;
- * nothing has changed then.
+ * place.  Nothing is done when another transaction, that of the previous one's
+ * owner, is raising one now, or when fences have changed since they were so
+ * many changes old.
  */
-pid_t
-du_fence_claim(FenceReason reason, int64 cutover, const char *why, const char *hint,
-			   Fence *previous)
+FenceClaim
+du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
+			   const char *why, const char *hint, Fence *previous)
 {
 	Fences	   *fences = du_fences();
-	pid_t		other = 0;
+	FenceClaim	claim = FENCE_CLAIMED;
 	Fence		fence;
 
 	compose(&fence, cutover, why, hint);
@@ -174,7 +175,9 @@ du_fence_claim(FenceReason reason, int64 cutover, const char *why, const char *h
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	*previous = fences->fences[reason];
 	if (previous->owner != MyProcPid && du_fence_is_pending(previous))
-		other = previous->owner;
+		claim = FENCE_PENDING;
+	else if (fences->changes != changes)
+		claim = FENCE_CHANGED;
 	else
 	{
 		place(reason, &fence);
@@ -183,9 +186,9 @@ du_fence_claim(FenceReason reason, int64 cutover, const char *why, const char *h
 		fences->fences[reason].since = GetCurrentTimestamp();
 	}
 	LWLockRelease(du_shared_lock());
-	if (other == 0)
+	if (claim == FENCE_CLAIMED)
 		ConditionVariableBroadcast(du_shared_changed());
-	return other;
+	return claim;
 }
 
 /*

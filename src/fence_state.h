@@ -34,6 +34,14 @@ typedef struct Fence
 	char		hint[SHARED_TEXT_LENGTH];
 } Fence;
 
+/* What came of raising one on behalf of a transaction. */
+typedef enum FenceClaim
+{
+	FENCE_CLAIMED,
+	FENCE_PENDING,				/* another transaction is raising one */
+	FENCE_CHANGED				/* something has changed: look again */
+} FenceClaim;
+
 /* As what the worker has seen this server since it started. */
 typedef enum FenceLook
 {
@@ -58,8 +66,8 @@ extern PGDLLEXPORT void du_fence_raise(FenceReason reason, int64 cutover,
 									   const char *why, const char *hint);
 extern PGDLLEXPORT void du_fence_lift(FenceReason reason);
 extern bool du_fence_lift_here(FenceReason reason);
-extern pid_t du_fence_claim(FenceReason reason, int64 cutover, const char *why,
-							const char *hint, Fence *previous);
+extern FenceClaim du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
+								 const char *why, const char *hint, Fence *previous);
 extern void du_fence_conclude(FenceReason reason, int64 cutover, const Fence *next);
 extern bool du_fence_settle(FenceReason reason, uint32 changes, const Fence *wanted,
 							bool *changed);

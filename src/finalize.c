@@ -21,9 +21,11 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "catalog/pg_extension.h"
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
@@ -33,6 +35,7 @@
 #include "attempt_limits.h"
 #include "attempt_recorder.h"
 #include "attempt_stages.h"
+#include "compat.h"
 #include "enforcement.h"
 #include "execution_context.h"
 #include "fingerprint.h"
@@ -65,6 +68,43 @@ pass_on_warnings(const GuardResults *results)
 					 errdetail_internal("%s", result->detail),
 					 result->hint ? errhint("%s", result->hint) : 0));
 	}
+}
+
+/*
+ * True for a role that could update the managed set by itself.
+ */
+static bool
+owns_managed_set(const UpgradeFacts *facts, Oid role)
+{
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (OidIsValid(facts->extensions[i].oid) &&
+			!du_extension_ownercheck(facts->extensions[i].oid, role))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Refuses to skip a protected guard for a caller that may finalize and nothing
+ * more.
+ */
+static void
+check_skipped_guards(Attempt *attempt)
+{
+	const ExtensionFacts *extension = du_catalog_main(attempt->facts);
+	const char *guard = du_guards_find_protected(attempt->request->skip_guards);
+
+	if (guard == NULL || !OidIsValid(extension->oid) || owns_managed_set(attempt->facts, attempt->caller))
+		return;
+	attempt->refused = true;
+	attempt->record.refused_by = list_make1(pstrdup(guard));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to override guard \"%s\"", guard),
+			 errdetail("Guards that documentdb_upgrade.protected_guards lists can be overridden by superusers and by the owner of the managed extensions only."),
+			 errhint("Leave it out of skip_guards and clear what it stands for, or ask a superuser or role \"%s\" to finalize.",
+					 extension->owner_name)));
 }
 
 /*
@@ -162,6 +202,7 @@ run_attempt(Attempt *attempt)
 		attempt->record.binary_digest = du_surroundings_binary_digest(extension);
 	}
 
+	check_skipped_guards(attempt);
 	results = du_guards_evaluate(&input, attempt->request->skip_guards);
 	if (results->nfailed > 0)
 		du_stage_refuse(attempt, results, "finalize");

@@ -104,18 +104,25 @@ GuardStatus
 du_guard_replication_lag(const GuardInput *input, GuardResult *result)
 {
 	Blockers	blockers = {0};
+	int			nunknown = 0;
 	ListCell   *lc;
 
 	if (is_beside_the_point(input, result))
 		return input->surroundings->in_recovery ? GUARD_SKIP : GUARD_PASS;
 	foreach(lc, input->fleet->instances)
 	{
-		FleetVerdict found = du_fleet_judge_lag(lfirst(lc));
+		const FleetInstance *instance = lfirst(lc);
+		FleetVerdict found = du_fleet_judge_lag(instance);
 
 		if (found.status == FLEET_LAGGING)
 			add_blocker(&blockers, found.problem, found.hint);
+		nunknown += !instance->ignored && instance->lag_ms < 0;
 	}
 	if (blockers.n > 0)
 		return refuse(&blockers, result);
+	if (nunknown > 0)
+		return du_guard_unknown(result, GUARD_PASS,
+								psprintf("No standby is known to be behind; of %d it is not known.", nunknown),
+								"Have them stream, or name those that need not be waited for in documentdb_upgrade.ignore_standbys.");
 	return du_guard_pass(result, "No standby is known to be behind.");
 }

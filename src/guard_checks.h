@@ -38,6 +38,19 @@ du_guard_skip(GuardResult *result, const char *detail)
 	return GUARD_SKIP;
 }
 
+/*
+ * Says that too little is known to judge.  Where the guard was set to fail, it
+ * does, with the hint; else the status counts.
+ */
+static inline GuardStatus
+du_guard_unknown(GuardResult *result, GuardStatus status, const char *detail, const char *hint)
+{
+	result->unknown = true;
+	result->detail = detail;
+	result->hint = hint;
+	return status;
+}
+
 extern GuardStatus du_guard_installed(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_target_known(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_not_downgrade(const GuardInput *input, GuardResult *result);

@@ -116,7 +116,8 @@ du_guard_backup_recent(const GuardInput *input, GuardResult *result)
 	const Surroundings *surroundings = input->surroundings;
 
 	if (!surroundings->backup_known)
-		return du_guard_skip(result, "No backup was ever recorded here.");
+		return du_guard_unknown(result, GUARD_SKIP, "No backup was ever recorded here.",
+								"Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
 	if (surroundings->backup_age <= du_guc_backup_max_age)
 		return du_guard_pass(result, psprintf("Backup \"%s\" is %s old.", surroundings->backup_label,
 											  du_duration_words(surroundings->backup_age)));
@@ -270,7 +271,9 @@ du_guard_members_intact(const GuardInput *input, GuardResult *result)
 	if (members == NULL)
 		return du_guard_skip(result, "Only failures are asked for, and this guard only warns.");
 	if (members->nrecorded == 0)
-		return du_guard_skip(result, "No finalize has recorded the members of the installed versions.");
+		return du_guard_unknown(result, GUARD_SKIP,
+								"No finalize has recorded the members of the installed versions.",
+								"Compare them by other means, and override guard members_intact once: each finalize records them.");
 	if (members->summary == NULL)
 		return du_guard_pass(result, "The members are what the last finalize left.");
 	return du_guard_fail(result,

@@ -15,6 +15,9 @@
 
 #include "guards.h"
 
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
 #include "guard_checks.h"
 #include "guc.h"
 
@@ -198,22 +201,75 @@ du_guards_check_severity(char **newval, void **extra, GucSource source)
 }
 
 /*
- * The severity in force for a guard.
+ * Check hook of documentdb_upgrade.protected_guards.
+ */
+bool
+du_guards_check_protected(char **newval, void **extra, GucSource source)
+{
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(*newval), ',', &names))
+	{
+		GUC_check_errdetail("It is not a list of guards separated by commas.");
+		return false;
+	}
+	foreach(lc, names)
+	{
+		const Guard *guard = find_guard(lfirst(lc));
+
+		if (guard != NULL && !guard->hard)
+			continue;
+		if (guard == NULL)
+			GUC_check_errdetail("Guard \"%s\" does not exist.", (char *) lfirst(lc));
+		else
+			GUC_check_errdetail("Guard \"%s\" is hard and nobody can override it.", guard->name);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * The first of the guards named that documentdb_upgrade.protected_guards lists,
+ * NULL when none is.
+ */
+const char *
+du_guards_find_protected(const List *names)
+{
+	List	   *listed;
+	ListCell   *lc;
+
+	/* Cannot fail: the check hook has looked. */
+	(void) SplitIdentifierString(pstrdup(du_guc_protected_guards), ',', &listed);
+	foreach(lc, listed)
+	{
+		if (is_listed(names, lfirst(lc)))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * The severity in force for a guard; says too whether it was set.
  */
 static GuardStatus
-severity_of(const Guard *guard)
+find_severity(const Guard *guard, bool *is_set)
 {
 	char	   *rest = pstrdup(du_guc_guard_severity);
 	char	   *item;
 	GuardStatus result = guard->severity;
 
+	*is_set = false;
 	while (!guard->hard && (item = strsep(&rest, ",")) != NULL)
 	{
 		const Guard *named = NULL;
 		GuardStatus severity = GUARD_FAIL;
 
 		if (read_severity(item, &named, &severity) == NULL && named == guard)
+		{
 			result = severity;
+			*is_set = true;
+		}
 	}
 	return result;
 }
@@ -225,13 +281,17 @@ severity_of(const Guard *guard)
 bool
 du_guards_can_fail(const char *name)
 {
-	return severity_of(find_guard(name)) == GUARD_FAIL;
+	bool		is_set;
+
+	return find_severity(find_guard(name), &is_set) == GUARD_FAIL;
 }
 
 static GuardResult
 evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
 {
 	GuardResult result = {0};
+	bool		is_set;
+	GuardStatus severity = find_severity(guard, &is_set);
 
 	result.guard = guard->name;
 	result.hard = guard->hard;
@@ -239,9 +299,13 @@ evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
 	result.status = guard->check(input, &result);
 
 	if (result.status == GUARD_FAIL)
-		result.status = severity_of(guard);
-	else if (result.status == GUARD_WARN && severity_of(guard) == GUARD_SKIP)
+		result.status = severity;
+	else if (result.status == GUARD_WARN && severity == GUARD_SKIP)
 		result.status = GUARD_SKIP;
+	else if (result.unknown && is_set && severity == GUARD_FAIL)
+		result.status = GUARD_FAIL;
+	else if (result.unknown)
+		result.hint = NULL;
 	if (result.status != GUARD_PASS && is_listed(skipped, guard->name))
 	{
 		result.status = GUARD_SKIP;

@@ -28,6 +28,7 @@ typedef struct GuardResult
 	const char *detail;			/* one sentence */
 	const char *hint;			/* what to do next, or NULL */
 	int			sqlstate;		/* of the error that a failure raises */
+	bool		unknown;		/* skipped or passed, because nothing is known */
 } GuardResult;
 
 typedef struct GuardResults
@@ -40,7 +41,9 @@ typedef struct GuardResults
 extern GuardResults *du_guards_evaluate(const GuardInput *input, const List *skipped);
 extern bool du_guards_can_fail(const char *name);
 extern void du_guards_check_names(const List *names);
+extern const char *du_guards_find_protected(const List *names);
 extern const char *du_guards_status_name(GuardStatus status);
 extern bool du_guards_check_severity(char **newval, void **extra, GucSource source);
+extern bool du_guards_check_protected(char **newval, void **extra, GucSource source);
 
 #endif							/* DU_GUARDS_H */

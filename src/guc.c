@@ -24,6 +24,7 @@ char	   *du_guc_loaded_version_function;
 char	   *du_guc_version_gate;
 char	   *du_guc_desired_schema_version;
 char	   *du_guc_guard_severity;
+char	   *du_guc_protected_guards;
 char	   *du_guc_window;
 int			du_guc_enforce;
 int			du_guc_lock_timeout;
@@ -222,6 +223,14 @@ define_guards(const GucCheckHooks *hooks)
 							   "",
 							   PGC_SUSET, 0,
 							   hooks->guard_severity, NULL, NULL);
+
+	DefineCustomStringVariable("documentdb_upgrade.protected_guards",
+							   "Lists the guards that not everybody who may finalize may override.",
+							   "Only superusers and owners of the managed extensions may name them in skip_guards.",
+							   &du_guc_protected_guards,
+							   "hold",
+							   PGC_SUSET, GUC_LIST_INPUT,
+							   hooks->protected_guards, NULL, NULL);
 
 	DefineCustomIntVariable("documentdb_upgrade.soak_time",
 							"How long this binary must have been in use before a finalize.",

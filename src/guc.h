@@ -16,6 +16,7 @@ extern char *du_guc_loaded_version_function;
 extern char *du_guc_version_gate;
 extern PGDLLEXPORT char *du_guc_desired_schema_version;
 extern char *du_guc_guard_severity;
+extern char *du_guc_protected_guards;
 extern char *du_guc_window;
 
 /* What a statement of somebody else meets. */
@@ -92,6 +93,7 @@ typedef struct GucCheckHooks
 {
 	GucStringCheckHook desired_schema_version;
 	GucStringCheckHook guard_severity;
+	GucStringCheckHook protected_guards;
 	GucStringCheckHook window;
 } GucCheckHooks;
 

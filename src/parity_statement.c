@@ -279,7 +279,7 @@ du_parity_begin(const char *options, Oid role, int caller)
 	values[2] = Int32GetDatum(caller);
 	query("SELECT documentdb_upgrade.parity_begin($1::pg_catalog.jsonb"
 		  " OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object("
-		  "   'role', pg_catalog.pg_get_userbyid($2), 'caller', $3))",
+		  "   'role', $2, 'role_name', pg_catalog.pg_get_userbyid($2), 'caller', $3))",
 		  3, types, values, NULL);
 	run = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (isnull)

@@ -24,15 +24,19 @@
 #include "replication_senders.h"
 #include "report_reader.h"
 
+/*
+ * The role that calls must be a standby's, not only that of the session, which
+ * may serve others by SET ROLE.
+ */
 static void
 check_role(void)
 {
-	if (has_rolreplication(GetSessionUserId()))
+	if (has_rolreplication(GetUserId()))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to report a standby"),
-			 errdetail("The session's role does not have the REPLICATION attribute."),
+			 errdetail("The role that calls does not have the REPLICATION attribute."),
 			 errhint("Standbys report as the role of their primary_conninfo.")));
 }
 

@@ -8,6 +8,10 @@
  * ended.  One that a crash has left behind is dropped by the next keeper: its
  * name tells the keeper that it belonged to.
  *
+ * A name alone says nothing, because anybody with CREATEDB can choose it.  So
+ * a keeper knows its own database by OID, and whatever is to be dropped is
+ * locked first and then looked at: whose it is, and whether it has the mark.
+ *
  * The session that asks waits for the keeper.  When it gives up or goes away,
  * the keeper sees that, ends the process in the database, and cleans up all
  * the same.  It does so too when it is told to end itself: until the database
@@ -23,6 +27,7 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
@@ -35,12 +40,14 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "storage/shm_mq.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "background_process.h"
 
@@ -54,7 +61,7 @@ typedef struct ScratchMessage
 {
 	Oid			database;		/* of the session */
 	volatile bool abandoned;	/* the session waits no longer */
-	char		name[NAMEDATALEN];	/* of the throw-away database */
+	Oid			made;			/* the throw-away database */
 	char		function[NAMEDATALEN];	/* that is to run in it */
 	int			sqlstate;		/* of the problem, or 0 */
 	char		problem[LONGEST_PROBLEM];	/* why it did not come to that, "" */
@@ -207,41 +214,94 @@ note_problem(ScratchMessage *message)
 	AbortCurrentTransaction();
 }
 
+/*
+ * True for what a keeper makes: the name, the owner, and the mark, which is
+ * that nobody can connect; one half dropped has -2 there.
+ */
+static bool
+is_ours(const FormData_pg_database *database)
+{
+	return strncmp(NameStr(database->datname), NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+		database->datdba == BOOTSTRAP_SUPERUSERID &&
+		database->datconnlimit <= 0 && database->datconnlimit != -1;
+}
+
+/* The name of a database that can be dropped; NULL when it cannot, or has gone. */
+static char *
+name_of_ours(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	char	   *name = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	if (is_ours((Form_pg_database) GETSTRUCT(tuple)))
+		name = pstrdup(NameStr(((Form_pg_database) GETSTRUCT(tuple))->datname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/*
+ * Drops a database, if it is ours.  The lock is the one of DROP and RENAME
+ * DATABASE, so the name stays that of this database.
+ */
 static void
+drop_database(Oid database)
+{
+	char	   *name;
+
+	StartTransactionCommand();
+	LockSharedObject(DatabaseRelationId, database, 0, AccessExclusiveLock);
+	name = name_of_ours(database);
+	if (name != NULL)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		dropdb(name, true, true);
+		PopActiveSnapshot();
+	}
+	CommitTransactionCommand();
+}
+
+/* Drops what a keeper with the same process ID has left behind. */
+static void
+make_room(const char *name)
+{
+	Oid			database;
+
+	StartTransactionCommand();
+	database = get_database_oid(name, true);
+	CommitTransactionCommand();
+	if (OidIsValid(database))
+		drop_database(database);
+}
+
+static Oid
 make_database(const char *name)
 {
 	CreatedbStmt *statement = makeNode(CreatedbStmt);
 	ParseState *pstate = make_parsestate(NULL);
+	Oid			made;
 
 	statement->dbname = pstrdup(name);
 	statement->options = list_make2(makeDefElem("template", (Node *) makeString("template0"), -1),
 									makeDefElem("connection_limit", (Node *) makeInteger(0), -1));
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) createdb(pstate, statement);
+	made = createdb(pstate, statement);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-}
-
-static void
-drop_database(const char *name)
-{
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	dropdb(name, true, true);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	return made;
 }
 
 /* True when the keeper that has made a database has ended. */
 static bool
-is_abandoned(const char *name)
+is_abandoned(const FormData_pg_database *database)
 {
 	int			pid;
 
-	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
+	if (!is_ours(database))
 		return false;
-	pid = atoi(name + strlen(NAME_PREFIX));
+	pid = atoi(NameStr(database->datname) + strlen(NAME_PREFIX));
 	return pid > 0 && BackendPidGetProc(pid) == NULL;
 }
 
@@ -250,7 +310,7 @@ static List *
 find_abandoned(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	List	   *names = NIL;
+	List	   *databases = NIL;
 	Relation	rel;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -262,21 +322,22 @@ find_abandoned(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		/* Nobody else's, whatever its name; one half dropped has -2. */
-		if (database->datconnlimit <= 0 && database->datconnlimit != -1 && database->datdba == GetUserId() &&
-			is_abandoned(NameStr(database->datname)))
+		if (is_abandoned(database))
 		{
 			MemoryContext context = MemoryContextSwitchTo(caller);
 
-			names = lappend(names, pstrdup(NameStr(database->datname)));
+			databases = lappend_oid(databases, database->oid);
 			MemoryContextSwitchTo(context);
+			ereport(LOG,
+					(errmsg("dropping database \"%s\", which a crash has left behind",
+							NameStr(database->datname))));
 		}
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
-	return names;
+	return databases;
 }
 
 static void
@@ -285,12 +346,7 @@ drop_abandoned(void)
 	ListCell   *lc;
 
 	foreach(lc, find_abandoned())
-	{
-		ereport(LOG,
-				(errmsg("dropping database \"%s\", which a crash has left behind",
-						(char *) lfirst(lc))));
-		drop_database(lfirst(lc));
-	}
+		drop_database(lfirst_oid(lc));
 }
 
 /* Has the function run, and waits for its end, or brings it about. */
@@ -328,17 +384,18 @@ documentdb_upgrade_scratch_keeper_main(Datum main_arg)
 
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	message = attach(main_arg, &segment);
-	snprintf(message->name, NAMEDATALEN, NAME_PREFIX "%d", MyProcPid);
 	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
 	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade scratch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 
 	PG_TRY();
 	{
+		const char *name = psprintf(NAME_PREFIX "%d", MyProcPid);
+
 		drop_abandoned();
-		drop_database(message->name);	/* of one with the same process ID */
+		make_room(name);
 		MemoryContextSwitchTo(context);
-		make_database(message->name);
+		message->made = make_database(name);
 		MemoryContextSwitchTo(context);
 		run_process(message, segment);
 	}
@@ -349,7 +406,8 @@ documentdb_upgrade_scratch_keeper_main(Datum main_arg)
 	PG_END_TRY();
 
 	/* An immediate shutdown leaves it to the next keeper. */
-	drop_database(message->name);
+	if (OidIsValid(message->made))
+		drop_database(message->made);
 	proc_exit(0);
 }
 
@@ -368,7 +426,7 @@ documentdb_upgrade_scratch_main(Datum main_arg)
 	message = attach(main_arg, &segment);
 	shm_mq_set_sender(queue_of(message), MyProc);
 	queue = shm_mq_attach(queue_of(message), segment, NULL);
-	BackgroundWorkerInitializeConnection(message->name, NULL, 0);
+	BackgroundWorkerInitializeConnectionByOid(message->made, InvalidOid, 0);
 	function = (ScratchFunction) load_external_function("$libdir/documentdb_upgrade", message->function,
 														true, NULL);
 

@@ -135,7 +135,11 @@ check_place(void)
 				 errhint("Run SELECT documentdb_upgrade.lift_fence(); there first.")));
 }
 
-/* What fence_writes() does; gives back how many writers are left. */
+/*
+ * What fence_writes() does; gives back how many writers are left.  A fence that
+ * is up already is kept from being lifted until the end of this transaction:
+ * what is said of it holds, and those who drain it are not left without.
+ */
 static int64
 fence_writes(const char *text, const Interval *patience, bool has_written, Cutover *cutover)
 {
@@ -143,6 +147,7 @@ fence_writes(const char *text, const Interval *patience, bool has_written, Cutov
 															  TimestampTzGetDatum(GetCurrentTimestamp()),
 															  IntervalPGetDatum(patience)));
 	bool		is_new;
+	bool		raised;
 	int64		writers;
 
 	if (has_written && end > GetCurrentTimestamp())
@@ -150,11 +155,17 @@ fence_writes(const char *text, const Interval *patience, bool has_written, Cutov
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot wait for writers in a transaction that has written"),
 				 errhint("Call fence_writes() in a transaction of its own.")));
-	*cutover = du_cutover_find(FENCE_MANUAL);
-	is_new = cutover->id == 0;
-	if (is_new)
-		*cutover = du_cutover_begin(FENCE_MANUAL, text, GetUserNameFromId(GetSessionUserId(), false));
-	else
+	do
+	{
+		uint32		changes = du_fences()->changes; /* before the table is read */
+
+		*cutover = du_cutover_lock(FENCE_MANUAL);
+		is_new = cutover->id == 0;
+		raised = !is_new ||
+			du_cutover_begin(FENCE_MANUAL, changes, text,
+							 GetUserNameFromId(GetSessionUserId(), false), cutover);
+	} while (!raised);
+	if (!is_new)
 	{
 		Fence		fence = du_cutover_fence(cutover);
 

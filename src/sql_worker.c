@@ -7,12 +7,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -37,6 +40,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_counters);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_location);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_await_holds);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_wake_at_commit);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_retry);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_wait_for);
@@ -129,6 +133,26 @@ documentdb_upgrade_stop_for_hold(PG_FUNCTION_ARGS)
 	/* First, or an attempt could begin unseen by both. */
 	du_announced_hold_add();
 	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD) != CANCEL_TOO_LATE);
+}
+
+/*
+ * await_holds() returns void
+ *
+ * Waits for the transactions that write to table holds now.  A lock on the
+ * table would do as well, but have the next hold() queue behind it.
+ */
+Datum
+documentdb_upgrade_await_holds(PG_FUNCTION_ARGS)
+{
+	Oid			table = get_relname_relid("holds", get_namespace_oid("documentdb_upgrade", false));
+	LOCKTAG		tag;
+
+	if (OidIsValid(table))
+	{
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+		WaitForLockers(tag, ShareLock, false);
+	}
+	PG_RETURN_VOID();
 }
 
 /*

@@ -111,6 +111,7 @@ SELECT documentdb_upgrade.finalize_to('1.2');
 CALL documentdb_upgrade.run_finalize_to('1.3');
 CALL documentdb_upgrade.run_finalize_to('1.2', skip_guards => '{installed}');
 CALL documentdb_upgrade.run_finalize_to('1.2', skip_guards => '{hold}');
+CALL documentdb_upgrade.run_finalize_to('1.2', skip_guards => '{window}');
 \set VERBOSITY default
 
 --

@@ -69,6 +69,11 @@ mkdir $dir or die "could not make a directory: $!";
 my $receiver = IPC::Run::start([ $p->installed_command('pg_receivewal'), '--no-loop', '-D', $dir, '-d', $p->connstr . ' user=hostile application_name=h' ],
 	'>&', "$dir.log");
 ok(comes_true($p, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE usename = 'hostile' AND state = 'streaming'}), 'a hostile role streams');
+
+# Its session may serve somebody else by SET ROLE.
+sql($p, 'GRANT plain TO hostile');
+is(try_sql($p, "SET ROLE plain; SELECT documentdb_upgrade.report_standby('" . $json->encode(report(member())) . "')", user => 'hostile')->{sqlstate},
+	'42501', 'who calls in the session of another role may not');
 my $result = send_report('hostile', report(member()));
 ok($result->{ok}, 'now it may report') or diag($result->{stderr});
 ok($json->decode($result->{stdout})->{root}, 'and is answered');
