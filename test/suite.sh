@@ -29,6 +29,14 @@ select_files() {
 	done
 }
 
+# The data directory that servers of TAP files are copied from (see Node.pm).
+make_template() {
+	[ -z "${PG_TEST_INITDB_EXTRA_OPTS:-}" ] && [ ! -e "$WORK/template" ] || return 0
+	as_user "$BIN/initdb" -D "$WORK/template" -A trust -N >"$OUT/initdb-template.log" 2>&1 ||
+		{ cat "$OUT/initdb-template.log" >&2; fail "could not initialize a server"; }
+	export DU_TEMPLATE="$WORK/template"
+}
+
 # run_tap DIRECTORY: its TAP files under PostgreSQL's own modules and the private
 # installation.
 run_tap() {
@@ -39,6 +47,7 @@ run_tap() {
 	files=("${names[@]/#/$1/}")
 	heading "TAP"
 	as_user mkdir -p "$tap"
+	make_template
 	tap_perl test/perl/run_tap.pl "${JOBS:-2}" "$tap/counts" "${files[@]/%/.pl}" 2>&1
 	[ ! -e "$tap/counts" ] || read -r passed failed skipped <"$tap/counts"
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))

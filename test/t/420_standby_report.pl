@@ -15,7 +15,7 @@ use Test::More;
 my $primary = worker_node('primary', streaming => 1, conf => "documentdb_upgrade.standby_report_timeout = '1h'\n");
 sql($primary, q{CREATE ROLE streamer LOGIN REPLICATION PASSWORD 'wrong-one'; CREATE DATABASE other});
 $primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base');
 $standby->set_standby_mode;
 my $upstream = $primary->connstr . ' user=streamer application_name=pod-2';

@@ -113,7 +113,7 @@ sub add_standby
 {
 	my ($upstream, $name, %options) = @_;
 	my $source = $options{backup_of} // root_of($upstream);
-	my $node = PostgreSQL::Test::Cluster->new($name, install_path => copy_installation($upstream));
+	my $node = DocumentdbUpgrade::Node->new($name, install_path => copy_installation($upstream));
 
 	$source->backup('fleet') unless $backups{ $source->name }++;
 	$node->init_from_backup($source, 'fleet');

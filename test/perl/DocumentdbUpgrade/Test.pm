@@ -18,8 +18,8 @@ DocumentdbUpgrade::Test - what the TAP files here share
 
 =head1 DESCRIPTION
 
-Built on PostgreSQL::Test::Cluster, whose nodes these functions return and
-take.  Run by test/check, which provides the private installation.
+Built on PostgreSQL::Test::Cluster, whose nodes (of DocumentdbUpgrade::Node) these
+functions return and take.  Run by test/check, which provides the private installation.
 
 =cut
 
@@ -28,11 +28,11 @@ package DocumentdbUpgrade::Test;
 use strict;
 use warnings FATAL => 'all';
 
+use DocumentdbUpgrade::Node;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(
   new_node try_sql sql poll_until fresh_installation
@@ -80,7 +80,7 @@ sub new_node
 	{
 		@install = (install_path => $own eq '1' ? fresh_installation() : $own);
 	}
-	my $node = PostgreSQL::Test::Cluster->new($name, @install);
+	my $node = DocumentdbUpgrade::Node->new($name, @install);
 	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
 	$node->append_conf('postgresql.conf', $fast_settings);
 	if (my $preload = $options{preload})
@@ -162,16 +162,10 @@ that one query expresses, use the node's poll_query_until.
 sub poll_until
 {
 	my ($code, $what) = @_;
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $result = DocumentdbUpgrade::Node::poll($code);
 
-	while (time < $deadline)
-	{
-		my $result = $code->();
-		return $result if $result;
-		usleep(50_000);
-	}
-	fail("timed out waiting until $what");
-	return;
+	fail("timed out waiting until $what") unless $result;
+	return $result;
 }
 
 =pod
@@ -214,12 +208,15 @@ a node: those of the shared installation, not to be changed.
 sub extension_dir { return config($_[0], '--sharedir') . '/extension'; }
 sub library_dir { return config($_[0], '--pkglibdir'); }
 
+my %answers;
+
 sub config
 {
 	my ($node, $option) = @_;
 	my $program = $node ? $node->installed_command('pg_config') : 'pg_config';
-	chomp(my $value = `$program $option`);
-	return $value;
+
+	chomp($answers{"$program $option"} //= `$program $option`);
+	return $answers{"$program $option"};
 }
 
 =pod
