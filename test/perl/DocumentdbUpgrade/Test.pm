@@ -33,9 +33,10 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  new_node try_sql sql poll_until fresh_installation
+  new_node try_sql sql poll_until patience fresh_installation
   extension_available need_extension
   extension_dir library_dir extension_file write_extension_file write_extension
 );
@@ -166,6 +167,29 @@ sub poll_until
 
 	fail("timed out waiting until $what") unless $result;
 	return $result;
+}
+
+=pod
+
+=item patience(seconds)
+
+What that time is on this machine now: as much longer as it takes longer to start
+processes than on a quiet one.  For tests whose subject is that something is
+prompt; the seconds have room for a usual delay.
+
+=cut
+
+# On a quiet machine with slow system calls.
+use constant SECONDS_FOR_A_PROCESS => 0.005;
+
+sub patience
+{
+	my ($seconds) = @_;
+	my $start = time;
+
+	system('true') foreach 1 .. 10;
+	my $slowness = (time - $start) / (10 * SECONDS_FOR_A_PROCESS);
+	return $seconds * ($slowness > 1 ? $slowness : 1);
 }
 
 =pod
