@@ -67,11 +67,25 @@ run() {
 	return $status
 }
 
+# Prints /dev/shm where that has room for a run and programs may run there, and
+# else /tmp.
+default_work_parent() {
+	local free memory
+	free=$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)
+	memory=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)
+	if [ "${free:-0}" -ge 8000000 ] && [ "${memory:-0}" -ge 8000000 ] &&
+		! grep -q '^[^ ]* /dev/shm [^ ]* [^ ]*noexec' /proc/mounts; then
+		echo /dev/shm
+	else
+		echo /tmp
+	fi
+}
+
 # Creates the work directory, where the unprivileged user can reach it and
 # socket paths stay short enough.
 make_work_dir() {
 	local parent
-	for parent in "${TMPDIR:-/tmp}" /tmp; do
+	for parent in "${TMPDIR:-$(default_work_parent)}" /tmp; do
 		[ ${#parent} -le 40 ] || continue
 		WORK=$(mktemp -d "$parent/du.XXXXXX") || continue
 		[ -z "$RUN_AS" ] || chown "$RUN_AS:$(id -g "$RUN_AS")" "$WORK"

@@ -4,6 +4,9 @@
 
 PASSED=0 FAILED=0 SKIPPED=0
 
+# What a TAP file takes of a core that nobody else uses.
+TAP_FILE_SECONDS=6
+
 ok() { PASSED=$((PASSED + 1)); echo "ok      $*"; }
 not_ok() { FAILED=$((FAILED + 1)); echo "not ok  $*"; }
 
@@ -29,17 +32,29 @@ select_files() {
 	done
 }
 
+# The data directory that servers of TAP files are copied from (see Node.pm).
+make_template() {
+	[ -z "${PG_TEST_INITDB_EXTRA_OPTS:-}" ] && [ ! -e "$WORK/template" ] || return 0
+	as_user "$BIN/initdb" -D "$WORK/template" -A trust -E UTF8 --no-locale -N >"$OUT/initdb-template.log" 2>&1 ||
+		{ cat "$OUT/initdb-template.log" >&2; fail "could not initialize a server"; }
+	export DU_TEMPLATE="$WORK/template"
+}
+
 # run_tap DIRECTORY: its TAP files under PostgreSQL's own modules and the private
 # installation.
 run_tap() {
 	local -a names files
-	local passed=0 failed=1 skipped=0 tap="$OUT/tap"
+	local jobs passed=0 failed=1 skipped=0 tap="$OUT/tap"
 	mapfile -t names < <(select_files "$WORK/src/$1/*.pl")
 	[ ${#names[@]} -gt 0 ] || return 0
 	files=("${names[@]/#/$1/}")
-	heading "TAP"
+	jobs=${JOBS:-$(nproc)}
+	heading "TAP: ${#files[@]} files, $jobs at a time, on servers of their own: about $((${#files[@]} * TAP_FILE_SECONDS / jobs / 60 + 1)) min"
 	as_user mkdir -p "$tap"
-	tap_perl test/perl/run_tap.pl "${JOBS:-2}" "$tap/counts" "${files[@]/%/.pl}" 2>&1
+	make_template
+	# A busy machine may be slow to come to what is waited for.
+	export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-600} PGCTLTIMEOUT=${PGCTLTIMEOUT:-600}
+	tap_perl test/perl/run_tap.pl "$jobs" "$tap/counts" "${files[@]/%/.pl}" 2>&1
 	[ ! -e "$tap/counts" ] || read -r passed failed skipped <"$tap/counts"
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
 	[ "$failed" = 0 ] || cp -r "$WORK/tap/tmp_check/log" "$tap/"

@@ -64,7 +64,7 @@ sub promotion_times
 
 	foreach my $round (1 .. $count)
 	{
-		my $standby = PostgreSQL::Test::Cluster->new("standby$round", install_path => $primary->install_path);
+		my $standby = DocumentdbUpgrade::Node->new("standby$round", install_path => $primary->install_path);
 
 		$primary->backup("base$round");
 		$standby->init_from_backup($primary, "base$round", has_streaming => 1);

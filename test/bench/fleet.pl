@@ -85,7 +85,7 @@ sub start_receivers
 
 foreach my $count (@sizes)
 {
-	my $node = PostgreSQL::Test::Cluster->new("fleet$count", install_path => fresh_installation());
+	my $node = DocumentdbUpgrade::Node->new("fleet$count", install_path => fresh_installation());
 	$node->init(allows_streaming => 1, extra => ['--wal-segsize=1']);
 	$node->append_conf('postgresql.conf', q{
 		shared_preload_libraries = 'documentdb_upgrade'

@@ -55,7 +55,7 @@ my $result = try_sql($node, q{SET statement_timeout = '300ms'; SELECT documentdb
 is($result->{sqlstate}, '57014', 'statement_timeout of the caller ends it too');
 like($result->{message}, qr/statement timeout/, 'in its own words');
 
-$result = try_sql($node, q{SET lock_timeout = '300ms'; SET statement_timeout = '10s'; SELECT documentdb_upgrade.finalize_to('1.2')});
+$result = try_sql($node, q{SET lock_timeout = '300ms'; SET statement_timeout = '10min'; SELECT documentdb_upgrade.finalize_to('1.2')});
 is($result->{sqlstate}, '55P03', 'so does its lock_timeout');
 
 $blocker->quit;

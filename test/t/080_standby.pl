@@ -18,7 +18,7 @@ write_extension($primary, 'copied', '1.2',
 sql($primary, q{CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION copied VERSION '1.0'});
 
 $primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 $primary->wait_for_catchup($standby);

@@ -22,7 +22,7 @@ sub quickly
 	my $start = time;
 	my $result = try_sql($node, $statement);
 	ok($result->{ok}, $statement) or diag($result->{stderr});
-	cmp_ok(time - $start, '<', 4, 'quickly');
+	cmp_ok(time - $start, '<', patience(4), 'quickly');
 	return;
 }
 

@@ -22,7 +22,7 @@ sub quickly
 	my $start = time;
 
 	$code->();
-	cmp_ok(time - $start, '<', 4, $name);
+	cmp_ok(time - $start, '<', patience(4), $name);
 	return;
 }
 

@@ -20,7 +20,7 @@ wait_for_state($primary, 'update_available');
 $primary->backup('base');
 
 # Nothing on the standby may wait for a poll.
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf', q{
 	documentdb_upgrade.poll_interval = '1h'

@@ -16,7 +16,7 @@ my $primary = worker_node('primary', create => 0, streaming => 1, conf => q{
 	wal_receiver_status_interval = '100ms'
 });
 $primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 my $worker = q{EXISTS(SELECT FROM pg_stat_activity WHERE backend_type = 'documentdb_upgrade worker' AND datname = 'served')};

@@ -36,7 +36,7 @@ unharmed($node, $api, 'too many requests', sub {
 	wait_for_state($node, 'waiting', qr/429|too many/i);
 	my @pauses = pauses_of_faults();
 	cmp_ok($pauses[$_], '>', 3.5, 'the server is left alone as long as it asks') foreach 0, 1;
-	cmp_ok($pauses[$_], '<', 10, 'and not much longer') foreach 0, 1;
+	cmp_ok($pauses[$_], '<', patience(10), 'and not much longer') foreach 0, 1;
 });
 
 # Without a word on how long, it is an error like any other.
@@ -51,9 +51,9 @@ $api->fault(method => 'GET', times => 4, status => 500);
 $api->watch_stop('end');
 my @pauses = pauses_of_faults();
 my $longest = (sort { $a <=> $b } @pauses)[-1];
-cmp_ok($pauses[0], '<', 2, 'the first pause is short');
+cmp_ok($pauses[0], '<', patience(2), 'the first pause is short');
 cmp_ok($longest, '>', 1.9, 'later ones are not') or diag("@pauses");
-cmp_ok($longest, '<', 13, 'and none is longer than doubling makes it') or diag("@pauses");
+cmp_ok($longest, '<', patience(13), 'and none is longer than doubling makes it') or diag("@pauses");
 still_follows($node, $api, 'all that');
 
 done_testing();

@@ -90,7 +90,7 @@ gives_what_it_says($primary, 'preloaded');
 is(sql($primary, $queries->{documentdb_upgrade}{query}) =~ s/^postgres\|(\w*)\|.*/$1/r, '1', 'preloaded: the worker is seen');
 
 $primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
+my $standby = DocumentdbUpgrade::Node->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 $primary->wait_for_catchup($standby);

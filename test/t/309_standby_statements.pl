@@ -13,7 +13,7 @@ my $primary = guarded_node('primary', streaming => 1);
 install($primary);
 sql($primary, 'CREATE EXTENSION documentdb_upgrade');
 $primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 $primary->wait_for_catchup($standby);

@@ -106,7 +106,7 @@ rename $library, "$library.away" or die "could not rename a file: $!\n";
 $node->restart;
 my $start = time;
 writes(1, 'without its library the worker stops nothing');
-cmp_ok(time - $start, '<', 10, 'and nobody waits for it for long');
+cmp_ok(time - $start, '<', patience(10), 'and nobody waits for it for long');
 wait_for_state($node, 'schema_ahead', qr/Writes are not stopped, because the worker does not run: The worker's library cannot be loaded/);
 rename "$library.away", $library or die "could not rename a file: $!\n";
 $node->restart;

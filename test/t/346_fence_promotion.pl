@@ -25,7 +25,7 @@ is(shape($primary), $shape_of{'1.2'}, 'the primary has finalized');
 $primary->backup('base');
 
 # The standby's image is still the old one.
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => fresh_installation());
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => fresh_installation());
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 write_extension($standby, 'thing', '1.1', '1.0' => '', '1.0--1.1' => '');
 $standby->append_conf('postgresql.conf', "documentdb_upgrade.poll_interval = '1h'");

@@ -84,7 +84,7 @@ is(sql($node, q{SELECT outcome, steps_run, risk FROM documentdb_upgrade.rehearse
 is(try_sql($node, q{DO $$ BEGIN PERFORM documentdb_upgrade.rehearse(); EXCEPTION WHEN OTHERS THEN RAISE; END $$; CALL documentdb_upgrade.run_rehearse()})->{ok}, 1, 'in a block, and by CALL');
 
 my $backup = $node->backup('b');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $node->{_install_path});
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $node->{_install_path});
 $standby->init_from_backup($node, 'b', has_streaming => 1);
 $standby->start;
 is(try_sql($standby, "SELECT documentdb_upgrade.rehearse(scratch => $_)")->{sqlstate}, '25006', 'on a standby') foreach 'false', 'true';

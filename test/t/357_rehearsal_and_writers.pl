@@ -27,18 +27,27 @@ COMMIT;
 });
 my ($out, $err) = ('', '');
 my $log = $node->basedir . '/latency';
-my $bench = IPC::Run::start([ $node->installed_command('pgbench'), '-n', '-c', '4', '-T', '6', '-f', $script, '-l', '--log-prefix', $log,
-		'-h', $node->host, '-p', $node->port, 'postgres' ], '>', \$out, '2>', \$err);
-$node->poll_query_until('postgres', 'SELECT sum(n) > 100 FROM a') or die;
 my @outcomes;
-my $until = time + 4;
-push @outcomes, sql($node, q{SELECT outcome FROM documentdb_upgrade.rehearse()}) while time < $until;
-$bench->finish;
+
+# Rehearsals beside writers, as often as it takes until enough have run and one
+# of them has got its locks.
+sub enough { return @outcomes >= 3 && grep { $_ eq 'passed' } @outcomes; }
+foreach my $round (1 .. 20)
+{
+	my $bench = IPC::Run::start([ $node->installed_command('pgbench'), '-n', '-c', '4', '-T', '6', '-f', $script, '-l', '--log-prefix', "$log$round",
+			'postgres' ], '>', \$out, '2>', \$err, init => sub { @ENV{qw(PGHOST PGPORT PGAPPNAME)} = ($node->host, $node->port, 'pgbench') });
+	my $writers = q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'};
+
+	$node->poll_query_until('postgres', $writers, 4) or die "no writers\n";
+	push @outcomes, sql($node, q{SELECT outcome FROM documentdb_upgrade.rehearse()}) while !enough() && sql($node, $writers) eq '4';
+	$bench->finish;
+	last if enough();
+}
 is($err =~ /ERROR|aborted/ ? $err : '', '', 'no writer sees an error');
 cmp_ok(scalar(@outcomes), '>=', 3, 'several rehearsals ran at the same time');
 cmp_ok(scalar(grep { $_ eq 'passed' } @outcomes), '>=', 1, 'some of them passed') or diag("@outcomes");
-my ($worst) = sort { $b <=> $a } map { (split)[2] } map { split /\n/, slurp_file($_) } glob("$log.*");
-cmp_ok($worst / 1000, '<', 300 + 100 + 700, 'nobody waited for long');
+my ($worst) = sort { $b <=> $a } map { (split)[2] } map { split /\n/, slurp_file($_) } glob("$log*");
+cmp_ok($worst / 1000, '<', 300 + 100 + 1000 * patience(0.7), 'nobody waited for long');
 note "worst latency $worst us, rehearsals @outcomes";
 is(sql($node, 'SELECT (SELECT sum(n) FROM a) = (SELECT sum(n) FROM b)'), 't', 'and nothing was lost');
 is(sql($node, q{SELECT count(*) FROM pg_attribute WHERE attname = 'more'}), '0', 'nothing of the rehearsals stays');
@@ -46,13 +55,29 @@ is(sql($node, q{SELECT count(*) FROM pg_attribute WHERE attname = 'more'}), '0',
 # A reader who holds on: the rehearsal gives up, and whoever has queued behind
 # it goes on then.
 my ($reader, $rehearsal, $writer) = map { DocumentdbUpgrade::Session->new($node) } 1 .. 3;
+my $queued = 'SELECT count(*) FROM pg_stat_activity WHERE pid IN (' . join(', ', map { $_->pid } $rehearsal, $writer) . q{) AND wait_event_type = 'Lock'};
 $reader->run('BEGIN; SELECT * FROM b LIMIT 1');
-$rehearsal->start('SELECT outcome, sqlstate, detail FROM documentdb_upgrade.rehearse()');
-$rehearsal->wait_for(q{wait_event_type = 'Lock'});
-my $start = time;
-my $result = $writer->run('UPDATE a SET n = 0; UPDATE b SET n = 0');
-ok($result->{ok}, 'who has queued behind it has no error');
-cmp_ok(time - $start, '<', 1.5, 'and goes on soon');
-like($rehearsal->finish->{stdout}, qr/^failed\|55P03\|.*${\ $reader->pid}.*holds/, 'it says who was in the way');
+
+# On a slow machine it may have given up before anybody has queued.
+foreach my $timeout (0.3, 3, 30, 300)
+{
+	my $start = time;
+	my $has_queued;
+
+	$rehearsal->run('SET documentdb_upgrade.lock_timeout = ' . 1000 * $timeout);
+	$rehearsal->start('SELECT outcome, sqlstate, detail FROM documentdb_upgrade.rehearse()');
+	poll_until(sub { sql($node, $queued) > 0 || sql($node, q{SELECT state FROM pg_stat_activity WHERE pid = } . $rehearsal->pid) eq 'idle' }, 'it waits, or has waited');
+	$writer->start('UPDATE a SET n = 0; UPDATE b SET n = 0');
+	poll_until(sub { ($has_queued = sql($node, $queued) eq '2') || sql($node, q{SELECT state FROM pg_stat_activity WHERE pid = } . $writer->pid) eq 'idle' }, 'somebody queues, or is past it');
+	my $result = $writer->finish;
+	my $seconds = time - $start;
+	my $rehearsed = $rehearsal->finish->{stdout};
+
+	next if !$has_queued && $timeout < 300;
+	ok($result->{ok}, 'who has queued behind it has no error');
+	cmp_ok($seconds, '<', $timeout + patience(1.2), 'and goes on soon');
+	like($rehearsed, qr/^failed\|55P03\|.*${\ $reader->pid}.*holds/, 'it says who was in the way');
+	last;
+}
 $_->quit foreach $reader, $rehearsal, $writer;
 done_testing();

@@ -30,7 +30,7 @@ my (undef, $plain) = timed(q{BEGIN; ALTER EXTENSION large UPDATE TO '1.3'; ROLLB
 my ($out, $whole) = timed(q{SELECT outcome, steps_run FROM documentdb_upgrade.rehearse()});
 is($out, 'passed|3', "three steps of $n functions pass");
 note sprintf 'plain %.2f s, rehearsal %.2f s', $plain, $whole;
-cmp_ok($whole, '<', 4 * $plain + 2, 'not much slower than the update itself');
+cmp_ok($whole, '<', 4 * $plain + patience(2), 'not much slower than the update itself');
 
 is(sql($node, q{SELECT string_agg(format('%s %s %s %s', jsonb_array_length(s->'added'), jsonb_array_length(s->'changed'), jsonb_array_length(s->'removed'), s->>'risk'), ', ' ORDER BY n)
 	FROM documentdb_upgrade.rehearsals, jsonb_array_elements(report->'steps') WITH ORDINALITY AS t(s, n)}),
@@ -41,8 +41,8 @@ sql($node, q{SELECT documentdb_upgrade.finalize_to('1.1')});
 my $change;
 ($out, $change) = timed(q{SELECT outcome, steps_run FROM documentdb_upgrade.rehearse('1.2')});
 is($out, 'passed|1', 'a step that changes them all');
-cmp_ok($change, '<', 2, 'is rehearsed in less than two seconds');
+cmp_ok($change, '<', patience(2), 'is rehearsed in less than two seconds, on a quiet machine');
 my ($text, $report) = timed(q{SELECT length(documentdb_upgrade.rehearsal_report())});
 cmp_ok($text, '>', $n * 20, 'the text has them all');
-cmp_ok($report, '<', 2, 'and is quickly made');
+cmp_ok($report, '<', patience(2), 'and is quickly made');
 done_testing();

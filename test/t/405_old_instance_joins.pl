@@ -28,7 +28,7 @@ foreach my $case ([ 'b', $p, 1 ], [ 'c', $a, 2 ])
 	is(sql($p, qq{SELECT depth, required, installed, "binary", problem ~ '1.1' AND problem ~ '1.2' FROM documentdb_upgrade.standbys WHERE name = '$name'}),
 		"$depth|t|1.2|1.1|t", "$name: an old instance is shown with its versions");
 	my $sender = sql($upstream, "SELECT backend_start FROM pg_stat_replication WHERE application_name = '$name'");
-	my $reported = sql($p, "SELECT min(reported_at) < '$sender'::timestamptz + interval '3s' FROM documentdb_upgrade.standbys WHERE name = '$name'");
+	my $reported = sql($p, "SELECT min(reported_at) < '$sender'::timestamptz + (SELECT setting::int * interval '1 ms' FROM pg_settings WHERE name = 'documentdb_upgrade.standby_report_timeout') FROM documentdb_upgrade.standbys WHERE name = '$name'");
 	ok($reported eq 't', "$name: within one report interval") if $depth == 1;
 	wait_for_state($p, 'verifying', qr/"$name"/);
 

@@ -60,7 +60,7 @@ sub conninfo
 	return sprintf 'host=127.0.0.1 port=%d user=streaming_replica application_name=pod-2 dbname=postgres '
 	  . 'sslmode=verify-ca sslcert=%s.crt sslkey=%s.key sslrootcert=%s.crt', $primary->port, map { "$dir/$_" } $client, $client, $authority;
 }
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base');
 $standby->set_standby_mode;
 $standby->append_conf('postgresql.conf', "ssl = off\nprimary_conninfo = '" . conninfo('client', 'ca') . q{'

@@ -43,7 +43,7 @@ $primary->backup('base');
 sub standby_in
 {
 	my ($name, $cluster, $host) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = DocumentdbUpgrade::Node->new($name);
 
 	$node->init_from_backup($primary, 'base');
 	$node->set_standby_mode;

@@ -24,7 +24,7 @@ sub stream_from
 sub standby_of
 {
 	my ($upstream, $name, $conf) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $primary->install_path);
+	my $node = DocumentdbUpgrade::Node->new($name, install_path => $primary->install_path);
 
 	$node->init_from_backup($primary, 'base');
 	$node->set_standby_mode;

@@ -26,7 +26,7 @@ wait_for_state($primary, 'up_to_date');
 
 # Whose files end at 1.1.
 my $old = fresh_installation();
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $old);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $old);
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 write_extension($standby, 'thing', '1.1', '1.0' => 'SELECT 1;', '1.0--1.1' => 'SELECT 1;');
 my $events = sub { scalar grep { ($_->{reason} // '') eq 'StandbyNotReady' } $api->events };

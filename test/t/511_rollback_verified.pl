@@ -12,7 +12,7 @@ use Test::More;
 
 my $primary = worker_node('primary', streaming => 1);
 $primary->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $primary->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $primary->install_path);
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 comes_true($primary, q{SELECT status = 'ready' FROM documentdb_upgrade.standbys});

@@ -237,7 +237,7 @@ $holder->quit;
 
 # A standby sends to the primary.
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $node->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $node->install_path);
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 $node->wait_for_catchup($standby);

@@ -207,7 +207,7 @@ write_extension($node, 'thing', '1.2');
 
 # Standbys: one that is behind, and what it says itself.
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $node->install_path);
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $node->install_path);
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 $node->wait_for_catchup($standby);

@@ -14,7 +14,7 @@ sql($node, q{
 	INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g;
 	ANALYZE t});
 $node->backup('b');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
+my $standby = DocumentdbUpgrade::Node->new('standby');
 $standby->init_from_backup($node, 'b', has_streaming => 1);
 $standby->start;
 

@@ -23,7 +23,7 @@ is(sql($blue, 'SELECT kind, object_name, difference, key FROM ' . comparison($gr
 	'three thousand tables and sequences');
 my $took = time - $start;
 note sprintf 'compared in %.1f s', $took;
-cmp_ok($took, '<', 60, 'in a minute, and that on a busy machine');
+cmp_ok($took, '<', patience(60), 'in a minute, or longer on a busy machine');
 is(last_run($blue, 'table_count, row_count'), '2999|2999', 'all were compared');
 is(sql($blue, q{SELECT count(*), sum(row_count) FROM documentdb_upgrade.table_checksums()}), '3000|3000', 'and summed');
 done_testing();

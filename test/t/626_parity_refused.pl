@@ -88,7 +88,7 @@ is(sqlstate(call({}, $node)), undef, 'it is there again');
 
 # A standby.
 $node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('standby', install_path => $node->{_install_path});
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $node->{_install_path});
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 $node->wait_for_catchup($standby);

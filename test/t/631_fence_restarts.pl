@@ -138,7 +138,7 @@ sql($node, q{SELECT documentdb_upgrade.fence_writes('while a backup is made')});
 $node->backup('base');
 sql($node, 'SELECT documentdb_upgrade.lift_fence()');
 writes(1, 'the backup changes nothing here');
-my $copy = PostgreSQL::Test::Cluster->new('copy', install_path => $node->{_install_path});
+my $copy = DocumentdbUpgrade::Node->new('copy', install_path => $node->{_install_path});
 $copy->init_from_backup($node, 'base');
 ok(-e $copy->data_dir . '/documentdb_upgrade.fence', 'the file comes along');
 $copy->start;

@@ -18,7 +18,7 @@ my $write = q{INSERT INTO t VALUES ('x') RETURNING 'written'};
 sub standby_of
 {
 	my ($primary, $name, $conf) = @_;
-	my $standby = PostgreSQL::Test::Cluster->new($name, install_path => $primary->{_install_path});
+	my $standby = DocumentdbUpgrade::Node->new($name, install_path => $primary->{_install_path});
 
 	$primary->backup("for_$name");
 	$standby->init_from_backup($primary, "for_$name", has_streaming => 1);

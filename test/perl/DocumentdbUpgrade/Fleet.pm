@@ -34,6 +34,7 @@ use warnings FATAL => 'all';
 use DocumentdbUpgrade::Test;
 use DocumentdbUpgrade::WorkerNode qw(worker_node create_thing shape);
 use Exporter 'import';
+use List::Util qw(max);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -43,13 +44,15 @@ our @EXPORT = qw(
   standby_status wait_for_standbys wait_for_report blocker has_schema
 );
 
-# A report counts for three seconds and comes every second, or at once.
-my $settings = q{
+# A report counts for three seconds, or longer on a machine that is slow to make
+# one, and comes three times in that time, or at once.
+my $report_timeout = int 1000 * max(3, patience(1));
+my $settings = qq{
 full_page_writes = on
 wal_keep_size = '256MB'
 wal_receiver_status_interval = '100ms'
 wal_retrieve_retry_interval = '100ms'
-documentdb_upgrade.standby_report_timeout = '3s'
+documentdb_upgrade.standby_report_timeout = '${report_timeout}ms'
 documentdb_upgrade.poll_interval = '200ms'
 };
 
@@ -113,7 +116,7 @@ sub add_standby
 {
 	my ($upstream, $name, %options) = @_;
 	my $source = $options{backup_of} // root_of($upstream);
-	my $node = PostgreSQL::Test::Cluster->new($name, install_path => copy_installation($upstream));
+	my $node = DocumentdbUpgrade::Node->new($name, install_path => copy_installation($upstream));
 
 	$source->backup('fleet') unless $backups{ $source->name }++;
 	$node->init_from_backup($source, 'fleet');

@@ -48,6 +48,9 @@ sub new
 		extra_params => \@params);
 	my $self = bless { node => $node, psql => $psql }, $class;
 
+	# The time is for one statement, not for all that the session does.
+	$psql->set_query_timer_restart;
+
 	$self->{pid} = $self->run('SELECT pg_backend_pid()')->{stdout};
 	return $self;
 }
@@ -127,6 +130,7 @@ sub finish_lost
 	my $self = shift;
 	my $psql = $self->{psql};
 
+	$psql->{timeout}->start;
 	eval { $psql->{run}->finish };
 	return $self->result($psql->{stdout});
 }

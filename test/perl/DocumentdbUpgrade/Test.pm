@@ -18,8 +18,8 @@ DocumentdbUpgrade::Test - what the TAP files here share
 
 =head1 DESCRIPTION
 
-Built on PostgreSQL::Test::Cluster, whose nodes these functions return and
-take.  Run by test/check, which provides the private installation.
+Built on PostgreSQL::Test::Cluster, whose nodes (of DocumentdbUpgrade::Node) these
+functions return and take.  Run by test/check, which provides the private installation.
 
 =cut
 
@@ -28,14 +28,15 @@ package DocumentdbUpgrade::Test;
 use strict;
 use warnings FATAL => 'all';
 
+use DocumentdbUpgrade::Node;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  new_node try_sql sql poll_until fresh_installation
+  new_node try_sql sql poll_until patience fresh_installation
   extension_available need_extension
   extension_dir library_dir extension_file write_extension_file write_extension
 );
@@ -81,8 +82,8 @@ sub new_node
 	{
 		@install = (install_path => $own eq '1' ? fresh_installation() : $own);
 	}
-	my $node = PostgreSQL::Test::Cluster->new($name, @install);
-	$node->init(allows_streaming => $options{streaming} ? 1 : 0, extra => [ '--encoding=UTF8', '--no-locale' ]);
+	my $node = DocumentdbUpgrade::Node->new($name, @install);
+	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
 	$node->append_conf('postgresql.conf', $fast_settings);
 	if (my $preload = $options{preload})
 	{
@@ -163,16 +164,33 @@ that one query expresses, use the node's poll_query_until.
 sub poll_until
 {
 	my ($code, $what) = @_;
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $result = DocumentdbUpgrade::Node::poll($code);
 
-	while (time < $deadline)
-	{
-		my $result = $code->();
-		return $result if $result;
-		usleep(50_000);
-	}
-	fail("timed out waiting until $what");
-	return;
+	fail("timed out waiting until $what") unless $result;
+	return $result;
+}
+
+=pod
+
+=item patience(seconds)
+
+What that time is on this machine now: as much longer as it takes longer to start
+processes than on a quiet one.  For tests whose subject is that something is
+prompt; the seconds have room for a usual delay.
+
+=cut
+
+# On a quiet machine with slow system calls.
+use constant SECONDS_FOR_A_PROCESS => 0.005;
+
+sub patience
+{
+	my ($seconds) = @_;
+	my $start = time;
+
+	system('true') foreach 1 .. 10;
+	my $slowness = (time - $start) / (10 * SECONDS_FOR_A_PROCESS);
+	return $seconds * ($slowness > 1 ? $slowness : 1);
 }
 
 =pod
@@ -215,12 +233,15 @@ a node: those of the shared installation, not to be changed.
 sub extension_dir { return config($_[0], '--sharedir') . '/extension'; }
 sub library_dir { return config($_[0], '--pkglibdir'); }
 
+my %answers;
+
 sub config
 {
 	my ($node, $option) = @_;
 	my $program = $node ? $node->installed_command('pg_config') : 'pg_config';
-	chomp(my $value = `$program $option`);
-	return $value;
+
+	chomp($answers{"$program $option"} //= `$program $option`);
+	return $answers{"$program $option"};
 }
 
 =pod
