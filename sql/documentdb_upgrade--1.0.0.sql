@@ -1995,6 +1995,10 @@ AS $$
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
                 WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
            CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'listed together'
+                WHEN p.number !~ '^[vV]?\d' OR p.other_number !~ '^[vV]?\d'
+                THEN concat_ws(' and ', CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
+                               CASE WHEN p.other_number !~ '^[vV]?\d' THEN format('"%s" of %s', p.other_number, p.other) END)
+                     || ': no version that can be compared'
                 WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these' ELSE 'the matrix has nothing about them' END,
            coalesce(p.against, p.in_favour, p.known_source)
     FROM pair p

@@ -169,11 +169,17 @@ static UpgradeState
 state_of_wait(const StateInput *input)
 {
 	const char *spec_binary = input->worker.spec_binary;
+	ExtensionVersion version;
+	const char *reason;
 
 	if (spec_binary == NULL)
 		return state("waiting",
 					 psprintf("%s Roll out that binary, then restart PostgreSQL.",
 							  input->decided.reason));
+	if (!du_version_parse(spec_binary, &version, &reason))
+		return state("waiting",
+					 psprintf("%s The custom resource names \"%s\" as its image version, which cannot be compared: make sure that it is the newer binary, and wait for its rollout to reach this instance.",
+							  input->decided.reason, spec_binary));
 	return state("waiting",
 				 psprintf("%s The custom resource names image version %s: wait for its rollout to reach this instance, or raise it.",
 						  input->decided.reason, spec_binary));
