@@ -47,6 +47,7 @@ CREATE TABLE history (
     extension text NOT NULL,
     from_version text,
     to_version text,
+    extensions jsonb NOT NULL DEFAULT '[]',
     outcome text NOT NULL
         CHECK (outcome IN ('succeeded', 'failed', 'refused', 'cancelled')),
     actor text NOT NULL,
@@ -77,8 +78,9 @@ CREATE TABLE history (
 COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
 COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
 COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
-COMMENT ON COLUMN history.from_version IS 'installed version before the attempt';
-COMMENT ON COLUMN history.to_version IS 'target of the attempt';
+COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt';
+COMMENT ON COLUMN history.to_version IS 'its target; the installed version where only companions were to change';
+COMMENT ON COLUMN history.extensions IS 'every extension that has changed, or was to change when the attempt did not succeed, in the order of update: extension, from, to; empty where there was no way to the target';
 COMMENT ON COLUMN history.outcome IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, or rolled back by the caller after success';
 COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
 COMMENT ON COLUMN history.role_name IS 'session user';
@@ -417,7 +419,7 @@ COMMENT ON FUNCTION wait_for(text, interval) IS
 CREATE FUNCTION running_attempts(OUT pid integer, OUT actor text,
                                  OUT extension text, OUT from_version text,
                                  OUT target text, OUT step integer, OUT steps integer,
-                                 OUT step_from text, OUT step_to text,
+                                 OUT step_extension text, OUT step_from text, OUT step_to text,
                                  OUT started_at timestamptz,
                                  OUT cancel_requested boolean, OUT commit_begun boolean)
     RETURNS SETOF record
@@ -426,8 +428,8 @@ CREATE FUNCTION running_attempts(OUT pid integer, OUT actor text,
 COMMENT ON FUNCTION running_attempts() IS 'the rows of view progress';
 
 CREATE VIEW progress AS
-    SELECT pid, actor, extension, from_version, target, step, steps, step_from,
-           step_to, started_at, cancel_requested, commit_begun
+    SELECT pid, actor, extension, from_version, target, step, steps, step_extension,
+           step_from, step_to, started_at, cancel_requested, commit_begun
     FROM running_attempts();
 COMMENT ON VIEW progress IS
 'one row per attempt that runs in this database, with the script that runs now as step n of m; empty without preloading';
@@ -948,6 +950,7 @@ CREATE TABLE rehearsals (
     extension text NOT NULL,
     from_version text,
     to_version text,
+    extensions jsonb NOT NULL DEFAULT '[]',
     outcome text NOT NULL CHECK (outcome IN ('passed', 'failed', 'refused')),
     scratch boolean NOT NULL DEFAULT false,
     role_name text NOT NULL,
@@ -971,7 +974,8 @@ CREATE TABLE rehearsals (
 COMMENT ON TABLE rehearsals IS 'what rehearsals have found, one row each; true for the fingerprint that they name';
 COMMENT ON COLUMN rehearsals.extension IS 'the main extension';
 COMMENT ON COLUMN rehearsals.from_version IS 'installed version';
-COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal';
+COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal; the installed version where only companions were to change';
+COMMENT ON COLUMN rehearsals.extensions IS 'every extension that was to change, in the order of update: extension, from, to';
 COMMENT ON COLUMN rehearsals.outcome IS 'passed; failed: an error; refused: a hard guard, or lock_capacity';
 COMMENT ON COLUMN rehearsals.scratch IS 'in a throw-away database, where there are no data';
 COMMENT ON COLUMN rehearsals.role_name IS 'session user';
@@ -1046,8 +1050,11 @@ CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws(E'\n',
-        format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
-               coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome),
+        CASE WHEN r.from_version = r.to_version
+             THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE WHEN r.extensions <> '[]' THEN 'the companions of ' END,
+                         r.extension, r.to_version, r.outcome)
+             ELSE format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
+                         coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome) END,
         format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
                round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
@@ -1995,6 +2002,10 @@ AS $$
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
                 WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
            CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'listed together'
+                WHEN p.number !~ '^[vV]?\d' OR p.other_number !~ '^[vV]?\d'
+                THEN concat_ws(' and ', CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
+                               CASE WHEN p.other_number !~ '^[vV]?\d' THEN format('"%s" of %s', p.other_number, p.other) END)
+                     || ': no version that can be compared'
                 WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these' ELSE 'the matrix has nothing about them' END,
            coalesce(p.against, p.in_favour, p.known_source)
     FROM pair p
@@ -2597,7 +2608,10 @@ AS $$
         SELECT h.* FROM documentdb_upgrade.history h JOIN main m USING (extension)
         WHERE h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1
     ), behind AS MATERIALIZED (
-        SELECT p.* FROM main m, documentdb_upgrade.plan(m.installed) p WHERE m.installed IS NOT NULL)
+        SELECT p.* FROM main m, documentdb_upgrade.plan(m.installed) p WHERE m.installed IS NOT NULL
+    ), refused AS MATERIALIZED (
+        SELECT g.detail, g.hint FROM main m, documentdb_upgrade.preflight(m.installed) g
+        WHERE m.installed IS NOT NULL AND g.guard = 'companions_aligned' AND g.status = 'fail')
     SELECT 'installed',
            CASE WHEN m.installed IS NULL OR m.installed <> s.to_version THEN 'fail'
                 WHEN s.id IS NULL OR documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'warn' ELSE 'pass' END,
@@ -2607,18 +2621,22 @@ AS $$
                 WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'If that was meant, nothing is to be done; else finalize to what the binary offers.' END
     FROM main m LEFT JOIN success s ON true
     UNION ALL
-    SELECT 'companions', CASE WHEN m.installed IS NULL THEN 'skip' WHEN count(b.step) > 0 THEN 'fail' ELSE 'pass' END,
+    SELECT 'companions', CASE WHEN m.installed IS NULL THEN 'skip' WHEN count(b.step) > 0 OR r.detail IS NOT NULL THEN 'fail' ELSE 'pass' END,
            CASE WHEN m.installed IS NULL THEN 'The main extension is not installed.'
+                WHEN r.detail IS NOT NULL THEN r.detail
                 WHEN count(b.step) > 0 THEN 'Behind their targets: ' || string_agg(DISTINCT b.extension, ', ') || '.'
                 ELSE 'Every companion is at its target: '
                      || coalesce((SELECT string_agg(format('%s %s', v.extension, v.installed), ', ')
                                   FROM documentdb_upgrade.versions v WHERE v.extension <> m.extension AND v.installed IS NOT NULL), 'there is none') || '.' END,
-           CASE WHEN count(b.step) > 0 THEN format('Run SELECT documentdb_upgrade.finalize_to(%L);', m.installed) END
-    FROM main m LEFT JOIN behind b ON true GROUP BY m.installed, m.extension
+           CASE WHEN r.detail IS NOT NULL THEN r.hint
+                WHEN count(b.step) > 0 THEN format('Run SELECT documentdb_upgrade.finalize_to(%L);', m.installed) END
+    FROM main m LEFT JOIN behind b ON true LEFT JOIN refused r ON true GROUP BY m.installed, m.extension, r.detail, r.hint
     UNION ALL
     SELECT 'last_attempt', CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
            CASE WHEN a.id IS NULL THEN 'No attempt is on record.'
-                ELSE format('Attempt %s from %s to %s at %s: %s%s.', a.id, coalesce(a.from_version, 'none'), coalesce(a.to_version, 'unknown'),
+                ELSE format('Attempt %s %s at %s: %s%s.', a.id,
+                            CASE WHEN a.from_version = a.to_version THEN format('on the companions at %s', a.to_version)
+                                 ELSE format('from %s to %s', coalesce(a.from_version, 'none'), coalesce(a.to_version, 'unknown')) END,
                             date_trunc('second', a.finished_at), a.outcome, ': ' || a.message) END,
            coalesce(a.hint, CASE WHEN a.outcome <> 'succeeded' THEN 'SELECT documentdb_upgrade.runbook() says what to do.' END)
     FROM main m LEFT JOIN attempt a ON true
@@ -2865,7 +2883,8 @@ AS $$
                documentdb_upgrade.runbook_text(f->'status'->>'next_step')),
         CASE f->>'kind'
             WHEN 'ready' THEN format('- **What is left:** phase two. %s scripts run in one transaction; the binary is already here.', jsonb_array_length(f->'plan'))
-            WHEN 'none' THEN '- **What is left:** nothing. This runbook is for looking after the upgrade that is behind you, and for the next one.'
+            WHEN 'none' THEN CASE WHEN f->'status'->>'state' = 'blocked' THEN '- **What is left:** no script to run; the state names what keeps a companion from its target.'
+                                  ELSE '- **What is left:** nothing. This runbook is for looking after the upgrade that is behind you, and for the next one.' END
             WHEN 'wait' THEN format('- **What is left:** both phases. The binary here offers %s; bring %s first (section 7), then write this runbook anew.',
                                     f->'status'->>'binary', f->>'goal')
             WHEN 'schema_ahead' THEN format('- **Do this now:** bring back a binary of %s or later (section 7). An older library may write what the newer schema does not mean.', f->>'from')
@@ -2910,8 +2929,11 @@ AS $$
             WHEN 'wait' THEN format('The scripts to %s are not on this server yet, so nothing can be said about them. After phase one this section lists them.', f->>'goal')
             ELSE 'Nothing: there is no script to run.' END
         ELSE concat_ws(E'\n\n',
-            format('%s scripts bring extension %s from %s to %s, companions included:', jsonb_array_length(f->'plan'),
-                   documentdb_upgrade.runbook_name(f->>'extension'), f->>'from', f->>'goal'),
+            CASE WHEN f->>'from' = f->>'goal'
+                 THEN format('%s scripts bring the companions of extension %s to what belongs to its %s:', jsonb_array_length(f->'plan'),
+                             documentdb_upgrade.runbook_name(f->>'extension'), f->>'goal')
+                 ELSE format('%s scripts bring extension %s from %s to %s, companions included:', jsonb_array_length(f->'plan'),
+                             documentdb_upgrade.runbook_name(f->>'extension'), f->>'from', f->>'goal') END,
             (SELECT E'| step | extension | from | to | risk | script |\n|---|---|---|---|---|---|\n'
                     || string_agg(format('| %s | %s | %s | %s | %s | %s |', p->>'step', documentdb_upgrade.runbook_text(p->>'extension'), p->>'from_version',
                                          p->>'to_version', p->>'risk', documentdb_upgrade.runbook_name(regexp_replace(p->>'script', '^.*/', ''))), E'\n')

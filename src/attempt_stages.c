@@ -75,7 +75,7 @@ du_stage_decide(const Attempt *attempt)
 	input.desired = attempt->request->target ? attempt->request->target : "auto";
 	input.installed = extension->installed;
 	input.binary = extension->binary;
-	input.companions_behind = attempt->plan->companions_behind;
+	input.behind = attempt->plan->behind;
 	return du_decide(&input);
 }
 
@@ -93,6 +93,7 @@ du_stage_look(Attempt *attempt)
 	attempt->record.extension = extension->name;
 	attempt->record.from_version = extension->installed;
 	attempt->record.to_version = attempt->plan->target;
+	attempt->record.changes = du_plan_changes(attempt->plan, attempt->facts);
 }
 
 /* True when two looks have found the same extensions, none made anew. */

@@ -338,13 +338,45 @@ du_catalog_choices(const ExtensionFacts *extension)
 }
 
 /*
+ * Extensions that are known to share their version numbers, in the order of
+ * update, by their main extension.  Of every other one nothing is known, and
+ * what nobody has named is nobody's to update.
+ */
+static const struct
+{
+	const char *main;
+	const char *members;
+}			families[] =
+
+{
+	{"documentdb", "documentdb_core, documentdb, documentdb_extended_rum"},
+};
+
+/*
+ * The list of the managed set as somebody has written it, else the family of
+ * the main extension; empty when it has none.
+ */
+static const char *
+managed_list(void)
+{
+	if (du_guc_managed_extensions[strspn(du_guc_managed_extensions, " \t\r\n")] != '\0')
+		return du_guc_managed_extensions;
+	for (int i = 0; i < lengthof(families); i++)
+	{
+		if (strcmp(families[i].main, du_guc_extension) == 0)
+			return families[i].members;
+	}
+	return "";
+}
+
+/*
  * The names of the managed set, installed or not, main extension included;
  * that alone when the setting is not a list of names.
  */
 static List *
 managed_names(bool *valid)
 {
-	char	   *copy = pstrdup(du_guc_managed_extensions);
+	char	   *copy = pstrdup(managed_list());
 	List	   *elements;
 	List	   *names = NIL;
 	ListCell   *lc;

@@ -49,8 +49,9 @@ get_leading_version(const char *tag)
 }
 
 /*
- * The binary version that a spec names, or NULL.  A digest takes the place of
- * a version, and the registry's port is no tag.
+ * The binary version that a spec names, or NULL.  What stands in its place and
+ * is none is given as it is written.  A digest takes the place of a version, and
+ * the registry's port is no tag.
  */
 static char *
 get_spec_binary(const cJSON *spec, const char **reason)
@@ -60,6 +61,7 @@ get_spec_binary(const cJSON *spec, const char **reason)
 	char	   *older_image = du_json_text(spec, "documentDBImage", LONGEST_REFERENCE, false, reason);
 	char	   *image = du_json_text(images, "documentDB", LONGEST_REFERENCE, false, reason);
 	char	   *found = NULL;
+	char	   *written = version;
 
 	if (*reason != NULL)
 		return NULL;
@@ -73,10 +75,16 @@ get_spec_binary(const cJSON *spec, const char **reason)
 		if (strchr(image, '@') != NULL)
 			return NULL;
 		if (colon != NULL)
+		{
 			found = get_leading_version(colon + 1);
+			if (written == NULL || written[0] == '\0')
+				written = colon + 1;
+		}
 	}
 	if (found == NULL && version != NULL)
 		found = get_leading_version(version);
+	if (found == NULL && written != NULL && written[0] != '\0')
+		found = pstrdup(written);
 	return found;
 }
 

@@ -58,9 +58,10 @@ decide_explicit(const DecisionInput *input, const ExtensionVersion *installed,
 							   target, input->installed));
 	if (du_version_compare(&desired, installed) == 0)
 	{
-		if (input->companions_behind)
+		if (input->behind != NULL)
 			return result(DECISION_FINALIZE, input->installed,
-						  "The main extension is at its target, but a companion is not.");
+						  psprintf("Version %s is installed, as desired, but a companion is not at its target: %s.",
+								   input->installed, input->behind));
 		return result(DECISION_NONE, input->installed,
 					  psprintf("Version %s is installed, as desired.",
 							   input->installed));
@@ -114,11 +115,16 @@ du_decide(const DecisionInput *input)
 	if (desired[0] != '\0' && !automatic)
 		return decide_explicit(input, &installed, &binary);
 
-	if (du_version_compare(&binary, &installed) == 0 &&
-		!input->companions_behind)
+	if (du_version_compare(&binary, &installed) == 0)
+	{
+		if (input->behind != NULL)
+			return result(automatic ? DECISION_FINALIZE : DECISION_UPDATE_AVAILABLE, input->installed,
+						  psprintf("Version %s is installed, and the binary offers nothing newer, but a companion is not at its target: %s.",
+								   input->installed, input->behind));
 		return result(DECISION_NONE, input->installed,
 					  psprintf("Version %s is installed, and the binary offers nothing newer.",
 							   input->installed));
+	}
 	if (automatic)
 		return result(DECISION_FINALIZE, input->binary,
 					  psprintf("Following the binary: %s is installed, it offers %s.",

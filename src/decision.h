@@ -24,7 +24,8 @@ typedef struct DecisionInput
 	const char *desired;		/* "", "auto" or a version; NULL is "" */
 	const char *installed;		/* NULL when not installed */
 	const char *binary;			/* NULL when unknown */
-	bool		companions_behind;	/* a companion is not at its target */
+	const char *behind;			/* which companions are not at their targets,
+								 * as clauses; NULL when all are */
 } DecisionInput;
 
 typedef struct DecisionResult

@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 
 #include "catalog.h"
+#include "extension_target.h"
 #include "guc.h"
 #include "library_facts.h"
 #include "refusal_log.h"
@@ -217,11 +218,12 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 
 /*
  * Objections to a companion that would pass the main extension although it
- * comes after it.
+ * comes after it.  One that has versions of its own passes nothing.
  */
 static bool
-object_to_order(Objection *objection, const char *name, const char *version)
+object_to_order(Objection *objection, const ExtensionFacts *extension, const char *version)
 {
+	const char *name = extension->name;
 	char	   *main_version = du_catalog_installed_version(du_guc_extension, NULL);
 	ExtensionVersion wanted;
 	ExtensionVersion of_main;
@@ -230,7 +232,8 @@ object_to_order(Objection *objection, const char *name, const char *version)
 	if (du_catalog_place(name) <= du_catalog_place(du_guc_extension) ||
 		!parse(main_version, &of_main, &reason) ||
 		!parse(version, &wanted, &reason) ||
-		du_version_compare(&wanted, &of_main) <= 0)
+		du_version_compare(&wanted, &of_main) <= 0 ||
+		!du_target_share_versions(extension, du_catalog_extension(du_guc_extension)))
 		return false;
 	return object_to(objection, "companions_aligned", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					 psprintf("Extension \"%s\" comes after \"%s\", which is at \"%s\" still.",
@@ -264,7 +267,7 @@ object_to_update(Objection *objection, const ExtensionFacts *extension,
 	}
 	return object_to_version(objection, extension, to) ||
 		object_to_unoffered(objection, extension, to) ||
-		object_to_order(objection, extension->name, to);
+		object_to_order(objection, extension, to);
 }
 
 /*

@@ -6,8 +6,8 @@
  * A target is matched by value against what the files offer, so that 0.112.0
  * and 0.112-0 are the same request and never a text substitution.  Each
  * companion goes to the version equal to the main target, else to the
- * highest it offers below it, and never below what it has installed.  Paths
- * are the server's; one that leaves the range between installed and target
+ * highest it offers below it, and never below what it has installed; one that
+ * has versions of its own has no target at all.  Paths are the server's; one that leaves the range between installed and target
  * is a problem of the plan, because a script that goes down and up again is
  * not an upgrade.
  *
@@ -126,11 +126,57 @@ find_path(const ExtensionFacts *extension, ExtensionTarget *target)
 }
 
 /*
+ * The versions of an extension that can be ordered, installed or offered; their
+ * texts are those of the facts.
+ */
+static ExtensionVersion *
+known_versions(const ExtensionFacts *extension, int *n)
+{
+	ExtensionVersion *versions = palloc((list_length(extension->offered) + 1) * sizeof(ExtensionVersion));
+	const char *reason;
+	ListCell   *lc;
+
+	*n = 0;
+	if (extension->installed != NULL && du_version_parse(extension->installed, &versions[*n], &reason))
+		(*n)++;
+	foreach(lc, extension->offered)
+	{
+		if (du_version_parse(lfirst(lc), &versions[*n], &reason))
+			(*n)++;
+	}
+	return versions;
+}
+
+/*
+ * True when two extensions have a version in common, installed or offered: only
+ * then do the numbers of one say anything about the other.  Where the files of
+ * one cannot be read, nothing speaks against it.
+ */
+bool
+du_target_share_versions(const ExtensionFacts *a, const ExtensionFacts *b)
+{
+	int			na;
+	int			nb;
+	ExtensionVersion *of_a = known_versions(a, &na);
+	ExtensionVersion *of_b = known_versions(b, &nb);
+	bool		share = a->control->problem != NULL || b->control->problem != NULL;
+
+	for (int i = 0; i < na && !share; i++)
+	{
+		for (int j = 0; j < nb && !share; j++)
+			share = du_version_compare(&of_a[i], &of_b[j]) == 0;
+	}
+	pfree(of_a);
+	pfree(of_b);
+	return share;
+}
+
+/*
  * Where a companion goes when the main extension goes to main_target.
  */
 void
-du_target_aim_companion(const ExtensionFacts *companion, const char *main_target,
-						ExtensionTarget *target)
+du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
+						const char *main_target, ExtensionTarget *target)
 {
 	ExtensionVersion installed;
 	ExtensionVersion limit;
@@ -151,6 +197,13 @@ du_target_aim_companion(const ExtensionFacts *companion, const char *main_target
 	}
 	if (main_target == NULL || !du_version_parse(main_target, &limit, &reason))
 		return;
+	if (!du_target_share_versions(companion, main_extension))
+	{
+		target->unrelated = true;
+		target->problem = psprintf("Extension \"%s\" shares no version with extension \"%s\", so its version cannot follow that one's.",
+								   companion->name, main_extension->name);
+		return;
+	}
 
 	aim = match_offered(companion, main_target);
 	if (aim == NULL)

@@ -15,12 +15,14 @@ typedef struct ExtensionTarget
 {
 	const char *target;			/* NULL when there is none */
 	const char *problem;		/* why the target cannot be reached, or NULL */
+	bool		unrelated;		/* because its numbers are not the main one's */
 	const UpdatePath *path;		/* NULL when nothing is to be done */
 } ExtensionTarget;
 
 extern bool du_target_aim_main(const ExtensionFacts *extension, const char *requested,
 							   ExtensionTarget *target);
-extern void du_target_aim_companion(const ExtensionFacts *companion, const char *main_target,
-									ExtensionTarget *target);
+extern bool du_target_share_versions(const ExtensionFacts *a, const ExtensionFacts *b);
+extern void du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
+									const char *main_target, ExtensionTarget *target);
 
 #endif							/* DU_EXTENSION_TARGET_H */

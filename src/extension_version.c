@@ -76,14 +76,15 @@ compare_numbers(const VersionNumber *a, const VersionNumber *b)
 }
 
 /*
- * Reads "RC2", "-rc.2", "beta": a known word and an optional number.
+ * Reads "RC2", "-rc.2", "beta": a known word and an optional number.  DocumentDB's
+ * operator puts a dot before it (1.0.RC2).
  */
 static bool
 read_prerelease(const char **text, ExtensionVersion *version)
 {
 	const char *p = *text;
 
-	if (*p == '-')
+	if (*p == '-' || *p == '.')
 		p++;
 	for (int i = 0; i < lengthof(prerelease_words); i++)
 	{

@@ -133,12 +133,18 @@ check_fingerprint(Attempt *attempt)
 static void
 write_restore_point(Attempt *attempt)
 {
+	const AttemptRecord *record = &attempt->record;
+	const VersionChange *first = linitial(record->changes);
 	char		name[MAXFNAMELEN];
 
 	if (!XLogIsNeeded())
 		return;
-	snprintf(name, sizeof(name), "before_finalize_%s_%s",
-			 attempt->record.from_version, attempt->record.to_version);
+	if (strcmp(record->from_version, record->to_version) != 0)
+		snprintf(name, sizeof(name), "before_finalize_%s_%s",
+				 record->from_version, record->to_version);
+	else
+		snprintf(name, sizeof(name), "before_finalize_%s_%s_%s",
+				 first->extension, first->from, first->to);
 	attempt->record.restore_lsn = XLogRestorePoint(name);
 	attempt->record.restore_timeline = GetWALInsertionTimeLine();
 	attempt->record.restore_point = pstrdup(name);
@@ -288,6 +294,7 @@ nothing_to_do(Attempt *attempt)
 
 	record->outcome = "succeeded";
 	record->to_version = record->from_version;
+	record->changes = NIL;
 	record->finished_at = GetCurrentTimestamp();
 	record->steps = "[]";
 	record->message = psprintf("nothing to do: extension \"%s\" is at \"%s\"",

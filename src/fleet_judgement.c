@@ -76,6 +76,16 @@ reaches(const char *text, const char *target)
 		du_version_compare(&version, &wanted) >= 0;
 }
 
+/* True when there is a version that cannot be ordered. */
+static bool
+is_unordered(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return text[0] != '\0' && !du_version_parse(text, &version, &reason);
+}
+
 static FleetVerdict
 verdict(FleetStatus status, const char *problem, const char *hint)
 {
@@ -129,6 +139,16 @@ judge_extension(const FleetMember *member, const ExtensionFacts *facts, const ch
 	const char *name = name_of(member);
 
 	(void) du_member_find_extension(member, facts->name, &extension);
+	if (is_unordered(extension.binary))
+		return verdict(FLEET_OLD_BINARY,
+					   psprintf("%s has binary \"%s\" of extension \"%s\", which cannot be compared with \"%s\".",
+								name, extension.binary, facts->name, target),
+					   "Correct the extension's files there.");
+	if (is_main && is_unordered(extension.loaded))
+		return verdict(FLEET_OLD_LIBRARY,
+					   psprintf("%s has library version \"%s\" in memory, which cannot be compared with \"%s\".",
+								name, extension.loaded, target),
+					   "Install a library there that tells its version as extensions spell it, then restart PostgreSQL.");
 	if (!reaches(extension.binary, target))
 		return verdict(FLEET_OLD_BINARY,
 					   extension.binary[0] == '\0' ?

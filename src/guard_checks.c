@@ -235,6 +235,10 @@ du_guard_companions_aligned(const GuardInput *input, GuardResult *result)
 		if (i == input->facts->main)
 			continue;
 		ncompanions++;
+		if (input->plan->targets[i].unrelated)
+			return du_guard_fail(result, input->plan->targets[i].problem,
+								 psprintf("Take \"%s\" out of documentdb_upgrade.managed_extensions and update it by itself.",
+										  input->facts->extensions[i].name));
 		if (input->plan->targets[i].problem != NULL)
 			return du_guard_fail(result, input->plan->targets[i].problem,
 								 "Install the companion's files of the same release as the main extension's.");

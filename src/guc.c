@@ -154,9 +154,10 @@ define_names(const GucCheckHooks *hooks)
 
 	DefineCustomStringVariable("documentdb_upgrade.managed_extensions",
 							   "Lists the managed set in the order of update.",
-							   "Extensions that are not installed are ignored; the main extension is added at the end when the list lacks it.",
+							   "Extensions that are not installed are ignored; the main extension is added at the end when the list lacks it. "
+							   "Empty: the family of the main extension, which is known for DocumentDB, and the main extension alone for every other one.",
 							   &du_guc_managed_extensions,
-							   "documentdb_core, documentdb, documentdb_extended_rum",
+							   "",
 							   PGC_SUSET, GUC_LIST_INPUT,
 							   NULL, NULL, NULL);
 

@@ -28,7 +28,7 @@
 #include "json_writer.h"
 
 #define RECORD_COLUMNS \
-	"extension, from_version, to_version, outcome, actor, role_name, client," \
+	"extension, from_version, to_version, extensions, outcome, actor, role_name, client," \
 	" started_at, finished_at, skipped_guards, refused_by, fingerprint," \
 	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
 	" message, detail, hint, context, script, script_line," \
@@ -54,6 +54,26 @@ du_history_client(void)
 					DatumGetCString(DirectFunctionCall1(inet_out, address)));
 }
 
+/* What is to change, by its extensions. */
+static void
+write_changes(StringInfo buf, const List *changes)
+{
+	const ListCell *lc;
+
+	du_write_open(buf, "extensions", '[');
+	foreach(lc, changes)
+	{
+		const VersionChange *change = lfirst(lc);
+
+		du_write_open(buf, NULL, '{');
+		du_write_text(buf, "extension", change->extension);
+		du_write_text(buf, "from", change->from);
+		du_write_text(buf, "to", change->to);
+		du_write_close(buf, '}');
+	}
+	du_write_close(buf, ']');
+}
+
 /*
  * The record as a JSON object, palloc'd.
  */
@@ -67,6 +87,7 @@ du_history_json(const AttemptRecord *record)
 	du_write_text(&buf, "extension", record->extension);
 	du_write_text(&buf, "from_version", record->from_version);
 	du_write_text(&buf, "to_version", record->to_version);
+	write_changes(&buf, record->changes);
 	du_write_text(&buf, "outcome", record->outcome);
 	du_write_text(&buf, "actor", record->actor);
 	du_write_text(&buf, "role_name", record->role_name ? record->role_name :
@@ -122,6 +143,7 @@ du_history_notice(const AttemptRecord *record)
 	du_write_text(&buf, "from_version", record->from_version);
 	du_write_text(&buf, "to_version", record->to_version);
 	du_write_text(&buf, "outcome", record->outcome);
+	write_changes(&buf, record->changes);
 	du_write_close(&buf, '}');
 	return buf.data;
 }
@@ -213,6 +235,7 @@ du_history_insert_or_repeat(const char *json)
 				 " AND h.message = r.message AND h.role_name = r.role_name"
 				 " AND h.from_version IS NOT DISTINCT FROM r.from_version"
 				 " AND h.to_version IS NOT DISTINCT FROM r.to_version"
+				 " AND h.extensions = r.extensions"
 				 " AND h.sqlstate IS NOT DISTINCT FROM r.sqlstate"
 				 " AND h.skipped_guards IS NOT DISTINCT FROM r.skipped_guards"
 				 " AND h.actor = r.actor AND h.fingerprint IS NOT DISTINCT FROM r.fingerprint"

@@ -13,11 +13,20 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
+/* The way of one extension. */
+typedef struct VersionChange
+{
+	const char *extension;
+	const char *from;
+	const char *to;
+} VersionChange;
+
 typedef struct AttemptRecord
 {
 	const char *extension;
 	const char *from_version;
 	const char *to_version;
+	List	   *changes;		/* of VersionChange */
 	const char *outcome;		/* succeeded, failed, refused, cancelled */
 	const char *actor;			/* who drove it: "function", "worker", "tick",
 								 * "manual" */

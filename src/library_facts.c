@@ -209,6 +209,11 @@ compare_versions(const ExtensionFacts *extension, LibraryFacts compared)
 						psprintf("The library of extension \"%s\" does not tell its version: %s.",
 								 extension->name, problem->message),
 						"Restart PostgreSQL if the extension's files were replaced after the server had started.");
+	if (loaded != NULL && !du_version_parse(loaded, &a, &reason) && compared.state < LIBRARY_UNKNOWN)
+		return facts_of(LIBRARY_UNKNOWN,
+						psprintf("The library of extension \"%s\" in memory reports version \"%s\", which cannot be compared with the control file's.",
+								 extension->name, loaded),
+						"Restart PostgreSQL if the extension's files were replaced after the server had started.");
 	if (loaded == NULL || extension->binary == NULL ||
 		!du_version_parse(loaded, &a, &reason) ||
 		!du_version_parse(extension->binary, &b, &reason) ||

@@ -81,8 +81,9 @@ warn_of_companions(const Outlook *outlook, const ManualUpdate *update)
 		if (target->path == NULL && target->problem == NULL)
 			continue;
 		du_refusal_say(WARNING, ERRCODE_WARNING,
-					   psprintf("extension \"%s\" is updated to \"%s\" before its companion \"%s\"",
-								update->extension, update->to, companion->name),
+					   psprintf("extension \"%s\" is updated to \"%s\" %s its companion \"%s\"",
+								update->extension, update->to,
+								target->problem != NULL ? "without" : "before", companion->name),
 					   target->problem != NULL ? target->problem :
 					   psprintf("The companion is at \"%s\" and goes to \"%s\".",
 								companion->installed, target->target),
@@ -168,6 +169,7 @@ record(void *arg)
 	const ManualUpdate *update = arg;
 	MemoryContext memory = CurrentMemoryContext;
 	ExecutionContext context;
+	VersionChange change = {update->extension, update->from, update->to};
 	AttemptRecord row = {0};
 	bool		isnull;
 
@@ -177,6 +179,7 @@ record(void *arg)
 	row.extension = update->extension;
 	row.from_version = update->from;
 	row.to_version = update->to;
+	row.changes = list_make1(&change);
 	row.outcome = "succeeded";
 	row.actor = "manual";
 	row.started_at = update->started_at;

@@ -127,7 +127,7 @@ decide_for(const Outlook *outlook, const char *desired)
 	input.installed = extension->installed;
 	input.binary = extension->binary;
 	if (outlook->plan != NULL)
-		input.companions_behind = outlook->plan->companions_behind;
+		input.behind = outlook->plan->behind;
 	return du_decide(&input);
 }
 

@@ -41,7 +41,7 @@
 #include "upgrade_locks.h"
 
 #define ROW_COLUMNS \
-	"extension, from_version, to_version, outcome, scratch, role_name, client," \
+	"extension, from_version, to_version, extensions, outcome, scratch, role_name, client," \
 	" started_at, finished_at, fingerprint, steps_run, lock_entries, wal_bytes," \
 	" risk, report, sqlstate, message, detail, hint, context, script, script_line"
 

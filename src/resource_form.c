@@ -149,11 +149,33 @@ leading_version(const char *text)
 }
 
 /*
- * The version that the tag of an image tells, or NULL.  A reference is
- * HOST:PORT/NAME:TAG@DIGEST, each part but the name optional.
+ * The version that a tag tells, or NULL.  PostgreSQL's major can stand in front
+ * (pg17-0.117.0), and a release candidate has no patch number (1.0-RC2).
  */
 static char *
-image_version(const char *image, bool *by_digest)
+tag_version(const char *tag)
+{
+	ExtensionVersion version;
+	const char *reason;
+	size_t		digits;
+
+	if (strncmp(tag, "pg", 2) == 0)
+	{
+		digits = strspn(tag + 2, "0123456789");
+		if (digits > 0 && tag[2 + digits] == '-')
+			tag += digits + 3;
+	}
+	if (du_version_parse(tag, &version, &reason) && version.prerelease != NULL)
+		return du_version_to_semver(&version);
+	return leading_version(tag);
+}
+
+/*
+ * The tag of an image, or NULL.  A reference is HOST:PORT/NAME:TAG@DIGEST, each
+ * part but the name optional.
+ */
+static char *
+image_tag(const char *image, bool *by_digest)
 {
 	char	   *reference = pstrdup(image);
 	char	   *digest = strchr(reference, '@');
@@ -165,7 +187,7 @@ image_version(const char *image, bool *by_digest)
 		*digest = '\0';
 	slash = strrchr(reference, '/');
 	colon = strrchr(slash == NULL ? reference : slash, ':');
-	return colon == NULL ? NULL : leading_version(colon + 1);
+	return colon == NULL || colon[1] == '\0' ? NULL : colon + 1;
 }
 
 /*
@@ -182,7 +204,7 @@ written_version(const char *text)
 		return NULL;
 	if (du_version_parse(text, &version, &reason))
 		return du_version_to_semver(&version);
-	return leading_version(text);
+	return tag_version(text);
 }
 
 /*
@@ -203,6 +225,8 @@ read_image(ResourceForm *form, const JsonbContainer *spec)
 		{NULL, "spec.documentDBImage"},
 	};
 
+	char	   *tag = NULL;
+
 	form->image_field = places[0].field;
 	for (int i = 0; i < lengthof(places); i++)
 	{
@@ -218,10 +242,24 @@ read_image(ResourceForm *form, const JsonbContainer *spec)
 		form->image_field = places[i].field;
 	}
 	form->documentdb_version = read_text(form, spec, "spec.documentDBVersion");
+	form->documentdb_version_unread = form->documentdb_version != NULL &&
+		written_version(form->documentdb_version) == NULL;
 	if (form->image != NULL)
-		form->binary_version = image_version(form->image, &form->image_by_digest);
+		tag = image_tag(form->image, &form->image_by_digest);
+	if (tag != NULL)
+		form->binary_version = tag_version(tag);
 	if (form->binary_version == NULL)
 		form->binary_version = written_version(form->documentdb_version);
+	if (form->binary_version == NULL && form->documentdb_version != NULL)
+	{
+		form->unread_version = form->documentdb_version;
+		form->unread_field = "spec.documentDBVersion";
+	}
+	else if (form->binary_version == NULL && tag != NULL)
+	{
+		form->unread_version = tag;
+		form->unread_field = form->image_field;
+	}
 }
 
 static void

@@ -33,7 +33,11 @@ typedef struct ResourceForm
 	const char *image_field;	/* where it stands, or would stand */
 	bool		image_by_digest;
 	char	   *documentdb_version;
+	bool		documentdb_version_unread;	/* it tells no version */
 	char	   *binary_version; /* that can be ordered; NULL: cannot be told */
+	char	   *unread_version; /* what is written in its place and tells no
+								 * version, or NULL */
+	const char *unread_field;	/* where */
 
 	int			regions;
 

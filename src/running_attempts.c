@@ -176,13 +176,14 @@ du_running_begin(const char *actor, const char *extension,
  * Tells which step begins, counted from 1.
  */
 void
-du_running_step(int step, int nsteps, const char *from, const char *to)
+du_running_step(int step, int nsteps, const char *extension, const char *from, const char *to)
 {
 	if (own == NULL)
 		return;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	own->step = step;
 	own->nsteps = nsteps;
+	strlcpy(own->step_extension, extension, sizeof(own->step_extension));
 	strlcpy(own->step_from, from, sizeof(own->step_from));
 	strlcpy(own->step_to, to, sizeof(own->step_to));
 	LWLockRelease(du_shared_lock());

@@ -30,6 +30,7 @@ typedef struct RunningAttempt
 	char		target[SHARED_VERSION_LENGTH];
 	int			step;			/* counted from 1, 0 before the first */
 	int			nsteps;
+	char		step_extension[NAMEDATALEN];
 	char		step_from[SHARED_VERSION_LENGTH];
 	char		step_to[SHARED_VERSION_LENGTH];
 	TimestampTz started_at;
@@ -48,7 +49,8 @@ typedef enum CancelAnswer
 extern void du_running_announce(void);
 extern void du_running_begin(const char *actor, const char *extension,
 							 const char *from, const char *target);
-extern void du_running_step(int step, int nsteps, const char *from, const char *to);
+extern void du_running_step(int step, int nsteps, const char *extension,
+							const char *from, const char *to);
 extern void du_running_end(void);
 extern const char *du_running_cancel_reason(void);
 extern PGDLLEXPORT int du_running_list(RunningAttempt *attempts);

@@ -10,8 +10,9 @@
  * operator/src/internal/webhook/documentdb_webhook.go) where it has them, so
  * that users meet the same words: what concerns the spec alone is looked at
  * each time, what concerns a change only when those fields change, against the
- * status of before.  Beyond it go the ways round it: digests, and a desired
- * version below what is installed.
+ * status of before.  Beyond it go the ways round it: digests, tags that tell no
+ * version, and a desired version below what is installed.  What is written and
+ * cannot be compared is named, and never taken for something that is not there.
  *
  *-------------------------------------------------------------------------
  */
@@ -227,6 +228,33 @@ schema_version_is_well_formed(SpecCase *c)
 				  version);
 }
 
+/*
+ * Only where it is written: a resource that has it already, as the tag that it
+ * also is, must not be kept from every other change.
+ */
+static void
+documentdb_version_tells_one(SpecCase *c)
+{
+	const ResourceForm *form = c->resource;
+
+	if (!form->documentdb_version_unread ||
+		(c->old != NULL && same_text(form->documentdb_version, c->old->documentdb_version)))
+		return;
+	if (strlen(form->documentdb_version) > DU_VERSION_MAX_LENGTH)
+		du_spec_error(c->verdict, "spec.documentDBVersion", "TooLong", "may not be more than %d bytes", DU_VERSION_MAX_LENGTH);
+	else
+		show_text(du_spec_error(c->verdict, "spec.documentDBVersion", "Invalid",
+								"must be a version such as 0.112.0, or begin with one: what it tells cannot be compared with a schema version"),
+				  form->documentdb_version);
+}
+
+/* What is written where a version belongs, in the operator's words. */
+static char *
+name_unread(const char *version, const char *field)
+{
+	return psprintf("version comparison failed: invalid version \"%s\" in %s", du_spec_shown(version), field);
+}
+
 /* How a version becomes visible behind a digest. */
 #define DIGEST_HINT "set spec.documentDBVersion, or put the tag before the digest (NAME:0.112.0@sha256:...)"
 
@@ -240,7 +268,11 @@ schema_version_within_binary(SpecCase *c)
 
 	if (wanted == NULL)
 		return;
-	if (binary == NULL)
+	if (binary == NULL && c->resource->unread_version != NULL)
+		show_text(du_spec_error(c->verdict, "spec.schemaVersion", "Invalid", "cannot validate schemaVersion: %s",
+								name_unread(c->resource->unread_version, c->resource->unread_field)),
+				  wanted);
+	else if (binary == NULL)
 		show_text(du_spec_error(c->verdict, "spec.schemaVersion", "Invalid",
 								"cannot set an explicit schemaVersion without also setting spec.documentDBVersion or %s; "
 								"the webhook needs a binary version to validate against%s",
@@ -266,9 +298,20 @@ schema_version_not_below_installed(SpecCase *c)
 	const char *reason;
 	int			cmp;
 
-	if (wanted == NULL || !schema_version_changes(c) || c->old->installed == NULL)
+	if (wanted == NULL || !schema_version_changes(c))
 		return;
-	if (compare_texts(wanted, c->old->installed, &cmp, &reason) && cmp < 0)
+	if (c->old->installed == NULL)
+	{
+		if (installed_unreadable(c->old))
+			show_text(du_spec_error(c->verdict, "spec.schemaVersion", "Invalid",
+									"cannot validate schemaVersion: the status does not tell the installed schema version as a string"),
+					  wanted);
+	}
+	else if (!compare_texts(wanted, c->old->installed, &cmp, &reason))
+		show_text(du_spec_error(c->verdict, "spec.schemaVersion", "Invalid", "cannot validate schemaVersion: %s",
+								name_unread(c->old->installed, "status.schemaVersion")),
+				  wanted);
+	else if (cmp < 0)
 		show_text(du_spec_error(c->verdict, "spec.schemaVersion", "Invalid",
 								"schemaVersion %s is older than the installed schema version %s; a schema never goes back",
 								wanted, du_spec_shown(c->old->installed)),
@@ -299,7 +342,11 @@ image_not_below_installed(SpecCase *c)
 	}
 	if (binary == NULL)
 	{
-		if (c->resource->image_by_digest)
+		if (c->resource->unread_version != NULL)
+			du_spec_error(c->verdict, "spec", "Forbidden", "cannot validate image rollback: %s, while schema version %s is installed",
+						  name_unread(c->resource->unread_version, c->resource->unread_field),
+						  du_spec_shown(installed));
+		else if (c->resource->image_by_digest)
 			du_spec_error(c->verdict, c->resource->image_field, "Forbidden",
 						  "image rollback cannot be ruled out: the image is pinned by digest, which tells no version, while schema version %s is installed; " DIGEST_HINT,
 						  du_spec_shown(installed));
@@ -310,8 +357,7 @@ image_not_below_installed(SpecCase *c)
 	}
 	if (!compare_texts(binary, installed, &cmp, &reason))
 		du_spec_error(c->verdict, "spec", "Forbidden",
-					  "cannot validate image rollback: installed schema version \"%s\" cannot be ordered",
-					  du_spec_shown(installed));
+					  "cannot validate image rollback: %s", name_unread(installed, "status.schemaVersion"));
 	else if (cmp < 0)
 		du_spec_error(c->verdict, "spec", "Forbidden",
 					  "image rollback blocked: requested version %s is older than installed schema version %s. "
@@ -334,6 +380,7 @@ restore_not_below_schema(SpecCase *c)
 	const char *field = backup ? "spec.bootstrap.recovery.backup" : "spec.bootstrap.recovery.persistentVolume";
 	const char *name = backup ? form->restore_backup : form->restore_volume;
 	const char *schema = form->restore_schema;
+	ExtensionVersion version;
 	const char *reason;
 	int			cmp;
 
@@ -348,6 +395,15 @@ restore_not_below_schema(SpecCase *c)
 	if (schema == NULL)
 		du_spec_warn(c->verdict, "%s \"%s\" has no recorded schema version: make sure that the target DocumentDB version is not older than its schema",
 					 kind, du_spec_shown(name));
+	else if (!du_version_parse(schema, &version, &reason))
+		show_text(du_spec_error(c->verdict, "metadata.annotations[" DU_RESTORE_SCHEMA_ANNOTATION "]", "Invalid",
+								"must be the schema version of the %s, such as 0.112.0: this cannot be compared with the target DocumentDB version",
+								kind),
+				  du_spec_shown(schema));
+	else if (form->binary_version == NULL && form->unread_version != NULL)
+		du_spec_error(c->verdict, form->unread_field, "Forbidden",
+					  "restore blocked: %s, while the %s has schema version %s",
+					  name_unread(form->unread_version, form->unread_field), kind, du_spec_shown(schema));
 	else if (form->binary_version == NULL && form->image_by_digest)
 		du_spec_error(c->verdict, form->image_field, "Forbidden",
 					  "restore blocked: the image is pinned by digest, which tells no version, while the %s has schema version %s; " DIGEST_HINT,
@@ -355,10 +411,7 @@ restore_not_below_schema(SpecCase *c)
 	else if (form->binary_version == NULL)
 		du_spec_warn(c->verdict, "cannot determine the target DocumentDB version: compatibility with the %s's schema version %s cannot be verified",
 					 kind, du_spec_shown(schema));
-	else if (!compare_texts(form->binary_version, schema, &cmp, &reason))
-		du_spec_warn(c->verdict, "cannot compare the target DocumentDB version with the %s's schema version %s: compatibility not verified",
-					 kind, du_spec_shown(schema));
-	else if (cmp < 0)
+	else if (compare_texts(form->binary_version, schema, &cmp, &reason) && cmp < 0)
 		du_spec_error(c->verdict, field, "Forbidden",
 					  "restore blocked: the target DocumentDB version %s is older than the %s's schema version %s. "
 					  "Restoring onto an older DocumentDB version runs it against a newer, irreversible schema and may cause data corruption. "
@@ -421,6 +474,7 @@ du_spec_judge(const ResourceForm *resource, const ResourceForm *old)
 		return c.verdict;
 	fields_have_their_types(&c);
 	schema_version_is_well_formed(&c);
+	documentdb_version_tells_one(&c);
 	schema_version_within_binary(&c);
 	schema_version_not_below_installed(&c);
 	image_not_below_installed(&c);

@@ -69,6 +69,7 @@ documentdb_upgrade_running_attempts(PG_FUNCTION_ARGS)
 		du_row_add_text(&row, attempt->target);
 		du_row_add_int(&row, attempt->step);
 		du_row_add_int(&row, attempt->nsteps);
+		du_row_add_text(&row, attempt->step > 0 ? attempt->step_extension : NULL);
 		du_row_add_text(&row, attempt->step > 0 ? attempt->step_from : NULL);
 		du_row_add_text(&row, attempt->step > 0 ? attempt->step_to : NULL);
 		du_row_add_time(&row, attempt->started_at);

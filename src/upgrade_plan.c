@@ -52,6 +52,24 @@ lay_out_steps(UpgradePlan *plan, const UpgradeFacts *facts)
 }
 
 /*
+ * Notes a companion that is not at its target.
+ */
+static void
+note_behind(UpgradePlan *plan, const ExtensionFacts *companion, const ExtensionTarget *target)
+{
+	const char *clause;
+
+	if (target->problem != NULL)
+		clause = psprintf("extension \"%s\" cannot be brought along", companion->name);
+	else if (target->path != NULL)
+		clause = psprintf("extension \"%s\" goes from \"%s\" to \"%s\"", companion->name,
+						  companion->installed, target->target);
+	else
+		return;
+	plan->behind = plan->behind == NULL ? clause : psprintf("%s, %s", plan->behind, clause);
+}
+
+/*
  * The plan to a requested version (NULL: the binary version), palloc'd.
  * Pure: reads nothing but the facts.  requested must be a well-formed
  * version.
@@ -70,9 +88,9 @@ du_plan_make(const UpgradeFacts *facts, const char *requested)
 	{
 		if (i == facts->main)
 			continue;
-		du_target_aim_companion(&facts->extensions[i], plan->target, &plan->targets[i]);
-		if (plan->targets[i].path != NULL || plan->targets[i].problem != NULL)
-			plan->companions_behind = true;
+		du_target_aim_companion(&facts->extensions[i], du_catalog_main(facts), plan->target,
+								&plan->targets[i]);
+		note_behind(plan, &facts->extensions[i], &plan->targets[i]);
 	}
 
 	/* Nothing runs for the companions alone on the way to nowhere. */
@@ -255,6 +273,49 @@ du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts)
 	}
 	du_lock_count_sum(estimate);
 	return estimate;
+}
+
+/*
+ * What the plan changes: a list of VersionChange, one for each extension, in
+ * the order of update.
+ */
+List *
+du_plan_changes(const UpgradePlan *plan, const UpgradeFacts *facts)
+{
+	List	   *changes = NIL;
+
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		VersionChange *change = palloc(sizeof(VersionChange));
+
+		change->extension = facts->extensions[plan->steps[i].extension].name;
+		change->from = plan->steps[i].from;
+		while (i + 1 < plan->nsteps && plan->steps[i + 1].extension == plan->steps[i].extension)
+			i++;
+		change->to = plan->steps[i].to;
+		changes = lappend(changes, change);
+	}
+	return changes;
+}
+
+/*
+ * The same in words, as clauses, palloc'd.
+ */
+char *
+du_plan_describe_changes(const UpgradePlan *plan, const UpgradeFacts *facts)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, du_plan_changes(plan, facts))
+	{
+		const VersionChange *change = lfirst(lc);
+
+		appendStringInfo(&buf, "%sextension \"%s\" goes from \"%s\" to \"%s\"",
+						 buf.len > 0 ? ", " : "", change->extension, change->from, change->to);
+	}
+	return buf.data;
 }
 
 /*

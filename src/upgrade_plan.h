@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "extension_target.h"
+#include "history.h"
 #include "lock_estimate.h"
 #include "update_script.h"
 
@@ -31,7 +32,8 @@ typedef struct UpgradePlan
 	bool		target_exists;	/* the files offer the main target */
 	const char *target;			/* of the main extension, NULL when unknown */
 	ExtensionTarget *targets;	/* one per extension of the facts */
-	bool		companions_behind;
+	const char *behind;			/* which companions are not at their targets,
+								 * as clauses; NULL when all are */
 	int			nsteps;
 	PlanStep   *steps;
 } UpgradePlan;
@@ -41,6 +43,8 @@ extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_locks(const UpgradePlan *plan);
 extern LockEstimate *du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
+extern List *du_plan_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
+extern PGDLLEXPORT char *du_plan_describe_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_statement(const char *extension, const char *version);
 
 #endif							/* DU_UPGRADE_PLAN_H */

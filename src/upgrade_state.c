@@ -71,6 +71,21 @@ clear_guard(const GuardResult *guard)
 }
 
 /*
+ * What companions have to do where the main extension has nothing to: a clause
+ * to go on from; NULL where it has.
+ */
+static const char *
+companions_alone(const StateInput *input)
+{
+	const char *installed = du_catalog_main(input->facts)->installed;
+
+	if (input->plan->behind == NULL || strcmp(input->decided.target, installed) != 0)
+		return NULL;
+	return psprintf("Version %s is installed and a companion is behind: %s", installed,
+					input->plan->behind);
+}
+
+/*
  * The state for a wish that nothing stands in the way of, where no worker
  * follows it.
  */
@@ -78,12 +93,16 @@ static UpgradeState
 state_without_worker(const StateInput *input)
 {
 	const char *statement = finalize_statement(input->decided.target);
+	const char *companions = companions_alone(input);
 
 	if (input->last_error != NULL)
 		return state("failed",
 					 psprintf("The last attempt failed (%s); correct the cause, then run %s",
 							  input->last_error, statement));
 	return state("update_available",
+				 companions ?
+				 psprintf("%s. No worker runs here to bring it along: %s; run %s", companions,
+						  input->worker.absent_because, statement) :
 				 psprintf("Version %s is desired and no worker runs here to follow it: %s; run %s",
 						  input->decided.target, input->worker.absent_because, statement));
 }
@@ -96,6 +115,7 @@ state_with_worker(const StateInput *input)
 {
 	const WorkerView *worker = &input->worker;
 	const char *error = input->last_error ? input->last_error : "cancelled";
+	const char *companions = companions_alone(input);
 
 	if (worker->gave_up)
 		return state("failed",
@@ -106,8 +126,9 @@ state_with_worker(const StateInput *input)
 					 psprintf("The worker tries again at %s after " INT64_FORMAT " failure(s) (%s); to try now, run SELECT documentdb_upgrade.retry();",
 							  timestamptz_to_str(worker->next_retry), worker->failures, error));
 	return state("pending",
-				 psprintf("The worker is about to finalize to %s; to stop it, run SELECT documentdb_upgrade.hold('reason');",
-						  input->decided.target));
+				 psprintf("%s; to stop it, run SELECT documentdb_upgrade.hold('reason');",
+						  companions ? psprintf("%s. The worker is about to bring it along", companions) :
+						  psprintf("The worker is about to finalize to %s", input->decided.target)));
 }
 
 static UpgradeState
@@ -148,11 +169,17 @@ static UpgradeState
 state_of_wait(const StateInput *input)
 {
 	const char *spec_binary = input->worker.spec_binary;
+	ExtensionVersion version;
+	const char *reason;
 
 	if (spec_binary == NULL)
 		return state("waiting",
 					 psprintf("%s Roll out that binary, then restart PostgreSQL.",
 							  input->decided.reason));
+	if (!du_version_parse(spec_binary, &version, &reason))
+		return state("waiting",
+					 psprintf("%s The custom resource names \"%s\" as its image version, which cannot be compared: make sure that it is the newer binary, and wait for its rollout to reach this instance.",
+							  input->decided.reason, spec_binary));
 	return state("waiting",
 				 psprintf("%s The custom resource names image version %s: wait for its rollout to reach this instance, or raise it.",
 						  input->decided.reason, spec_binary));
@@ -224,20 +251,27 @@ state_of_rollback(const StateInput *input)
 }
 
 /*
- * The state for an update that is announced only.
+ * The state for an update that is announced only.  Where companions are behind
+ * and none of them can go on, there is nothing to announce.
  */
 static UpgradeState
 state_of_announcement(const StateInput *input)
 {
 	const GuardResult *failing = first_failing(input->guards);
+	const char *companions = companions_alone(input);
 
+	if (failing != NULL && companions != NULL && input->plan->nsteps == 0)
+		return state("blocked", clear_guard(failing));
 	if (failing != NULL)
 		return state("update_available",
-					 psprintf("An update to %s is available. %s", input->decided.target,
+					 psprintf("%s. %s",
+							  companions ? companions : psprintf("An update to %s is available", input->decided.target),
 							  clear_guard(failing)));
 	return state("update_available",
-				 psprintf("An update to %s is available and no version is desired; to commit it, run %s",
-						  input->decided.target, finalize_statement(input->decided.target)));
+				 psprintf("%s no version is desired; to commit it, run %s",
+						  companions ? psprintf("%s, and", companions) :
+						  psprintf("An update to %s is available and", input->decided.target),
+						  finalize_statement(input->decided.target)));
 }
 
 static UpgradeState

@@ -166,7 +166,9 @@ du_steps_run(StepsRun *run)
 	for (int i = 0; i < run->plan->nsteps; i++)
 	{
 		run->current = i;
-		du_running_step(i + 1, run->plan->nsteps, run->plan->steps[i].from, run->plan->steps[i].to);
+		du_running_step(i + 1, run->plan->nsteps,
+						run->facts->extensions[run->plan->steps[i].extension].name,
+						run->plan->steps[i].from, run->plan->steps[i].to);
 		run_current_step(run);
 	}
 	run->current = -1;

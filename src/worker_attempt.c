@@ -164,6 +164,7 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 	{
 		case ATTEMPT_SUCCEEDED:
 			forget(worker);
+			du_worker_say_succeeded(worker);
 			return;
 		case ATTEMPT_INTERRUPTED:
 			facts->next_retry = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_retry_min);

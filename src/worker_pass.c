@@ -25,6 +25,7 @@
 #include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -159,6 +160,11 @@ consider_attempt(Worker *worker, const Outlook *outlook)
 	strlcpy(order->fingerprint, du_outlook_fingerprint(outlook), sizeof(order->fingerprint));
 	strlcpy(order->resource_uid, facts->resource_uid, sizeof(order->resource_uid));
 	order->resource_generation = facts->resource_generation;
+	if (worker->changes != NULL)
+		pfree(worker->changes);
+	worker->changes = MemoryContextStrdup(TopMemoryContext,
+										  du_plan_describe_changes(outlook->plan, outlook->facts));
+	worker->companions_alone = strcmp(order->target, du_outlook_main(outlook)->installed) == 0;
 }
 
 /*

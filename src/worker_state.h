@@ -45,6 +45,8 @@ typedef struct Worker
 	WorkerFailures failures;
 	bool		attempt_runs;	/* ours, watched */
 	AttemptOrder order;			/* of that attempt */
+	char	   *changes;		/* that it is to make, as clauses, or NULL */
+	bool		companions_alone;	/* the main extension is at its target */
 	bool		confirming;		/* the desired version is read again before an
 								 * attempt */
 

@@ -80,7 +80,7 @@ key_of(const Worker *worker, const Outlook *outlook)
 	ListCell   *lc;
 
 	initStringInfo(&key);
-	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%d|%s", outlook->state.state,
+	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%s|%d|%s", outlook->state.state, outlook->decided.reason,
 					 text_or(extension->installed, ""), text_or(extension->binary, ""),
 					 facts->desired, facts->last_error, facts->hold_reason,
 					 facts->gave_up, text_or(outlook->fence, ""));
@@ -144,8 +144,9 @@ event_message(const Outlook *outlook)
 	const ExtensionFacts *extension = du_outlook_main(outlook);
 	char	   *binary = dotted(extension->binary);
 
+	/* A desired version changes nothing where only companions are behind. */
 	if (outlook->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL ||
-		outlook->in_recovery)
+		outlook->in_recovery || strcmp(outlook->decided.target, extension->installed) == 0)
 		return outlook->state.next_step;
 	return psprintf("Schema update available: binary version is %s, schema is at %s. Set spec.schemaVersion to \"%s\" or \"auto\" to finalize the upgrade.",
 					binary, text_or(dotted(extension->installed), "none"), binary);
@@ -307,11 +308,33 @@ du_worker_announce(Worker *worker, const Outlook *outlook)
 void
 du_worker_say_started(Worker *worker)
 {
+	const AttemptOrder *order = &worker->order;
+
 	ereport(LOG,
-			(errmsg("finalizing extension \"%s\" to \"%s\"",
-					worker->order.extension, worker->order.target)));
+			(worker->companions_alone ?
+			 errmsg("finalizing the companions of extension \"%s\" at \"%s\"",
+					order->extension, order->target) :
+			 errmsg("finalizing extension \"%s\" to \"%s\"", order->extension, order->target),
+			 errdetail_internal("What changes: %s.", worker->changes)));
 	if (worker->report != NULL)
 		du_report_event(worker->report, "Normal", "SchemaUpgradeStarted",
-						psprintf("Finalizing extension %s to %s. SELECT * FROM documentdb_upgrade.progress; shows how far it is.",
-								 worker->order.extension, worker->order.target));
+						psprintf("Finalizing %s. SELECT * FROM documentdb_upgrade.progress; shows how far it is.",
+								 worker->companions_alone ?
+								 psprintf("the companions of extension %s at %s: %s",
+										  order->extension, order->target, worker->changes) :
+								 psprintf("extension %s to %s", order->extension, order->target)));
+}
+
+/*
+ * Says that an attempt has succeeded, where no other version of the main
+ * extension will tell it.
+ */
+void
+du_worker_say_succeeded(Worker *worker)
+{
+	if (worker->report == NULL || worker->changes == NULL || !worker->companions_alone)
+		return;
+	du_report_event(worker->report, "Normal", "SchemaUpgraded",
+					psprintf("The companions of extension %s at %s are at their targets: %s.",
+							 worker->order.extension, worker->order.target, worker->changes));
 }

@@ -12,5 +12,6 @@
 
 extern void du_worker_announce(Worker *worker, const Outlook *outlook);
 extern void du_worker_say_started(Worker *worker);
+extern void du_worker_say_succeeded(Worker *worker);
 
 #endif							/* DU_WORKER_VOICE_H */

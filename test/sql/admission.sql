@@ -108,6 +108,31 @@ SELECT pg_temp.changed('{"schemaVersion": "0.112.0"}', '{"schemaVersion": "0.112
 SELECT pg_temp.changed('{"documentDBVersion": "0.112.0"}', '{"documentDBVersion": "0.110.0", "schemaVersion": "0.111.0", "bootstrap": {}}', '0.112.0') AS all_of_them;
 
 --
+-- A version that is written and cannot be compared is named, on creation and on a
+-- change, in the new resource and in the old one.
+--
+SELECT pg_temp.created('{"documentDBVersion": "newest"}') AS version;
+SELECT pg_temp.created('{"documentDBVersion": "newest", "schemaVersion": "0.112.0"}') AS both;
+SELECT pg_temp.created('{"documentDBVersion": "newest", "schemaVersion": "auto", "image": {"documentDB": "d:0.112.0"}}') AS beside_a_good_tag;
+SELECT pg_temp.created('{"image": {"documentDB": "d:nightly"}}') AS tag_of_no_consequence;
+SELECT pg_temp.created('{"image": {"documentDB": "d:nightly"}, "schemaVersion": "0.112.0"}') AS tag;
+SELECT pg_temp.created('{"documentDBImage": "d:nightly@sha256:01", "schemaVersion": "0.112.0"}') AS tag_before_a_digest;
+SELECT pg_temp.created('{"image": {"documentDB": "d:nightly"}, "documentDBVersion": "0.112", "schemaVersion": "0.112.0"}') AS told_beside_it;
+SELECT field, type, length(bad_value::text), detail FROM validate_spec(pg_temp.resource(jsonb_build_object('documentDBVersion', repeat('x', 300))));
+SELECT pg_temp.changed('{"documentDBVersion": "0.112.0"}', '{"documentDBVersion": "newest"}', NULL) AS nothing_installed;
+SELECT pg_temp.changed('{"documentDBVersion": "0.112.0"}', '{"documentDBVersion": "newest"}', '0.112.0') AS installed;
+SELECT pg_temp.changed('{"documentDBVersion": "newest"}', '{"documentDBVersion": "newest", "logLevel": "debug"}', '0.112.0') AS was_there;
+SELECT pg_temp.changed('{"documentDBVersion": "newest"}', '{"documentDBVersion": "newest", "schemaVersion": "0.112.0"}', '0.112.0') AS was_there_and_counts;
+SELECT pg_temp.changed('{"documentDBVersion": "newest"}', '{"documentDBVersion": "0.113.0"}', '0.112.0') AS corrected;
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:nightly"}}', '0.112.0') AS hidden_by_a_tag;
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d"}}', '0.112.0') AS no_tag;
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:1.0-RC2"}}', '1.0.RC2') AS release_candidate;
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:1.0-RC1"}}', '1.0.RC2') AS older_candidate;
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:pg17-0.111.0"}}', '0.112.0') AS behind_a_major;
+SELECT pg_temp.changed('{"documentDBVersion": "0.113.0"}', '{"documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}', 'broken') AS old_status;
+SELECT * FROM validate_spec('{"spec": {"documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}}', '{"status": {"schemaVersion": 112}}');
+
+--
 -- Restore: the schema of what is restored is told by an annotation.
 --
 CREATE FUNCTION pg_temp.restored(recovery text, version text, schema text) RETURNS text LANGUAGE sql AS $$
@@ -120,6 +145,8 @@ SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.111.0"}', '0.112.0') AS older_binary;
 SELECT pg_temp.restored('{"persistentVolume": {"name": "pv1"}}', '{"image": {"documentDB": "d:0.111.0"}}', '0.112.0') AS volume;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"image": {"documentDB": "d@sha256:01"}}', '0.112.0') AS hidden;
+SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"image": {"documentDB": "d:nightly"}}', '0.112.0') AS hidden_by_a_tag;
+SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "newest"}', '0.112.0') AS binary_unordered;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{}', '0.112.0') AS default_binary;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.111.0"}', NULL) AS unknown_schema;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.111.0"}', 'broken') AS unordered_schema;
@@ -179,7 +206,7 @@ SELECT pg_temp.warnings(NULL, '{"schemaVersion": "auto"}', NULL) AS auto;
 SELECT pg_temp.warnings('{"documentDBVersion": "0.112.0"}', '{"documentDBVersion": "0.113.0"}', '0.112.0') AS offered;
 SELECT pg_temp.warnings('{"documentDBVersion": "0.112.0", "schemaVersion": "auto"}', '{"documentDBVersion": "0.113.0", "schemaVersion": "auto"}', '0.112.0') AS together;
 SELECT pg_temp.warnings('{"documentDBVersion": "0.113.0"}', '{"documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}', '0.112.0') AS in_two_steps;
-SELECT pg_temp.warnings('{"documentDBVersion": "0.113.0"}', '{"documentDBVersion": "latest"}', '0.112.0') AS unknown_binary;
+SELECT pg_temp.warnings('{"documentDBVersion": "0.113.0"}', '{}', '0.112.0') AS unknown_binary;
 SELECT pg_temp.warnings(NULL, '{"documentDBVersion": "0.112.0", "bootstrap": {"recovery": {"backup": {"name": "b1"}}}}', NULL) AS restore;
 SELECT length(w), w ~ '[[:cntrl:]]' AS control FROM jsonb_array_elements_text(admission_review(pg_temp.review('CREATE', pg_temp.resource(
     jsonb_build_object('bootstrap', jsonb_build_object('recovery', jsonb_build_object('backup', jsonb_build_object('name', E'\n\t' || repeat('€', 500))))))))

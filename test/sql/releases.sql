@@ -154,6 +154,7 @@ SELECT component, version, other, other_version, status, source FROM check_compa
 SELECT component, version, other, other_version, status, detail FROM check_compatibility('{"postgres": {"image": "registry.example/postgresql:16.3-v1.3.0"}, "extension": "1.2.0"}')
 WHERE status = 'incompatible';
 SELECT component, version, other, other_version, status, detail FROM check_compatibility('{"operator": "0.3.0", "gateway": "0.110.0", "extension": {"image": "d@sha256:00"}}');
+SELECT component, version, other, other_version, status, detail FROM check_compatibility('{"extension": "newest", "postgres": "18.6"}');
 -- Rows of one's own count too.
 INSERT INTO compatibility (component, version, other, other_version, works, source) VALUES
 	('gateway', '0.110', 'operator', '0.3', true, 'tried here'), ('gateway', '0.110', 'otel', '..2', false, 'tried here');

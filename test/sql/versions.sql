@@ -48,7 +48,7 @@ WHERE compare_versions(a.v, b.v) <> sign(a.n - b.n);
 SELECT a, b, compare_versions(a, b), compare_versions(b, a) AS turned_round
 FROM (VALUES ('0.112-0', '0.112.0'), ('0.112-0', 'v0.112'), ('1.10', '1.10.0'),
              ('1', '1.0.0.0'), ('1.0-4.1', '1.0.4.1'), ('007.010', '7.10-0'),
-             ('1.0-RC2', '1.0.0-rc.2'), ('1.0-RC', '1.0-RC0'),
+             ('1.0-RC2', '1.0.0-rc.2'), ('1.0-RC2', '1.0.RC2'), ('1.0-RC', '1.0-RC0'),
              ('1.0-RC2', '1.0-RC02')) AS t(a, b);
 
 -- A digit is not a letter and 9 is less than 10.
@@ -88,7 +88,7 @@ FROM unnest(ARRAY['', ' ', ' 1.0', '1.0 ', 'v', 'vv1.0', 'latest', 'auto',
                   '.1', '1.', '1-', '1..0', '1.-0', '1-.0', '1--0', '-1.0', '+1.0',
                   '1.0-0-0', '1.0-0-1', '1_0', '1,0', '1.0+build', '1.0~rc1',
                   '1.0-gamma1', '1.0-RCx', '1.0-RC2.3', '1.0-RC2-0', '1.0-RC-2',
-                  '1.0-RC.', '1.0.RC2', '0x10', '1e3', E'1.0\n', '٣.١', 'ANY',
+                  '1.0-RC.', '1.0..RC2', '0x10', '1e3', E'1.0\n', '٣.١', 'ANY',
                   '3.3.2next', 'unpackaged']) WITH ORDINALITY AS t(v, n)
 ORDER BY n;
 
