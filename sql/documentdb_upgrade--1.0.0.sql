@@ -976,7 +976,7 @@ COMMENT ON COLUMN rehearsals.extension IS 'the main extension';
 COMMENT ON COLUMN rehearsals.from_version IS 'installed version';
 COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal; the installed version where only companions were to change';
 COMMENT ON COLUMN rehearsals.extensions IS 'every extension that was to change, in the order of update: extension, from, to';
-COMMENT ON COLUMN rehearsals.outcome IS 'passed; failed: an error; refused: a hard guard, or lock_capacity';
+COMMENT ON COLUMN rehearsals.outcome IS 'passed; failed: an error; refused: a hard guard';
 COMMENT ON COLUMN rehearsals.scratch IS 'in a throw-away database, where there are no data';
 COMMENT ON COLUMN rehearsals.role_name IS 'session user';
 COMMENT ON COLUMN rehearsals.client IS 'application name and address of the session';

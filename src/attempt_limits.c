@@ -26,6 +26,8 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "lock_budget.h"
+
 #define TICKS_PER_BUDGET	20
 #define LONGEST_TICK_MS		50
 
@@ -105,12 +107,14 @@ du_limits_start(int lock_wait_ms, int duration_ms)
 }
 
 /*
- * Raises when a limit was reached and whatever ran has swallowed the cancel.
+ * Raises when a limit was reached and whatever ran has swallowed the error,
+ * and counts the locks once more.
  */
 void
 du_limits_check(void)
 {
 	CHECK_FOR_INTERRUPTS();
+	du_lock_budget_check();
 	if (reached != LIMIT_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
@@ -126,6 +130,7 @@ void
 du_limits_stop(void)
 {
 	running = false;
+	du_lock_budget_stop();
 	if (!registered)
 		return;
 	disable_timeout(deadline_timer, false);

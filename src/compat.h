@@ -8,6 +8,7 @@
 #ifndef DU_COMPAT_H
 #define DU_COMPAT_H
 
+#include "storage/proc.h"
 #include "utils/guc.h"
 
 #if PG_VERSION_NUM < 150000
@@ -68,6 +69,31 @@
 #define du_is_autovacuum_worker() AmAutoVacuumWorkerProcess()
 #else
 #define du_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
+#endif
+
+/* 16 made the lists of a process's locks doubly linked ones of its own kind. */
+#if PG_VERSION_NUM >= 160000
+static inline int64
+du_count_proc_locks(PGPROC *proc, int partition)
+{
+	dlist_iter	iter;
+	int64		n = 0;
+
+	dlist_foreach(iter, &proc->myProcLocks[partition])
+		n++;
+	return n;
+}
+#else
+static inline int64
+du_count_proc_locks(PGPROC *proc, int partition)
+{
+	const SHM_QUEUE *head = &proc->myProcLocks[partition];
+	int64		n = 0;
+
+	for (const SHM_QUEUE *lock = head->next; lock != NULL && lock != head; lock = lock->next)
+		n++;
+	return n;
+}
 #endif
 
 /* 18 took away the promise to run a query once only. */

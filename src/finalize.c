@@ -42,6 +42,7 @@
 #include "guards.h"
 #include "guc.h"
 #include "history.h"
+#include "lock_budget.h"
 #include "member_record.h"
 #include "running_attempts.h"
 #include "session_settings.h"
@@ -219,6 +220,7 @@ run_attempt(Attempt *attempt)
 	pass_on_warnings(results);
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
+	du_lock_budget_start(du_lock_count_budget(input.locks));
 	du_settings_pin(attempt->facts);
 	du_locks_take_relations(locks);
 
@@ -233,6 +235,10 @@ run_attempt(Attempt *attempt)
 
 	/* Checks may have had an extension cache the version of before. */
 	du_steps_refresh_gates(attempt->facts);
+
+	/* What follows is our own and takes no more than a few entries. */
+	du_lock_budget_check();
+	du_lock_budget_stop();
 	store_success(attempt);
 	du_limits_check();
 	return true;

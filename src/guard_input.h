@@ -19,7 +19,7 @@ typedef struct GuardInput
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
 	const Surroundings *surroundings;
-	const LockEstimate *locks;
+	const LockCount *locks;
 	const Fleet *fleet;
 	const MemberChanges *members;	/* NULL when they were not compared */
 	RememberedRehearsal rehearsal;

@@ -22,31 +22,34 @@
 
 /*
  * The lock table holds what its settings promise and, out of a common reserve,
- * rather more; so only what is above the promise is refused.
+ * rather more; so only what is above the promise is refused.  What the scripts
+ * name is the least they take; how many entries code takes that no text shows,
+ * a rehearsal of exactly this upgrade has counted, or nobody knows.  Nobody
+ * needs to: an attempt ends itself before it takes too many.
  */
 GuardStatus
 du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 {
-	const LockEstimate *locks = input->locks;
+	const LockCount *locks = input->locks;
 	const RememberedRehearsal *rehearsal = &input->rehearsal;
-	bool		counted = rehearsal->passed && rehearsal->in_place && rehearsal->is_current;
+	bool		counted = rehearsal->in_place && rehearsal->is_current && rehearsal->lock_entries > 0;
 
-	/* What has come since then, tables above all, is estimated. */
-	int64		grown = Max(locks->needed - rehearsal->lock_estimate, 0);
-	int64		needed = counted ? rehearsal->lock_entries + grown : locks->needed;
+	/* Tables that have come since, among those that the scripts name. */
+	int64		grown = Max(locks->named - rehearsal->locks_named, 0);
+	int64		needed = counted ? rehearsal->lock_entries + grown : locks->named;
 	int64		total = needed + locks->held;
 	int64		comfortable = locks->formula - locks->formula / 5;
 	int64		wanted;
 	char	   *detail;
 
-	detail = psprintf("The plan needs %s" INT64_FORMAT " lock entries%s, others hold " INT64_FORMAT
-					  ", and the lock table is made for " INT64_FORMAT ".",
-					  counted && grown == 0 ? "" : "about ", needed,
-					  counted ? psprintf(", as rehearsal " INT64_FORMAT " has counted", rehearsal->id) : "",
-					  locks->held, locks->formula);
-	if (!counted && locks->because != NULL)
-		detail = psprintf("%s %s may lock " INT64_FORMAT " table(s).", detail,
-						  locks->because, locks->ntables);
+	if (counted)
+		detail = psprintf("Rehearsal " INT64_FORMAT " counted %s" INT64_FORMAT " lock entries", rehearsal->id,
+						  rehearsal->passed ? "" : "at least ", needed);
+	else
+		detail = psprintf("The scripts name relations that take at least " INT64_FORMAT
+						  " lock entries; rehearse to know how many the upgrade takes in all", locks->named);
+	detail = psprintf("%s; others hold " INT64_FORMAT ", and the lock table is made for " INT64_FORMAT ".",
+					  detail, locks->held, locks->formula);
 	if (total <= comfortable)
 		return du_guard_pass(result, detail);
 
@@ -54,8 +57,8 @@ du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 	wanted = (total * 5 + locks->slots * 4 - 1) / (locks->slots * 4);
 	wanted = (wanted + 15) / 16 * 16;
 	(void) du_guard_fail(result, detail,
-						 psprintf("Set max_locks_per_transaction = " INT64_FORMAT ", on standbys first, and restart PostgreSQL.",
-								  wanted));
+						 psprintf("Set max_locks_per_transaction = " INT64_FORMAT ", on standbys first, and restart PostgreSQL%s.",
+								  wanted, counted && rehearsal->passed ? "" : "; then rehearse"));
 	return total <= locks->formula ? GUARD_WARN : GUARD_FAIL;
 }
 

@@ -32,6 +32,7 @@
 #include "fingerprint.h"
 #include "guc.h"
 #include "json_writer.h"
+#include "lock_budget.h"
 #include "rehearsal_report.h"
 #include "sequence_values.h"
 #include "session_settings.h"
@@ -49,7 +50,7 @@ typedef struct Rehearsal
 {
 	Attempt		attempt;
 	GuardResults *guards;
-	int64		lock_estimate;	/* what the plan was thought to need */
+	int64		locks_named;	/* entries that the scripts were known to take */
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
 	StepRisk	worst;
@@ -85,8 +86,7 @@ after_step(void *arg, const PlanStep *step, double ms)
 
 /*
  * The guards that speak against a rehearsal too: those that name what cannot
- * work, and the one that keeps the lock table from filling up, which every
- * session would feel.
+ * work.
  */
 static GuardResults *
 objections_to_rehearsal(const GuardResults *guards)
@@ -98,8 +98,7 @@ objections_to_rehearsal(const GuardResults *guards)
 	{
 		const GuardResult *result = &guards->results[i];
 
-		if (result->status == GUARD_FAIL &&
-			(result->hard || strcmp(result->guard, "lock_capacity") == 0))
+		if (result->status == GUARD_FAIL && result->hard)
 			objections->results[objections->nresults++] = *result;
 	}
 	objections->nfailed = objections->nresults;
@@ -121,7 +120,8 @@ prepare(Rehearsal *rehearsal)
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->surroundings = input.surroundings;
-	rehearsal->lock_estimate = input.locks->needed;
+	rehearsal->locks_named = input.locks->named;
+	du_lock_budget_start(du_lock_count_budget(input.locks));
 	rehearsal->guards = du_guards_evaluate(&input, NIL);
 	objections = objections_to_rehearsal(rehearsal->guards);
 	if (objections->nfailed > 0)
@@ -242,7 +242,7 @@ build_report(Rehearsal *rehearsal)
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
 	du_write_text(&buf, "checks", rehearsal->checks);
 	du_write_text(&buf, "deferred", rehearsal->deferred);
-	du_write_int(&buf, "lock_estimate", rehearsal->lock_estimate);
+	du_write_int(&buf, "locks_named", rehearsal->locks_named);
 	du_write_close(&buf, '}');
 	return buf.data;
 }
@@ -263,6 +263,8 @@ build_row(Rehearsal *rehearsal)
 	du_write_key(&buf, "scratch");
 	appendStringInfoString(&buf, "false");
 	du_write_int(&buf, "steps_run", rehearsal->nsteps);
+	if (rehearsal->attempt.stage >= STAGE_LOCKING_RELATIONS)
+		rehearsal->lock_entries = Max(rehearsal->lock_entries, du_lock_budget_peak());
 	du_write_int(&buf, "lock_entries", rehearsal->lock_entries);
 	du_write_int(&buf, "wal_bytes", rehearsal->wal_bytes);
 	du_write_text(&buf, "risk", rehearsal->worst.name);

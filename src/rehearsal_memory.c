@@ -53,7 +53,7 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 				 " (NOT r.scratch)::pg_catalog.int4::pg_catalog.int8,"
 				 " pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - r.finished_at),"
 				 " r.lock_entries::pg_catalog.int8, r.message, r.fingerprint,"
-				 " (r.report->>'lock_estimate')::pg_catalog.int8"
+				 " (r.report->>'locks_named')::pg_catalog.int8"
 				 " FROM documentdb_upgrade.rehearsals r"
 				 " WHERE r.extension = $1 AND r.from_version = $2 AND r.to_version = $3"
 				 " ORDER BY r.id DESC LIMIT 1", 3, types, values) == 1)
@@ -65,7 +65,7 @@ du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 		rehearsal->lock_entries = du_query_int(0, 5);
 		rehearsal->message = du_query_text(0, 6);
 		fingerprint = du_query_text(0, 7);
-		rehearsal->lock_estimate = du_query_int(0, 8);
+		rehearsal->locks_named = du_query_int(0, 8);
 		rehearsal->is_current = fingerprint != NULL &&
 			strcmp(fingerprint, du_fingerprint(facts)) == 0;
 	}

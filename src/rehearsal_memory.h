@@ -19,7 +19,7 @@ typedef struct RememberedRehearsal
 	bool		is_current;		/* for exactly this fingerprint */
 	double		age;			/* seconds */
 	int64		lock_entries;
-	int64		lock_estimate;	/* before it: what the plan was thought to
+	int64		locks_named;	/* before it: what the scripts were known to
 								 * need */
 	const char *message;		/* of one that did not pass */
 } RememberedRehearsal;

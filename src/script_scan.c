@@ -14,7 +14,9 @@
 
 #include "script_scan.h"
 
+#include "catalog/namespace.h"
 #include "commands/tablecmds.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "parser/parser.h"
@@ -197,6 +199,32 @@ scan_set(const VariableSetStmt *stmt)
 }
 
 /*
+ * True for a function of the server.  Names without a schema mean those
+ * first, because pg_catalog stands before the script's own search_path.
+ */
+static bool
+is_server_function(const List *name)
+{
+	if (list_length(name) > 1 && strcmp(strVal(linitial(name)), "pg_catalog") != 0)
+		return false;
+	return FuncnameGetCandidates(list_make2(makeString("pg_catalog"), llast(name)),
+								 -1, NIL, false, false, false, true) != NULL;
+}
+
+/*
+ * True when a statement calls a function other than the server's.
+ */
+static bool
+runs_code(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncCall) && !is_server_function(((FuncCall *) node)->funcname))
+		return true;
+	return raw_expression_tree_walker(node, runs_code, context);
+}
+
+/*
  * Statements that change rows.  They count as opaque when they call a
  * function that is not the server's; triggers of the tables are not looked
  * at.
@@ -245,7 +273,7 @@ scan_data_statement(UpdateScript *script, const Node *stmt)
 	if (IsA(stmt, LockStmt) || IsA(stmt, TruncateStmt))
 		return SCRIPT_CATALOGUE;
 	return SCRIPT_CATALOGUE |
-		(du_script_runs_code(unconstify(Node *, stmt), NULL) ? SCRIPT_OPAQUE : 0);
+		(runs_code(unconstify(Node *, stmt), NULL) ? SCRIPT_OPAQUE : 0);
 }
 
 /*
@@ -410,16 +438,9 @@ du_script_scan(UpdateScript *script)
 	foreach(lc, statements)
 	{
 		const Node *stmt = lfirst_node(RawStmt, lc)->stmt;
-		int			kinds = scan_statement(script, stmt);
 
 		script->nstatements++;
-		script->kinds |= kinds;
-		if (kinds & SCRIPT_OPAQUE)
-			du_script_note_code(&script->code, stmt);
-		if (IsA(stmt, CreateFunctionStmt))
-			du_script_note_routine(&script->code, (const CreateFunctionStmt *) stmt);
-		else if (IsA(stmt, CreateStmt))
-			script->ntables++;
+		script->kinds |= scan_statement(script, stmt);
 	}
 	if (problem != NULL)
 	{

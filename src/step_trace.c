@@ -27,6 +27,8 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "lock_budget.h"
+
 static bool installed = false;
 static ProcessUtility_hook_type previous_utility = NULL;
 static post_parse_analyze_hook_type previous_analyze = NULL;
@@ -72,6 +74,7 @@ trace_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	if (previous_analyze != NULL)
 		previous_analyze(pstate, query, jstate);
+	du_lock_budget_note();
 	if (!is_watched())
 		return;
 	keeper.check();
@@ -101,6 +104,7 @@ trace_utility(PlannedStmt *pstmt, const char *query_string,
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
 								params, query_env, dest, qc);
 
+	du_lock_budget_note();
 	end_statement();
 }
 

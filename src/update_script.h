@@ -12,7 +12,6 @@
 #include "storage/lockdefs.h"
 
 #include "control_file.h"
-#include "script_code.h"
 
 /* Kinds of statements in a script, as a bit mask. */
 #define SCRIPT_FUNCTIONS	0x01	/* functions, aggregates, procedures */
@@ -39,9 +38,7 @@ typedef struct UpdateScript
 	const char *text;			/* as the server runs it, NULL when unreadable */
 	int			nstatements;
 	int			kinds;			/* SCRIPT_ bits */
-	int			ntables;		/* tables that it creates */
 	List	   *relations;		/* of ScriptRelation, in order of mention */
-	ScriptCode	code;
 	bool		superuser;		/* the control files ask for a superuser */
 	bool		trusted;
 } UpdateScript;

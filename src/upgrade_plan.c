@@ -256,23 +256,18 @@ du_plan_locks(const UpgradePlan *plan)
 }
 
 /*
- * How many entries of the shared lock table the plan may need, palloc'd.
- * The scripts must have been read, and SPI be connected.
+ * What the plan is known to take of the shared lock table, palloc'd.  The
+ * scripts must have been read, and SPI be connected.
  */
-LockEstimate *
-du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts)
+LockCount *
+du_plan_count_locks(const UpgradePlan *plan)
 {
-	LockEstimate *estimate = du_estimate_begin(facts);
+	List	   *relations = NIL;
+	ListCell   *lc;
 
-	for (int i = 0; i < plan->nsteps; i++)
-	{
-		const PlanStep *step = &plan->steps[i];
-
-		du_estimate_add_step(estimate, step->extension, step->to, step->script,
-							 step->locks, step->nlocks);
-	}
-	du_lock_count_sum(estimate);
-	return estimate;
+	foreach(lc, du_plan_locks(plan))
+		relations = lappend_oid(relations, ((const KnownLock *) lfirst(lc))->relation);
+	return du_lock_count(relations);
 }
 
 /*

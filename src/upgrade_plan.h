@@ -11,7 +11,8 @@
 #include "catalog.h"
 #include "extension_target.h"
 #include "history.h"
-#include "lock_estimate.h"
+#include "lock_count.h"
+#include "lock_holders.h"
 #include "update_script.h"
 
 typedef struct PlanStep
@@ -41,7 +42,7 @@ typedef struct UpgradePlan
 extern UpgradePlan *du_plan_make(const UpgradeFacts *facts, const char *requested);
 extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_locks(const UpgradePlan *plan);
-extern LockEstimate *du_plan_estimate_locks(const UpgradePlan *plan, const UpgradeFacts *facts);
+extern LockCount *du_plan_count_locks(const UpgradePlan *plan);
 extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern PGDLLEXPORT char *du_plan_describe_changes(const UpgradePlan *plan, const UpgradeFacts *facts);

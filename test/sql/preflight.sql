@@ -128,9 +128,8 @@ SELECT * FROM trouble() WHERE status = 'fail';
 SELECT guard, status FROM trouble('0.109-0') WHERE status = 'fail';
 ROLLBACK PREPARED 'reader';
 
--- lock_capacity: what the plan needs, counted with indexes and TOAST tables
--- and once for all steps.
-SELECT target, substring(detail FROM 'needs about (\d+)') AS entries
+-- lock_capacity: what the scripts name, counted once for all steps.
+SELECT target, substring(detail FROM 'at least (\d+) lock entries') AS entries
 FROM unnest('{0.108-0,0.109-0,1.0-0}'::text[]) AS target, preflight(target) WHERE guard = 'lock_capacity';
 
 -- event_triggers

@@ -57,10 +57,10 @@ is(rehearse('1.1'), 'passed', 'rehearsed again');
 ok(try_sql($node, "$strict SELECT documentdb_upgrade.finalize_to('1.1')")->{ok}, 'the finalize passes');
 is(sql($node, q{SELECT status FROM documentdb_upgrade.preflight('1.1') WHERE guard = 'rehearsed'}), 'skip', 'and then there is nothing to rehearse');
 
-# Locks: what was counted, and what has come since.
+# Locks: what was counted.
 sub needed
 {
-	return sql($node, q{SELECT substring(detail, 'needs (?:about )?(\d+)') FROM documentdb_upgrade.preflight('1.2') WHERE guard = 'lock_capacity'});
+	return sql($node, q{SELECT substring(detail, '(\d+) lock entries') FROM documentdb_upgrade.preflight('1.2') WHERE guard = 'lock_capacity'});
 }
 sub make_tables { return sql($node, "SELECT format('CREATE TABLE many.d_%s (id int)', i) FROM generate_series($_[0], $_[1]) i \\gexec") }
 make_tables(1, 20);
@@ -68,11 +68,10 @@ is(rehearse('1.2'), 'passed', 'a step that touches 20 tables');
 my $counted = sql($node, 'SELECT lock_entries FROM documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 1');
 cmp_ok($counted, '>=', 20, 'has as many locks');
 is(needed(), $counted, 'the guard counts on them');
-like(sql($node, q{SELECT detail FROM documentdb_upgrade.preflight('1.2') WHERE guard = 'lock_capacity'}), qr/as rehearsal \d+ has counted/, 'and says from where');
+like(sql($node, q{SELECT detail FROM documentdb_upgrade.preflight('1.2') WHERE guard = 'lock_capacity'}), qr/^Rehearsal \d+ counted \d+ lock entries/, 'and says from where');
 make_tables(21, 300);
-cmp_ok(needed(), '>=', $counted + 280, 'tables that have come since are added');
 sql($node, q{SELECT documentdb_upgrade.rehearse('1.2')});
-cmp_ok(needed(), '>=', 300, 'and counted by the next');
+cmp_ok(needed(), '>=', 300, 'tables that have come since are counted by the next');
 
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.history WHERE outcome <> 'refused'}), '1', 'rehearsals are no history');
 done_testing();
