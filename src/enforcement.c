@@ -11,7 +11,7 @@
  *
  * Works in any database and as any role: facts come from the catalogue and
  * the extension's files, no query is run.  Our own finalize has met more
- * guards than these, and suspends them while its scripts run.
+ * guards than these, and meets none while its own scripts run.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,6 @@
 
 #include "enforcement.h"
 
-#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -28,6 +27,7 @@
 #include "extension_target.h"
 #include "guc.h"
 #include "library_facts.h"
+#include "own_scripts.h"
 #include "refusal_log.h"
 #include "wording.h"
 
@@ -44,9 +44,6 @@ typedef struct Objection
 } Objection;
 
 static GuardedStatement *innermost = NULL;
-
-/* The nesting level of the transaction that suspended us; 0: nobody has. */
-static int	suspended_at = 0;
 
 /*
  * Has the innermost statement be this one, until du_enforcement_end: which
@@ -66,54 +63,13 @@ du_enforcement_end(GuardedStatement *statement)
 	innermost = statement->outer;
 }
 
-static void
-at_end_of_transaction(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
-		suspended_at = 0;
-}
-
-static void
-at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
-						 SubTransactionId parent, void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB &&
-		GetCurrentTransactionNestLevel() <= suspended_at)
-		suspended_at = 0;
-}
-
-/*
- * Lets everything pass until du_enforcement_resume, or until the current
- * (sub)transaction is rolled back.
- */
-void
-du_enforcement_suspend(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-	{
-		RegisterXactCallback(at_end_of_transaction, NULL);
-		RegisterSubXactCallback(at_end_of_subtransaction, NULL);
-		registered = true;
-	}
-	suspended_at = GetCurrentTransactionNestLevel();
-}
-
-void
-du_enforcement_resume(void)
-{
-	suspended_at = 0;
-}
-
 /*
  * True when what others do to this extension is our business.
  */
 bool
 du_enforcement_watches(const char *extension)
 {
-	return suspended_at == 0 && du_catalog_place(extension) >= 0;
+	return !du_own_scripts_run() && du_catalog_place(extension) >= 0;
 }
 
 /* The same, and there is something to be said against it. */

@@ -46,7 +46,5 @@ extern void du_enforcement_updated(const char *extension, const char *from, cons
 extern void du_enforcement_dropped(const char *extension, const char *installed);
 
 extern bool du_enforcement_watches(const char *extension);
-extern void du_enforcement_suspend(void);
-extern void du_enforcement_resume(void);
 
 #endif							/* DU_ENFORCEMENT_H */

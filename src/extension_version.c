@@ -350,3 +350,22 @@ documentdb_upgrade_compare_versions(PG_FUNCTION_ARGS)
 	parse_or_error(b_text, &b);
 	PG_RETURN_INT32(du_version_compare(&a, &b));
 }
+
+/*
+ * A version among a function's arguments: NULL for a null, else well-formed.
+ * Raises 22023.
+ */
+char *
+du_version_argument(FunctionCallInfo fcinfo, int n)
+{
+	ExtensionVersion version;
+	const char *reason;
+	char	   *target;
+
+	if (PG_NARGS() <= n || PG_ARGISNULL(n))
+		return NULL;
+	target = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (!du_version_parse(target, &version, &reason))
+		du_version_error(target, reason);
+	return target;
+}

@@ -8,6 +8,8 @@
 #ifndef DU_EXTENSION_VERSION_H
 #define DU_EXTENSION_VERSION_H
 
+#include "fmgr.h"
+
 #define DU_VERSION_MAX_LENGTH		255
 #define DU_VERSION_MAX_COMPONENTS	16
 
@@ -39,5 +41,6 @@ extern PGDLLEXPORT char *du_version_to_semver(const ExtensionVersion *version);
 extern char *du_version_to_extension(const ExtensionVersion *version);
 extern char *du_version_respell(const char *text, const char *like);
 extern void du_version_error(const char *text, const char *reason);
+extern char *du_version_argument(FunctionCallInfo fcinfo, int n);
 
 #endif							/* DU_EXTENSION_VERSION_H */

@@ -36,7 +36,6 @@
 #include "attempt_recorder.h"
 #include "attempt_stages.h"
 #include "compat.h"
-#include "enforcement.h"
 #include "execution_context.h"
 #include "fingerprint.h"
 #include "guards.h"
@@ -44,6 +43,7 @@
 #include "history.h"
 #include "lock_budget.h"
 #include "member_record.h"
+#include "own_scripts.h"
 #include "running_attempts.h"
 #include "session_settings.h"
 #include "step_trace.h"
@@ -228,9 +228,9 @@ run_attempt(Attempt *attempt)
 	du_checks_run("pre");
 	write_restore_point(attempt);
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
-	du_enforcement_suspend();
+	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);
-	du_enforcement_resume();
+	du_own_scripts_end();
 	du_checks_run("post");
 
 	/* Checks may have had an extension cache the version of before. */

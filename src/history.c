@@ -26,6 +26,7 @@
 
 #include "execution_context.h"
 #include "json_writer.h"
+#include "upgrade_plan.h"
 
 #define RECORD_COLUMNS \
 	"extension, from_version, to_version, extensions, outcome, actor, role_name, client," \

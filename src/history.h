@@ -13,14 +13,6 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
-/* The way of one extension. */
-typedef struct VersionChange
-{
-	const char *extension;
-	const char *from;
-	const char *to;
-} VersionChange;
-
 typedef struct AttemptRecord
 {
 	const char *extension;

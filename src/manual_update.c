@@ -31,6 +31,7 @@
 #include "refusal_log.h"
 #include "shared_status.h"
 #include "subtransaction.h"
+#include "upgrade_plan.h"
 
 /*
  * Runs a piece of work in a subtransaction.  What fails is a warning; a

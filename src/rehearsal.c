@@ -27,12 +27,12 @@
 #include "attempt.h"
 #include "attempt_limits.h"
 #include "attempt_stages.h"
-#include "enforcement.h"
 #include "execution_context.h"
 #include "fingerprint.h"
 #include "guc.h"
 #include "json_writer.h"
 #include "lock_budget.h"
+#include "own_scripts.h"
 #include "rehearsal_report.h"
 #include "sequence_values.h"
 #include "session_settings.h"
@@ -178,9 +178,9 @@ run_steps(Rehearsal *rehearsal)
 	rehearsal->checks = "the pre-checks were met";
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
 	attempt->steps.observer = &observer;
-	du_enforcement_suspend();
+	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);
-	du_enforcement_resume();
+	du_own_scripts_end();
 	du_checks_run("post");
 	try_deferred(rehearsal, deferred);
 	rehearsal->checks = "all checks were met";

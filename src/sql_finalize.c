@@ -13,8 +13,8 @@
 #include "utils/builtins.h"
 
 #include "finalize.h"
+#include "extension_version.h"
 #include "guards.h"
-#include "sql_reports.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_to);
@@ -54,7 +54,7 @@ request_from_arguments(FunctionCallInfo fcinfo)
 	FinalizeRequest request = {0};
 
 	request.actor = "function";
-	request.target = du_target_argument(fcinfo, 0);
+	request.target = du_version_argument(fcinfo, 0);
 	if (request.target == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

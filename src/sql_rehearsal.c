@@ -10,8 +10,8 @@
 #include "fmgr.h"
 
 #include "rehearsal.h"
+#include "extension_version.h"
 #include "scratch_rehearsal.h"
-#include "sql_reports.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_rehearse);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_rehearse);
@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_run_rehearse);
 static Datum
 rehearse(FunctionCallInfo fcinfo, bool *isnull)
 {
-	char	   *target = du_target_argument(fcinfo, 0);
+	char	   *target = du_version_argument(fcinfo, 0);
 
 	if (!PG_ARGISNULL(1) && PG_GETARG_BOOL(1))
 		return du_rehearse_in_scratch(target, isnull);

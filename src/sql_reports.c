@@ -9,8 +9,6 @@
  */
 #include "postgres.h"
 
-#include "sql_reports.h"
-
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -37,24 +35,6 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_preflight);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_can_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_upgrade_fingerprint);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_current_status);
-
-/*
- * A target argument: NULL for a null, else a well-formed version.
- */
-char *
-du_target_argument(FunctionCallInfo fcinfo, int n)
-{
-	ExtensionVersion version;
-	const char *reason;
-	char	   *target;
-
-	if (PG_NARGS() <= n || PG_ARGISNULL(n))
-		return NULL;
-	target = text_to_cstring(PG_GETARG_TEXT_PP(n));
-	if (!du_version_parse(target, &version, &reason))
-		du_version_error(target, reason);
-	return target;
-}
 
 static Datum
 text_or_null(FunctionCallInfo fcinfo, const char *value)
@@ -155,7 +135,7 @@ Datum
 documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 {
 	Outlook		outlook;
-	char	   *target = du_target_argument(fcinfo, 0);
+	char	   *target = du_version_argument(fcinfo, 0);
 
 	InitMaterializedSRF(fcinfo, 0);
 	du_outlook_open(&outlook);
@@ -188,7 +168,7 @@ Datum
 documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
 {
 	Outlook		outlook;
-	char	   *target = du_target_argument(fcinfo, 0);
+	char	   *target = du_version_argument(fcinfo, 0);
 	char	   *sql;
 
 	du_outlook_open(&outlook);
@@ -205,7 +185,7 @@ Datum
 documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
 {
 	Outlook		outlook;
-	char	   *target = du_target_argument(fcinfo, 0);
+	char	   *target = du_version_argument(fcinfo, 0);
 
 	InitMaterializedSRF(fcinfo, 0);
 	du_outlook_open(&outlook);
@@ -234,7 +214,7 @@ Datum
 documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
 {
 	Outlook		outlook;
-	char	   *target = du_target_argument(fcinfo, 0);
+	char	   *target = du_version_argument(fcinfo, 0);
 
 	du_outlook_open(&outlook);
 	du_outlook_plan(&outlook, target);

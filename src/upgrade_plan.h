@@ -10,10 +10,17 @@
 
 #include "catalog.h"
 #include "extension_target.h"
-#include "history.h"
 #include "lock_count.h"
 #include "lock_holders.h"
 #include "update_script.h"
+
+/* The way of one extension. */
+typedef struct VersionChange
+{
+	const char *extension;
+	const char *from;
+	const char *to;
+} VersionChange;
 
 typedef struct PlanStep
 {
