@@ -336,6 +336,23 @@ du_recorder_forget_newest(void)
 }
 
 /*
+ * Drops it and gives back what it was, palloc'd; NULL when there was none.
+ * Needs no transaction.
+ */
+char *
+du_recorder_take_newest(void)
+{
+	char	   *json;
+
+	if (pending == NULL)
+		return NULL;
+	json = pstrdup(pending->segment == NULL ? pending->json :
+				   ((RecordMessage *) dsm_segment_address(pending->segment))->json);
+	resolve_first(false);
+	return json;
+}
+
+/*
  * Stores one record in a transaction of its own.  May raise.
  */
 static void

@@ -312,6 +312,19 @@ look(Worker *worker)
 	du_outlook_close(&outlook);
 }
 
+/*
+ * Finds this extension; one that was made anew has another history.
+ */
+static void
+find_own_extension(Worker *worker)
+{
+	Oid			found = du_context_own_extension();
+
+	if (found != worker->own_extension)
+		worker->failures.recalled = false;
+	worker->own_extension = found;
+}
+
 static void
 pass(Worker *worker)
 {
@@ -324,7 +337,7 @@ pass(Worker *worker)
 
 	if (!worker->once)
 		follow_settings(worker);
-	worker->own_extension = du_context_own_extension();
+	find_own_extension(worker);
 	if (OidIsValid(worker->own_extension))
 		look(worker);
 	else
