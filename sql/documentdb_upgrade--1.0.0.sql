@@ -73,7 +73,9 @@ CREATE TABLE history (
     last_repeated_at timestamptz,
     resource_uid text,
     resource_generation bigint,
-    dismissed_at timestamptz
+    dismissed_at timestamptz,
+    cause text
+        CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server'))
 );
 COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
 COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
@@ -90,9 +92,9 @@ COMMENT ON COLUMN history.finished_at IS 'when the attempt ended; the commit fol
 COMMENT ON COLUMN history.skipped_guards IS 'guards that the caller overrode, or that a manual update went against';
 COMMENT ON COLUMN history.refused_by IS 'guards that failed';
 COMMENT ON COLUMN history.fingerprint IS 'upgrade_fingerprint() at the time';
-COMMENT ON COLUMN history.restore_point IS 'name of the restore point written before the first script; null with wal_level minimal';
-COMMENT ON COLUMN history.restore_lsn IS 'LSN of the restore point; unique where the name may repeat';
-COMMENT ON COLUMN history.restore_timeline IS 'timeline of the restore point';
+COMMENT ON COLUMN history.restore_point IS 'name of the restore point written before the first script; an attempt that repeats the one before it writes none again and has the same name here; null with wal_level minimal';
+COMMENT ON COLUMN history.restore_lsn IS 'LSN just before the first script, to recover to; unique where the name is not';
+COMMENT ON COLUMN history.restore_timeline IS 'timeline of that LSN';
 COMMENT ON COLUMN history.steps IS 'scripts that ran: extension, from, to, sha256, ms';
 COMMENT ON COLUMN history.sqlstate IS 'of the error';
 COMMENT ON COLUMN history.message IS 'of the error';
@@ -106,6 +108,7 @@ COMMENT ON COLUMN history.last_repeated_at IS 'when it came last';
 COMMENT ON COLUMN history.resource_uid IS 'uid of the custom resource that asked for it';
 COMMENT ON COLUMN history.resource_generation IS 'generation of that resource';
 COMMENT ON COLUMN history.dismissed_at IS 'when retry() dismissed this failure; the worker then looks at it no more';
+COMMENT ON COLUMN history.cause IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), end (the process was ended), hold (or not desired any more). Final until an input changes or retry() are script, check, cancel, limit (attempt_timeout), server (any other error)';
 
 CREATE TABLE checks (
     name text PRIMARY KEY,

@@ -22,6 +22,70 @@
 #include "running_attempts.h"
 
 /*
+ * True for what the server raises when it answers an interrupt: a script can
+ * raise the same SQLSTATE.
+ */
+static bool
+is_interrupt(const ErrorData *edata)
+{
+	return edata->funcname != NULL && strcmp(edata->funcname, "ProcessInterrupts") == 0;
+}
+
+/*
+ * What an error means that tells more than who has raised it: somebody ended
+ * the attempt, a limit did, or others were in the way.  Any other one is of
+ * the cause given.
+ */
+FailureCause
+du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise)
+{
+	const char *cancel_reason = du_running_cancel_reason();
+
+	if (cancel_reason != NULL)
+		return strcmp(cancel_reason, CANCELLED_BY_CALL) == 0 ? CAUSE_CANCEL : CAUSE_HOLD;
+	switch (edata->sqlerrcode)
+	{
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+			return CAUSE_LOCK;
+		case ERRCODE_QUERY_CANCELED:
+			if (du_limits_reached() == LIMIT_DURATION)
+				return CAUSE_LIMIT;
+			return is_interrupt(edata) ? CAUSE_CANCEL : otherwise;
+		case ERRCODE_INTERNAL_ERROR:
+			/* What older minor releases say to the slower of two updates. */
+			return strncmp(edata->message, "tuple concurrently ", strlen("tuple concurrently ")) == 0 ?
+				CAUSE_RACE : otherwise;
+		default:
+			return otherwise;
+	}
+}
+
+/*
+ * Who has raised an error that is to be recorded, if nothing else is known
+ * about it.
+ */
+static FailureCause
+raised_by(const Attempt *attempt, const ErrorData *edata)
+{
+	if (attempt->steps.current >= 0)
+		return attempt->steps.in_script ? CAUSE_SCRIPT : CAUSE_RACE;
+	switch (attempt->stage)
+	{
+		case STAGE_LOCKING_EXTENSIONS:
+			return edata->sqlerrcode == ERRCODE_OBJECT_IN_USE ? CAUSE_RACE : CAUSE_SERVER;
+		case STAGE_CHECKING:
+			return CAUSE_CHECK;
+		case STAGE_DECIDING:
+		case STAGE_LOCKING_RELATIONS:
+		case STAGE_RUNNING:
+			break;
+	}
+	return CAUSE_SERVER;
+}
+
+/*
  * Turns a cancel into what it means: a limit, or somebody who asked for it.
  */
 static void
@@ -32,7 +96,7 @@ explain_cancel(Attempt *attempt, ErrorData *edata)
 
 	/* The server's own lock_timeout, not a NOWAIT of the script's. */
 	bool		lock_timeout = edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
-	edata->funcname != NULL && strcmp(edata->funcname, "ProcessInterrupts") == 0;
+	is_interrupt(edata);
 
 	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED && cancel_reason != NULL)
 	{
@@ -110,6 +174,8 @@ du_attempt_explain(Attempt *attempt, ErrorData *edata)
 	ScriptLocation location;
 
 	explain_cancel(attempt, edata);
+	record->cause = attempt->refused ? CAUSE_GUARD :
+		du_attempt_cause_of(edata, raised_by(attempt, edata));
 	du_running_end();
 	location = du_steps_describe_error(&attempt->steps, edata);
 	name_blockers(attempt, edata);
@@ -118,7 +184,7 @@ du_attempt_explain(Attempt *attempt, ErrorData *edata)
 	if (attempt->refused)
 		record->outcome = "refused";
 	else if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-			 du_limits_reached() == LIMIT_NONE)
+			 (record->cause == CAUSE_CANCEL || record->cause == CAUSE_HOLD))
 		record->outcome = "cancelled";
 	record->finished_at = GetCurrentTimestamp();
 	record->sqlstate = edata->sqlerrcode;
@@ -133,12 +199,12 @@ du_attempt_explain(Attempt *attempt, ErrorData *edata)
 }
 
 /*
- * Records a failure and raises it again.  The subtransaction is rolled back.
+ * Records a failure that was explained and raises it again.  The
+ * subtransaction is rolled back.
  */
 void
-du_attempt_fail(Attempt *attempt, ErrorData *edata)
+du_attempt_fail(const Attempt *attempt, ErrorData *edata)
 {
-	du_attempt_explain(attempt, edata);
 	du_recorder_record_now(du_history_json(&attempt->record));
 	ReThrowError(edata);
 }
@@ -154,6 +220,7 @@ du_attempt_prepare_for_end_of_session(const Attempt *attempt)
 
 	record.outcome = "failed";
 	record.finished_at = record.started_at;
+	record.cause = CAUSE_END;
 	record.sqlstate = ERRCODE_ADMIN_SHUTDOWN;
 	record.message = "the session ended during the attempt";
 	du_recorder_record_on_abort(du_history_json(&record));

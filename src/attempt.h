@@ -21,7 +21,8 @@ typedef enum AttemptStage
 	STAGE_LOCKING_EXTENSIONS,
 	STAGE_DECIDING,
 	STAGE_LOCKING_RELATIONS,
-	STAGE_RUNNING
+	STAGE_RUNNING,
+	STAGE_CHECKING
 } AttemptStage;
 
 typedef struct Attempt
@@ -42,7 +43,8 @@ typedef struct Attempt
 } Attempt;
 
 extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);
+extern FailureCause du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise);
 extern void du_attempt_explain(Attempt *attempt, ErrorData *edata);
-extern void du_attempt_fail(Attempt *attempt, ErrorData *edata);
+extern void du_attempt_fail(const Attempt *attempt, ErrorData *edata);
 
 #endif							/* DU_ATTEMPT_H */

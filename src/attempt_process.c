@@ -5,8 +5,8 @@
  *
  * The order and its outcome pass through shared memory.  A fresh process has
  * no leftovers of earlier attempts, and the worker stays free to watch, to
- * report and to cancel.  An outcome is a value with a type: what may work
- * later by itself, what will not, and what was not meant to go on.  Whoever
+ * report and to cancel.  An outcome is a value with the cause that history has
+ * too, so that what follows is the same before and after a restart.  Whoever
  * reads it looks at the catalogue all the same: a process can end between
  * its commit and its last word.
  *
@@ -26,10 +26,15 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "attempt.h"
+#include "attempt_recorder.h"
 #include "background_process.h"
 #include "finalize.h"
 #include "guc.h"
+#include "own_relations.h"
 #include "running_attempts.h"
+
+#define LONGEST_LOCK_WAIT_MS 1000
 
 typedef struct Exchange
 {
@@ -125,44 +130,6 @@ du_attempt_outcome(AttemptOutcome *outcome)
 }
 
 /*
- * True for failures that may pass by themselves: locks, deadlocks,
- * serialization, another upgrade at the same time (which older minor releases
- * report as an internal error), or a server that shuts down.
- */
-bool
-du_attempt_is_retryable(int sqlstate, const char *message)
-{
-	switch (sqlstate)
-	{
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-		case ERRCODE_OBJECT_IN_USE:
-		case ERRCODE_ADMIN_SHUTDOWN:
-			return true;
-		case ERRCODE_INTERNAL_ERROR:
-			return strstr(message, "concurrently updated") != NULL;
-		default:
-			return false;
-	}
-}
-
-static AttemptResult
-result_of_error(const ErrorData *edata)
-{
-	const char *cancel_reason = du_running_cancel_reason();
-
-	if (cancel_reason != NULL)
-		return strcmp(cancel_reason, CANCELLED_BY_CALL) == 0 ?
-			ATTEMPT_CANCELLED : ATTEMPT_INTERRUPTED;
-	if (du_attempt_is_retryable(edata->sqlerrcode, edata->message))
-		return ATTEMPT_RETRYABLE;
-	if (edata->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
-		return ATTEMPT_REFUSED;
-	return ATTEMPT_FAILED;
-}
-
-/*
  * What is said of an order that this process's settings do not fit: they are
  * read when a process connects, so they may be newer than the worker's.
  */
@@ -171,7 +138,8 @@ fits_settings(const AttemptOrder *order, AttemptOutcome *outcome)
 {
 	if (strcmp(order->extension, du_guc_extension) == 0)
 		return true;
-	outcome->result = ATTEMPT_REFUSED;
+	outcome->result = ATTEMPT_FAILED;
+	outcome->cause = CAUSE_GUARD;
 	outcome->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 	snprintf(outcome->message, sizeof(outcome->message),
 			 "settings have changed: the main extension is \"%s\" now", du_guc_extension);
@@ -180,7 +148,7 @@ fits_settings(const AttemptOrder *order, AttemptOutcome *outcome)
 
 /* Finalizes as ordered, in the current transaction. */
 static void
-finalize(const AttemptOrder *order)
+finalize(const AttemptOrder *order, AttemptOutcome *outcome)
 {
 	FinalizeRequest request = {0};
 	bool		isnull;
@@ -191,7 +159,27 @@ finalize(const AttemptOrder *order)
 	request.role_name = order->role_name[0] ? order->role_name : NULL;
 	request.resource_uid = order->resource_uid[0] ? order->resource_uid : NULL;
 	request.resource_generation = order->resource_generation;
+	request.cause = &outcome->cause;
 	(void) du_finalize(&request, &isnull);
+}
+
+/* Makes an outcome of an error. */
+static void
+take_error(AttemptOutcome *outcome, const ErrorData *edata)
+{
+	outcome->result = ATTEMPT_FAILED;
+	outcome->sqlstate = edata->sqlerrcode;
+	strlcpy(outcome->message, edata->message, sizeof(outcome->message));
+	strlcpy(outcome->detail, edata->detail ? edata->detail : "", sizeof(outcome->detail));
+}
+
+/* Stores a record in this process's own time, between two transactions. */
+static void
+record(const char *json)
+{
+	StartTransactionCommand();
+	du_recorder_record_now(json);
+	CommitTransactionCommand();
 }
 
 /*
@@ -203,6 +191,7 @@ void
 du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
 {
 	MemoryContext context = CurrentMemoryContext;
+	volatile bool committing = false;
 
 	memset(outcome, 0, sizeof(AttemptOutcome));
 	if (!fits_settings(order, outcome))
@@ -212,25 +201,36 @@ du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
 	{
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
 		pgstat_report_activity(STATE_RUNNING, "upgrading the schema");
-		finalize(order);
+		outcome->cause = CAUSE_LOCK;
+		(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		finalize(order, outcome);
 		PopActiveSnapshot();
+		committing = true;
 		CommitTransactionCommand();
 		outcome->result = ATTEMPT_SUCCEEDED;
 	}
 	PG_CATCH();
 	{
 		ErrorData  *edata;
+		char	   *json = NULL;
 
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();
-		outcome->result = result_of_error(edata);
-		outcome->sqlstate = edata->sqlerrcode;
-		strlcpy(outcome->message, edata->message, sizeof(outcome->message));
-		strlcpy(outcome->detail, edata->detail ? edata->detail : "", sizeof(outcome->detail));
+		take_error(outcome, edata);
+		if (committing)
+		{
+			/* What fails now, the scripts have left for the commit. */
+			outcome->cause = du_attempt_cause_of(edata, CAUSE_SCRIPT);
+			json = du_recorder_take_newest();
+			if (json != NULL)
+				json = du_history_json_failed(json, outcome->cause, edata);
+		}
 		AbortCurrentTransaction();
+		if (json != NULL)
+			record(json);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -8,6 +8,7 @@
 #ifndef DU_ATTEMPT_PROCESS_H
 #define DU_ATTEMPT_PROCESS_H
 
+#include "history.h"
 #include "shared_status.h"
 
 /* What is to be done, as the worker has decided it. */
@@ -26,17 +27,13 @@ typedef enum AttemptResult
 {
 	ATTEMPT_UNKNOWN,			/* the process ended without a word */
 	ATTEMPT_SUCCEEDED,			/* also when somebody else was faster */
-	ATTEMPT_REFUSED,			/* something had changed since the decision */
-	ATTEMPT_RETRYABLE,			/* may work later by itself */
-	ATTEMPT_CANCELLED,			/* by cancel() */
-	ATTEMPT_INTERRUPTED,		/* by a hold, or what was desired is not any
-								 * more */
-	ATTEMPT_FAILED				/* will fail again until something changes */
+	ATTEMPT_FAILED				/* the cause says what follows */
 } AttemptResult;
 
 typedef struct AttemptOutcome
 {
 	AttemptResult result;
+	FailureCause cause;			/* as in history */
 	int			sqlstate;
 	char		message[SHARED_TEXT_LENGTH];
 	char		detail[SHARED_TEXT_LENGTH];
@@ -48,6 +45,5 @@ extern PGDLLEXPORT void du_attempt_order(AttemptOrder *order);
 extern PGDLLEXPORT void du_attempt_outcome(AttemptOutcome *outcome);
 extern PGDLLEXPORT void du_attempt_carry_out(const AttemptOrder *order,
 											 AttemptOutcome *outcome);
-extern PGDLLEXPORT bool du_attempt_is_retryable(int sqlstate, const char *message);
 
 #endif							/* DU_ATTEMPT_PROCESS_H */

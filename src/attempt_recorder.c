@@ -41,9 +41,11 @@
 #include "background_process.h"
 #include "execution_context.h"
 #include "history.h"
+#include "own_relations.h"
 #include "subtransaction.h"
 
 #define LONGEST_WAIT_MS		1000
+#define LONGEST_LOCK_WAIT_MS	500 /* the caller may wait as well */
 #define RECORDER_LOCK_MS	"100ms"
 #define BURST				5	/* workers that may be started at once */
 #define NO_SHARED_MEMORY	"no dynamic shared memory is free"
@@ -336,6 +338,23 @@ du_recorder_forget_newest(void)
 }
 
 /*
+ * Drops it and gives back what it was, palloc'd; NULL when there was none.
+ * Needs no transaction.
+ */
+char *
+du_recorder_take_newest(void)
+{
+	char	   *json;
+
+	if (pending == NULL)
+		return NULL;
+	json = pstrdup(pending->segment == NULL ? pending->json :
+				   ((RecordMessage *) dsm_segment_address(pending->segment))->json);
+	resolve_first(false);
+	return json;
+}
+
+/*
  * Stores one record in a transaction of its own.  May raise.
  */
 static void
@@ -352,8 +371,9 @@ store(const char *json)
 	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recording an upgrade attempt");
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
 
 	du_context_enter(&context);
 	SPI_connect();

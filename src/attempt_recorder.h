@@ -11,5 +11,6 @@
 extern void du_recorder_record_now(const char *json);
 extern void du_recorder_record_on_abort(const char *json);
 extern void du_recorder_forget_newest(void);
+extern char *du_recorder_take_newest(void);
 
 #endif							/* DU_ATTEMPT_RECORDER_H */

@@ -5,10 +5,11 @@
  *	  themselves.
  *
  * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE, and CREATE
- * DATABASE with a template fail while anybody is connected to that database.
- * A worker that is always connected must not be the one in the way: a
- * statement of this kind first asks it to leave, and it stays away until the
- * transaction has ended.
+ * DATABASE, which copies template1 unless told otherwise, fail while anybody
+ * is connected to that database.  A worker that is always connected must not
+ * be the one in the way: a statement of this kind first asks whoever serves
+ * the database to leave, also a worker that is about to start, and it stays
+ * away until the transaction has ended.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,15 +18,20 @@
 #include "database_yield.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "shared_status.h"
+
+/* What the server copies when a statement names nothing. */
+#define DEFAULT_TEMPLATE "template1"
 
 static bool asked = false;		/* in this transaction */
 
@@ -55,7 +61,11 @@ wanted_database(Node *statement)
 		case T_DropdbStmt:
 			return ((DropdbStmt *) statement)->dbname;
 		case T_CreatedbStmt:
-			return option_value(((CreatedbStmt *) statement)->options, "template");
+			{
+				const char *template = option_value(((CreatedbStmt *) statement)->options, "template");
+
+				return template != NULL ? template : DEFAULT_TEMPLATE;
+			}
 		case T_AlterDatabaseStmt:
 			if (option_value(((AlterDatabaseStmt *) statement)->options, "tablespace") == NULL)
 				return NULL;
@@ -69,26 +79,54 @@ wanted_database(Node *statement)
 	}
 }
 
+/* True for roles that may create databases. */
+static bool
+may_create_databases(void)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	bool		may = superuser();
+
+	if (!HeapTupleIsValid(tuple))
+		return may;
+	may |= ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return may;
+}
+
+/* True for a database that others than its owner may copy. */
+static bool
+is_template(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /*
- * The worker's database when this statement wants it, and this role may; else
- * InvalidOid.
+ * The database that this statement wants for itself, and this role may have;
+ * else InvalidOid.
  */
 static Oid
-wanted_of_worker(Node *statement)
+find_wanted(Node *statement)
 {
 	const char *name = wanted_database(statement);
-	WorkerFacts worker;
 	Oid			database;
 
 	if (name == NULL)
 		return InvalidOid;
-	du_shared_read_worker(&worker);
-	if (worker.pid == 0)
-		return InvalidOid;
 	database = get_database_oid(name, true);
-	if (database != worker.database || !du_database_ownercheck(database, GetUserId()))
+	if (!OidIsValid(database))
 		return InvalidOid;
-	return database;
+	if (IsA(statement, CreatedbStmt) && !may_create_databases())
+		return InvalidOid;
+	if (IsA(statement, CreatedbStmt) && is_template(database))
+		return database;
+	return du_database_ownercheck(database, GetUserId()) ? database : InvalidOid;
 }
 
 static void
@@ -101,8 +139,8 @@ at_end_of_transaction(XactEvent event, void *arg)
 }
 
 /*
- * Asks the worker to leave, and to stay away until what the statement does
- * can be seen.
+ * Asks who serves a database to leave, and to stay away until what the
+ * statement does can be seen.
  */
 static void
 ask_until_end_of_transaction(Oid database)
@@ -118,12 +156,12 @@ ask_until_end_of_transaction(Oid database)
 
 /*
  * To be called before a statement is executed; does nothing unless it is one
- * that the worker is in the way of, and this role may run it.
+ * that wants a database for itself, and this role may run it.
  */
 void
 du_yield_to(Node *statement)
 {
-	Oid			database = wanted_of_worker(statement);
+	Oid			database = find_wanted(statement);
 
 	if (OidIsValid(database))
 		ask_until_end_of_transaction(database);

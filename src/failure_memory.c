@@ -19,7 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "execution_context.h"
-#include "running_attempts.h"
 
 #define SINCE_SUCCESS \
 	" h.extension = $1 AND h.id > coalesce((SELECT pg_catalog.max(s.id)" \
@@ -49,20 +48,16 @@ du_failures_recall(const char *extension, FailureMemory *memory)
 	if (memory->attempts == 0)
 		return;
 
-	if (du_query("SELECT h.message, h.sqlstate, h.to_version, h.fingerprint,"
+	if (du_query("SELECT h.message, h.cause, h.to_version, h.fingerprint,"
 				 " (1 + h.repeats)::pg_catalog.int8, coalesce(h.last_repeated_at, h.finished_at)"
 				 " FROM documentdb_upgrade.history h"
-				 " WHERE (h.outcome = 'failed'"
-				 "   OR h.outcome = 'cancelled' AND h.message LIKE '%because " CANCELLED_BY_CALL "')"
+				 " WHERE (h.outcome = 'failed' OR h.cause = 'cancel') AND h.cause IS DISTINCT FROM 'hold'"
 				 " AND h.actor IN ('worker', 'tick') AND h.dismissed_at IS NULL AND" SINCE_SUCCESS
 				 " ORDER BY h.id DESC LIMIT 1",
 				 1, types, values) > 0)
 	{
-		const char *code = du_query_text(0, 2);
-
 		memory->message = du_query_text(0, 1);
-		if (code != NULL)
-			memory->sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+		memory->cause = du_history_cause(du_query_text(0, 2));
 		memory->target = du_query_text(0, 3);
 		memory->fingerprint = du_query_text(0, 4);
 		memory->count = du_query_int(0, 5);

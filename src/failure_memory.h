@@ -8,7 +8,7 @@
 #ifndef DU_FAILURE_MEMORY_H
 #define DU_FAILURE_MEMORY_H
 
-#include "datatype/timestamp.h"
+#include "history.h"
 
 typedef struct FailureMemory
 {
@@ -17,7 +17,7 @@ typedef struct FailureMemory
 
 	/* The newest failure of the worker (or tick), unless retry() was called. */
 	const char *message;		/* NULL: none */
-	int			sqlstate;
+	FailureCause cause;
 	const char *target;
 	const char *fingerprint;	/* NULL when it had come to none */
 	int64		count;			/* how often in a row */

@@ -22,6 +22,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -51,6 +52,14 @@
 #include "upgrade_checks.h"
 #include "upgrade_locks.h"
 #include "upgrade_steps.h"
+
+/* Says what an error from here on means. */
+static void
+tell_cause(const FinalizeRequest *request, FailureCause cause)
+{
+	if (request->cause != NULL)
+		*request->cause = cause;
+}
 
 /*
  * Tells the caller which guards warn.
@@ -129,7 +138,36 @@ check_fingerprint(Attempt *attempt)
 }
 
 /*
- * Writes the restore point when this server keeps enough WAL for one.
+ * True when the newest restore point was written by an attempt at the same
+ * from the same state, which did not get through.
+ */
+static bool
+has_restore_point(const Attempt *attempt, const char *name)
+{
+	const AttemptRecord *record = &attempt->record;
+	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID};
+	Datum		values[4];
+	bool		found;
+
+	values[0] = CStringGetTextDatum(record->extension);
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(record->fingerprint);
+	values[3] = Int64GetDatum((int64) record->restore_timeline);
+	found = du_query("SELECT FROM documentdb_upgrade.history h"
+					 " WHERE h.id = (SELECT pg_catalog.max(l.id) FROM documentdb_upgrade.history l"
+					 "   WHERE l.extension = $1 AND l.restore_point IS NOT NULL)"
+					 " AND h.restore_point = $2 AND h.fingerprint = $3"
+					 " AND h.restore_timeline = $4 AND h.outcome <> 'succeeded'"
+					 " AND h.dismissed_at IS NULL",
+					 4, types, values) > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return found;
+}
+
+/*
+ * Writes the restore point when this server keeps enough WAL for one; not
+ * again for an attempt that repeats the one before, which can go on for days.
+ * The LSN is that of this attempt in any case: recovery to it loses nothing.
  */
 static void
 write_restore_point(Attempt *attempt)
@@ -146,8 +184,9 @@ write_restore_point(Attempt *attempt)
 	else
 		snprintf(name, sizeof(name), "before_finalize_%s_%s_%s",
 				 first->extension, first->from, first->to);
-	attempt->record.restore_lsn = XLogRestorePoint(name);
 	attempt->record.restore_timeline = GetWALInsertionTimeLine();
+	attempt->record.restore_lsn = has_restore_point(attempt, name) ?
+		GetXLogInsertRecPtr() : XLogRestorePoint(name);
 	attempt->record.restore_point = pstrdup(name);
 }
 
@@ -224,14 +263,17 @@ run_attempt(Attempt *attempt)
 	du_settings_pin(attempt->facts);
 	du_locks_take_relations(locks);
 
-	attempt->stage = STAGE_RUNNING;
+	attempt->stage = STAGE_CHECKING;
 	du_checks_run("pre");
+	attempt->stage = STAGE_RUNNING;
 	write_restore_point(attempt);
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
 	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);
 	du_own_scripts_end();
+	attempt->stage = STAGE_CHECKING;
 	du_checks_run("post");
+	attempt->stage = STAGE_RUNNING;
 
 	/* Checks may have had an extension cache the version of before. */
 	du_steps_refresh_gates(attempt->facts);
@@ -286,7 +328,11 @@ run_bounded(Attempt *attempt)
 	du_trace_stop();
 	du_recorder_forget_newest();
 	if (error != NULL)
+	{
+		du_attempt_explain(attempt, error);
+		tell_cause(attempt->request, attempt->record.cause);
 		du_attempt_fail(attempt, error);
+	}
 	return attempt->done;
 }
 
@@ -326,7 +372,9 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	ExecutionContext execution;
 	Attempt		attempt = {0};
 
+	tell_cause(request, CAUSE_GUARD);
 	du_stage_check_transaction("finalize");
+	tell_cause(request, CAUSE_SERVER);
 
 	attempt.request = request;
 	attempt.caller = GetUserId();

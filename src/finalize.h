@@ -10,6 +10,8 @@
 
 #include "nodes/pg_list.h"
 
+#include "history.h"
+
 typedef struct FinalizeRequest
 {
 	const char *target;			/* NULL: the binary version */
@@ -19,6 +21,7 @@ typedef struct FinalizeRequest
 	const char *role_name;		/* who asked, NULL: the session user */
 	const char *resource_uid;	/* of the custom resource, or NULL */
 	int64		resource_generation;	/* 0: none */
+	FailureCause *cause;		/* set where it raises; NULL: nobody asks */
 } FinalizeRequest;
 
 extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);

@@ -33,7 +33,62 @@
 	" started_at, finished_at, skipped_guards, refused_by, fingerprint," \
 	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
 	" message, detail, hint, context, script, script_line," \
-	" resource_uid, resource_generation"
+	" resource_uid, resource_generation, cause"
+
+/* As column cause has them. */
+static const char *const cause_names[] = {
+	[CAUSE_NONE] = NULL,
+	[CAUSE_GUARD] = "guard",
+	[CAUSE_LOCK] = "lock",
+	[CAUSE_RACE] = "race",
+	[CAUSE_END] = "end",
+	[CAUSE_HOLD] = "hold",
+	[CAUSE_CANCEL] = "cancel",
+	[CAUSE_LIMIT] = "limit",
+	[CAUSE_SCRIPT] = "script",
+	[CAUSE_CHECK] = "check",
+	[CAUSE_SERVER] = "server"
+};
+
+/*
+ * The cause of that name, CAUSE_NONE for NULL.
+ */
+FailureCause
+du_history_cause(const char *name)
+{
+	for (int cause = CAUSE_NONE + 1; name != NULL && cause < (int) lengthof(cause_names); cause++)
+	{
+		if (strcmp(cause_names[cause], name) == 0)
+			return (FailureCause) cause;
+	}
+	return CAUSE_NONE;
+}
+
+/*
+ * True for what may pass by itself, so that another attempt makes sense.  All
+ * else is final until an input changes, or somebody says retry().
+ */
+bool
+du_history_heals(FailureCause cause)
+{
+	switch (cause)
+	{
+		case CAUSE_NONE:
+		case CAUSE_GUARD:
+		case CAUSE_LOCK:
+		case CAUSE_RACE:
+		case CAUSE_END:
+		case CAUSE_HOLD:
+			return true;
+		case CAUSE_CANCEL:
+		case CAUSE_LIMIT:
+		case CAUSE_SCRIPT:
+		case CAUSE_CHECK:
+		case CAUSE_SERVER:
+			break;
+	}
+	return false;
+}
 
 /*
  * From where this session comes: its application name and address, palloc'd.
@@ -113,6 +168,7 @@ du_history_json(const AttemptRecord *record)
 	}
 	du_write_text(&buf, "binary_version", record->binary_version);
 	du_write_text(&buf, "binary_digest", record->binary_digest);
+	du_write_text(&buf, "cause", cause_names[record->cause]);
 	if (record->sqlstate != 0)
 		du_write_text(&buf, "sqlstate", unpack_sql_state(record->sqlstate));
 	du_write_text(&buf, "message", record->message);
@@ -125,6 +181,30 @@ du_history_json(const AttemptRecord *record)
 	du_write_text(&buf, "resource_uid", record->resource_uid);
 	if (record->resource_generation > 0)
 		du_write_int(&buf, "resource_generation", record->resource_generation);
+	du_write_close(&buf, '}');
+	return buf.data;
+}
+
+/*
+ * Makes of the record of a success the one of a failure at its commit,
+ * palloc'd.  Of keys that come twice the last one counts.
+ */
+char *
+du_history_json_failed(const char *json, FailureCause cause, const ErrorData *edata)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, json);
+	buf.data[--buf.len] = '\0'; /* its closing bracket */
+	du_write_text(&buf, "outcome",
+				  cause == CAUSE_CANCEL || cause == CAUSE_HOLD ? "cancelled" : "failed");
+	du_write_text(&buf, "cause", cause_names[cause]);
+	du_write_text(&buf, "sqlstate", unpack_sql_state(edata->sqlerrcode));
+	du_write_text(&buf, "message", edata->message);
+	du_write_text(&buf, "detail", edata->detail);
+	du_write_text(&buf, "hint", edata->hint);
+	du_write_text(&buf, "context", edata->context);
 	du_write_close(&buf, '}');
 	return buf.data;
 }
@@ -238,6 +318,7 @@ du_history_insert_or_repeat(const char *json)
 				 " AND h.to_version IS NOT DISTINCT FROM r.to_version"
 				 " AND h.extensions = r.extensions"
 				 " AND h.sqlstate IS NOT DISTINCT FROM r.sqlstate"
+				 " AND h.cause IS NOT DISTINCT FROM r.cause"
 				 " AND h.skipped_guards IS NOT DISTINCT FROM r.skipped_guards"
 				 " AND h.actor = r.actor AND h.fingerprint IS NOT DISTINCT FROM r.fingerprint"
 				 " AND h.dismissed_at IS NULL",

@@ -13,6 +13,25 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
+/*
+ * What ended an attempt, by who raised it: a script can raise any SQLSTATE, so
+ * that one tells nothing.
+ */
+typedef enum FailureCause
+{
+	CAUSE_NONE,					/* not told */
+	CAUSE_GUARD,				/* our own refusal */
+	CAUSE_LOCK,					/* a lock that was not to be had in time */
+	CAUSE_RACE,					/* somebody else was faster */
+	CAUSE_END,					/* the process was ended */
+	CAUSE_HOLD,					/* a hold, or it was not desired any more */
+	CAUSE_CANCEL,				/* somebody cancelled it */
+	CAUSE_LIMIT,				/* attempt_timeout */
+	CAUSE_SCRIPT,
+	CAUSE_CHECK,
+	CAUSE_SERVER				/* anything else */
+} FailureCause;
+
 typedef struct AttemptRecord
 {
 	const char *extension;
@@ -40,6 +59,7 @@ typedef struct AttemptRecord
 	const char *binary_digest;
 
 	/* What went wrong; sqlstate 0 when nothing did. */
+	FailureCause cause;
 	int			sqlstate;
 	const char *message;
 	const char *detail;
@@ -49,7 +69,11 @@ typedef struct AttemptRecord
 	int			script_line;	/* 0 when not known */
 } AttemptRecord;
 
+extern FailureCause du_history_cause(const char *name);
+extern PGDLLEXPORT bool du_history_heals(FailureCause cause);
 extern char *du_history_json(const AttemptRecord *record);
+extern char *du_history_json_failed(const char *json, FailureCause cause,
+									const ErrorData *edata);
 extern char *du_history_client(void);
 extern char *du_history_notice(const AttemptRecord *record);
 extern Datum du_history_insert(const char *json, bool *isnull);

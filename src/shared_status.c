@@ -25,6 +25,15 @@
 
 #define TRANCHE "documentdb_upgrade"
 
+#define LEAVE_REQUESTS 64		/* at the same time; more are not heard */
+
+/* A session that wants a database for itself. */
+typedef struct LeaveRequest
+{
+	pid_t		asker;			/* void when this process is gone, 0: free */
+	Oid			database;
+} LeaveRequest;
+
 typedef struct SharedStatus
 {
 	LWLock	   *lock;
@@ -34,8 +43,7 @@ typedef struct SharedStatus
 	WorkerFacts worker;
 	uint64		retries_asked;
 	uint64		reads_asked;
-	Oid			leave_database; /* InvalidOid: stay */
-	pid_t		leave_asker;	/* void when this process is gone */
+	LeaveRequest leave[LEAVE_REQUESTS];
 	bool		restart_wanted; /* by the worker that ends */
 	union
 	{
@@ -319,16 +327,42 @@ du_shared_reads_asked(void)
 	return asked(&shared->reads_asked);
 }
 
+/* The request of this process, else one that is free, or NULL. */
+static LeaveRequest *
+find_leave_request(void)
+{
+	LeaveRequest *found = NULL;
+
+	for (int i = 0; i < LEAVE_REQUESTS; i++)
+	{
+		LeaveRequest *request = &shared->leave[i];
+
+		if (request->asker == MyProcPid)
+			return request;
+		if (found == NULL &&
+			(request->asker == 0 || BackendPidGetProc(request->asker) == NULL))
+			found = request;
+	}
+	return found;
+}
+
 /*
  * Asks the worker to leave a database, and to stay away while this session
- * lives or until InvalidOid takes it back.
+ * lives or until InvalidOid takes it back.  Several sessions can want the same
+ * one, as a template.
  */
 void
 du_shared_ask_to_leave(Oid database)
 {
+	LeaveRequest *request;
+
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->leave_database = database;
-	shared->leave_asker = MyProcPid;
+	request = find_leave_request();
+	if (request != NULL)
+	{
+		request->asker = OidIsValid(database) ? MyProcPid : 0;
+		request->database = database;
+	}
 	LWLockRelease(shared->lock);
 	if (OidIsValid(database))
 		du_shared_wake_worker();
@@ -342,14 +376,18 @@ du_shared_ask_to_leave(Oid database)
 bool
 du_shared_wanted_by_others(Oid database)
 {
-	Oid			wanted;
-	pid_t		asker;
+	bool		wanted = false;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	wanted = shared->leave_database;
-	asker = shared->leave_asker;
+	for (int i = 0; i < LEAVE_REQUESTS && !wanted; i++)
+	{
+		const LeaveRequest *request = &shared->leave[i];
+
+		wanted = request->asker != 0 && request->database == database &&
+			BackendPidGetProc(request->asker) != NULL;
+	}
 	LWLockRelease(shared->lock);
-	return OidIsValid(wanted) && wanted == database && BackendPidGetProc(asker) != NULL;
+	return wanted;
 }
 
 /* The same of the database of this process. */

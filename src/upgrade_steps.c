@@ -92,7 +92,9 @@ run_step(StepsRun *run, const PlanStep *step)
 	guc_nestlevel = NewGUCNestLevel();
 	du_trace_start(extension->oid, &du_settings_keeper);
 
+	run->in_script = true;
 	du_execute(statement);
+	run->in_script = false;
 
 	du_trace_stop();
 

@@ -27,6 +27,7 @@ typedef struct StepsRun
 	const UpgradePlan *plan;
 	const StepObserver *observer;	/* NULL: none, and no subtransactions */
 	int			current;		/* index of the running step, -1 outside */
+	bool		in_script;		/* what is raised is the script's */
 	StringInfoData report;		/* JSON objects of the steps that have run */
 } StepsRun;
 

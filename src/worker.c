@@ -37,7 +37,7 @@
 
 PG_MODULE_MAGIC;
 
-#define LOCK_TIMEOUT "1s"
+#define LOCK_TIMEOUT "100ms"	/* of others, who would find a deadlock later */
 #define ATTEMPT_LOOK_MS 1000	/* should its end go unnoticed */
 #define LONGEST_PASS_MS 60000	/* of tick() */
 #define LONGEST_REPORT_MS 10000 /* that tick() waits for */

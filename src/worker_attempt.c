@@ -3,9 +3,9 @@
  * worker_attempt.c
  *	  What the worker makes of attempts: when the next one, or none.
  *
- * A failure that may pass by itself is retried with an exponential backoff
- * with jitter; after five in a row one warning names who is in the way, and
- * the pace drops to retry_max.  Any other failure is final until the target,
+ * A failure whose cause may pass by itself is retried with an exponential
+ * backoff with jitter; after five in a row one warning names who is in the way,
+ * and the pace drops to retry_max.  Any other failure is final until the target,
  * the files or the mind of a human changes: no error every ten seconds for
  * ever.
  *
@@ -74,7 +74,8 @@ remember(Worker *worker, bool final, const char *target, const char *fingerprint
 }
 
 /*
- * Takes up what history says of earlier failures; once in a worker's life.
+ * Takes up what history says of earlier failures; once in a worker's life with
+ * one history.
  */
 void
 du_worker_recall(Worker *worker, const Outlook *outlook)
@@ -83,6 +84,7 @@ du_worker_recall(Worker *worker, const Outlook *outlook)
 
 	if (worker->failures.recalled)
 		return;
+	forget(worker);
 	if (du_shared_exists())
 		worker->failures.retries_seen = du_shared_retries_asked();
 
@@ -91,7 +93,7 @@ du_worker_recall(Worker *worker, const Outlook *outlook)
 	if (memory.message == NULL || memory.target == NULL)
 		return;
 	worker->facts.failures = memory.count;
-	remember(worker, !du_attempt_is_retryable(memory.sqlstate, memory.message),
+	remember(worker, !du_history_heals(memory.cause),
 			 memory.target, memory.fingerprint ? memory.fingerprint : "",
 			 memory.message, memory.at);
 }
@@ -157,24 +159,18 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 	WorkerFacts *facts = &worker->facts;
 	const char *message = outcome->message[0] ? outcome->message :
 	"the attempt's process ended without telling an outcome";
-	bool		final = outcome->result == ATTEMPT_FAILED ||
-	outcome->result == ATTEMPT_CANCELLED;
+	bool		final = !du_history_heals(outcome->cause);
 
-	switch (outcome->result)
+	if (outcome->result == ATTEMPT_SUCCEEDED)
 	{
-		case ATTEMPT_SUCCEEDED:
-			forget(worker);
-			du_worker_say_succeeded(worker);
-			return;
-		case ATTEMPT_INTERRUPTED:
-			facts->next_retry = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_retry_min);
-			return;
-		case ATTEMPT_UNKNOWN:
-		case ATTEMPT_REFUSED:
-		case ATTEMPT_RETRYABLE:
-		case ATTEMPT_CANCELLED:
-		case ATTEMPT_FAILED:
-			break;
+		forget(worker);
+		du_worker_say_succeeded(worker);
+		return;
+	}
+	if (outcome->cause == CAUSE_HOLD)
+	{
+		facts->next_retry = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_retry_min);
+		return;
 	}
 	facts->failures++;
 	remember(worker, final, worker->order.target, worker->order.fingerprint,
@@ -205,7 +201,7 @@ du_worker_start_attempt(Worker *worker)
 	if (worker->attempt_runs)
 		return;
 
-	outcome.result = ATTEMPT_RETRYABLE;
+	outcome.result = ATTEMPT_FAILED;
 	outcome.sqlstate = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 	strlcpy(outcome.message, "no background worker is free (max_worker_processes)",
 			sizeof(outcome.message));

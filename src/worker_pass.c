@@ -32,6 +32,7 @@
 #include "fence_follow.h"
 #include "guc.h"
 #include "instance_identity.h"
+#include "own_relations.h"
 #include "own_report.h"
 #include "release_record.h"
 #include "running_attempts.h"
@@ -39,6 +40,8 @@
 #include "worker_attempt.h"
 #include "worker_voice.h"
 #include "write_fence.h"
+
+#define LONGEST_LOCK_WAIT_MS 1000
 
 /*
  * MD5 over what ALTER DATABASE and ALTER ROLE have set for this process.
@@ -318,6 +321,19 @@ look(Worker *worker)
 	du_outlook_close(&outlook);
 }
 
+/*
+ * Finds this extension; one that was made anew has another history.
+ */
+static void
+find_own_extension(Worker *worker)
+{
+	Oid			found = du_context_own_extension();
+
+	if (found != worker->own_extension)
+		worker->failures.recalled = false;
+	worker->own_extension = found;
+}
+
 static void
 pass(Worker *worker)
 {
@@ -325,12 +341,13 @@ pass(Worker *worker)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "looking at the schema");
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
 
 	if (!worker->once)
 		follow_settings(worker);
-	worker->own_extension = du_context_own_extension();
+	find_own_extension(worker);
 	if (OidIsValid(worker->own_extension))
 		look(worker);
 	else
