@@ -19,6 +19,7 @@
 #include "attempt_limits.h"
 #include "attempt_recorder.h"
 #include "guc.h"
+#include "lock_budget.h"
 #include "running_attempts.h"
 
 /*
@@ -53,6 +54,8 @@ du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise)
 			if (du_limits_reached() == LIMIT_DURATION)
 				return CAUSE_LIMIT;
 			return is_interrupt(edata) ? CAUSE_CANCEL : otherwise;
+		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
+			return du_lock_budget_exceeded() ? CAUSE_LIMIT : otherwise;
 		case ERRCODE_INTERNAL_ERROR:
 			/* What older minor releases say to the slower of two updates. */
 			return strncmp(edata->message, "tuple concurrently ", strlen("tuple concurrently ")) == 0 ?

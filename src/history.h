@@ -26,7 +26,7 @@ typedef enum FailureCause
 	CAUSE_END,					/* the process was ended */
 	CAUSE_HOLD,					/* a hold, or it was not desired any more */
 	CAUSE_CANCEL,				/* somebody cancelled it */
-	CAUSE_LIMIT,				/* attempt_timeout */
+	CAUSE_LIMIT,				/* attempt_timeout, the lock budget */
 	CAUSE_SCRIPT,
 	CAUSE_CHECK,
 	CAUSE_SERVER				/* anything else */

@@ -143,6 +143,15 @@ du_lock_budget_stop(void)
 }
 
 /*
+ * True when the last upgrade exceeded its budget.
+ */
+bool
+du_lock_budget_exceeded(void)
+{
+	return exceeded;
+}
+
+/*
  * The most entries that the last upgrade was counted with.
  */
 int64
