@@ -228,8 +228,8 @@ du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
 		FlushErrorState();
 		outcome->result = result_of_error(edata);
 		outcome->sqlstate = edata->sqlerrcode;
-		strlcpy(outcome->message, edata->message, sizeof(outcome->message));
-		strlcpy(outcome->detail, edata->detail ? edata->detail : "", sizeof(outcome->detail));
+		du_shared_copy_text(outcome->message, edata->message);
+		du_shared_copy_text(outcome->detail, edata->detail ? edata->detail : "");
 		AbortCurrentTransaction();
 	}
 	PG_END_TRY();
