@@ -311,6 +311,8 @@ converse(LibpqClient *client)
 			take_result(client, result);
 		else if (client->answered)
 			finish(client, client->answer.value != NULL ? LIBPQ_ANSWERED : LIBPQ_FAILED);
+		else if (PQstatus(client->conn) != CONNECTION_BAD)
+			fail(client, LIBPQ_UNUSABLE, "the answer is empty");
 		else
 			fail_midway(client);
 		PQclear(result);
