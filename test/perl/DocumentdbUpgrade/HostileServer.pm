@@ -459,8 +459,10 @@ sub choose
 	my ($kind, $seed) = ($1, $2);
 	srand hex substr md5_hex("$seed $text"), 0, 8;
 	$kind = any('wire', 'value', 'value') if $kind eq 'seed';
-	my $chance = $text !~ /^(?:BEGIN|CALL)/ ? 0.04 : $self->{plan} =~ /^wire/ ? 0.8 : 0.3;
-	return if rand() >= $chance || ($kind eq 'value' && $text !~ /^(?:BEGIN|CALL)/);
+	# What comes before the first statement is spared mostly: it would end it all.
+	my $statement = $text =~ /^(?:BEGIN|CALL)/ && $text !~ $phases{snapshot};
+	my $chance = !$statement ? 0.04 : $self->{plan} =~ /^wire/ || $text =~ /^CALL/ ? 0.8 : 0.3;
+	return if rand() >= $chance || ($kind eq 'value' && !$statement);
 	return ('value', \&hit_value) if $kind eq 'value';
 	my $which = 2 * int rand @wire / 2;
 	return @wire[ $which, $which + 1 ];
