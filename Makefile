@@ -19,7 +19,7 @@ else
 WORKER_OBJS = $(patsubst %,src/%.o,custom_resource event_delivery event_queue \
 	http_buffer http_client http_failure http_request json_document \
 	kubernetes_answer kubernetes_api kubernetes_report kubernetes_watch \
-	libpq_client remote_connection remote_session remote_target report_message \
+	libpq_client memory_limit remote_connection remote_session remote_target report_message \
 	report_topic report_wish resource_view \
 	source_file source_kubernetes source_setting standby_report \
 	upstream_conninfo upstream_verdict worker worker_attempt worker_pass \

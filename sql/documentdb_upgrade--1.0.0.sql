@@ -5017,6 +5017,87 @@ END
 $$;
 COMMENT ON FUNCTION parity_store(parity_tables) IS 'serves the parity functions: keeps how far a table is';
 
+-- What the other server says may be anything: it can be broken, or not be the
+-- one that is meant.  Statements are asked for values of known shapes.
+
+CREATE FUNCTION parity_is_listing(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_typeof(value->'version') = 'number' AND jsonb_typeof(value->'encoding') = 'string'
+                    AND jsonb_typeof(value->'loses_rows') = 'boolean', false)
+       AND NOT EXISTS (SELECT FROM unnest('{functions,schemas,named,tables,sequences,extensions,objects}'::text[]) AS k(key)
+                       WHERE jsonb_typeof(value->k.key) NOT IN ('array', 'null'))
+       AND NOT EXISTS (
+           SELECT FROM jsonb_array_elements(nullif(value->'tables', 'null')) AS t(v)
+           WHERE NOT coalesce(jsonb_typeof(t.v->'schema') = 'string' AND jsonb_typeof(t.v->'name') = 'string'
+                              AND jsonb_typeof(t.v->'columns') = 'array' AND jsonb_typeof(t.v->'physical') = 'array'
+                              AND (t.v->>'oid')::numeric BETWEEN 1 AND 4294967295
+                              AND coalesce((t.v->>'blocks')::numeric, 0) BETWEEN 0 AND 4294967295
+                              AND coalesce((t.v->>'bytes')::numeric, 0) BETWEEN 0 AND 9223372036854775807, false))
+$$;
+COMMENT ON FUNCTION parity_is_listing(jsonb) IS 'serves the parity functions: whether a value is a list as parity_listing() asks for it';
+
+CREATE FUNCTION parity_is_answer(r parity_runs, t parity_tables, value jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    phase constant text := CASE r.phase WHEN 'tables' THEN t.phase ELSE r.phase END;
+BEGIN
+    CASE phase
+    WHEN 'listing', 'verifying' THEN
+        RETURN documentdb_upgrade.parity_is_listing(value);
+    WHEN 'functions' THEN
+        RETURN jsonb_typeof(value) = 'string';
+    WHEN 'sequences' THEN
+        RETURN jsonb_array_length(value) = jsonb_array_length(r.work->'now')
+           AND NOT EXISTS (SELECT FROM jsonb_array_elements(value) AS s(v)
+                           WHERE (jsonb_typeof(s.v->0), jsonb_typeof(s.v->1)) IS DISTINCT FROM ('string', 'boolean'));
+    WHEN 'sum' THEN
+        RETURN jsonb_typeof(value->'rows') = 'number' AND (value->>'rows')::bigint >= 0 AND jsonb_typeof(value->'checksum') = 'string'
+           AND value->>'checksum' ~ CASE r.algorithm WHEN 'sql1' THEN '^[0-9]{1,39}$' ELSE '^[0-9a-f]{32}$' END;
+    WHEN 'buckets' THEN
+        RETURN NOT EXISTS (SELECT FROM jsonb_each(nullif(value, 'null')) AS b(key, v)
+                           WHERE NOT coalesce(b.key ~ '^[0-9a-f]{1,4}$' AND (b.v->>0)::bigint > 0 AND jsonb_typeof(b.v->1) = 'string', false));
+    WHEN 'rows' THEN
+        RETURN NOT EXISTS (SELECT FROM jsonb_array_elements(nullif(value, 'null')) AS x(v)
+                           WHERE NOT coalesce(CASE WHEN t.key_columns IS NULL THEN jsonb_typeof(x.v->0) = 'string' AND (x.v->>1)::bigint > 0
+                                                   ELSE jsonb_array_length(x.v->0) = jsonb_array_length(t.key_columns) AND jsonb_typeof(x.v->1) = 'string'
+                                                        AND NOT EXISTS (SELECT FROM jsonb_array_elements(x.v->0) AS k(v) WHERE jsonb_typeof(k.v) <> 'string') END, false));
+    WHEN 'recheck' THEN
+        RETURN NOT EXISTS (SELECT FROM jsonb_each(nullif(value, 'null')) AS x(id, v)
+                           WHERE NOT coalesce(jsonb_typeof(x.v->1) = 'object'
+                                              AND CASE WHEN t.key_columns IS NULL THEN (x.v->>0)::bigint > 0 ELSE jsonb_typeof(x.v->0) = 'string' END, false));
+    ELSE
+        RETURN false;
+    END CASE;
+END
+$$;
+COMMENT ON FUNCTION parity_is_answer(parity_runs, parity_tables, jsonb) IS
+'serves the parity functions: whether a value has the shape that the statement of the present phase asks for';
+
+CREATE FUNCTION parity_accept(r parity_runs, t parity_tables, answer jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF answer->'remote' ? 'value' AND documentdb_upgrade.parity_is_answer(r, t, answer->'remote'->'value') IS NOT TRUE THEN
+        RAISE EXCEPTION 'it is not of the form that was asked for' USING ERRCODE = 'data_exception';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION parity_accept(parity_runs, parity_tables, jsonb) IS
+'serves the parity functions: 22000 for a value of the other server that nothing can be made of';
+
+CREATE FUNCTION parity_nonsense(phase text, answer jsonb, sqlstate text, message text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('sqlstate', '08P01', 'message', 'the answer of the other server makes no sense',
+                              'detail', format('Phase %s: %s.', phase, left(message, 500)),
+                              'hint', 'See what answers at that address: the other server is broken or not the one that is meant, or something between the two changes what it says.')
+        WHERE answer->'remote' ? 'value' AND sqlstate ~ '^(0A|2[123]|54)'
+$$;
+COMMENT ON FUNCTION parity_nonsense(text, jsonb, text, text) IS
+'serves the parity functions: the error for a value of the other server that could not be taken; null where that cannot be the reason';
+
 CREATE FUNCTION parity_next(run bigint, worker integer, answer jsonb,
                             OUT action text, OUT local text, OUT remote text, OUT wait_ms integer)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -5025,6 +5106,7 @@ DECLARE
     r documentdb_upgrade.parity_runs;
     t documentdb_upgrade.parity_tables;
     error record;
+    nonsense jsonb;
     now boolean;
 BEGIN
     answer := nullif(nullif(answer, 'null'), '{}');
@@ -5046,7 +5128,16 @@ BEGIN
             RETURN;
         END IF;
         IF answer IS NOT NULL THEN
-            PERFORM documentdb_upgrade.parity_run_hears(r, answer);
+            BEGIN
+                PERFORM documentdb_upgrade.parity_accept(r, NULL, answer);
+                PERFORM documentdb_upgrade.parity_run_hears(r, answer);
+            EXCEPTION WHEN OTHERS THEN
+                nonsense := documentdb_upgrade.parity_nonsense(r.phase, answer, SQLSTATE, SQLERRM);
+                IF nonsense IS NULL THEN
+                    RAISE;
+                END IF;
+                PERFORM documentdb_upgrade.parity_fail(r.id, nonsense);
+            END;
             answer := NULL;
         ELSIF r.phase = 'sequences' AND NOT r.work ? 'now' AND r.work->'left' = '[]' THEN
             UPDATE documentdb_upgrade.parity_runs p SET phase = 'tables', work = '{}' WHERE p.id = r.id;
@@ -5068,8 +5159,19 @@ BEGIN
     SELECT * INTO t FROM documentdb_upgrade.parity_tables p
         WHERE p.run = r.id AND p.worker = parity_next.worker AND p.pid = pg_backend_pid() AND p.state = 'running';
     IF FOUND AND answer IS NOT NULL THEN
-        t := documentdb_upgrade.parity_table_hears(r, t, answer);
-        PERFORM documentdb_upgrade.parity_store(t);
+        BEGIN
+            PERFORM documentdb_upgrade.parity_accept(r, t, answer);
+            t := documentdb_upgrade.parity_table_hears(r, t, answer);
+            PERFORM documentdb_upgrade.parity_store(t);
+        EXCEPTION WHEN OTHERS THEN
+            nonsense := documentdb_upgrade.parity_nonsense(t.phase, answer, SQLSTATE, SQLERRM);
+            IF nonsense IS NULL THEN
+                RAISE;
+            END IF;
+            PERFORM documentdb_upgrade.parity_fail(r.id, nonsense);
+            action := 'done';
+            RETURN;
+        END;
     END IF;
     IF t.state IS DISTINCT FROM 'running' THEN
         t := documentdb_upgrade.parity_claim(r, worker);
@@ -5530,7 +5632,8 @@ REVOKE ALL ON FUNCTION parity_is_alive(parity_runs), parity_names(text[]), parit
     parity_sum_statement(parity_tables, text, text), parity_bucket_statement(parity_tables, text, text),
     parity_rows_statement(parity_tables, text, text), parity_recheck_statement(parity_tables, text),
     parity_checksum(text, text), parity_ends_run(text), parity_error(jsonb), parity_fail(bigint, jsonb), parity_is_exact(),
-    parity_begin(jsonb), parity_pairs(parity_runs, jsonb, jsonb), parity_refuse_listing(parity_runs, jsonb, jsonb),
+    parity_is_listing(jsonb), parity_is_answer(parity_runs, parity_tables, jsonb), parity_accept(parity_runs, parity_tables, jsonb),
+    parity_nonsense(text, jsonb, text, text), parity_begin(jsonb), parity_pairs(parity_runs, jsonb, jsonb), parity_refuse_listing(parity_runs, jsonb, jsonb),
     parity_listed(parity_runs, jsonb, jsonb), parity_compare_listings(parity_runs, jsonb, jsonb),
     parity_sequence_statement(jsonb), parity_run_asks(parity_runs), parity_sequences_read(parity_runs, jsonb),
     parity_verified(parity_runs, jsonb), parity_finish(parity_runs), parity_run_hears(parity_runs, jsonb),

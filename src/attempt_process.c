@@ -169,8 +169,8 @@ take_error(AttemptOutcome *outcome, const ErrorData *edata)
 {
 	outcome->result = ATTEMPT_FAILED;
 	outcome->sqlstate = edata->sqlerrcode;
-	strlcpy(outcome->message, edata->message, sizeof(outcome->message));
-	strlcpy(outcome->detail, edata->detail ? edata->detail : "", sizeof(outcome->detail));
+	du_shared_copy_text(outcome->message, edata->message);
+	du_shared_copy_text(outcome->detail, edata->detail ? edata->detail : "");
 }
 
 /* Stores a record in this process's own time, between two transactions. */

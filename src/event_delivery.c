@@ -120,7 +120,7 @@ take_count(EventDelivery *delivery, const HttpAnswer *answer)
 	MemoryContext caller = MemoryContextSwitchTo(delivery->queue.context);
 
 	if (count >= 0)
-		delivery->count_body = du_message_build_event_count(count + queued->count, version);
+		delivery->count_body = du_message_build_event_count((int) Min((int64) count + queued->count, PG_INT32_MAX), version);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -9,6 +9,10 @@
  * Whatever goes wrong is a value, never an error.  Not in our hands are name
  * resolution and Kerberos, for which libpq itself waits while it connects.
  *
+ * The server that answers may be broken, or another.  One row is taken as it
+ * arrives; when something else comes the connection is closed, and neither
+ * how much comes nor how long it does is up to that server.
+ *
  * The connection belongs to the client's memory context and goes with it.
  * Nothing is done about OpenSSL, which libcurl uses too: since 1.1.0 it is
  * initialised once per process by whoever comes first, and libpq keeps the
@@ -20,14 +24,17 @@
 
 #include "libpq_client.h"
 
-#include <ctype.h>
 #include <poll.h>
 
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
-#define LONGEST_PHRASE 300
+#include "memory_limit.h"
+
+#define LONGEST_PHRASE	300
+#define MOST_MEMORY		(64 * 1024 * 1024)
+#define MOST_ROUNDS		64		/* of taking what has arrived, at a time */
 
 struct LibpqClient
 {
@@ -38,6 +45,7 @@ struct LibpqClient
 	bool		connected;
 	bool		unsent;			/* there is more to be sent */
 	bool		answered;		/* the statement's outcome is known */
+	size_t		most_memory;	/* see memory_limit.h */
 
 	char	   *statement;
 	int			nparams;
@@ -70,8 +78,10 @@ ignore_notice(void *arg, const PGresult *notice)
 static char *
 copy_phrase(const LibpqClient *client, const char *text, size_t length)
 {
-	char	   *copy = MemoryContextAllocZero(client->context, length + 1);
+	char	   *copy;
 
+	length = pg_mbcliplen(text, Min(length, LONGEST_PHRASE + MAX_MULTIBYTE_CHAR_LEN), LONGEST_PHRASE);
+	copy = MemoryContextAllocZero(client->context, length + 1);
 	memcpy(copy, text, length);
 	if (!pg_verifymbstr(copy, length, true))
 	{
@@ -80,7 +90,6 @@ copy_phrase(const LibpqClient *client, const char *text, size_t length)
 	}
 	for (char *c = copy; *c != '\0'; c++)
 		*c = (unsigned char) *c < ' ' || *c == 0x7f ? ' ' : *c;
-	copy[pg_mbcliplen(copy, length, LONGEST_PHRASE)] = '\0';
 	return copy;
 }
 
@@ -99,6 +108,17 @@ fail(LibpqClient *client, LibpqFailure failure, const char *problem)
 	finish(client, LIBPQ_FAILED);
 }
 
+/* How many of the first five characters are as in an SQLSTATE. */
+static int
+match_sqlstate(const char *text)
+{
+	int			n = 0;
+
+	while (n < 5 && ((text[n] >= '0' && text[n] <= '9') || (text[n] >= 'A' && text[n] <= 'Z')))
+		n++;
+	return n;
+}
+
 /*
  * Finds in a line what the server says: "FATAL:  28P01: ...", in any
  * language.  Gives back what follows the SQLSTATE, or NULL.
@@ -108,13 +128,7 @@ find_sqlstate(const char *line, size_t length, char *sqlstate)
 {
 	for (const char *at = line; at + 10 <= line + length; at++)
 	{
-		int			n = 0;
-
-		if (strncmp(at, ":  ", 3) != 0)
-			continue;
-		while (n < 5 && (isdigit((unsigned char) at[3 + n]) || isupper((unsigned char) at[3 + n])))
-			n++;
-		if (n < 5 || strncmp(at + 8, ": ", 2) != 0)
+		if (strncmp(at, ":  ", 3) != 0 || match_sqlstate(at + 3) < 5 || strncmp(at + 8, ": ", 2) != 0)
 			continue;
 		memcpy(sqlstate, at + 3, 5);
 		sqlstate[5] = '\0';
@@ -189,49 +203,93 @@ send_statement(LibpqClient *client)
 	client->unsent = true;
 	if (PQsetnonblocking(client->conn, 1) != 0 ||
 		!PQsendQueryParams(client->conn, client->statement, client->nparams, NULL,
-						   (const char *const *) client->params, NULL, NULL, 0))
+						   (const char *const *) client->params, NULL, NULL, 0) ||
+		!PQsetSingleRowMode(client->conn))
 		fail_midway(client);
 }
 
-/*
- * Copies what matters of the statement's outcome.
- */
+/* The copy of a field of an error, or NULL. */
+static const char *
+copy_field(const LibpqClient *client, const PGresult *result, int field)
+{
+	const char *text = PQresultErrorField(result, field);
+
+	return text != NULL ? copy_phrase(client, text, strlen(text)) : NULL;
+}
+
+/* The statement has failed. */
 static void
-take_outcome(LibpqClient *client, const PGresult *result)
+take_error(LibpqClient *client, const PGresult *result)
 {
 	LibpqAnswer *answer = &client->answer;
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-	client->answered = true;
-	if (PQresultStatus(result) == PGRES_TUPLES_OK &&
-		PQntuples(result) > 0 && PQnfields(result) > 0 && !PQgetisnull(result, 0, 0))
-	{
-		if (PQgetlength(result, 0, 0) <= client->longest)
-			answer->value = MemoryContextStrdup(client->context, PQgetvalue(result, 0, 0));
-		else
-			answer->problem = "the answer is too large";
-	}
-	else if (message != NULL)
-		answer->problem = copy_phrase(client, message, strlen(message));
-	else
-		answer->problem = "the answer is empty";
-
-	answer->failure = message != NULL ? LIBPQ_REFUSED : LIBPQ_UNUSABLE;
-	if (detail != NULL)
-		answer->detail = copy_phrase(client, detail, strlen(detail));
-	if (hint != NULL)
-		answer->hint = copy_phrase(client, hint, strlen(hint));
-	if (sqlstate != NULL)
+	answer->value = NULL;
+	answer->problem = copy_field(client, result, PG_DIAG_MESSAGE_PRIMARY);
+	answer->failure = answer->problem != NULL ? LIBPQ_REFUSED : LIBPQ_UNUSABLE;
+	if (answer->problem == NULL)
+		answer->problem = "the answer is an error without a message";
+	answer->detail = copy_field(client, result, PG_DIAG_MESSAGE_DETAIL);
+	answer->hint = copy_field(client, result, PG_DIAG_MESSAGE_HINT);
+	if (sqlstate != NULL && match_sqlstate(sqlstate) == 5 && sqlstate[5] == '\0')
 		strlcpy(answer->sqlstate, sqlstate, sizeof(answer->sqlstate));
+}
+
+/* Why a row is none that can be used, or NULL. */
+static const char *
+find_fault(const LibpqClient *client, const PGresult *row)
+{
+	if (client->answer.value != NULL)
+		return "the answer has several rows";
+	if (PQntuples(row) != 1 || PQnfields(row) < 1 || PQgetisnull(row, 0, 0))
+		return "the answer is empty";
+	if (PQgetlength(row, 0, 0) > client->longest)
+		return "the answer is too large";
+	if (PQfformat(row, 0) != 0 || strlen(PQgetvalue(row, 0, 0)) != PQgetlength(row, 0, 0))
+		return "the answer is no text";
+	return NULL;
+}
+
+/*
+ * Takes a result, or the row of one.  What makes no sense ends it all.
+ */
+static void
+take_result(LibpqClient *client, const PGresult *result)
+{
+	const char *fault = NULL;
+
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+	{
+		/* One that follows another is about the connection. */
+		if (!client->answered || client->answer.value != NULL)
+			take_error(client, result);
+		client->answered = true;
+	}
+	else if (client->answered)
+		fault = "the answer has several results";
+	else if (PQresultStatus(result) == PGRES_SINGLE_TUPLE)
+	{
+		fault = find_fault(client, result);
+		if (fault == NULL)
+			client->answer.value = MemoryContextStrdup(client->context, PQgetvalue(result, 0, 0));
+	}
+	else if (PQresultStatus(result) == PGRES_TUPLES_OK && client->answer.value != NULL)
+		client->answered = true;
+	else
+		fault = "the answer is empty";
+
+	if (fault != NULL)
+	{
+		client->answer.value = NULL;
+		fail(client, LIBPQ_UNUSABLE, fault);
+	}
 }
 
 /* Sends and takes what can be sent and taken. */
 static void
 converse(LibpqClient *client)
 {
+	PGnotify   *notification;
 	int			flushed;
 
 	if (!PQconsumeInput(client->conn) || (flushed = PQflush(client->conn)) < 0)
@@ -241,20 +299,22 @@ converse(LibpqClient *client)
 	}
 	client->unsent = flushed > 0;
 
-	while (!PQisBusy(client->conn))
+	/* Nobody has asked for them, and libpq keeps them. */
+	while ((notification = PQnotifies(client->conn)) != NULL)
+		PQfreemem(notification);
+
+	while (client->conn != NULL && !PQisBusy(client->conn))
 	{
 		PGresult   *result = PQgetResult(client->conn);
 
-		if (result == NULL)
-		{
-			if (client->answered)
-				finish(client, client->answer.value != NULL ? LIBPQ_ANSWERED : LIBPQ_FAILED);
-			else
-				fail_midway(client);
-			return;
-		}
-		if (!client->answered)
-			take_outcome(client, result);
+		if (result != NULL)
+			take_result(client, result);
+		else if (client->answered)
+			finish(client, client->answer.value != NULL ? LIBPQ_ANSWERED : LIBPQ_FAILED);
+		else if (PQstatus(client->conn) != CONNECTION_BAD)
+			fail(client, LIBPQ_UNUSABLE, "the answer is empty");
+		else
+			fail_midway(client);
 		PQclear(result);
 	}
 }
@@ -306,6 +366,7 @@ du_libpq_start(const LibpqRequest *request)
 		client->params[i] = pstrdup(request->params[i]);
 	client->longest = request->longest;
 	client->deadline = du_clock_ms() + request->timeout_ms;
+	client->most_memory = du_memory_grown_by(MOST_MEMORY);
 	MemoryContextSwitchTo(caller);
 
 	client->polling = PGRES_POLLING_WRITING;
@@ -323,27 +384,55 @@ du_libpq_start(const LibpqRequest *request)
 	return client;
 }
 
+/* One round of connecting, or of asking and answering. */
+static void
+go_on(LibpqClient *client)
+{
+	if (client->connected)
+	{
+		converse(client);
+		return;
+	}
+	client->polling = PQconnectPoll(client->conn);
+	if (client->polling == PGRES_POLLING_FAILED)
+		fail_to_connect(client);
+	else if (client->polling == PGRES_POLLING_OK)
+		send_statement(client);
+}
+
+/* The same, whatever the other server sends. */
+static void
+go_on_within_limit(LibpqClient *client)
+{
+	MemoryLimit limit;
+
+	du_memory_limit(&limit, client->most_memory);
+	PG_TRY();
+	{
+		go_on(client);
+	}
+	PG_FINALLY();
+	{
+		du_memory_unlimit(&limit);
+	}
+	PG_END_TRY();
+}
+
 /*
- * Takes what has arrived and sends what can be sent, without waiting.
+ * Takes what has arrived and sends what can be sent, without waiting.  A
+ * server that never stops is left after some rounds, until the next call.
  */
 void
 du_libpq_advance(LibpqClient *client)
 {
-	if (client->answer.state == LIBPQ_RUNNING && du_clock_ms() >= client->deadline)
-		fail(client, LIBPQ_TIMED_OUT, "timed out");
-
-	while (client->answer.state == LIBPQ_RUNNING && is_ready(client))
+	for (int i = 0; i < MOST_ROUNDS && client->answer.state == LIBPQ_RUNNING; i++)
 	{
-		if (client->connected)
-		{
-			converse(client);
-			continue;
-		}
-		client->polling = PQconnectPoll(client->conn);
-		if (client->polling == PGRES_POLLING_FAILED)
-			fail_to_connect(client);
-		else if (client->polling == PGRES_POLLING_OK)
-			send_statement(client);
+		if (du_clock_ms() >= client->deadline)
+			fail(client, LIBPQ_TIMED_OUT, "timed out");
+		else if (is_ready(client))
+			go_on_within_limit(client);
+		else
+			break;
 	}
 }
 

@@ -7,6 +7,11 @@
  * at once; no function of libpq's that waits by itself is called.  What is
  * left to it is name resolution.
  *
+ * How much the other server sends is up to that server.  Results come row by
+ * row, what comes without being asked for is thrown away, and libpq, which
+ * buffers each message as a whole, gets no more memory than the largest value
+ * takes.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,7 +23,14 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 
+#include "memory_limit.h"
 #include "wait_list.h"
+
+/*
+ * What libpq may take for an answer: a buffer, which it doubles, and the
+ * result that it makes of it.
+ */
+#define LARGEST_ANSWER	((size_t) 3 * REMOTE_LARGEST_VALUE + 64 * 1024 * 1024)
 
 #define CANCEL_MS		2000
 #define FAREWELL_MS		300
@@ -32,9 +44,10 @@
 char *
 du_remote_copy_message(const char *text)
 {
-	char	   *copy = pstrdup(text);
-	int			length = strlen(copy);
+	int			length = strnlen(text, LONGEST_MESSAGE + MAX_MULTIBYTE_CHAR_LEN);
+	char	   *copy = pnstrdup(text, pg_mbcliplen(text, length, LONGEST_MESSAGE));
 
+	length = strlen(copy);
 	while (length > 0 && copy[length - 1] == '\n')
 		copy[--length] = '\0';
 	if (!pg_verifymbstr(copy, length, true))
@@ -43,8 +56,7 @@ du_remote_copy_message(const char *text)
 			*c = IS_HIGHBIT_SET(*c) ? '?' : *c;
 	}
 	for (char *c = copy; *c != '\0'; c++)
-		*c = (unsigned char) *c < ' ' ? ' ' : *c;
-	copy[pg_mbcliplen(copy, length, LONGEST_MESSAGE)] = '\0';
+		*c = (unsigned char) *c < ' ' || *c == 0x7f ? ' ' : *c;
 	return copy;
 }
 
@@ -65,11 +77,55 @@ wait_for_socket(pgsocket socket, uint32 events, long ms)
 }
 
 /*
+ * Takes what has arrived, and throws notifications away, which libpq would
+ * keep; false when the connection breaks.
+ */
+static bool
+consume(PGconn *conn, size_t most_memory)
+{
+	MemoryLimit limit;
+	PGnotify   *notification;
+	bool		consumed;
+
+	du_memory_limit(&limit, most_memory);
+	consumed = PQconsumeInput(conn);
+	while (consumed && (notification = PQnotifies(conn)) != NULL)
+		PQfreemem(notification);
+	du_memory_unlimit(&limit);
+	return consumed;
+}
+
+static bool
+is_busy(PGconn *conn, size_t most_memory)
+{
+	MemoryLimit limit;
+	bool		busy;
+
+	du_memory_limit(&limit, most_memory);
+	busy = PQisBusy(conn);
+	du_memory_unlimit(&limit);
+	return busy;
+}
+
+static PostgresPollingStatusType
+poll_connection(PGconn *conn, size_t most_memory)
+{
+	MemoryLimit limit;
+	PostgresPollingStatusType polling;
+
+	du_memory_limit(&limit, most_memory);
+	polling = PQconnectPoll(conn);
+	du_memory_unlimit(&limit);
+	return polling;
+}
+
+/*
  * Brings a connection about; false when it fails or takes too long.
  */
 bool
 du_remote_await_connection(PGconn *conn, long timeout_ms, const char **problem)
 {
+	size_t		most_memory = du_memory_grown_by(LARGEST_ANSWER);
 	int64		deadline = du_clock_ms() + timeout_ms;
 	PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
 
@@ -89,7 +145,7 @@ du_remote_await_connection(PGconn *conn, long timeout_ms, const char **problem)
 		}
 		wait_for_socket(PQsocket(conn), polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
 						Min(left, LONGEST_WAIT_MS));
-		polling = PQconnectPoll(conn);
+		polling = poll_connection(conn, most_memory);
 	}
 	return false;
 }
@@ -101,44 +157,51 @@ du_remote_await_connection(PGconn *conn, long timeout_ms, const char **problem)
 bool
 du_remote_is_broken(PGconn *conn)
 {
+	size_t		most_memory = du_memory_grown_by(LARGEST_ANSWER);
+
 	for (int i = 0; i < 2; i++)
 	{
-		if (!PQconsumeInput(conn) || PQstatus(conn) == CONNECTION_BAD)
+		if (!consume(conn, most_memory) || PQstatus(conn) == CONNECTION_BAD)
 			return true;
-		(void) PQisBusy(conn);
+		(void) is_busy(conn, most_memory);
 	}
 	return false;
 }
 
 /*
- * Sends all of a message; false when the connection breaks.
+ * Sends all of a message, whose results are to come row by row; false when the
+ * connection breaks.
  */
 bool
 du_remote_send(PGconn *conn, const char *statements)
 {
+	size_t		most_memory = du_memory_grown_by(LARGEST_ANSWER);
 	int			flushed;
 
-	if (!PQsendQuery(conn, statements))
+	if (!PQsendQuery(conn, statements) || !PQsetSingleRowMode(conn))
 		return false;
 	while ((flushed = PQflush(conn)) > 0)
 	{
 		wait_for_socket(PQsocket(conn), WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE, LONGEST_WAIT_MS);
-		if (!PQconsumeInput(conn))
+		if (!consume(conn, most_memory))
 			return false;
 	}
 	return flushed == 0;
 }
 
 /*
- * The next result, NULL after the last one, or when the connection breaks.
+ * The next result, each row by itself; NULL after the last one, or when the
+ * connection breaks.
  */
 PGresult *
 du_remote_next_result(PGconn *conn)
 {
-	while (PQisBusy(conn))
+	size_t		most_memory = du_memory_grown_by(LARGEST_ANSWER);
+
+	while (is_busy(conn, most_memory))
 	{
 		wait_for_socket(PQsocket(conn), WL_SOCKET_READABLE, LONGEST_WAIT_MS);
-		if (!PQconsumeInput(conn))
+		if (!consume(conn, most_memory))
 			break;
 	}
 	return PQgetResult(conn);
@@ -151,11 +214,12 @@ static void
 hear_out(PGconn *conn, long ms)
 {
 	int64		deadline = du_clock_ms() + ms;
+	size_t		most_memory = du_memory_grown_by(LARGEST_ANSWER);
 
-	while (PQisBusy(conn) && du_clock_ms() < deadline)
+	while (is_busy(conn, most_memory) && du_clock_ms() < deadline)
 	{
 		wait_for_socket(PQsocket(conn), WL_SOCKET_READABLE, Max(deadline - du_clock_ms(), 0));
-		if (!PQconsumeInput(conn))
+		if (!consume(conn, most_memory))
 			break;
 	}
 }
@@ -182,6 +246,50 @@ request_cancel(PGconn *conn, const RemoteTarget *target, const char *identity)
 }
 #else
 
+/* What the other server says besides its answers is of no interest here. */
+static void
+ignore_notice(void *arg, const PGresult *notice)
+{
+}
+
+/*
+ * Begins another connection to the very server that this one leads to, which
+ * may be one of several that the target names.
+ */
+static PGconn *
+start_connection_beside(PGconn *conn, const RemoteTarget *target)
+{
+	const char *const keywords[] = {"host", "hostaddr", "port"};
+	const char *const values[] = {PQhost(conn), PQhostaddr(conn), PQport(conn)};
+	int			n = 0;
+	const char **all_keywords;
+	const char **all_values;
+	PGconn	   *other;
+
+	while (target->keywords[n] != NULL)
+		n++;
+	all_keywords = palloc0((n + lengthof(keywords) + 1) * sizeof(char *));
+	all_values = palloc0((n + lengthof(keywords) + 1) * sizeof(char *));
+	memcpy(all_keywords, target->keywords, n * sizeof(char *));
+	memcpy(all_values, target->values, n * sizeof(char *));
+
+	/* Of a keyword that is there twice the last one counts, unless it is empty. */
+	for (int i = 0; i < lengthof(keywords); i++)
+	{
+		for (int k = 0; k < n; k++)
+		{
+			if (strcmp(all_keywords[k], keywords[i]) == 0)
+				all_values[k] = NULL;
+		}
+		all_keywords[n + i] = keywords[i];
+		all_values[n + i] = values[i];
+	}
+	other = PQconnectStartParams(all_keywords, all_values, 0);
+	if (other != NULL)
+		(void) PQsetNoticeReceiver(other, ignore_notice, NULL);
+	return other;
+}
+
 /*
  * Before 17 libpq's own request waits for the network without a limit.
  */
@@ -190,13 +298,16 @@ request_cancel(PGconn *conn, const RemoteTarget *target, const char *identity)
 {
 	PGconn	   *other;
 	const char *problem;
+	const char *started;
 
 	if (identity == NULL)
 		return;
-	other = PQconnectStartParams(target->keywords, target->values, 0);
+	started = strchr(identity, ' ');
+	other = start_connection_beside(conn, target);
 	if (other != NULL && du_remote_await_connection(other, CANCEL_MS, &problem) &&
-		PQsendQuery(other, psprintf("SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a"
-									" WHERE %s AND a.state = 'active'", identity)))
+		du_remote_send(other, psprintf("SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a"
+									   " WHERE a.pid = %.*s AND a.backend_start = '%s' AND a.state = 'active'",
+									   (int) (started - identity), identity, started + 1)))
 		hear_out(other, CANCEL_MS);
 	PQfinish(other);
 }
@@ -205,7 +316,8 @@ request_cancel(PGconn *conn, const RemoteTarget *target, const char *identity)
 /*
  * Cancels what runs in a session there, as far as that is possible in a short
  * time, and lets the other server say so: it complains of clients that do not
- * listen.  The identity is a condition on the alias a of pg_stat_activity.
+ * listen.  The identity is the number of its process and when that started,
+ * with nothing in it that SQL would take for more; NULL when it is not known.
  */
 void
 du_remote_cancel(PGconn *conn, const RemoteTarget *target, const char *identity)

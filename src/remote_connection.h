@@ -12,6 +12,9 @@
 
 #include "remote_target.h"
 
+/* What an answer may contain. */
+#define REMOTE_LARGEST_VALUE (256 * 1024 * 1024)
+
 extern bool du_remote_await_connection(PGconn *conn, long timeout_ms, const char **problem);
 extern bool du_remote_is_broken(PGconn *conn);
 extern bool du_remote_send(PGconn *conn, const char *statements);

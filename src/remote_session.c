@@ -16,6 +16,11 @@
  * connection of its own which need not wait for the first.  From 14 on the
  * other server also looks by itself whether this one is still there.
  *
+ * Nothing that arrives is believed.  It is known beforehand how many results
+ * a message gives and of which kind, each row is looked at as it arrives, and
+ * the rest of an answer that is not as expected is not waited for: the
+ * connection is closed.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -30,7 +35,14 @@
 #include "wait_list.h"
 
 #define CONNECTION_LOST "the connection to the other server is lost"
-#define LARGEST_VALUE	(256 * 1024 * 1024)
+#define LONGEST_MS		1e12
+#define LONGEST_IDENTITY 64
+
+/* The results of a message, in a string of these. */
+#define RESULT_COMMAND	'c'
+#define RESULT_ROW		'r'		/* of which nothing is wanted */
+#define RESULT_VALUE	'v'		/* a row whose only column is the outcome */
+#define RESULT_TIME		't'		/* a row with what it took, in milliseconds */
 
 struct RemoteSession
 {
@@ -79,84 +91,170 @@ copy_field(const PGresult *result, int field)
 	return text !=NULL ? du_remote_copy_message(text) : NULL;
 }
 
+/*
+ * The SQLSTATE of an error.  It must be one, and not that of a success.
+ */
+static int
+read_sqlstate(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	/* What libpq says itself, or a server that is hardly one. */
+	if (state == NULL)
+		return ERRCODE_CONNECTION_FAILURE;
+	if (strlen(state) != 5 || strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 ||
+		strncmp(state, "00", 2) == 0)
+		return ERRCODE_PROTOCOL_VIOLATION;
+	return MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
+}
+
 static void
 take_failure(const PGresult *result, StatementOutcome *outcome)
 {
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	char	   *message = copy_field(result, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (message == NULL)
 		message = du_remote_copy_message(PQresultErrorMessage(result));
-	du_outcome_fail(outcome,
-					state != NULL && strlen(state) == 5 ?
-					MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_CONNECTION_FAILURE,
-					message, copy_field(result, PG_DIAG_MESSAGE_DETAIL),
+	du_outcome_fail(outcome, read_sqlstate(result), message,
+					copy_field(result, PG_DIAG_MESSAGE_DETAIL),
 					copy_field(result, PG_DIAG_MESSAGE_HINT));
 }
 
-/* The one value of a result of rows. */
+/*
+ * Makes it a failure that what arrives is not what was asked for, and does not
+ * wait for the rest of it.
+ */
 static void
-take_value(const PGresult *result, StatementOutcome *outcome)
+refuse(RemoteSession *session, int sqlstate, const char *message, StatementOutcome *outcome)
 {
-	outcome->value = NULL;
-	if (PQntuples(result) != 1 || PQnfields(result) != 1)
-		du_outcome_fail(outcome, ERRCODE_CARDINALITY_VIOLATION,
-						"one row of one column was expected from the other server", NULL, NULL);
-	else if (PQgetlength(result, 0, 0) > LARGEST_VALUE)
-		du_outcome_fail(outcome, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-						"the answer of the other server is too large", NULL, NULL);
-	else if (!PQgetisnull(result, 0, 0))
-		outcome->value = pstrdup(PQgetvalue(result, 0, 0));
+	du_outcome_fail(outcome, sqlstate, message, NULL, NULL);
+	disconnect(session);
+}
+
+static void
+refuse_strange(RemoteSession *session, StatementOutcome *outcome)
+{
+	refuse(session, ERRCODE_PROTOCOL_VIOLATION,
+		   "the other server has not answered what it was asked", outcome);
+}
+
+/* The text of a row's only column, "" for a NULL; NULL when it is no text. */
+static const char *
+get_text(const PGresult *row)
+{
+	const char *text = PQgetvalue(row, 0, 0);
+
+	return PQfformat(row, 0) == 0 && strlen(text) == PQgetlength(row, 0, 0) ? text : NULL;
+}
+
+/* What a statement took, by the other server's clock if that makes sense. */
+static double
+read_ms(const RemoteSession *session, const char *text)
+{
+	char	   *end;
+	double		ms = strtod(text, &end);
+
+	if (end != text && *end == '\0' && ms >= 0 && ms < LONGEST_MS)
+		return ms;
+	return du_clock_ms() - session->begun;
 }
 
 /*
- * Waits for everything that the statements give.  The last result of rows is
- * the outcome, or the one before it when that is the time it took.  Gives back
- * how many statements have succeeded.
+ * Takes a row of the result that is expected.  Disconnects when it is another.
+ */
+static void
+take_row(RemoteSession *session, const PGresult *row, char expected, StatementOutcome *outcome)
+{
+	const char *text;
+
+	if (expected == RESULT_COMMAND)
+		refuse_strange(session, outcome);
+	else if (PQntuples(row) != 1 || PQnfields(row) != 1)
+		refuse(session, ERRCODE_CARDINALITY_VIOLATION,
+			   "one row of one column was expected from the other server", outcome);
+	else if (PQgetlength(row, 0, 0) > REMOTE_LARGEST_VALUE)
+		refuse(session, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+			   "the answer of the other server is too large", outcome);
+	else if ((text = get_text(row)) == NULL)
+		refuse(session, ERRCODE_PROTOCOL_VIOLATION,
+			   "the other server has answered with something that is no text", outcome);
+	else if (expected == RESULT_TIME)
+		outcome->ms = read_ms(session, text);
+	else if (expected == RESULT_VALUE)
+		outcome->value = PQgetisnull(row, 0, 0) ? NULL : pstrdup(text);
+}
+
+/* Where the results of a message stand. */
+typedef struct Reading
+{
+	const char *expected;		/* those that have not ended */
+	bool		row;			/* the first of them has had its row */
+	bool		failed;			/* an error was among them, nothing may follow */
+	int			succeeded;
+} Reading;
+
+/*
+ * Takes a result, or a row of one.  Disconnects when it is not the one that is
+ * expected.
+ */
+static void
+take_result(RemoteSession *session, const PGresult *result, Reading *reading, StatementOutcome *outcome)
+{
+	char		expected = reading->expected[0];
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_FATAL_ERROR && !reading->failed)
+	{
+		take_failure(result, outcome);
+		reading->failed = true;
+	}
+	else if (PQstatus(session->conn) == CONNECTION_BAD)
+	{
+		/* It is what libpq says about that. */
+	}
+	else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+		refuse(session, ERRCODE_FEATURE_NOT_SUPPORTED, "COPY is not supported here", outcome);
+	else if (reading->failed || expected == '\0')
+		refuse_strange(session, outcome);
+	else if (status == PGRES_SINGLE_TUPLE && !reading->row)
+	{
+		take_row(session, result, expected, outcome);
+		reading->row = true;
+	}
+	else if (expected != RESULT_COMMAND &&
+			 (status == PGRES_SINGLE_TUPLE || (status == PGRES_TUPLES_OK && !reading->row)))
+		refuse(session, ERRCODE_CARDINALITY_VIOLATION,
+			   "one row of one column was expected from the other server", outcome);
+	else if (status == (expected == RESULT_COMMAND ? PGRES_COMMAND_OK : PGRES_TUPLES_OK))
+	{
+		reading->expected++;
+		reading->row = false;
+		reading->succeeded++;
+	}
+	else
+		refuse_strange(session, outcome);
+}
+
+/*
+ * Waits for everything that the statements of a message give, which must be
+ * what is expected.  Gives back how many statements have succeeded.
  */
 static int
-take_results(RemoteSession *session, bool timed, StatementOutcome *outcome)
+take_results(RemoteSession *session, const char *expected, StatementOutcome *outcome)
 {
+	Reading		reading = {expected, false, false, 0};
 	PGresult   *result;
-	PGresult   *last = NULL;
-	int			succeeded = 0;
 
-	while ((result = du_remote_next_result(session->conn)) != NULL)
+	while (session->conn != NULL && (result = du_remote_next_result(session->conn)) != NULL)
 	{
-		switch (PQresultStatus(result))
-		{
-			case PGRES_COMMAND_OK:
-				succeeded++;
-				PQclear(result);
-				break;
-			case PGRES_TUPLES_OK:
-				succeeded++;
-				if (last != NULL && timed)
-				{
-					take_value(last, outcome);
-					outcome->ms = atof(PQgetvalue(result, 0, 0));
-				}
-				else if (!timed)
-					take_value(result, outcome);
-				PQclear(last);
-				last = result;
-				break;
-			case PGRES_COPY_IN:
-			case PGRES_COPY_OUT:
-			case PGRES_COPY_BOTH:
-				PQclear(result);
-				du_outcome_fail(outcome, ERRCODE_FEATURE_NOT_SUPPORTED, "COPY is not supported here", NULL, NULL);
-				disconnect(session);
-				return succeeded;
-			default:
-				take_failure(result, outcome);
-				PQclear(result);
-				break;
-		}
+		take_result(session, result, &reading, outcome);
+		PQclear(result);
 	}
-	PQclear(last);
+	if (session->conn != NULL && PQstatus(session->conn) != CONNECTION_BAD &&
+		!reading.failed && reading.expected[0] != '\0')
+		refuse_strange(session, outcome);
 	session->under_way = false;
-	return succeeded;
+	return reading.succeeded;
 }
 
 /*
@@ -170,26 +268,45 @@ check_connection(RemoteSession *session, StatementOutcome *outcome)
 }
 
 /*
- * Runs statements and waits for them; false when they fail.
+ * Runs statements and waits for what they give, which must be what is
+ * expected; false when they fail.
  */
 static bool
-run(RemoteSession *session, const char *statements, StatementOutcome *outcome)
+run(RemoteSession *session, const char *statements, const char *expected, StatementOutcome *outcome)
 {
 	session->under_way = true;
 	if (!du_remote_send(session->conn, statements))
 		fail_connection(session, CONNECTION_LOST, outcome);
 	else
 	{
-		take_results(session, false, outcome);
+		take_results(session, expected, outcome);
 		check_connection(session, outcome);
 	}
 	return outcome->sqlstate == 0;
 }
 
 /*
+ * The same outside of a transaction.
+ */
+static bool
+run_alone(RemoteSession *session, const char *statements, const char *expected, StatementOutcome *outcome)
+{
+	bool		succeeded = run(session, statements, expected, outcome);
+
+	if (session->conn != NULL && PQtransactionStatus(session->conn) != PQTRANS_IDLE)
+	{
+		refuse_strange(session, outcome);
+		return false;
+	}
+	return succeeded;
+}
+
+/*
  * What is set in each session.  The last statement gives the identity of the
  * backend: a process ID alone could be another's by the time of a cancel.
  */
+#define SETUP_RESULTS "rrv"
+
 static char *
 setup_statements(const RemoteTarget *target)
 {
@@ -202,9 +319,27 @@ setup_statements(const RemoteTarget *target)
 	for (const PinnedSetting *setting = target->settings; setting->name != NULL; setting++)
 		appendStringInfo(&sql, ", ('%s', '%s')", setting->name, setting->value);
 	appendStringInfoString(&sql, ") v (name, value) JOIN pg_settings s ON lower(s.name) = lower(v.name);"
-						   "SELECT format('a.pid = %s AND a.backend_start = %L', pid, backend_start)"
+						   "SELECT format('%s %s', pid, backend_start)"
 						   " FROM pg_stat_activity WHERE pid = pg_backend_pid()");
 	return sql.data;
+}
+
+/*
+ * Keeps who serves there: a number and a time, because a cancel makes SQL of
+ * them.  Of anything else nothing is kept, and nothing can be cancelled by it.
+ */
+static void
+keep_identity(RemoteSession *session, const char *said)
+{
+	size_t		digits = said != NULL ? strspn(said, "0123456789") : 0;
+
+	if (session->identity != NULL)
+		pfree(session->identity);
+	session->identity = NULL;
+	if (digits == 0 || digits > 10 || said[digits] != ' ' || strlen(said) > LONGEST_IDENTITY ||
+		said[digits + 1] == '\0' || strspn(said + digits, "0123456789-+:. ") != strlen(said + digits))
+		return;
+	session->identity = MemoryContextStrdup(TopMemoryContext, said);
 }
 
 /*
@@ -218,6 +353,8 @@ connect_session(RemoteSession *session, StatementOutcome *outcome)
 	const char *problem;
 
 	session->conn = PQconnectStartParams(target->keywords, target->values, 0);
+	if (session->conn != NULL)
+		(void) PQsetNoticeReceiver(session->conn, ignore_notice, NULL);
 	if (session->conn == NULL || !du_remote_await_connection(session->conn, target->timeout_ms, &problem))
 	{
 		if (session->conn != NULL && problem != NULL)
@@ -238,22 +375,20 @@ connect_session(RemoteSession *session, StatementOutcome *outcome)
 		disconnect(session);
 		return false;
 	}
-	(void) PQsetNoticeReceiver(session->conn, ignore_notice, NULL);
 	(void) PQsetnonblocking(session->conn, 1);
 
 	/* New in 14, and not on every platform. */
 	if (PQserverVersion(session->conn) >= 140000)
-		(void) run(session, "SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false)", &ignored);
-	if (session->conn == NULL || !run(session, setup_statements(target), outcome))
+		(void) run_alone(session, "SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false)",
+						 "r", &ignored);
+	if (session->conn == NULL || !run_alone(session, setup_statements(target), SETUP_RESULTS, outcome))
 	{
 		if (session->conn == NULL && outcome->sqlstate == 0)
 			*outcome = ignored;
 		disconnect(session);
 		return false;
 	}
-	if (session->identity != NULL)
-		pfree(session->identity);
-	session->identity = MemoryContextStrdup(TopMemoryContext, outcome->value ? outcome->value : "false");
+	keep_identity(session, outcome->value);
 	outcome->value = NULL;
 	return true;
 }
@@ -267,6 +402,14 @@ create(const RemoteTarget *target)
 	return session;
 }
 
+/* As the server names its snapshots. */
+static bool
+is_snapshot(const char *name)
+{
+	return name != NULL && name[0] != '\0' && strspn(name, "0123456789ABCDEF-") == strlen(name) &&
+		strlen(name) < LONGEST_IDENTITY;
+}
+
 static char *
 hold_snapshot(RemoteSession *session, StatementOutcome *problem)
 {
@@ -274,14 +417,13 @@ hold_snapshot(RemoteSession *session, StatementOutcome *problem)
 		return NULL;
 
 	/* 17 ends a transaction that lasts longer than its timeout. */
-	if (!run(session, "SELECT count(set_config(name, '0', false)) FROM pg_settings WHERE name = 'transaction_timeout'",
-			 problem) ||
+	if (!run_alone(session, "SELECT count(set_config(name, '0', false)) FROM pg_settings WHERE name = 'transaction_timeout'",
+				   "r", problem) ||
 		!run(session, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-			 "SELECT pg_export_snapshot()", problem))
-	{
+			 "SELECT pg_export_snapshot()", "cv", problem))
 		disconnect(session);
-		return NULL;
-	}
+	else if (PQtransactionStatus(session->conn) != PQTRANS_INTRANS || !is_snapshot(problem->value))
+		refuse_strange(session, problem);
 	return problem->value;
 }
 
@@ -310,13 +452,8 @@ send_statements(RemoteSession *session, const char *statements, const char *snap
 
 	initStringInfo(&message);
 	if (snapshot != NULL)
-	{
-		char	   *literal = PQescapeLiteral(session->conn, snapshot, strlen(snapshot));
-
-		appendStringInfo(&message, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT %s;\n",
-						 literal);
-		PQfreemem(literal);
-	}
+		appendStringInfo(&message, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s';\n",
+						 snapshot);
 	else
 		appendStringInfoString(&message, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;\n");
 	appendStringInfo(&message, "%s\n;"
@@ -338,7 +475,9 @@ receive(RemoteSession *session, StatementOutcome *outcome)
 		*outcome = session->unsent;
 		return;
 	}
-	succeeded = take_results(session, true, outcome);
+	succeeded = take_results(session, session->exported ? "ccvtc" : "cvtc", outcome);
+	if (outcome->sqlstate == 0 && PQtransactionStatus(session->conn) != PQTRANS_IDLE)
+		refuse_strange(session, outcome);
 	if (outcome->sqlstate == 0)
 		return;
 	outcome->ms = du_clock_ms() - session->begun;
@@ -348,7 +487,7 @@ receive(RemoteSession *session, StatementOutcome *outcome)
 
 	/* BEGIN alone has succeeded before it. */
 	session->missed_snapshot = session->exported && succeeded == 1;
-	if (!run(session, "ROLLBACK", &ignored))
+	if (!run_alone(session, "ROLLBACK", "c", &ignored))
 		disconnect(session);
 }
 

@@ -16,6 +16,7 @@
 #include "shared_status.h"
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -83,6 +84,19 @@ start_memory(void)
 		ConditionVariableInit(&shared->changed);
 	}
 	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * Copies a text into a field of SHARED_TEXT_LENGTH bytes.  One that is too
+ * long loses whole characters: what people are shown must stay text.
+ */
+void
+du_shared_copy_text(char *field, const char *text)
+{
+	int			length = pg_mbcliplen(text, strnlen(text, SHARED_TEXT_LENGTH), SHARED_TEXT_LENGTH - 1);
+
+	memcpy(field, text, length);
+	field[length] = '\0';
 }
 
 /*

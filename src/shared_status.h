@@ -89,6 +89,8 @@ typedef struct WorkerFacts
 	int64		events_dropped;
 } WorkerFacts;
 
+extern PGDLLEXPORT void du_shared_copy_text(char *field, const char *text);
+
 extern void du_shared_install(void);
 extern PGDLLEXPORT bool du_shared_exists(void);
 extern LWLock *du_shared_lock(void);

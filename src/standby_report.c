@@ -87,8 +87,8 @@ take_verdict(StandbyReport *report, const UpstreamVerdict *verdict)
 
 	report->verdict = *verdict;
 	report->verdict.problem = report->verdict.hint = NULL;
-	strlcpy(report->problem, verdict->problem != NULL ? verdict->problem : "", sizeof(report->problem));
-	strlcpy(report->hint, verdict->hint != NULL ? verdict->hint : "", sizeof(report->hint));
+	du_shared_copy_text(report->problem, verdict->problem != NULL ? verdict->problem : "");
+	du_shared_copy_text(report->hint, verdict->hint != NULL ? verdict->hint : "");
 
 	/* Where it would lead is known until it is known to lead elsewhere. */
 	if (!verdict->taken)
@@ -120,7 +120,7 @@ find_upstream(StandbyReport *report)
 	UpstreamConninfo upstream = du_upstream_conninfo();
 	UpstreamVerdict verdict;
 
-	strlcpy(report->upstream, upstream.location, sizeof(report->upstream));
+	du_shared_copy_text(report->upstream, upstream.location);
 	report->nowhere = upstream.kind != UPSTREAM_KNOWN;
 	if (report->nowhere)
 	{

@@ -66,7 +66,7 @@ remember(Worker *worker, bool final, const char *target, const char *fingerprint
 
 	strlcpy(worker->failures.target, target, sizeof(worker->failures.target));
 	strlcpy(worker->failures.fingerprint, fingerprint, sizeof(worker->failures.fingerprint));
-	strlcpy(facts->last_error, message, sizeof(facts->last_error));
+	du_shared_copy_text(facts->last_error, message);
 	facts->gave_up = final;
 	facts->next_retry = 0;
 	if (!final)

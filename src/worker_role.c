@@ -33,12 +33,12 @@ take_source_state(Worker *worker)
 	const CustomResource *resource = state->resource;
 
 	facts->source_ok = state->health == SOURCE_OK;
-	strlcpy(facts->source_problem, state->problem ? state->problem : "", sizeof(facts->source_problem));
-	strlcpy(facts->source_hint, state->hint ? state->hint : "", sizeof(facts->source_hint));
+	du_shared_copy_text(facts->source_problem, state->problem ? state->problem : "");
+	du_shared_copy_text(facts->source_hint, state->hint ? state->hint : "");
 	if (worker->source != NULL && !facts->source_ok && facts->source_problem[0] == '\0')
 		strlcpy(facts->source_problem, "The desired version has not been read yet.",
 				sizeof(facts->source_problem));
-	strlcpy(facts->location, state->location ? state->location : "", sizeof(facts->location));
+	du_shared_copy_text(facts->location, state->location ? state->location : "");
 	facts->last_contact = state->last_contact;
 
 	facts->desired_known = state->version != NULL;
@@ -54,8 +54,13 @@ take_source_state(Worker *worker)
 	facts->held = resource != NULL && resource->hold != NULL;
 	facts->hold_reason[0] = '\0';
 	if (facts->held)
-		snprintf(facts->hold_reason, sizeof(facts->hold_reason), "%s (annotation %s of %s)",
-				 resource->hold, HOLD_ANNOTATION, state->location ? state->location : "the resource");
+	{
+		char	   *reason = psprintf("%s (annotation %s of %s)", resource->hold, HOLD_ANNOTATION,
+									  state->location ? state->location : "the resource");
+
+		du_shared_copy_text(facts->hold_reason, reason);
+		pfree(reason);
+	}
 }
 
 /*
