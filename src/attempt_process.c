@@ -31,7 +31,10 @@
 #include "background_process.h"
 #include "finalize.h"
 #include "guc.h"
+#include "own_relations.h"
 #include "running_attempts.h"
+
+#define LONGEST_LOCK_WAIT_MS 1000
 
 typedef struct Exchange
 {
@@ -198,8 +201,10 @@ du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
 	{
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
 		pgstat_report_activity(STATE_RUNNING, "upgrading the schema");
+		outcome->cause = CAUSE_LOCK;
+		(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+		PushActiveSnapshot(GetTransactionSnapshot());
 		finalize(order, outcome);
 		PopActiveSnapshot();
 		committing = true;

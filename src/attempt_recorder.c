@@ -41,9 +41,11 @@
 #include "background_process.h"
 #include "execution_context.h"
 #include "history.h"
+#include "own_relations.h"
 #include "subtransaction.h"
 
 #define LONGEST_WAIT_MS		1000
+#define LONGEST_LOCK_WAIT_MS	500 /* the caller may wait as well */
 #define RECORDER_LOCK_MS	"100ms"
 #define BURST				5	/* workers that may be started at once */
 #define NO_SHARED_MEMORY	"no dynamic shared memory is free"
@@ -369,8 +371,9 @@ store(const char *json)
 	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recording an upgrade attempt");
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
 
 	du_context_enter(&context);
 	SPI_connect();

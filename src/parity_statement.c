@@ -26,6 +26,9 @@
 #include "utils/syscache.h"
 
 #include "execution_context.h"
+#include "own_relations.h"
+
+#define LONGEST_LOCK_WAIT_MS 10000
 
 /* What the texts of values depend on: the same here and on other servers. */
 const PinnedSetting du_parity_settings[] = {
@@ -237,6 +240,7 @@ static void
 begin_own(const char *activity)
 {
 	begin(activity);
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 }

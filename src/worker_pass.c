@@ -31,6 +31,7 @@
 #include "fence_follow.h"
 #include "guc.h"
 #include "instance_identity.h"
+#include "own_relations.h"
 #include "own_report.h"
 #include "release_record.h"
 #include "running_attempts.h"
@@ -38,6 +39,8 @@
 #include "worker_attempt.h"
 #include "worker_voice.h"
 #include "write_fence.h"
+
+#define LONGEST_LOCK_WAIT_MS 1000
 
 /*
  * MD5 over what ALTER DATABASE and ALTER ROLE have set for this process.
@@ -332,8 +335,9 @@ pass(Worker *worker)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "looking at the schema");
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
 
 	if (!worker->once)
 		follow_settings(worker);

@@ -13,10 +13,10 @@ use Test::More;
 my $node = worker_node('main');
 my $locker = DocumentdbUpgrade::Session->new($node);
 my $trouble = qr/LOG:.*worker could not look at the schema, and will try again/;
-my $waits = q{SELECT count(*) FROM pg_locks l JOIN pg_stat_activity USING (pid)
-	WHERE NOT granted AND backend_type = 'documentdb_upgrade worker'};
+my $waits = q{SELECT count(*) FROM pg_stat_activity
+	WHERE backend_type = 'documentdb_upgrade worker' AND state = 'active' AND wait_event_type = 'Extension'};
 
-# The worker waits for the lock of our session, which does not ask it.
+# The worker waits until it can have all locks, ours among them.
 sub wait_until_stuck
 {
 	return poll_until(
@@ -40,7 +40,7 @@ foreach my $table (qw(holds history))
 
 	$locker->run("BEGIN; LOCK TABLE documentdb_upgrade.$table IN ACCESS EXCLUSIVE MODE");
 	ok(poll_until(sub { logged($node, $start) =~ $trouble }, "$table: it is told"), "$table: a lock in the way is told");
-	like(logged($node, $start), qr/DETAIL:  canceling statement due to lock timeout\n.*\b$table\b/, "$table: with where");
+	like(logged($node, $start), qr/DETAIL:  could not lock relation "$table" of extension "documentdb_upgrade"/, "$table: with where");
 	foreach (1 .. 2)
 	{
 		wait_until_stuck();
@@ -58,17 +58,11 @@ is(shape($node), $shape_of{'1.2'}, 'and goes on when the lock is gone');
 # The extension is dropped while the worker looks.
 foreach my $round (1 .. 3)
 {
-	my $start = -s $node->logfile;
-
 	$locker->run('BEGIN; DROP EXTENSION documentdb_upgrade');
 	wait_until_stuck();
 	$locker->run('CREATE EXTENSION documentdb_upgrade') if $round == 3;
 	ok($locker->run('COMMIT')->{ok}, "drop $round: while the worker looks");
-	if ($round < 3)
-	{
-		ok(poll_until(sub { logged($node, $start) =~ $trouble }, 'a line in the log'), "drop $round: what was in the way is in the log");
-		sql($node, 'CREATE EXTENSION documentdb_upgrade');
-	}
+	sql($node, 'CREATE EXTENSION documentdb_upgrade') if $round < 3;
 	ok(comes_true($node, q{SELECT state = 'up_to_date' FROM documentdb_upgrade.status}), "drop $round: the worker looks again");
 	wait_for_looks($node, 2);
 }
