@@ -37,7 +37,8 @@
 
 PG_MODULE_MAGIC;
 
-#define LOCK_TIMEOUT "100ms"	/* of others, who would find a deadlock later */
+#define LOCK_TIMEOUT "100ms"	/* others would find a deadlock later */
+#define TICK_LOCK_TIMEOUT "1s"	/* which bounds its attempt as well */
 #define ATTEMPT_LOOK_MS 1000	/* should its end go unnoticed */
 #define LONGEST_PASS_MS 60000	/* of tick() */
 #define LONGEST_REPORT_MS 10000 /* that tick() waits for */
@@ -222,7 +223,8 @@ start(Worker *worker)
 {
 	/* Nobody may slip us an operator, or stop the loop by holding a table. */
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", worker->once ? TICK_LOCK_TIMEOUT : LOCK_TIMEOUT,
+					PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
 
