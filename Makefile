@@ -16,22 +16,16 @@ else
 
 # Two libraries: the one that servers preload needs nothing but PostgreSQL, and
 # the one that worker processes load links libcurl, cJSON and libpq.
-WORKER_OBJS = $(patsubst %,src/%.o,custom_resource event_delivery event_queue \
-	http_buffer http_client http_failure http_request json_document \
-	kubernetes_answer kubernetes_api kubernetes_report kubernetes_watch \
-	libpq_client memory_limit remote_connection remote_session remote_target report_message \
-	report_topic report_wish resource_view \
-	source_file source_kubernetes source_setting standby_report \
-	upstream_conninfo upstream_verdict worker worker_attempt worker_pass \
-	worker_role worker_voice)
+WORKER_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/worker/*/*.c)))
 WORKER_LIBRARY = $(EXTENSION)_worker$(DLSUFFIX)
 
 MODULE_big = documentdb_upgrade
-OBJS = $(filter-out $(WORKER_OBJS),$(patsubst %.c,%.o,$(sort $(wildcard src/*.c))))
+OBJS = $(patsubst %.c,%.o,$(sort $(filter-out src/worker/%,$(wildcard src/*.c src/*/*.c))))
 DATA = $(wildcard sql/$(EXTENSION)--*.sql)
 DOCS := $(wildcard README.md)
 
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -MMD -MP -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 ifdef WERROR
 PG_CFLAGS += -Werror
 endif
@@ -47,7 +41,7 @@ HASH_CFLAGS := $(shell $(PKG_CONFIG) --cflags libxxhash 2>/dev/null || echo miss
 ifeq ($(HASH_CFLAGS),missing)
 $(error xxHash not found by $(PKG_CONFIG): install its development package (on Debian libxxhash-dev))
 endif
-EXTRA_CLEAN = $(WORKER_LIBRARY) $(WORKER_OBJS) $(WORKER_OBJS:.o=.bc)
+EXTRA_CLEAN = $(WORKER_LIBRARY) $(WORKER_OBJS) $(WORKER_OBJS:.o=.bc) $(OBJS:.o=.d) $(WORKER_OBJS:.o=.d)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -75,9 +69,10 @@ ISOLATION_OPTS = --inputdir=test/isolation --load-extension=$(EXTENSION) --encod
 
 include $(PGXS)
 
-$(OBJS) $(WORKER_OBJS): $(wildcard src/*.h)
+# An object depends on the headers that it includes, as the compiler found them.
+-include $(OBJS:.o=.d) $(WORKER_OBJS:.o=.d)
 
-src/canonical_buffer.o: override CPPFLAGS += $(HASH_CFLAGS)
+src/checksum/canonical_buffer.o: override CPPFLAGS += $(HASH_CFLAGS)
 
 VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
 $(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(VERSION)"'

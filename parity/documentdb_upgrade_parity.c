@@ -10,7 +10,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
-#include "text_types.h"
+#include "checksum/text_types.h"
 
 PG_MODULE_MAGIC;
 

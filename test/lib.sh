@@ -165,7 +165,7 @@ build_progress() {
 	local line total count=0 now last=$SECONDS
 	total=$(find "$WORK/src/src" -name '*.c' | wc -l)
 	while IFS= read -r line; do
-		[[ $line =~ \ -c\ .*src/([a-z_0-9]+\.c) ]] || { printf '%s\n' "$line"; continue; }
+		[[ $line =~ \ -c\ .*src/([a-z_0-9/]+\.c) ]] || { printf '%s\n' "$line"; continue; }
 		count=$((count + 1)) now=$SECONDS
 		[ $((now - last)) -ge 3 ] || continue
 		last=$now

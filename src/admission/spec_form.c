@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * spec_form.c
+ *	  A custom resource in the one form that rules look at.
+ *
+ * Releases of the operator have kept the image in three places; a resource
+ * may lack its spec, its status or any part of them, and may hold anything
+ * where a text belongs.  All that is dealt with here, so that no rule needs to
+ * know of it.  Nothing is walked but the way to the fields that count, so what
+ * else a resource holds, however deep, costs nothing.
+ *
+ * The fields are those of documentdb/documentdb-kubernetes-operator,
+ * operator/src/api/preview/documentdb_types.go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "admission/spec_form.h"
+
+#include "extension/extension_version.h"
+
+/*
+ * The value of a key; NULL when there is none, or a null.
+ */
+static JsonbValue *
+find_value(const JsonbContainer *parent, const char *key, JsonbValue *value)
+{
+	value->type = jbvNull;
+	if (parent == NULL || !JsonContainerIsObject(parent))
+		return NULL;
+	if (getKeyJsonValueFromContainer((JsonbContainer *) parent, key, strlen(key), value) == NULL)
+		value->type = jbvNull;
+	return value->type == jbvNull ? NULL : value;
+}
+
+/*
+ * The object under a key, or NULL; *value is what stands there, jbvNull for
+ * nothing.
+ */
+const JsonbContainer *
+du_resource_object(const JsonbContainer *parent, const char *key, JsonbValue *value)
+{
+	if (find_value(parent, key, value) == NULL)
+		return NULL;
+	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) ?
+		value->val.binary.data : NULL;
+}
+
+/*
+ * The string under a key, or NULL; *value as above.
+ */
+char *
+du_resource_text(const JsonbContainer *parent, const char *key, JsonbValue *value)
+{
+	if (find_value(parent, key, value) == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static void
+note_wrong_type(ResourceForm *form, const char *field, const char *wanted, const JsonbValue *value)
+{
+	WrongType  *wrong = palloc(sizeof(WrongType));
+
+	wrong->field = field;
+	wrong->wanted = wanted;
+	wrong->value = *value;
+	form->wrong_types = lappend(form->wrong_types, wrong);
+}
+
+/*
+ * The last part of the path "field" is the key.
+ */
+static const char *
+key_of(const char *field)
+{
+	const char *dot = strrchr(field, '.');
+
+	return dot == NULL ? field : dot + 1;
+}
+
+static const JsonbContainer *
+read_object(ResourceForm *form, const JsonbContainer *parent, const char *field)
+{
+	JsonbValue	value;
+	const JsonbContainer *object = du_resource_object(parent, key_of(field), &value);
+
+	if (object == NULL && value.type != jbvNull)
+		note_wrong_type(form, field, "an object", &value);
+	return object;
+}
+
+static char *
+read_text(ResourceForm *form, const JsonbContainer *parent, const char *field)
+{
+	JsonbValue	value;
+	char	   *text = du_resource_text(parent, key_of(field), &value);
+
+	if (text == NULL && value.type != jbvNull)
+		note_wrong_type(form, field, "a string", &value);
+	return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+/*
+ * The length of the list "field".
+ */
+static int
+read_length(ResourceForm *form, const JsonbContainer *parent, const char *field)
+{
+	JsonbValue	value;
+
+	if (find_value(parent, key_of(field), &value) == NULL)
+		return 0;
+	if (value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data) &&
+		!JsonContainerIsScalar(value.val.binary.data))
+		return JsonContainerSize(value.val.binary.data);
+	note_wrong_type(form, field, "an array", &value);
+	return 0;
+}
+
+/*
+ * X.Y.Z, when a text begins like that and it can be ordered; else NULL.  What
+ * follows it in a tag says other things: 0.112.0-amd64.
+ */
+static char *
+leading_version(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+	const char *p = text;
+	char	   *found;
+
+	if (*p == 'v' || *p == 'V')
+		p++;
+	text = p;
+
+	for (int part = 0; part < 3; part++)
+	{
+		if (part > 0 && *p++ != '.')
+			return NULL;
+		if (!(*p >= '0' && *p <= '9'))
+			return NULL;
+		while (*p >= '0' && *p <= '9')
+			p++;
+	}
+	found = pnstrdup(text, p - text);
+	return du_version_parse(found, &version, &reason) ? found : NULL;
+}
+
+/*
+ * The version that a tag tells, or NULL.  PostgreSQL's major can stand in front
+ * (pg17-0.117.0), and a release candidate has no patch number (1.0-RC2).
+ */
+static char *
+tag_version(const char *tag)
+{
+	ExtensionVersion version;
+	const char *reason;
+	size_t		digits;
+
+	if (strncmp(tag, "pg", 2) == 0)
+	{
+		digits = strspn(tag + 2, "0123456789");
+		if (digits > 0 && tag[2 + digits] == '-')
+			tag += digits + 3;
+	}
+	if (du_version_parse(tag, &version, &reason) && version.prerelease != NULL)
+		return du_version_to_semver(&version);
+	return leading_version(tag);
+}
+
+/*
+ * The tag of an image, or NULL.  A reference is HOST:PORT/NAME:TAG@DIGEST, each
+ * part but the name optional.
+ */
+static char *
+image_tag(const char *image, bool *by_digest)
+{
+	char	   *reference = pstrdup(image);
+	char	   *digest = strchr(reference, '@');
+	char	   *slash;
+	char	   *colon;
+
+	*by_digest = digest != NULL;
+	if (digest != NULL)
+		*digest = '\0';
+	slash = strrchr(reference, '/');
+	colon = strrchr(slash == NULL ? reference : slash, ':');
+	return colon == NULL || colon[1] == '\0' ? NULL : colon + 1;
+}
+
+/*
+ * The operator uses documentDBVersion as a tag; people write the extension's
+ * own spelling, too.
+ */
+static char *
+written_version(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	if (text == NULL)
+		return NULL;
+	if (du_version_parse(text, &version, &reason))
+		return du_version_to_semver(&version);
+	return tag_version(text);
+}
+
+/*
+ * The image: the newest place that holds one wins.
+ */
+static void
+read_image(ResourceForm *form, const JsonbContainer *spec)
+{
+	static const struct
+	{
+		const char *parent;
+		const char *field;
+	}			places[] =
+
+	{
+		{"spec.image", "spec.image.documentDB"},
+		{"spec.advanced", "spec.advanced.documentDBImage"},
+		{NULL, "spec.documentDBImage"},
+	};
+
+	char	   *tag = NULL;
+
+	form->image_field = places[0].field;
+	for (int i = 0; i < lengthof(places); i++)
+	{
+		const JsonbContainer *parent = spec;
+		char	   *image;
+
+		if (places[i].parent != NULL)
+			parent = read_object(form, spec, places[i].parent);
+		image = read_text(form, parent, places[i].field);
+		if (image == NULL || form->image != NULL)
+			continue;
+		form->image = image;
+		form->image_field = places[i].field;
+	}
+	form->documentdb_version = read_text(form, spec, "spec.documentDBVersion");
+	form->documentdb_version_unread = form->documentdb_version != NULL &&
+		written_version(form->documentdb_version) == NULL;
+	if (form->image != NULL)
+		tag = image_tag(form->image, &form->image_by_digest);
+	if (tag != NULL)
+		form->binary_version = tag_version(tag);
+	if (form->binary_version == NULL)
+		form->binary_version = written_version(form->documentdb_version);
+	if (form->binary_version == NULL && form->documentdb_version != NULL)
+	{
+		form->unread_version = form->documentdb_version;
+		form->unread_field = "spec.documentDBVersion";
+	}
+	else if (form->binary_version == NULL && tag != NULL)
+	{
+		form->unread_version = tag;
+		form->unread_field = form->image_field;
+	}
+}
+
+static void
+read_restore(ResourceForm *form, const JsonbContainer *spec, const JsonbContainer *metadata)
+{
+	const JsonbContainer *recovery;
+	const JsonbContainer *backup;
+	const JsonbContainer *volume;
+	const JsonbContainer *annotations = read_object(form, metadata, "metadata.annotations");
+	JsonbValue	value;
+
+	form->bootstrap = read_object(form, spec, "spec.bootstrap");
+	recovery = read_object(form, form->bootstrap, "spec.bootstrap.recovery");
+	backup = read_object(form, recovery, "spec.bootstrap.recovery.backup");
+	volume = read_object(form, recovery, "spec.bootstrap.recovery.persistentVolume");
+	form->restore_backup = read_text(form, backup, "spec.bootstrap.recovery.backup.name");
+	form->restore_volume = read_text(form, volume, "spec.bootstrap.recovery.persistentVolume.name");
+	form->restore_schema = du_resource_text(annotations, DU_RESTORE_SCHEMA_ANNOTATION, &value);
+	if (form->restore_schema != NULL && form->restore_schema[0] == '\0')
+		form->restore_schema = NULL;
+}
+
+/*
+ * The form of an object.  It points into the document, which must live as long
+ * as it does.
+ */
+ResourceForm *
+du_resource_read(const JsonbContainer *resource)
+{
+	ResourceForm *form = palloc0(sizeof(ResourceForm));
+	const JsonbContainer *metadata = read_object(form, resource, "metadata");
+	const JsonbContainer *spec = read_object(form, resource, "spec");
+	const JsonbContainer *status = read_object(form, resource, "status");
+	const JsonbContainer *replication = read_object(form, spec, "spec.clusterReplication");
+
+	form->name = read_text(form, metadata, "metadata.name");
+	form->deleting = read_text(form, metadata, "metadata.deletionTimestamp") != NULL;
+	form->schema_version = read_text(form, spec, "spec.schemaVersion");
+	read_image(form, spec);
+	read_restore(form, spec, metadata);
+	form->regions = read_length(form, replication, "spec.clusterReplication.clusterList");
+	form->installed = read_text(form, status, "status.schemaVersion");
+	return form;
+}

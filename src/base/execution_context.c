@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * execution_context.c
+ *	  As whom, and with which settings, our own code runs.
+ *
+ * A plain role with EXECUTE on one function must get a true answer, and must
+ * get nothing else.  So the functions switch to the owner of this extension
+ * and pin the search_path before they look at anything, and switch back when
+ * they are done; on an error the (sub)transaction's abort restores both.
+ * The restricted security mode is not used, because it breaks temporary
+ * tables and PREPARE in update scripts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/execution_context.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+typedef struct SavedPlan
+{
+	const char *sql;			/* hash key */
+	SPIPlanPtr	plan;
+} SavedPlan;
+
+/*
+ * This extension's OID, or InvalidOid in a database without it.
+ */
+Oid
+du_context_own_extension(void)
+{
+	return get_extension_oid("documentdb_upgrade", true);
+}
+
+/*
+ * The owner of this extension: the role that our own code runs as.
+ */
+Oid
+du_context_own_owner(void)
+{
+	Oid			extension = du_context_own_extension();
+	Oid			owner = InvalidOid;
+	Relation	rel;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"documentdb_upgrade\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION documentdb_upgrade.")));
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	if (!OidIsValid(owner))
+		elog(ERROR, "extension with OID %u vanished", extension);
+	return owner;
+}
+
+/*
+ * Sets a setting for the duration of the innermost context.
+ */
+void
+du_context_set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value,
+							 PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Becomes the owner of this extension, with pinned settings for name lookup
+ * and string syntax.
+ */
+void
+du_context_enter(ExecutionContext *context)
+{
+	Oid			owner = du_context_own_owner();
+
+	GetUserIdAndSecContext(&context->caller, &context->caller_security);
+	context->guc_nestlevel = NewGUCNestLevel();
+	SetUserIdAndSecContext(owner,
+						   context->caller_security | SECURITY_LOCAL_USERID_CHANGE);
+	du_context_set("search_path", "pg_catalog, pg_temp");
+
+	/* Scripts are parsed to see what they do, and our own queries too. */
+	du_context_set("standard_conforming_strings", "on");
+	du_context_set("backslash_quote", "safe_encoding");
+}
+
+/*
+ * Becomes the caller again, with the caller's settings.
+ */
+void
+du_context_leave(const ExecutionContext *context)
+{
+	AtEOXact_GUC(true, context->guc_nestlevel);
+	SetUserIdAndSecContext(context->caller, context->caller_security);
+}
+
+/*
+ * The saved plan of a statement.  Statements are constants of this library,
+ * so their addresses identify them; planning the few that look at locks and
+ * sessions costs more than running them.
+ */
+static SPIPlanPtr
+saved_plan(const char *sql, int nargs, Oid *types)
+{
+	static HTAB *plans = NULL;
+	SavedPlan  *entry;
+	SPIPlanPtr	plan;
+	bool		found;
+
+	if (plans == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(const char *);
+		ctl.entrysize = sizeof(SavedPlan);
+		plans = hash_create("documentdb_upgrade statements", 32, &ctl,
+							HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(plans, &sql, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+
+	plan = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a statement: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	entry = hash_search(plans, &sql, HASH_ENTER, &found);
+	entry->plan = plan;
+	return plan;
+}
+
+/*
+ * Runs one constant SQL statement through the connected SPI and gives back
+ * the number of rows it returned or changed.  Names in sql must be qualified
+ * or in pg_catalog.  Each statement takes a fresh snapshot, so what it sees
+ * is of after any lock that was waited for.  The current memory context
+ * stays what it was, so that the accessors below give values in the caller's
+ * context.
+ */
+int
+du_query(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			rc;
+
+	rc = SPI_execute_plan(saved_plan(sql, nargs, types), values, NULL, false, 0);
+
+	/* SPI leaves its own context current, which ends with the connection. */
+	MemoryContextSwitchTo(context);
+	if (rc < 0)
+		elog(ERROR, "query failed: %s", SPI_result_code_string(rc));
+	return (int) SPI_processed;
+}
+
+/*
+ * Runs one utility statement through the connected SPI.
+ */
+void
+du_execute(const char *sql)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			rc = SPI_execute(sql, false, 0);
+
+	MemoryContextSwitchTo(context);
+	if (rc < 0)
+		elog(ERROR, "statement failed: %s", SPI_result_code_string(rc));
+}
+
+/*
+ * A list of OIDs as a parameter of type oid[].
+ */
+Datum
+du_oid_array(const List *oids)
+{
+	Datum	   *elements = palloc(Max(list_length(oids), 1) * sizeof(Datum));
+	const ListCell *lc;
+	int			n = 0;
+
+	foreach(lc, oids)
+		elements[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(elements, n, OIDOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
+}
+
+/*
+ * A value of the last result as palloc'd text, NULL for a null.
+ */
+char *
+du_query_text(int row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+Datum
+du_query_datum(int row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
+
+/* Zero for a null; the column must be a bigint. */
+int64
+du_query_int(int row, int column)
+{
+	bool		isnull;
+	Datum		value = du_query_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* Zero for a null; the column must be a double precision. */
+double
+du_query_double(int row, int column)
+{
+	bool		isnull;
+	Datum		value = du_query_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
+}

@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * enforcement.c
+ *	  Decides over what others do to the managed set.
+ *
+ * Whoever creates, updates or drops an extension of the managed set, in
+ * whatever way, meets the guards that name what cannot work.  The decision
+ * is made where the server tells of the change itself (object_access.c), so
+ * no cascade and no function goes round it; a statement that is seen coming
+ * (utility_hook.c) meets the same decision earlier, over its real target.
+ *
+ * Works in any database and as any role: facts come from the catalogue and
+ * the extension's files, no query is run.  Our own finalize has met more
+ * guards than these, and meets none while its own scripts run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "enforcement/enforcement.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "extension/managed_set.h"
+#include "plan/extension_target.h"
+#include "base/guc.h"
+#include "extension/library_facts.h"
+#include "finalize/own_scripts.h"
+#include "enforcement/refusal_log.h"
+#include "base/wording.h"
+
+#define OVERRIDE_HINT \
+	"If this is meant, run SET documentdb_upgrade.enforce = off as a superuser first."
+
+/* A guard that is not met. */
+typedef struct Objection
+{
+	const char *guard;
+	int			sqlstate;
+	const char *detail;
+	const char *hint;
+} Objection;
+
+static GuardedStatement *innermost = NULL;
+
+/*
+ * Has the innermost statement be this one, until du_enforcement_end: which
+ * must be called on every path.
+ */
+void
+du_enforcement_begin(GuardedStatement *statement)
+{
+	statement->memory = CurrentMemoryContext;
+	statement->outer = innermost;
+	innermost = statement;
+}
+
+void
+du_enforcement_end(GuardedStatement *statement)
+{
+	innermost = statement->outer;
+}
+
+/*
+ * True when what others do to this extension is our business.
+ */
+bool
+du_enforcement_watches(const char *extension)
+{
+	return !du_own_scripts_run() && du_catalog_place(extension) >= 0;
+}
+
+/* The same, and there is something to be said against it. */
+static bool
+may_object(const char *extension)
+{
+	return du_guc_enforce != ENFORCE_OFF && du_enforcement_watches(extension);
+}
+
+static bool
+object_to(Objection *objection, const char *guard, int sqlstate,
+		  const char *detail, const char *hint)
+{
+	objection->guard = guard;
+	objection->sqlstate = sqlstate;
+	objection->detail = detail;
+	objection->hint = hint;
+	return true;
+}
+
+/* False when the text is missing or no version. */
+static bool
+parse(const char *text, ExtensionVersion *version, const char **reason)
+{
+	*reason = "There is none.";
+	return text !=NULL && du_version_parse(text, version, reason);
+}
+
+static bool
+object_to_unorderable(Objection *objection, const char *extension,
+					  const char *version, const char *reason)
+{
+	return object_to(objection, "target_known", ERRCODE_FEATURE_NOT_SUPPORTED,
+					 psprintf("Version \"%s\" of extension \"%s\" cannot be ordered: %s",
+							  version ? version : "unknown", extension, reason),
+					 "Install the extension's files for this binary, or correct them.");
+}
+
+/*
+ * Objections to any version that is to be installed by this binary.
+ */
+static bool
+object_to_version(Objection *objection, const ExtensionFacts *extension,
+				  const char *version)
+{
+	ExtensionVersion wanted;
+	ExtensionVersion binary;
+	const char *reason;
+	const char *detail;
+	const char *hint;
+
+	if (extension->control->problem != NULL)
+		return object_to(objection, "target_known", ERRCODE_FEATURE_NOT_SUPPORTED,
+						 extension->control->problem,
+						 "Install the extension's files for this binary, or correct them.");
+	if (!parse(version, &wanted, &reason))
+		return object_to_unorderable(objection, extension->name, version, reason);
+	if (!parse(extension->binary, &binary, &reason))
+		return object_to_unorderable(objection, extension->name, extension->binary, reason);
+	if (du_version_compare(&wanted, &binary) > 0)
+		return object_to(objection, "within_binary", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
+								  version, extension->binary),
+						 "Roll out the newer binary first and restart PostgreSQL.");
+	detail = du_library_problem(extension, &hint);
+	if (detail != NULL)
+		return object_to(objection, "library_loaded", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						 detail, hint);
+	return false;
+}
+
+/*
+ * Objections to a version that the files do not offer, letter by letter: the
+ * server knows no other spelling.
+ */
+static bool
+object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
+					const char *version)
+{
+	ExtensionVersion wanted;
+	ExtensionVersion other;
+	const char *reason;
+	const char *spelling = NULL;
+	List	   *choices = du_catalog_choices(extension);
+	bool		ordered = parse(version, &wanted, &reason);
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		if (strcmp(lfirst(lc), version) == 0)
+			return false;
+		if (ordered && parse(lfirst(lc), &other, &reason) && du_version_compare(&wanted, &other) == 0)
+			spelling = lfirst(lc);
+	}
+	return object_to(objection, "target_known", ERRCODE_FEATURE_NOT_SUPPORTED,
+					 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
+							  extension->name, version),
+					 spelling != NULL ? psprintf("Write it as \"%s\".", spelling) :
+					 choices != NIL ? psprintf("Choose one of: %s.", du_names_join(choices)) :
+					 "The files offer nothing above the installed version.");
+}
+
+/*
+ * Objections to a companion that would pass the main extension although it
+ * comes after it.  One that has versions of its own passes nothing.
+ */
+static bool
+object_to_order(Objection *objection, const ExtensionFacts *extension, const char *version)
+{
+	const char *name = extension->name;
+	char	   *main_version = du_catalog_installed_version(du_guc_extension, NULL);
+	ExtensionVersion wanted;
+	ExtensionVersion of_main;
+	const char *reason;
+
+	if (du_catalog_place(name) <= du_catalog_place(du_guc_extension) ||
+		!parse(main_version, &of_main, &reason) ||
+		!parse(version, &wanted, &reason) ||
+		du_version_compare(&wanted, &of_main) <= 0 ||
+		!du_target_share_versions(extension, du_catalog_extension(du_guc_extension)))
+		return false;
+	return object_to(objection, "companions_aligned", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					 psprintf("Extension \"%s\" comes after \"%s\", which is at \"%s\" still.",
+							  name, du_guc_extension, main_version),
+					 psprintf("Update extension \"%s\" first.", du_guc_extension));
+}
+
+/*
+ * Objections to an update, or to one step of it.
+ */
+static bool
+object_to_update(Objection *objection, const ExtensionFacts *extension,
+				 const char *from, const char *to)
+{
+	ExtensionVersion installed;
+	ExtensionVersion wanted;
+	const char *reason;
+
+	if (!parse(from, &installed, &reason))
+		return object_to_unorderable(objection, extension->name, from, reason);
+	if (extension->control->problem == NULL)
+	{
+		if (!parse(to, &wanted, &reason))
+			return object_to_unoffered(objection, extension, to) ||
+				object_to_unorderable(objection, extension->name, to, reason);
+		if (du_version_compare(&wanted, &installed) < 0)
+			return object_to(objection, "not_downgrade", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+							 psprintf("Version \"%s\" is below the installed \"%s\", and a schema never goes back.",
+									  to, from),
+							 "Bring back the binary that this schema was made for; to return to an older schema, restore a backup.");
+	}
+	return object_to_version(objection, extension, to) ||
+		object_to_unoffered(objection, extension, to) ||
+		object_to_order(objection, extension, to);
+}
+
+/*
+ * Refuses, or warns, as the setting says.  what completes "cannot", done
+ * follows the extension's name.
+ */
+static void
+say(const Objection *objection, const char *what, const char *done)
+{
+	if (du_guc_enforce == ENFORCE_ON)
+		du_refusal_say(ERROR, objection->sqlstate,
+					   psprintf("cannot %s: refused by guard \"%s\"", what, objection->guard),
+					   objection->detail, objection->hint);
+	else
+		du_refusal_say(WARNING, ERRCODE_WARNING,
+					   psprintf("%s against guard \"%s\"", done, objection->guard),
+					   objection->detail, objection->hint);
+}
+
+/*
+ * Says what there is against creating an extension at a version.
+ */
+void
+du_enforcement_judge_create(const char *extension, const char *version)
+{
+	const ExtensionFacts *facts;
+	Objection	objection;
+
+	if (!may_object(extension))
+		return;
+	facts = du_catalog_extension(extension);
+	if (facts->control->path == NULL)
+		return;					/* the server will say so */
+	if (version == NULL)
+		version = facts->binary;
+	if (object_to_version(&objection, facts, version))
+		say(&objection,
+			psprintf("create extension \"%s\" at \"%s\"", extension, version ? version : "unknown"),
+			psprintf("extension \"%s\" is created at \"%s\"", extension, version ? version : "unknown"));
+}
+
+static const char *
+say_update(const ExtensionFacts *facts, const char *from, const char *to)
+{
+	Objection	objection;
+
+	if (!object_to_update(&objection, facts, from, to))
+		return NULL;
+	say(&objection,
+		psprintf("update extension \"%s\" from \"%s\" to \"%s\"", facts->name, from, to),
+		psprintf("extension \"%s\" is updated from \"%s\" to \"%s\"", facts->name, from, to));
+	return objection.guard;
+}
+
+/*
+ * Says what there is against the update that a statement asks for, once:
+ * its steps are not judged again.  They still are when this finds nothing,
+ * because the way there can be worse than the target.
+ */
+void
+du_enforcement_judge_update(GuardedStatement *statement, const char *from)
+{
+	const ExtensionFacts *facts;
+	const char *to = statement->version;
+
+	if (!may_object(statement->extension))
+		return;
+	facts = du_catalog_extension(statement->extension);
+	if (to == NULL)
+		to = facts->control->problem != NULL ? "unknown" : facts->control->default_version;
+	if (to == NULL || strcmp(from, to) == 0)
+		return;
+	statement->against = say_update(facts, from, to);
+	statement->judged = statement->against != NULL;
+}
+
+/*
+ * Says what there is against dropping an extension.
+ */
+void
+du_enforcement_judge_drop(const char *extension, const char *installed)
+{
+	const char *detail;
+
+	if (!may_object(extension))
+		return;
+	detail = psprintf("It is installed at \"%s\"; what it keeps would go with it, and a new one would not bring it back.",
+					  installed);
+	if (du_guc_enforce == ENFORCE_ON)
+		du_refusal_say(ERROR, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					   psprintf("cannot drop managed extension \"%s\"", extension),
+					   detail, OVERRIDE_HINT);
+	else
+		du_refusal_say(WARNING, ERRCODE_WARNING,
+					   psprintf("managed extension \"%s\" is dropped", extension),
+					   detail, NULL);
+}
+
+/*
+ * True when the server runs a CREATE EXTENSION that is not at its last
+ * version for this extension: one that it installs at an older version first
+ * and updates.
+ */
+static bool
+is_on_its_way(const char *extension, const char *version)
+{
+	const char *last = NULL;
+
+	if (innermost != NULL && innermost->kind == GUARDED_CREATE &&
+		strcmp(innermost->extension, extension) == 0)
+		last = innermost->version;
+	if (last == NULL)
+		last = du_catalog_extension(extension)->binary;
+	return last != NULL && strcmp(last, version) != 0;
+}
+
+/*
+ * To be told of each extension that comes into being.
+ */
+void
+du_enforcement_created(const char *extension, const char *version)
+{
+	if (may_object(extension) && !is_on_its_way(extension, version))
+		du_enforcement_judge_create(extension, version);
+}
+
+/*
+ * To be told of each change of an extension's version, before its script runs.
+ */
+void
+du_enforcement_updated(const char *extension, const char *from, const char *to)
+{
+	bool		announced;
+
+	if (!du_enforcement_watches(extension))
+		return;
+	if (innermost != NULL && innermost->kind == GUARDED_CREATE)
+	{
+		du_enforcement_created(extension, to);
+		return;
+	}
+
+	announced = innermost != NULL && strcmp(innermost->extension, extension) == 0;
+	if (du_guc_enforce != ENFORCE_OFF && !(announced && innermost->judged))
+	{
+		const char *against = say_update(du_catalog_extension(extension), from, to);
+
+		if (announced && against != NULL)
+			innermost->against = against;
+	}
+	if (!announced)
+		return;
+	if (innermost->updated_from == NULL)
+		innermost->updated_from = MemoryContextStrdup(innermost->memory, from);
+	innermost->updated_to = MemoryContextStrdup(innermost->memory, to);
+}
+
+/*
+ * To be told of each extension that is about to go.
+ */
+void
+du_enforcement_dropped(const char *extension, const char *installed)
+{
+	du_enforcement_judge_drop(extension, installed);
+}

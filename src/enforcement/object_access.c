@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * object_access.c
+ *	  Sees every extension that is created, changed or dropped.
+ *
+ * The server calls this hook for each change of pg_extension itself, also
+ * for those that no statement names: a schema or an owner that goes with all
+ * it has, a dependency, a required extension that is installed along.  The
+ * row is there already and its script has not run; so the old version is what
+ * the catalogue shows, the new one what only this command can see.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "enforcement/object_access.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "enforcement/enforcement.h"
+
+static object_access_hook_type previous_access = NULL;
+
+/*
+ * Name and version of an extension, palloc'd; false when a snapshot (NULL:
+ * that of the catalogue) does not show it.
+ */
+static bool
+read_extension(Oid extension, Snapshot snapshot, char **name, char **version)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										 RelationGetDescr(rel), &isnull);
+
+		*name = pstrdup(NameStr(((Form_pg_extension) GETSTRUCT(tuple))->extname));
+		*version = isnull ? NULL : TextDatumGetCString(value);
+		found = !isnull;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static void
+look_at_extension(ObjectAccessType access, Oid extension)
+{
+	char	   *name;
+	char	   *old;
+	char	   *new;
+
+	switch (access)
+	{
+		case OAT_POST_CREATE:
+			if (read_extension(extension, SnapshotSelf, &name, &new))
+				du_enforcement_created(name, new);
+			break;
+		case OAT_POST_ALTER:
+			if (read_extension(extension, NULL, &name, &old) &&
+				read_extension(extension, SnapshotSelf, &name, &new) &&
+				strcmp(old, new) != 0)
+				du_enforcement_updated(name, old, new);
+			break;
+		case OAT_DROP:
+			if (read_extension(extension, NULL, &name, &old))
+				du_enforcement_dropped(name, old);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+watch_extensions(ObjectAccessType access, Oid class_id, Oid object_id,
+				 int sub_id, void *arg)
+{
+	if (previous_access != NULL)
+		previous_access(access, class_id, object_id, sub_id, arg);
+	if (class_id == ExtensionRelationId)
+		look_at_extension(access, object_id);
+}
+
+/*
+ * Installs the hook; to be called while libraries are preloaded.
+ */
+void
+du_access_install(void)
+{
+	previous_access = object_access_hook;
+	object_access_hook = watch_extensions;
+}

@@ -1,0 +1,229 @@
+/*-------------------------------------------------------------------------
+ *
+ * utility_hook.c
+ *	  Sees the statements that concern us before they run.
+ *
+ * Adds to what object_access.c enforces what only a statement knows: the
+ * version that it is to end at, so that what cannot work is refused before
+ * any script has run; the guards that warn; and the record when it is done.
+ * It also has the worker give way to those who want its database.
+ *
+ * All other statements cost one switch.  The tree is never changed, and
+ * whoever came before us in the chain of hooks is called exactly once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "enforcement/utility_hook.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_extension.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/timestamp.h"
+
+#include "extension/managed_set.h"
+#include "base/compat.h"
+#include "processes/database_yield.h"
+#include "enforcement/enforcement.h"
+#include "base/guc.h"
+#include "enforcement/manual_update.h"
+#include "enforcement/refusal_log.h"
+
+static ProcessUtility_hook_type previous_utility = NULL;
+
+/* What the server hands over, to be passed on as it came. */
+typedef struct UtilityCall
+{
+	PlannedStmt *pstmt;
+	const char *query_string;
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *query_env;
+	DestReceiver *dest;
+	QueryCompletion *qc;
+} UtilityCall;
+
+static void
+pass_on(const UtilityCall *call)
+{
+	ProcessUtility_hook_type next = previous_utility ? previous_utility : standard_ProcessUtility;
+
+	next(call->pstmt, call->query_string, call->read_only_tree, call->context,
+		 call->params, call->query_env, call->dest, call->qc);
+}
+
+/*
+ * Passes a statement on while it is known to be the one that runs.
+ */
+static void
+pass_on_guarded(const UtilityCall *call, GuardedStatement *statement)
+{
+	du_enforcement_begin(statement);
+	PG_TRY();
+	{
+		pass_on(call);
+	}
+	PG_FINALLY();
+	{
+		du_enforcement_end(statement);
+	}
+	PG_END_TRY();
+}
+
+/* The version in a list of options, NULL when there is none. */
+static const char *
+new_version(List *options)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *option = lfirst(lc);
+
+		if (strcmp(option->defname, "new_version") == 0 && option->arg != NULL)
+			return defGetString(option);
+	}
+	return NULL;
+}
+
+static void
+create_extension(const UtilityCall *call, CreateExtensionStmt *create)
+{
+	GuardedStatement statement = {GUARDED_CREATE};
+
+	statement.extension = create->extname;
+	statement.version = new_version(create->options);
+
+	/* A cascade that installs us something is seen later. */
+	if (du_guc_enforce == ENFORCE_ON && du_enforcement_watches(create->extname) &&
+		!OidIsValid(get_extension_oid(create->extname, true)))
+		du_enforcement_judge_create(create->extname, statement.version);
+	pass_on_guarded(call, &statement);
+}
+
+/*
+ * True when an installed extension is ours to watch and this role's to
+ * change; its OID and version are handed out.
+ */
+static bool
+may_change(const char *name, Oid *oid, const char **installed)
+{
+	if (creating_extension || !du_enforcement_watches(name))
+		return false;
+	*installed = du_catalog_installed_version(name, oid);
+	return *installed != NULL && du_extension_ownercheck(*oid, GetUserId());
+}
+
+static void
+refuse_in_recovery(const char *extension)
+{
+	if (RecoveryInProgress() && du_guc_enforce == ENFORCE_ON)
+		du_refusal_say(ERROR, ERRCODE_READ_ONLY_SQL_TRANSACTION,
+					   psprintf("cannot update extension \"%s\": refused by guard \"not_in_recovery\"", extension),
+					   "This server is a standby.",
+					   "Connect to the primary; its commit reaches every standby.");
+}
+
+static void
+update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
+{
+	GuardedStatement statement = {GUARDED_UPDATE};
+	ManualUpdate update = {0};
+
+	update.extension = alter->extname;
+	if (!may_change(alter->extname, &update.oid, &update.from))
+	{
+		pass_on(call);
+		return;
+	}
+	refuse_in_recovery(alter->extname);
+	update.started_at = GetCurrentTimestamp();
+	update.to = new_version(alter->options);
+	statement.extension = alter->extname;
+	statement.version = update.to;
+	if (!XactReadOnly)
+	{
+		du_enforcement_judge_update(&statement, update.from);
+		du_manual_evaluate(&update);
+	}
+	pass_on_guarded(call, &statement);
+
+	if (statement.updated_to == NULL)
+		return;
+	update.from = statement.updated_from;
+	update.to = statement.updated_to;
+	if (statement.against != NULL)
+		update.overridden = lappend(update.overridden, pstrdup(statement.against));
+	du_manual_finish(&update);
+}
+
+/*
+ * Refuses before the members' locks are taken; a warning comes when they are.
+ */
+static void
+before_drop(DropStmt *drop)
+{
+	ListCell   *lc;
+
+	if (drop->removeType != OBJECT_EXTENSION || du_guc_enforce != ENFORCE_ON)
+		return;
+	foreach(lc, drop->objects)
+	{
+		const char *installed;
+		Oid			oid;
+
+		if (may_change(strVal(lfirst(lc)), &oid, &installed))
+			du_enforcement_judge_drop(strVal(lfirst(lc)), installed);
+	}
+}
+
+static void
+guarded_utility(PlannedStmt *pstmt, const char *query_string,
+				bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo params, QueryEnvironment *query_env,
+				DestReceiver *dest, QueryCompletion *qc)
+{
+	UtilityCall call = {pstmt, query_string, read_only_tree, context,
+	params, query_env, dest, qc};
+	Node	   *statement = pstmt->utilityStmt;
+
+	switch (nodeTag(statement))
+	{
+		case T_AlterExtensionStmt:
+			update_extension(&call, (AlterExtensionStmt *) statement);
+			return;
+		case T_CreateExtensionStmt:
+			create_extension(&call, (CreateExtensionStmt *) statement);
+			return;
+		case T_DropStmt:
+			before_drop((DropStmt *) statement);
+			break;
+		case T_DropdbStmt:
+		case T_CreatedbStmt:
+		case T_AlterDatabaseStmt:
+		case T_RenameStmt:
+			du_yield_to(statement);
+			break;
+		default:
+			break;
+	}
+	pass_on(&call);
+}
+
+/*
+ * Installs the hook; to be called while libraries are preloaded.
+ */
+void
+du_utility_install(void)
+{
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = guarded_utility;
+}

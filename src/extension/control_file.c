@@ -1,0 +1,317 @@
+/*-------------------------------------------------------------------------
+ *
+ * control_file.c
+ *	  An extension's control file and script directory on this instance.
+ *
+ * The server has no function that says where a script lies or what one
+ * extension's control file asks for (pg_available_extension_versions reads
+ * every control file and takes tens of milliseconds).  So the file is found
+ * and read here, with the server's own parser, in the way of the server's
+ * extension.c.  Paths between versions are not computed here: they come from
+ * pg_extension_update_paths.
+ *
+ * A file that is missing or cannot be read is expected trouble: it is
+ * described in ControlFile.problem, never raised.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "extension/control_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port.h"
+#include "storage/fd.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/extension.h"
+#endif
+
+/*
+ * The directories in which the server looks for control files, in order.
+ */
+static List *
+control_directories(void)
+{
+	char		sharepath[MAXPGPATH];
+	char	   *system_directory;
+
+	get_share_path(my_exec_path, sharepath);
+	system_directory = psprintf("%s/extension", sharepath);
+
+#if PG_VERSION_NUM >= 180000
+	/* 18 added extension_control_path. */
+	if (Extension_control_path != NULL && Extension_control_path[0] != '\0')
+	{
+		List	   *directories = NIL;
+		char	   *rest = pstrdup(Extension_control_path);
+		char	   *item;
+
+		while ((item = strsep(&rest, ":")) != NULL)
+		{
+			if (item[0] == '\0')
+				continue;
+			if (strcmp(item, "$system") == 0)
+				directories = lappend(directories, system_directory);
+			else if (strncmp(item, "$system", 7) == 0)
+				directories = lappend(directories,
+									  psprintf("%s%s/extension", sharepath, item + 7));
+			else
+				directories = lappend(directories, psprintf("%s/extension", item));
+		}
+		return directories;
+	}
+#endif
+	return list_make1(system_directory);
+}
+
+static const char *
+parse_boolean(const char *name, const char *value, bool *result)
+{
+	if (parse_bool(value, result))
+		return NULL;
+	return psprintf("Parameter \"%s\" of the control file requires a Boolean value.",
+					name);
+}
+
+/* Parameters that the server knows and that do not matter here. */
+static bool
+is_other_parameter(const char *name)
+{
+	return strcmp(name, "comment") == 0 || strcmp(name, "requires") == 0 ||
+		strcmp(name, "no_relocate") == 0;	/* new in 16 */
+}
+
+/*
+ * Takes over the parameters of one file; gives back a problem or NULL.  What
+ * the server would refuse is a problem, so that its own reading never raises.
+ */
+static const char *
+apply_file(ControlFile *control, FILE *file, const char *path)
+{
+	ConfigVariable *head = NULL;
+	ConfigVariable *tail = NULL;
+	const char *problem = NULL;
+	bool		has_schema = false;
+
+	if (!ParseConfigFp(file, path, 0, DEBUG1, &head, &tail))
+		problem = psprintf("The control file \"%s\" cannot be parsed.", path);
+
+	for (ConfigVariable *item = head; item != NULL && problem == NULL; item = item->next)
+	{
+		if (strcmp(item->name, "directory") == 0)
+		{
+			char	   *base = pstrdup(path);
+
+			/* A relative directory is seen from the share directory. */
+			get_parent_directory(base);
+			get_parent_directory(base);
+			control->directory = is_absolute_path(item->value) ?
+				pstrdup(item->value) : psprintf("%s/%s", base, item->value);
+		}
+		else if (strcmp(item->name, "default_version") == 0)
+			control->default_version = pstrdup(item->value);
+		else if (strcmp(item->name, "module_pathname") == 0)
+			control->module_pathname = pstrdup(item->value);
+		else if (strcmp(item->name, "encoding") == 0)
+		{
+			control->encoding = pg_valid_server_encoding(item->value);
+			if (control->encoding < 0)
+				problem = psprintf("\"%s\" in control file \"%s\" is not a valid encoding name.",
+								   item->value, path);
+		}
+		else if (strcmp(item->name, "relocatable") == 0)
+			problem = parse_boolean(item->name, item->value, &control->relocatable);
+		else if (strcmp(item->name, "superuser") == 0)
+			problem = parse_boolean(item->name, item->value, &control->superuser);
+		else if (strcmp(item->name, "trusted") == 0)
+			problem = parse_boolean(item->name, item->value, &control->trusted);
+		else if (strcmp(item->name, "schema") == 0)
+			has_schema = true;
+		else if (!is_other_parameter(item->name))
+			problem = psprintf("Parameter \"%s\" in control file \"%s\" is not known.",
+							   item->name, path);
+	}
+	FreeConfigVariables(head);
+	if (problem == NULL && has_schema && control->relocatable)
+		problem = psprintf("The control file \"%s\" names a schema and is relocatable.", path);
+	return problem;
+}
+
+/*
+ * What the extension's control file says, palloc'd; never NULL.
+ */
+ControlFile *
+du_control_read(const char *extension)
+{
+	ControlFile *control = palloc0(sizeof(ControlFile));
+	ListCell   *lc;
+
+	control->superuser = true;
+	control->encoding = -1;
+
+	/* A name with a slash or dots would leave the directory. */
+	if (strpbrk(extension, "/\\") != NULL)
+	{
+		control->problem = psprintf("\"%s\" is not a valid extension name.", extension);
+		return control;
+	}
+
+	foreach(lc, control_directories())
+	{
+		const char *directory = lfirst(lc);
+		char	   *path = psprintf("%s/%s.control", directory, extension);
+		FILE	   *file = AllocateFile(path, "r");
+
+		if (file == NULL && errno == ENOENT)
+			continue;
+		control->path = path;
+		control->directory = directory;
+		if (file == NULL)
+		{
+			control->problem = psprintf("The control file \"%s\" cannot be read: %m.", path);
+			return control;
+		}
+		control->problem = apply_file(control, file, path);
+		FreeFile(file);
+		return control;
+	}
+
+	control->problem = psprintf("No control file \"%s.control\" is installed on this instance.",
+								extension);
+	return control;
+}
+
+/*
+ * Overlays what the secondary control file of one version says, if there is
+ * one: it may ask for other rights than the primary file.
+ */
+void
+du_control_apply_secondary(ControlFile *control, const char *extension,
+						   const char *version)
+{
+	char	   *path = psprintf("%s/%s--%s.control", control->directory,
+								extension, version);
+	FILE	   *file = AllocateFile(path, "r");
+
+	if (file == NULL)
+		return;
+	control->problem = apply_file(control, file, path);
+	FreeFile(file);
+}
+
+/*
+ * The path of the script from one version to the next, palloc'd.
+ */
+char *
+du_control_script_path(const ControlFile *control, const char *extension,
+					   const char *from, const char *to)
+{
+	return psprintf("%s/%s--%s--%s.sql", control->directory, extension, from, to);
+}
+
+/*
+ * Base names of the extension's scripts, without the extension's name and
+ * without ".sql": "1.0" for an install script, "1.0--1.1" for an update
+ * script.  In no particular order.
+ */
+List *
+du_control_script_names(const ControlFile *control, const char *extension)
+{
+	List	   *names = NIL;
+	size_t		prefix = strlen(extension);
+	DIR		   *dir;
+	struct dirent *entry;
+
+	if (control->directory == NULL)
+		return NIL;
+	dir = AllocateDir(control->directory);
+	if (dir == NULL)
+		return NIL;
+	while ((entry = ReadDirExtended(dir, control->directory, LOG)) != NULL)
+	{
+		size_t		length = strlen(entry->d_name);
+
+		if (length > prefix + 6 &&
+			strncmp(entry->d_name, extension, prefix) == 0 &&
+			strncmp(entry->d_name + prefix, "--", 2) == 0 &&
+			strcmp(entry->d_name + length - 4, ".sql") == 0)
+			names = lappend(names, pnstrdup(entry->d_name + prefix + 2,
+											length - prefix - 6));
+	}
+	FreeDir(dir);
+	return names;
+}
+
+/*
+ * Where the server looks for a library as pg_proc.probin, module_pathname and
+ * shared_preload_libraries spell it, in its order; palloc'd paths of files
+ * that may exist or not.
+ */
+List *
+du_control_library_candidates(const char *library)
+{
+	List	   *paths = NIL;
+	List	   *candidates = NIL;
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 180000
+
+	/* Since 18 a simple "$libdir/name" is searched in dynamic_library_path. */
+	if (strncmp(library, "$libdir/", 8) == 0 && strchr(library + 8, '/') == NULL)
+		library += 8;
+#endif
+	if (strncmp(library, "$libdir/", 8) == 0)
+		paths = lappend(paths, psprintf("%s/%s", pkglib_path, library + 8));
+	else if (is_absolute_path(library))
+		paths = lappend(paths, pstrdup(library));
+	else if (library[0] != '$')
+	{
+		char	   *rest = pstrdup(Dynamic_library_path);
+		char	   *item;
+
+		while ((item = strsep(&rest, ":")) != NULL)
+		{
+			if (strncmp(item, "$libdir", 7) == 0)
+				paths = lappend(paths,
+								psprintf("%s%s/%s", pkglib_path, item + 7, library));
+			else if (item[0] != '\0')
+				paths = lappend(paths, psprintf("%s/%s", item, library));
+		}
+	}
+
+	foreach(lc, paths)
+	{
+		char	   *path = lfirst(lc);
+
+		canonicalize_path(path);
+		candidates = lappend(candidates, psprintf("%s%s", path, DLSUFFIX));
+		candidates = lappend(candidates, path);
+	}
+	return candidates;
+}
+
+/*
+ * The file that the server would load for such a name, palloc'd; NULL when
+ * there is none.
+ */
+char *
+du_control_library_path(const char *library)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_control_library_candidates(library))
+	{
+		struct stat st;
+
+		if (stat(lfirst(lc), &st) == 0 && S_ISREG(st.st_mode))
+			return lfirst(lc);
+	}
+	return NULL;
+}

@@ -1,0 +1,371 @@
+/*-------------------------------------------------------------------------
+ *
+ * extension_version.c
+ *	  Version strings of extensions: parse, order, spell.
+ *
+ * A version is a list of decimal numbers, optionally followed by a
+ * pre-release.  The extension's own spelling (0.112-0), the dotted spelling
+ * of operators (0.112.0) and a leading "v" all give the same value.  Numbers
+ * are kept as digits and compared by length first, so no size overflows.
+ * What is not of this form cannot be ordered and is refused with a reason,
+ * never guessed at: image tags (16.3-v1.3.0, 0.112.0-amd64) are another
+ * grammar and not read here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "extension/extension_version.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(documentdb_upgrade_to_semver);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_to_extension_version);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_compare_versions);
+
+/* Pre-release words, in their order. */
+static const struct
+{
+	const char *word;
+	const char *canonical;
+	int			rank;
+}			prerelease_words[] =
+
+{
+	{"dev", "dev", 1},
+	{"alpha", "alpha", 2},
+	{"beta", "beta", 3},
+	{"pre", "pre", 4},
+	{"rc", "RC", 5},
+};
+
+/*
+ * Reads one run of digits and advances *text past it; false when there is
+ * none.
+ */
+static bool
+read_number(const char **text, VersionNumber *number)
+{
+	const char *p = *text;
+	const char *end = p;
+
+	while (*end >= '0' && *end <= '9')
+		end++;
+	if (end == p)
+		return false;
+	while (p < end && *p == '0')
+		p++;
+	number->digits = p;
+	number->length = (int) (end - p);
+	*text = end;
+	return true;
+}
+
+static int
+compare_numbers(const VersionNumber *a, const VersionNumber *b)
+{
+	int			cmp;
+
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	cmp = a->length == 0 ? 0 : memcmp(a->digits, b->digits, a->length);
+	return (cmp > 0) - (cmp < 0);
+}
+
+/*
+ * Reads "RC2", "-rc.2", "beta": a known word and an optional number.  DocumentDB's
+ * operator puts a dot before it (1.0.RC2).
+ */
+static bool
+read_prerelease(const char **text, ExtensionVersion *version)
+{
+	const char *p = *text;
+
+	if (*p == '-' || *p == '.')
+		p++;
+	for (int i = 0; i < lengthof(prerelease_words); i++)
+	{
+		size_t		len = strlen(prerelease_words[i].word);
+
+		if (pg_strncasecmp(p, prerelease_words[i].word, len) != 0)
+			continue;
+		p += len;
+		version->prerelease = prerelease_words[i].canonical;
+		version->prerelease_rank = prerelease_words[i].rank;
+		if (*p == '.' && p[1] >= '0' && p[1] <= '9')
+			p++;
+		(void) read_number(&p, &version->prerelease_number);
+		*text = p;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * True when text is a version that can be ordered; else *reason says why it
+ * is not, as a clause for an error detail.  Allocates nothing.
+ */
+bool
+du_version_parse(const char *text, ExtensionVersion *version,
+				 const char **reason)
+{
+	const char *p = text;
+	bool		hyphen_seen = false;
+
+	memset(version, 0, sizeof(*version));
+
+	if (text[0] == '\0')
+	{
+		*reason = "The version is empty.";
+		return false;
+	}
+	if (strlen(text) > DU_VERSION_MAX_LENGTH)
+	{
+		*reason = "The version is longer than 255 bytes.";
+		return false;
+	}
+	if (*p == 'v' || *p == 'V')
+		p++;
+
+	for (;;)
+	{
+		if (version->ncomponents == DU_VERSION_MAX_COMPONENTS)
+		{
+			*reason = "The version has more than 16 components.";
+			return false;
+		}
+		if (!read_number(&p, &version->components[version->ncomponents]))
+		{
+			*reason = version->ncomponents == 0 ?
+				"A version starts with a number." :
+				"A number is missing after a separator.";
+			return false;
+		}
+		version->ncomponents++;
+
+		if (*p == '\0')
+			return true;
+		if (read_prerelease(&p, version))
+			break;
+		if (*p == '-' && hyphen_seen)
+		{
+			*reason = "A version has at most one hyphen before its patch number.";
+			return false;
+		}
+		if (*p == '-')
+			hyphen_seen = true;
+		else if (*p != '.')
+			break;
+		if (!(p[1] >= '0' && p[1] <= '9') && p[1] != '\0')
+		{
+			*reason = "What follows a separator is neither a number nor a known pre-release (dev, alpha, beta, pre, RC).";
+			return false;
+		}
+		p++;
+	}
+
+	if (*p != '\0')
+	{
+		*reason = "What follows the number is neither a separator nor a known pre-release (dev, alpha, beta, pre, RC).";
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Negative, zero or positive as a sorts before, with or after b.  Missing
+ * components count as zero, and a pre-release sorts before its release.
+ */
+int
+du_version_compare(const ExtensionVersion *a, const ExtensionVersion *b)
+{
+	static const VersionNumber zero = {"", 0};
+	int			n = Max(a->ncomponents, b->ncomponents);
+
+	for (int i = 0; i < n; i++)
+	{
+		int			cmp = compare_numbers(i < a->ncomponents ? &a->components[i] : &zero,
+										  i < b->ncomponents ? &b->components[i] : &zero);
+
+		if (cmp != 0)
+			return cmp;
+	}
+	if (a->prerelease == NULL || b->prerelease == NULL)
+		return (a->prerelease == NULL) - (b->prerelease == NULL);
+	if (a->prerelease_rank != b->prerelease_rank)
+		return a->prerelease_rank < b->prerelease_rank ? -1 : 1;
+	return compare_numbers(&a->prerelease_number, &b->prerelease_number);
+}
+
+static void
+append_number(StringInfo buf, const VersionNumber *number)
+{
+	if (number->length == 0)
+		appendStringInfoChar(buf, '0');
+	else
+		appendBinaryStringInfo(buf, number->digits, number->length);
+}
+
+/*
+ * Spells a version with the given separator before the third component, at
+ * least mincomponents of them.
+ */
+static char *
+spell(const ExtensionVersion *version, char third_separator, int mincomponents)
+{
+	StringInfoData buf;
+	int			n = Max(version->ncomponents, mincomponents);
+
+	initStringInfo(&buf);
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&buf, i == 2 ? third_separator : '.');
+		if (i < version->ncomponents)
+			append_number(&buf, &version->components[i]);
+		else
+			appendStringInfoChar(&buf, '0');
+	}
+	if (version->prerelease != NULL)
+	{
+		appendStringInfo(&buf, "-%s", version->prerelease);
+		if (version->prerelease_number.length > 0)
+			append_number(&buf, &version->prerelease_number);
+	}
+	return buf.data;
+}
+
+/*
+ * The dotted spelling, at least three components ("0.112.0"), palloc'd.
+ */
+char *
+du_version_to_semver(const ExtensionVersion *version)
+{
+	return spell(version, '.', 3);
+}
+
+/*
+ * DocumentDB's own spelling ("0.112-0", "1.0-RC2"), palloc'd.  A pre-release
+ * stands in the place of a patch number of zero.
+ */
+char *
+du_version_to_extension(const ExtensionVersion *version)
+{
+	ExtensionVersion shortened = *version;
+
+	if (version->prerelease == NULL)
+		return spell(version, '-', 3);
+	while (shortened.ncomponents > 2 &&
+		   shortened.components[shortened.ncomponents - 1].length == 0)
+		shortened.ncomponents--;
+	return spell(&shortened, '-', 2);
+}
+
+/*
+ * The version spelled in the manner of another one: DocumentDB's spelling
+ * when that one has a hyphen, else with dots.  palloc'd.  A text that cannot
+ * be parsed comes back as it is.
+ */
+char *
+du_version_respell(const char *text, const char *like)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	if (!du_version_parse(text, &version, &reason))
+		return pstrdup(text);
+	if (like != NULL && strchr(like, '-') != NULL)
+		return du_version_to_extension(&version);
+	return spell(&version, '.', version.ncomponents);
+}
+
+/*
+ * Raises 22023 for a text that is no version.
+ */
+void
+du_version_error(const char *text, const char *reason)
+{
+	char	   *shown = pstrdup(text);
+	int			len = strlen(shown);
+
+	if (len > 60)
+		strcpy(shown + pg_mbcliplen(shown, len, 57), "...");
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("malformed version \"%s\"", shown),
+			 errdetail("%s", reason),
+			 errhint("Write the version as the extension spells it (0.112-0), with dots (0.112.0), or with a leading v.")));
+}
+
+static void
+parse_or_error(const char *text, ExtensionVersion *version)
+{
+	const char *reason;
+
+	if (!du_version_parse(text, version, &reason))
+		du_version_error(text, reason);
+}
+
+/*
+ * to_semver(version text) returns text
+ */
+Datum
+documentdb_upgrade_to_semver(PG_FUNCTION_ARGS)
+{
+	ExtensionVersion version;
+	char	   *version_text = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	parse_or_error(version_text, &version);
+	PG_RETURN_TEXT_P(cstring_to_text(du_version_to_semver(&version)));
+}
+
+/*
+ * to_extension_version(version text) returns text
+ */
+Datum
+documentdb_upgrade_to_extension_version(PG_FUNCTION_ARGS)
+{
+	ExtensionVersion version;
+	char	   *version_text = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	parse_or_error(version_text, &version);
+	PG_RETURN_TEXT_P(cstring_to_text(du_version_to_extension(&version)));
+}
+
+/*
+ * compare_versions(a text, b text) returns integer
+ */
+Datum
+documentdb_upgrade_compare_versions(PG_FUNCTION_ARGS)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	char	   *a_text = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *b_text = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	parse_or_error(a_text, &a);
+	parse_or_error(b_text, &b);
+	PG_RETURN_INT32(du_version_compare(&a, &b));
+}
+
+/*
+ * A version among a function's arguments: NULL for a null, else well-formed.
+ * Raises 22023.
+ */
+char *
+du_version_argument(FunctionCallInfo fcinfo, int n)
+{
+	ExtensionVersion version;
+	const char *reason;
+	char	   *target;
+
+	if (PG_NARGS() <= n || PG_ARGISNULL(n))
+		return NULL;
+	target = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (!du_version_parse(target, &version, &reason))
+		du_version_error(target, reason);
+	return target;
+}

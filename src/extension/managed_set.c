@@ -1,0 +1,466 @@
+/*-------------------------------------------------------------------------
+ *
+ * managed_set.c
+ *	  The managed set as this instance sees it.
+ *
+ * pg_extension is read with a catalogue scan, which takes a fresh snapshot:
+ * after a lock was waited for, the answer is of after the wait whatever
+ * snapshot the caller's query has.  Versions and paths are the server's own
+ * (pg_extension_update_paths).  Nothing here decides; a control file that
+ * is missing is a fact like any other.
+ *
+ * All results are palloc'd in the caller's context.  Callers run inside
+ * du_context_enter with SPI connected.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "extension/managed_set.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/varlena.h"
+
+#include "base/compat.h"
+#include "base/execution_context.h"
+#include "base/guc.h"
+
+/*
+ * Fills what pg_extension says of one extension; leaves it alone when the
+ * extension is not installed.
+ */
+static void
+read_extension_row(ExtensionFacts *extension)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(extension->name));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+		bool		isnull;
+		Datum		version = heap_getattr(tuple, Anum_pg_extension_extversion,
+										   RelationGetDescr(rel), &isnull);
+
+		if (isnull)
+			elog(ERROR, "extension \"%s\" has no version", extension->name);
+		extension->oid = form->oid;
+		extension->installed = TextDatumGetCString(version);
+		extension->owner = form->extowner;
+		extension->schema = form->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * The installed version of an extension, NULL when it is not installed; its
+ * OID goes to *oid unless oid is NULL.
+ */
+char *
+du_catalog_installed_version(const char *extension, Oid *oid)
+{
+	ExtensionFacts facts = {0};
+
+	if (strlen(extension) >= NAMEDATALEN)
+		return NULL;
+	facts.name = extension;
+	read_extension_row(&facts);
+	if (oid != NULL)
+		*oid = facts.oid;
+	return unconstify(char *, facts.installed);
+}
+
+static void
+describe_owner(ExtensionFacts *extension)
+{
+	extension->owner_name = GetUserNameFromId(extension->owner, true);
+	if (extension->owner_name == NULL)
+		extension->owner_name = psprintf("%u", extension->owner);
+	extension->owner_is_superuser = superuser_arg(extension->owner);
+	extension->owner_can_create =
+		du_database_aclcheck(MyDatabaseId, extension->owner, ACL_CREATE) == ACLCHECK_OK;
+	extension->schema_name = get_namespace_name(extension->schema);
+	if (extension->schema_name == NULL)
+		elog(ERROR, "schema with OID %u vanished", extension->schema);
+}
+
+static void
+add_offered(ExtensionFacts *extension, const char *version)
+{
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		if (strcmp(lfirst(lc), version) == 0)
+			return;
+	}
+	extension->offered = lappend(extension->offered, pstrdup(version));
+}
+
+/*
+ * Takes a path apart: "1.0--1.1--1.2" has three versions.
+ */
+static void
+split_path(UpdatePath *path, const char *target, const char *text)
+{
+	char	   *rest = pstrdup(text);
+	int			capacity = 1;
+
+	for (const char *p = strstr(rest, "--"); p != NULL; p = strstr(p + 2, "--"))
+		capacity++;
+	path->target = pstrdup(target);
+	path->versions = palloc(capacity * sizeof(char *));
+	path->nversions = 0;
+	while (rest != NULL)
+	{
+		char	   *next = strstr(rest, "--");
+
+		if (next != NULL)
+		{
+			*next = '\0';
+			next += 2;
+		}
+		path->versions[path->nversions++] = rest;
+		rest = next;
+	}
+}
+
+/*
+ * Versions and paths as the server computes them from the script files.
+ */
+static void
+read_paths(ExtensionFacts *extension)
+{
+	Oid			types[1] = {NAMEOID};
+	Datum		values[1];
+	const char *last_source = "";
+	int			rows;
+
+	values[0] = DirectFunctionCall1(namein, CStringGetDatum(extension->name));
+	rows = du_query("SELECT source, target, path"
+					" FROM pg_catalog.pg_extension_update_paths($1)",
+					1, types, values);
+	extension->paths = palloc0(Max(rows, 1) * sizeof(UpdatePath));
+	for (int i = 0; i < rows; i++)
+	{
+		char	   *source = du_query_text(i, 1);
+		char	   *target = du_query_text(i, 2);
+		char	   *path = du_query_text(i, 3);
+
+		if (strcmp(source, last_source) != 0)
+			add_offered(extension, source);
+		last_source = source;
+		add_offered(extension, target);
+		if (path != NULL && extension->installed != NULL &&
+			strcmp(source, extension->installed) == 0)
+			split_path(&extension->paths[extension->npaths++], target, path);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Adds the versions that only an install script offers.
+ */
+static void
+read_install_scripts(ExtensionFacts *extension)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_control_script_names(extension->control, extension->name))
+	{
+		if (strstr(lfirst(lc), "--") == NULL)
+			add_offered(extension, lfirst(lc));
+	}
+}
+
+/*
+ * The highest version that the files offer, NULL when none can be ordered.
+ */
+static const char *
+highest_offered(const ExtensionFacts *extension)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		ExtensionVersion version;
+		const char *reason;
+
+		if (!du_version_parse(lfirst(lc), &version, &reason))
+			continue;
+		if (best == NULL || du_version_compare(&version, &best_version) > 0)
+		{
+			best = lfirst(lc);
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+/*
+ * Adds the versions that the names of scripts tell: fewer than the server's
+ * own function finds, but without a query.
+ */
+static void
+read_script_names(ExtensionFacts *extension)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_control_script_names(extension->control, extension->name))
+	{
+		char	   *from = lfirst(lc);
+		char	   *to = strstr(from, "--");
+
+		if (to != NULL)
+		{
+			*to = '\0';
+			to += 2;
+			if (strstr(to, "--") != NULL)
+				continue;
+			add_offered(extension, to);
+		}
+		add_offered(extension, from);
+	}
+}
+
+/*
+ * One extension, managed or not, installed or not, without its update paths.
+ * Reads the catalogue and the files alone, as anybody and in any database.
+ */
+ExtensionFacts *
+du_catalog_extension(const char *name)
+{
+	ExtensionFacts *extension = palloc0(sizeof(ExtensionFacts));
+
+	extension->name = pstrdup(name);
+	if (strlen(name) < NAMEDATALEN)
+		read_extension_row(extension);
+	if (OidIsValid(extension->oid))
+		describe_owner(extension);
+	extension->control = du_control_read(name);
+	if (extension->control->problem != NULL)
+		return extension;
+
+	read_script_names(extension);
+	if (extension->control->default_version != NULL)
+		add_offered(extension, extension->control->default_version);
+	extension->binary = extension->control->default_version != NULL ?
+		extension->control->default_version : highest_offered(extension);
+	return extension;
+}
+
+/*
+ * Everything about one extension.
+ */
+static void
+read_extension(ExtensionFacts *extension)
+{
+	read_extension_row(extension);
+	if (OidIsValid(extension->oid))
+		describe_owner(extension);
+
+	extension->control = du_control_read(extension->name);
+	if (extension->control->problem != NULL)
+		return;
+
+	read_paths(extension);
+	if (extension->control->default_version != NULL)
+		add_offered(extension, extension->control->default_version);
+	if (extension->control->default_version == NULL || extension->npaths == 0)
+		read_install_scripts(extension);
+	extension->binary = extension->control->default_version != NULL ?
+		extension->control->default_version : highest_offered(extension);
+}
+
+static int
+compare_versions(const ListCell *a, const ListCell *b)
+{
+	ExtensionVersion x;
+	ExtensionVersion y;
+	const char *reason;
+
+	(void) du_version_parse(lfirst(a), &x, &reason);
+	(void) du_version_parse(lfirst(b), &y, &reason);
+	return du_version_compare(&x, &y);
+}
+
+/*
+ * What could be a target: offered, above the installed and within the binary
+ * version; in ascending order.
+ */
+List *
+du_catalog_choices(const ExtensionFacts *extension)
+{
+	List	   *versions = NIL;
+	ExtensionVersion installed;
+	ExtensionVersion binary;
+	const char *reason;
+	ListCell   *lc;
+
+	if (extension->installed == NULL ||
+		!du_version_parse(extension->installed, &installed, &reason) ||
+		!du_version_parse(extension->binary, &binary, &reason))
+		return NIL;
+	foreach(lc, extension->offered)
+	{
+		ExtensionVersion version;
+
+		if (du_version_parse(lfirst(lc), &version, &reason) &&
+			du_version_compare(&version, &installed) > 0 &&
+			du_version_compare(&version, &binary) <= 0)
+			versions = lappend(versions, lfirst(lc));
+	}
+	list_sort(versions, compare_versions);
+	return versions;
+}
+
+/*
+ * Extensions that are known to share their version numbers, in the order of
+ * update, by their main extension.  Of every other one nothing is known, and
+ * what nobody has named is nobody's to update.
+ */
+static const struct
+{
+	const char *main;
+	const char *members;
+}			families[] =
+
+{
+	{"documentdb", "documentdb_core, documentdb, documentdb_extended_rum"},
+};
+
+/*
+ * The list of the managed set as somebody has written it, else the family of
+ * the main extension; empty when it has none.
+ */
+static const char *
+managed_list(void)
+{
+	if (du_guc_managed_extensions[strspn(du_guc_managed_extensions, " \t\r\n")] != '\0')
+		return du_guc_managed_extensions;
+	for (int i = 0; i < lengthof(families); i++)
+	{
+		if (strcmp(families[i].main, du_guc_extension) == 0)
+			return families[i].members;
+	}
+	return "";
+}
+
+/*
+ * The names of the managed set, installed or not, main extension included;
+ * that alone when the setting is not a list of names.
+ */
+static List *
+managed_names(bool *valid)
+{
+	char	   *copy = pstrdup(managed_list());
+	List	   *elements;
+	List	   *names = NIL;
+	ListCell   *lc;
+	bool		has_main = false;
+
+	*valid = SplitIdentifierString(copy, ',', &elements);
+	if (!*valid)
+		return list_make1(pstrdup(du_guc_extension));
+
+	foreach(lc, elements)
+	{
+		const char *name = lfirst(lc);
+		ListCell   *lc2;
+		bool		seen = false;
+
+		foreach(lc2, names)
+			seen |= strcmp(lfirst(lc2), name) == 0;
+		if (seen)
+			continue;
+		has_main |= strcmp(name, du_guc_extension) == 0;
+		names = lappend(names, unconstify(char *, name));
+	}
+	if (!has_main)
+		names = lappend(names, pstrdup(du_guc_extension));
+	return names;
+}
+
+/*
+ * The place of an extension in the order of update, counted from 0; -1 when
+ * it does not belong to the managed set.
+ */
+int
+du_catalog_place(const char *name)
+{
+	bool		valid;
+	List	   *names = managed_names(&valid);
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
+/*
+ * A snapshot of the managed set: the installed extensions of it in the order
+ * of update, and the main extension in any case.
+ */
+UpgradeFacts *
+du_catalog_gather(void)
+{
+	UpgradeFacts *facts = palloc0(sizeof(UpgradeFacts));
+	bool		valid;
+	List	   *names = managed_names(&valid);
+	ListCell   *lc;
+
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("setting \"documentdb_upgrade.managed_extensions\" is not a list of names"),
+				 errhint("Separate the names of extensions by commas.")));
+
+	facts->extensions = palloc0(list_length(names) * sizeof(ExtensionFacts));
+	foreach(lc, names)
+	{
+		ExtensionFacts *extension = &facts->extensions[facts->nextensions];
+		const char *name = lfirst(lc);
+		bool		is_main = strcmp(name, du_guc_extension) == 0;
+
+		if (!is_main && du_catalog_installed_version(name, NULL) == NULL)
+			continue;
+		if (is_main)
+			facts->main = facts->nextensions;
+		extension->name = name;
+		facts->nextensions++;
+		read_extension(extension);
+	}
+	return facts;
+}
+
+const ExtensionFacts *
+du_catalog_main(const UpgradeFacts *facts)
+{
+	return &facts->extensions[facts->main];
+}

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * finalize_functions.c
+ *	  The SQL functions and the procedure that commit an upgrade.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "finalize/finalize.h"
+#include "extension/extension_version.h"
+#include "guards/guards.h"
+
+PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_to);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_to);
+
+/* The elements of a text[] argument, none for a null. */
+static List *
+names_argument(FunctionCallInfo fcinfo, int n)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	List	   *names = NIL;
+
+	if (PG_ARGISNULL(n))
+		return NIL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("name of a guard to skip must not be null")));
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	}
+	return names;
+}
+
+/*
+ * The request that the arguments (target, expected_fingerprint, skip_guards)
+ * make.
+ */
+static FinalizeRequest
+request_from_arguments(FunctionCallInfo fcinfo)
+{
+	FinalizeRequest request = {0};
+
+	request.actor = "function";
+	request.target = du_version_argument(fcinfo, 0);
+	if (request.target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("target version must not be null"),
+				 errhint("Use documentdb_upgrade.finalize() to follow the binary version.")));
+	if (!PG_ARGISNULL(1))
+		request.expected_fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	request.skip_guards = names_argument(fcinfo, 2);
+	du_guards_check_names(request.skip_guards);
+	return request;
+}
+
+/*
+ * finalize() returns history
+ */
+Datum
+documentdb_upgrade_finalize(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = {0};
+	Datum		row;
+
+	request.actor = "function";
+	row = du_finalize(&request, &fcinfo->isnull);
+	return row;
+}
+
+/*
+ * finalize_to(target text, expected_fingerprint text, skip_guards text[])
+ * returns history
+ */
+Datum
+documentdb_upgrade_finalize_to(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo);
+
+	return du_finalize(&request, &fcinfo->isnull);
+}
+
+/*
+ * run_finalize_to(target text, expected_fingerprint text, skip_guards text[])
+ */
+Datum
+documentdb_upgrade_run_finalize_to(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo);
+	bool		isnull;
+
+	(void) du_finalize(&request, &isnull);
+	PG_RETURN_VOID();
+}

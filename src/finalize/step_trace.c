@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * step_trace.c
+ *	  Follows an update script, or a check, while the server runs it.
+ *
+ * Two things can be seen only from hooks.  Where in the script the server is:
+ * before release 18 it does not say in which line an error happened, so the
+ * offset of each statement is noted when it has been analysed, before it is
+ * planned.  And the end of a statement: a RESET, or a set_config() that is
+ * none else, gives back the caller's own default, which any role can choose by
+ * ALTER ROLE, so what was pinned is pinned again after each statement.
+ *
+ * The hooks are put in place when the first upgrade of a session runs, and
+ * look at one variable otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "finalize/step_trace.h"
+
+#include "catalog/namespace.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "parser/analyze.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "finalize/lock_budget.h"
+
+static bool installed = false;
+static ProcessUtility_hook_type previous_utility = NULL;
+static post_parse_analyze_hook_type previous_analyze = NULL;
+static ExecutorEnd_hook_type previous_executor_end = NULL;
+
+static SettingsKeeper keeper;
+static Oid	traced_extension = InvalidOid;
+static const char *path_of_check = NULL;	/* set while a check runs */
+static const char *script_text = NULL;	/* compared, never read */
+static char *script_search_path = NULL; /* what the server has set for it */
+static int	offset = -1;
+
+/* True while a script of the traced extension runs, at any depth. */
+static bool
+in_script(void)
+{
+	return OidIsValid(traced_extension) && creating_extension &&
+		CurrentExtensionObject == traced_extension;
+}
+
+/* True while code runs for which settings are kept. */
+static bool
+is_watched(void)
+{
+	return path_of_check != NULL || in_script();
+}
+
+/* Pins again what a statement has reset, after its end. */
+static void
+end_statement(void)
+{
+	if (is_watched())
+		keeper.pin_again(path_of_check ? path_of_check : script_search_path);
+}
+
+/*
+ * Keeps the offset of a statement when it is one of the script itself.  The
+ * first statement that is analysed while the script runs shows which text
+ * that is; statements of functions it calls come with texts of their own.
+ */
+static void
+trace_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
+{
+	if (previous_analyze != NULL)
+		previous_analyze(pstate, query, jstate);
+	du_lock_budget_note();
+	if (!is_watched())
+		return;
+	keeper.check();
+	if (!in_script())
+		return;
+
+	if (script_text == NULL)
+	{
+		script_text = pstate->p_sourcetext;
+		script_search_path = MemoryContextStrdup(TopTransactionContext,
+												 namespace_search_path);
+	}
+	if (script_text == pstate->p_sourcetext && query->stmt_location >= 0)
+		offset = query->stmt_location;
+}
+
+static void
+trace_utility(PlannedStmt *pstmt, const char *query_string,
+			  bool read_only_tree, ProcessUtilityContext context,
+			  ParamListInfo params, QueryEnvironment *query_env,
+			  DestReceiver *dest, QueryCompletion *qc)
+{
+	if (previous_utility != NULL)
+		previous_utility(pstmt, query_string, read_only_tree, context, params,
+						 query_env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
+								params, query_env, dest, qc);
+
+	du_lock_budget_note();
+	end_statement();
+}
+
+static void
+trace_executor_end(QueryDesc *query)
+{
+	if (previous_executor_end != NULL)
+		previous_executor_end(query);
+	else
+		standard_ExecutorEnd(query);
+	end_statement();
+}
+
+static void
+install_hooks(void)
+{
+	if (installed)
+		return;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = trace_utility;
+	previous_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = trace_analyze;
+	previous_executor_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = trace_executor_end;
+	installed = true;
+}
+
+/*
+ * Begins to follow the next script of an extension.
+ */
+void
+du_trace_start(Oid extension, const SettingsKeeper *settings)
+{
+	install_hooks();
+	keeper = *settings;
+	traced_extension = extension;
+	script_text = NULL;
+	script_search_path = NULL;
+	offset = -1;
+}
+
+/*
+ * Begins to follow a check, which runs with this search_path.
+ */
+void
+du_trace_start_check(const char *search_path, const SettingsKeeper *settings)
+{
+	install_hooks();
+	keeper = *settings;
+	path_of_check = search_path;
+}
+
+/*
+ * Ends it; the offset stays known.  May be called more than once.
+ */
+void
+du_trace_stop(void)
+{
+	traced_extension = InvalidOid;
+	path_of_check = NULL;
+	script_text = NULL;
+	script_search_path = NULL;
+}
+
+/*
+ * Byte offset, in the text as run, of the last statement that was begun; -1
+ * when none was seen.
+ */
+int
+du_trace_offset(void)
+{
+	return offset;
+}

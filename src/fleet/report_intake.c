@@ -1,0 +1,178 @@
+/*-------------------------------------------------------------------------
+ *
+ * report_intake.c
+ *	  Takes the report of a standby: allowed, read, stored, answered.
+ *
+ * Who is a standby is known by two things that a session cannot claim: it has
+ * authenticated as a role with REPLICATION, and a WAL sender serves that role
+ * at the same address (or with the slot that the report names) just now.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fleet/report_intake.h"
+
+#include "access/xlog.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/execution_context.h"
+#include "base/json_writer.h"
+#include "fleet/lsn_clock.h"
+#include "fleet/replication_senders.h"
+#include "fleet/report_reader.h"
+
+/*
+ * The role that calls must be a standby's, not only that of the session, which
+ * may serve others by SET ROLE.
+ */
+static void
+check_role(void)
+{
+	if (has_rolreplication(GetUserId()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to report a standby"),
+			 errdetail("The role that calls does not have the REPLICATION attribute."),
+			 errhint("Standbys report as the role of their primary_conninfo.")));
+}
+
+static void
+check_memory(void)
+{
+	if (du_shared_exists())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this server keeps no reports of standbys"),
+			 errhint("Add documentdb_upgrade to shared_preload_libraries and restart PostgreSQL.")));
+}
+
+/* How well a WAL sender matches the report's connection; 0: not at all. */
+static int
+match(const ReplicationSender *sender, const FleetMember *member, const char *address)
+{
+	bool		same_slot = sender->slot != NULL && strcmp(sender->slot, member->slot) == 0;
+	bool		same_address = strcmp(sender->address, address) == 0;
+
+	if (sender->pid == 0 || sender->is_backup || sender->role != GetSessionUserId() ||
+		(!same_slot && !same_address))
+		return 0;
+	return 1 + same_address +
+		(application_name != NULL && strcmp(sender->name, application_name) == 0 ? 2 : 0) +
+		(same_slot ? 4 : 0);
+}
+
+/*
+ * The senders that match, the best first; the name and slot of the best become
+ * the member's.
+ */
+static int
+match_senders(FleetMember *member, pid_t *senders, int limit)
+{
+	List	   *all = du_senders_list();
+	char	   *address = du_senders_own_address();
+	int			n = 0;
+
+	for (int score = 8; score > 0; score--)
+	{
+		ListCell   *lc;
+
+		foreach(lc, all)
+		{
+			const ReplicationSender *sender = lfirst(lc);
+
+			if (n == limit || match(sender, member, address) != score)
+				continue;
+			if (n == 0)
+				strlcpy(member->name, sender->name, sizeof(member->name));
+			senders[n++] = sender->pid;
+		}
+	}
+	return n;
+}
+
+/* How far each member was behind this server when its report arrived. */
+static int64 *
+lags_of(const FleetMember *members, int n)
+{
+	int64	   *lags = palloc(n * sizeof(int64));
+
+	for (int i = 0; i < n; i++)
+		lags[i] = members[i].replayed == InvalidXLogRecPtr ? -1 :
+			du_lsn_clock_lag(members[i].replayed);
+	return lags;
+}
+
+/* Who this server is and whom it streams from itself. */
+static char *
+answer_of(const char *own_identity)
+{
+	StringInfoData buf;
+	WorkerFacts worker = {0};
+	bool		recovery = RecoveryInProgress();
+	List	   *path = NIL;
+
+	du_shared_read_worker(&worker);
+	for (int i = 0; recovery && i < worker.path_length; i++)
+		path = lappend(path, pstrdup(worker.path[i]));
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	du_write_text(&buf, "identity", own_identity);
+	du_write_bool(&buf, "recovery", recovery);
+	du_write_bool(&buf, "root", !recovery || worker.path_complete);
+	du_write_texts(&buf, "path", path);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/*
+ * Takes a report and gives the answer in JSON, palloc'd.  Raises 42501, 22023,
+ * 54000, or 55000 where nothing is preloaded.
+ */
+char *
+du_intake_take(Jsonb *report)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	ExecutionContext context;
+	char		own_identity[SHARED_IDENTITY_LENGTH];
+	FleetMember *members;
+	pid_t		senders[FLEET_MEMBERS];
+	int			nmembers;
+	int			nsenders;
+	StoreOutcome outcome;
+
+	check_role();
+	check_memory();
+	du_identity_read(own_identity, NULL);
+	nmembers = du_report_read(report, own_identity, &members);
+
+	du_context_enter(&context);
+	SPI_connect();
+	MemoryContextSwitchTo(memory);
+	nsenders = match_senders(&members[0], senders, lengthof(senders));
+	SPI_finish();
+	MemoryContextSwitchTo(memory);
+	du_context_leave(&context);
+	if (nsenders == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to report a standby"),
+				 errdetail("No WAL sender serves this role at the address of this session."),
+				 errhint("A standby reports while it streams, over the connection that its primary_conninfo describes.")));
+
+	du_lsn_clock_note();
+	outcome = du_reports_store(members, lags_of(members, nmembers), nmembers, senders, nsenders);
+	if (outcome == STORE_FULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many standbys report"),
+				 errdetail("This server keeps the reports of %d.", FLEET_MEMBERS)));
+	if (outcome == STORE_CHANGED)
+		du_shared_wake_worker();
+	return answer_of(own_identity);
+}

@@ -1,0 +1,262 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard_hard.c
+ *	  The hard guards: one function for each.
+ *
+ * Each looks at the gathered facts, reads nothing itself, and gives back
+ * whether the guard is met, with one sentence about why and, when it is not,
+ * one about what to do.  What "not met" leads to is decided in guards.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guards/guard_hard.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "extension/extension_version.h"
+#include "base/wording.h"
+
+static const ExtensionFacts *
+main_of(const GuardInput *input)
+{
+	return du_catalog_main(input->facts);
+}
+
+GuardStatus
+du_guard_installed(const GuardInput *input, GuardResult *result)
+{
+	const ExtensionFacts *extension = main_of(input);
+
+	if (extension->installed != NULL)
+		return du_guard_pass(result, psprintf("Extension \"%s\" is installed at \"%s\".",
+											  extension->name, extension->installed));
+	return du_guard_fail(result,
+						 psprintf("Extension \"%s\" is not installed in this database.", extension->name),
+						 psprintf("Run CREATE EXTENSION %s, or set documentdb_upgrade.extension to the extension you mean.",
+								  quote_identifier(extension->name)));
+}
+
+/*
+ * Compares the plan's target with another version; false when one of the two
+ * is missing or cannot be ordered.
+ */
+static bool
+compare_target(const GuardInput *input, const char *other, int *order)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	if (input->plan->target == NULL || other == NULL ||
+		!du_version_parse(input->plan->target, &a, &reason) ||
+		!du_version_parse(other, &b, &reason))
+		return false;
+	*order = du_version_compare(&a, &b);
+	return true;
+}
+
+/* Why a version of the main extension cannot be ordered, or NULL. */
+static const char *
+unorderable(const char *what, const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	if (du_version_parse(text, &version, &reason))
+		return NULL;
+	return psprintf("The %s version \"%s\" cannot be ordered: %s", what, text, reason);
+}
+
+GuardStatus
+du_guard_target_known(const GuardInput *input, GuardResult *result)
+{
+	const ExtensionFacts *extension = main_of(input);
+	const char *problem = extension->control->problem;
+	int			order;
+
+	if (problem == NULL && extension->installed != NULL)
+		problem = unorderable("installed", extension->installed);
+	if (problem == NULL && extension->binary != NULL)
+		problem = unorderable("binary", extension->binary);
+	if (problem == NULL && extension->binary == NULL)
+		problem = psprintf("The files of extension \"%s\" offer no version that can be ordered.",
+						   extension->name);
+	if (problem != NULL)
+		return du_guard_fail(result, problem,
+							 "Install the extension's files for this binary, or correct them.");
+	if (input->plan->target_exists)
+		return du_guard_pass(result, psprintf("The files offer version \"%s\".", input->plan->target));
+
+	/* Outside the range the next two guards have the better words. */
+	if ((compare_target(input, extension->binary, &order) && order > 0) ||
+		(compare_target(input, extension->installed, &order) && order < 0))
+		return du_guard_skip(result, psprintf("Version \"%s\" lies outside what can be reached from here.",
+											  input->plan->target));
+	return du_guard_fail(result,
+						 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
+								  extension->name, input->plan->target),
+						 psprintf("Choose one of: %s.", du_names_join(du_catalog_choices(extension))));
+}
+
+GuardStatus
+du_guard_not_downgrade(const GuardInput *input, GuardResult *result)
+{
+	const ExtensionFacts *extension = main_of(input);
+	int			order;
+
+	if (!compare_target(input, extension->installed, &order))
+		return du_guard_skip(result, "There are no two versions to compare.");
+	if (order >= 0)
+		return du_guard_pass(result, psprintf("Version \"%s\" is not below the installed \"%s\".",
+											  input->plan->target, extension->installed));
+	if (input->plan->requested == NULL)
+		return du_guard_fail(result,
+							 psprintf("The schema is at \"%s\", newer than the binary's \"%s\".",
+									  extension->installed, input->plan->target),
+							 "Bring back the binary that this schema was made for; a schema never goes back.");
+	return du_guard_fail(result,
+						 psprintf("Version \"%s\" is below the installed \"%s\", and a schema never goes back.",
+								  input->plan->target, extension->installed),
+						 "To return to an older schema, restore a backup that was taken before the upgrade.");
+}
+
+GuardStatus
+du_guard_within_binary(const GuardInput *input, GuardResult *result)
+{
+	const ExtensionFacts *extension = main_of(input);
+	int			order;
+
+	if (!compare_target(input, extension->binary, &order))
+		return du_guard_skip(result, "There are no two versions to compare.");
+	if (order <= 0)
+		return du_guard_pass(result, psprintf("This binary offers up to \"%s\".", extension->binary));
+	return du_guard_fail(result,
+						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
+								  input->plan->target, extension->binary),
+						 "Roll out the newer binary first, restart PostgreSQL, and then finalize.");
+}
+
+GuardStatus
+du_guard_update_path(const GuardInput *input, GuardResult *result)
+{
+	const ExtensionFacts *extension = main_of(input);
+	const ExtensionTarget *target = &input->plan->targets[input->facts->main];
+	int			order;
+
+	if (!compare_target(input, extension->installed, &order) || !input->plan->target_exists)
+		return du_guard_skip(result, "There is no target to find a path to.");
+	if (order < 0)
+		return du_guard_skip(result, "There is no path downwards.");
+	if (target->problem != NULL)
+		return du_guard_fail(result, target->problem,
+							 "Install the missing update scripts, or finalize to an intermediate version.");
+	for (int i = 0; i < input->plan->nsteps; i++)
+	{
+		if (input->plan->steps[i].script->problem != NULL)
+			return du_guard_fail(result, input->plan->steps[i].script->problem,
+								 "Correct the extension's files on this instance.");
+	}
+	return du_guard_pass(result, psprintf("The plan has %d step(s).", input->plan->nsteps));
+}
+
+GuardStatus
+du_guard_not_in_recovery(const GuardInput *input, GuardResult *result)
+{
+	if (!input->surroundings->in_recovery)
+		return du_guard_pass(result, "This server is a primary.");
+	return du_guard_fail(result, "This server is a standby.",
+						 "Connect to the primary; its commit reaches every standby.");
+}
+
+/*
+ * What cannot be found out is a warning: a hard guard cannot be overridden.
+ */
+GuardStatus
+du_guard_library_loaded(const GuardInput *input, GuardResult *result)
+{
+	const LibraryFacts *libraries = &input->surroundings->libraries;
+
+	switch (libraries->state)
+	{
+		case LIBRARY_NONE:
+			return du_guard_skip(result, "The managed set has no library.");
+		case LIBRARY_CURRENT:
+			return du_guard_pass(result, "Each library of the managed set that is in memory is the file on disk.");
+		case LIBRARY_STALE:
+			return du_guard_fail(result, libraries->detail, libraries->hint);
+		case LIBRARY_UNKNOWN:
+			(void) du_guard_fail(result, libraries->detail, libraries->hint);
+			return GUARD_WARN;
+	}
+	elog(ERROR, "unrecognized state of libraries: %d", (int) libraries->state);
+}
+
+/*
+ * The server lets the owner run a script when the control files ask for no
+ * superuser, when the owner is one, or when the extension is trusted and the
+ * owner may create objects in this database.
+ */
+GuardStatus
+du_guard_owner_can_update(const GuardInput *input, GuardResult *result)
+{
+	for (int i = 0; i < input->plan->nsteps; i++)
+	{
+		const PlanStep *step = &input->plan->steps[i];
+		const ExtensionFacts *extension = &input->facts->extensions[step->extension];
+
+		if (!step->script->superuser || extension->owner_is_superuser ||
+			(step->script->trusted && extension->owner_can_create))
+			continue;
+		if (step->script->trusted)
+			return du_guard_fail(result,
+								 psprintf("Role \"%s\", which owns extension \"%s\", may not create objects in this database.",
+										  extension->owner_name, extension->name),
+								 psprintf("Run GRANT CREATE ON DATABASE for this database TO %s.",
+										  quote_identifier(extension->owner_name)));
+		return du_guard_fail(result,
+							 psprintf("Extension \"%s\" can be updated only by a superuser, and its owner \"%s\" is none.",
+									  extension->name, extension->owner_name),
+							 psprintf("Make \"%s\" a superuser for the upgrade.", extension->owner_name));
+	}
+	return du_guard_pass(result, "The owner of each extension may run its scripts.");
+}
+
+GuardStatus
+du_guard_companions_aligned(const GuardInput *input, GuardResult *result)
+{
+	int			ncompanions = 0;
+
+	for (int i = 0; i < input->facts->nextensions; i++)
+	{
+		if (i == input->facts->main)
+			continue;
+		ncompanions++;
+		if (input->plan->targets[i].unrelated)
+			return du_guard_fail(result, input->plan->targets[i].problem,
+								 psprintf("Take \"%s\" out of documentdb_upgrade.managed_extensions and update it by itself.",
+										  input->facts->extensions[i].name));
+		if (input->plan->targets[i].problem != NULL)
+			return du_guard_fail(result, input->plan->targets[i].problem,
+								 "Install the companion's files of the same release as the main extension's.");
+	}
+	if (ncompanions == 0)
+		return du_guard_pass(result, "There are no companions.");
+	return du_guard_pass(result, psprintf("%d companion(s) can be brought to their targets.", ncompanions));
+}
+
+GuardStatus
+du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result)
+{
+	const Blocker *other;
+
+	if (input->surroundings->upgrades == NIL)
+		return du_guard_pass(result, "Nobody else changes the managed set.");
+	other = linitial(input->surroundings->upgrades);
+	return du_guard_fail(result,
+						 psprintf("%s has held %s for %s.", other->who, other->holds, du_duration_words(other->age)),
+						 "Wait until it has ended.");
+}

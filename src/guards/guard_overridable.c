@@ -1,0 +1,296 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard_overridable.c
+ *	  The guards that a caller may override: one function for each.
+ *
+ * As in guard_checks.c they look at the gathered facts and read nothing; what
+ * they find is a judgement, whose weight settings and callers decide.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guards/guard_hard.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "guards/maintenance_window.h"
+#include "base/wording.h"
+
+/*
+ * The lock table holds what its settings promise and, out of a common reserve,
+ * rather more; so only what is above the promise is refused.  What the scripts
+ * name is the least they take; how many entries code takes that no text shows,
+ * a rehearsal of exactly this upgrade has counted, or nobody knows.  Nobody
+ * needs to: an attempt ends itself before it takes too many.
+ */
+GuardStatus
+du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
+{
+	const LockCount *locks = input->locks;
+	const RememberedRehearsal *rehearsal = &input->rehearsal;
+	bool		counted = rehearsal->in_place && rehearsal->is_current && rehearsal->lock_entries > 0;
+
+	/* Tables that have come since, among those that the scripts name. */
+	int64		grown = Max(locks->named - rehearsal->locks_named, 0);
+	int64		needed = counted ? rehearsal->lock_entries + grown : locks->named;
+	int64		total = needed + locks->held;
+	int64		comfortable = locks->formula - locks->formula / 5;
+	int64		wanted;
+	char	   *detail;
+
+	if (counted)
+		detail = psprintf("Rehearsal " INT64_FORMAT " counted %s" INT64_FORMAT " lock entries", rehearsal->id,
+						  rehearsal->passed ? "" : "at least ", needed);
+	else
+		detail = psprintf("The scripts name relations that take at least " INT64_FORMAT
+						  " lock entries; rehearse to know how many the upgrade takes in all", locks->named);
+	detail = psprintf("%s; others hold " INT64_FORMAT ", and the lock table is made for " INT64_FORMAT ".",
+					  detail, locks->held, locks->formula);
+	if (total <= comfortable)
+		return du_guard_pass(result, detail);
+
+	/* So that the total is within the comfortable part; a multiple of 16. */
+	wanted = (total * 5 + locks->slots * 4 - 1) / (locks->slots * 4);
+	wanted = (wanted + 15) / 16 * 16;
+	(void) du_guard_fail(result, detail,
+						 psprintf("Set max_locks_per_transaction = " INT64_FORMAT ", on standbys first, and restart PostgreSQL%s.",
+								  wanted, counted && rehearsal->passed ? "" : "; then rehearse"));
+	return total <= locks->formula ? GUARD_WARN : GUARD_FAIL;
+}
+
+GuardStatus
+du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	int			nlong = 0;
+	int			nshort = 0;
+	int			nautovacuum = 0;
+	const Blocker *first = NULL;
+
+	initStringInfo(&buf);
+	foreach(lc, input->surroundings->blockers)
+	{
+		const Blocker *blocker = lfirst(lc);
+
+		/* Our own attempt cancels an autovacuum that is in its way. */
+		if (blocker->autovacuum)
+		{
+			nautovacuum++;
+			continue;
+		}
+		if (blocker->pid != 0 && blocker->age * 1000 <= du_guc_lock_timeout)
+		{
+			nshort++;
+			continue;
+		}
+		if (first == NULL)
+			first = blocker;
+		if (++nlong <= 5)
+			appendStringInfo(&buf, "%s%s holds %s since %s ago", nlong > 1 ? "; " : "",
+							 blocker->who, blocker->holds, du_duration_words(blocker->age));
+	}
+	if (nlong > 5)
+		appendStringInfo(&buf, "; and %d more", nlong - 5);
+	if (nlong > 0)
+	{
+		appendStringInfoChar(&buf, '.');
+		return du_guard_fail(result, buf.data,
+							 first->pid == 0 ?
+							 "Finish it with COMMIT PREPARED or ROLLBACK PREPARED." :
+							 psprintf("Wait for it, or end it with SELECT pg_terminate_backend(%d).", first->pid));
+	}
+	if (nshort > 0)
+		return du_guard_pass(result, psprintf("%d short transaction(s) hold what the plan needs; they are waited for.",
+											  nshort));
+	if (nautovacuum > 0)
+		return du_guard_pass(result, psprintf("%d lock(s) of autovacuum are in the way; it is cancelled unless it works against wraparound.",
+											  nautovacuum));
+	return du_guard_pass(result, "Nobody holds what the plan is known to need.");
+}
+
+GuardStatus
+du_guard_backup_recent(const GuardInput *input, GuardResult *result)
+{
+	const Surroundings *surroundings = input->surroundings;
+
+	if (!surroundings->backup_known)
+		return du_guard_unknown(result, GUARD_SKIP, "No backup was ever recorded here.",
+								"Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
+	if (surroundings->backup_age <= du_guc_backup_max_age)
+		return du_guard_pass(result, psprintf("Backup \"%s\" is %s old.", surroundings->backup_label,
+											  du_duration_words(surroundings->backup_age)));
+	return du_guard_fail(result,
+						 psprintf("The last recorded backup \"%s\" is %s old, the limit is %s.",
+								  surroundings->backup_label, du_duration_words(surroundings->backup_age),
+								  du_duration_words(du_guc_backup_max_age)),
+						 "Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
+}
+
+GuardStatus
+du_guard_soak_time(const GuardInput *input, GuardResult *result)
+{
+	const Surroundings *surroundings = input->surroundings;
+
+	if (du_guc_soak_time == 0)
+		return du_guard_skip(result, "No soak time is set.");
+	if (!surroundings->binary_known)
+		return du_guard_fail(result, "This binary has not been seen before, so its soak time begins now.",
+							 psprintf("Try again in %s, or override guard soak_time.", du_duration_words(du_guc_soak_time)));
+	if (surroundings->binary_age >= du_guc_soak_time)
+		return du_guard_pass(result, psprintf("This binary was first seen %s ago.",
+											  du_duration_words(surroundings->binary_age)));
+	return du_guard_fail(result,
+						 psprintf("This binary was first seen %s ago, the soak time is %s.",
+								  du_duration_words(surroundings->binary_age), du_duration_words(du_guc_soak_time)),
+						 psprintf("Try again in %s, or override guard soak_time.",
+								  du_duration_words(du_guc_soak_time - surroundings->binary_age)));
+}
+
+GuardStatus
+du_guard_window(const GuardInput *input, GuardResult *result)
+{
+	if (du_guc_window[0] == '\0')
+		return du_guard_skip(result, "No window is set.");
+	if (du_window_contains(du_guc_window, GetCurrentTimestamp()))
+		return du_guard_pass(result, psprintf("It is within the window \"%s\".", du_guc_window));
+	return du_guard_fail(result, psprintf("It is outside the window \"%s\".", du_guc_window),
+						 "Wait for the window, or override guard window.");
+}
+
+GuardStatus
+du_guard_hold(const GuardInput *input, GuardResult *result)
+{
+	if (!input->surroundings->held)
+		return du_guard_pass(result, "No hold is placed.");
+	return du_guard_fail(result, psprintf("A hold is placed: %s.", input->surroundings->hold_reason),
+						 input->surroundings->hold_hint);
+}
+
+static char *
+bytes(int64 n)
+{
+	return psprintf(INT64_FORMAT " MB", n / (1024 * 1024));
+}
+
+GuardStatus
+du_guard_disk_headroom(const GuardInput *input, GuardResult *result)
+{
+	const Surroundings *surroundings = input->surroundings;
+	int64		least = Min(surroundings->bytes_free, surroundings->wal_bytes_free);
+
+	if (least < 0)
+		return du_guard_fail(result, "The free space on disk cannot be read.", NULL);
+	if (least >= surroundings->bytes_needed)
+		return du_guard_pass(result, psprintf("%s are free, at most %s are needed.",
+											  bytes(least), bytes(surroundings->bytes_needed)));
+	return du_guard_fail(result,
+						 psprintf("%s are free under the data directory and %s under pg_wal; up to %s may be needed.",
+								  bytes(surroundings->bytes_free), bytes(surroundings->wal_bytes_free),
+								  bytes(surroundings->bytes_needed)),
+						 "Make room on disk first.");
+}
+
+GuardStatus
+du_guard_event_triggers(const GuardInput *input, GuardResult *result)
+{
+	if (input->surroundings->event_triggers == NIL)
+		return du_guard_pass(result, "There are no enabled event triggers.");
+	return du_guard_fail(result,
+						 psprintf("Event triggers will run with the upgrade's rights: %s.",
+								  du_names_join(input->surroundings->event_triggers)),
+						 "Disable those that could hinder it: ALTER EVENT TRIGGER name DISABLE.");
+}
+
+/* True when the plan is known, or cannot be excluded, to lock exclusively. */
+static bool
+may_lock_exclusively(const UpgradePlan *plan)
+{
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		const PlanStep *step = &plan->steps[i];
+
+		if (step->script->kinds & SCRIPT_OPAQUE)
+			return true;
+		for (int j = 0; j < step->nlocks; j++)
+		{
+			if (step->locks[j].mode == AccessExclusiveLock)
+				return true;
+		}
+	}
+	return false;
+}
+
+GuardStatus
+du_guard_standby_queries(const GuardInput *input, GuardResult *result)
+{
+	if (input->surroundings->standbys == NIL)
+		return du_guard_pass(result, "No standby is streaming.");
+	if (!may_lock_exclusively(input->plan))
+		return du_guard_pass(result, "The plan takes no ACCESS EXCLUSIVE lock.");
+	return du_guard_fail(result,
+						 psprintf("The plan may take ACCESS EXCLUSIVE locks, which stall replay and then cancel long queries on: %s.",
+								  du_names_join(input->surroundings->standbys)),
+						 "Look for long queries on the standbys; max_standby_streaming_delay says how long replay waits for them.");
+}
+
+GuardStatus
+du_guard_rehearsed(const GuardInput *input, GuardResult *result)
+{
+	const RememberedRehearsal *rehearsal = &input->rehearsal;
+	const char *hint = psprintf("Run SELECT outcome FROM documentdb_upgrade.rehearse(%s), which rolls everything back.",
+								input->plan->target ? quote_literal_cstr(input->plan->target) : "");
+
+	if (input->plan->nsteps == 0)
+		return du_guard_skip(result, "There is nothing to rehearse.");
+	if (rehearsal->id == 0)
+		return du_guard_fail(result, "This upgrade has not been rehearsed here.", hint);
+	if (!rehearsal->passed)
+		return du_guard_fail(result,
+							 psprintf("Rehearsal " INT64_FORMAT ", %s ago, did not pass: %s.",
+									  rehearsal->id, du_duration_words(rehearsal->age), rehearsal->message),
+							 psprintf("See SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT "), clear the cause, and rehearse again.",
+									  rehearsal->id));
+	if (!rehearsal->is_current)
+		return du_guard_fail(result,
+							 psprintf("Rehearsal " INT64_FORMAT ", %s ago, was of other files or versions.",
+									  rehearsal->id, du_duration_words(rehearsal->age)), hint);
+	return du_guard_pass(result, psprintf("Rehearsal " INT64_FORMAT " passed %s ago%s.", rehearsal->id,
+										  du_duration_words(rehearsal->age),
+										  rehearsal->in_place ? "" : ", in a database without data"));
+}
+
+GuardStatus
+du_guard_members_intact(const GuardInput *input, GuardResult *result)
+{
+	const MemberChanges *members = input->members;
+
+	if (input->plan->nsteps == 0)
+		return du_guard_skip(result, "There is nothing to upgrade.");
+	if (members == NULL)
+		return du_guard_skip(result, "Only failures are asked for, and this guard only warns.");
+	if (members->nrecorded == 0)
+		return du_guard_unknown(result, GUARD_SKIP,
+								"No finalize has recorded the members of the installed versions.",
+								"Compare them by other means, and override guard members_intact once: each finalize records them.");
+	if (members->summary == NULL)
+		return du_guard_pass(result, "The members are what the last finalize left.");
+	return du_guard_fail(result,
+						 psprintf("Since the last finalize members were altered: %s.", members->summary),
+						 "Undo that, or keep a copy: update scripts may fail on such changes or replace them.");
+}
+
+GuardStatus
+du_guard_caller_can_plan(const GuardInput *input, GuardResult *result)
+{
+	if (input->surroundings->unusable_schemas == NIL)
+		return du_guard_pass(result, "The caller may use the extension's schemas.");
+	return du_guard_fail(result,
+						 psprintf("The caller lacks USAGE on: %s. An extension with a planner hook may refuse every SELECT.",
+								  du_names_join(input->surroundings->unusable_schemas)),
+						 "Grant USAGE on these schemas, or use CALL documentdb_upgrade.run_finalize_to(...), which enters no planner.");
+}

@@ -1,0 +1,336 @@
+/*-------------------------------------------------------------------------
+ *
+ * guards.c
+ *	  The conditions that must hold before a schema may be committed.
+ *
+ * A guard is one row of the table below and one function of those that
+ * guard_checks.h lists.
+ * Hard guards name what cannot work and hold for everybody.  The others are
+ * judgements: their severity can be set, and a caller may override them by
+ * name, which is recorded.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guards/guards.h"
+
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
+#include "guards/guard_hard.h"
+#include "base/guc.h"
+
+typedef struct Guard
+{
+	const char *name;
+	bool		hard;
+	GuardStatus severity;		/* what a check that is not met means */
+	int			sqlstate;
+	GuardCheck	check;
+} Guard;
+
+/*
+ * The guards in the order in which they are shown; the first that fails
+ * gives an error its SQLSTATE.
+ */
+static const Guard guards[] =
+{
+	{"installed", true, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_installed},
+	{"target_known", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_target_known},
+	{"not_downgrade", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_not_downgrade},
+	{"within_binary", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
+	{"update_path", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
+	{"not_in_recovery", true, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
+	{"library_loaded", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
+	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
+	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
+	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
+	{"lock_capacity", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
+	{"standbys_ready", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
+	{"replication_lag", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
+	{"blocking_sessions", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
+	{"backup_recent", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
+	{"soak_time", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
+	{"window", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_window},
+	{"hold", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_hold},
+	{"disk_headroom", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
+	{"event_triggers", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
+	{"standby_queries", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
+	{"rehearsed", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_rehearsed},
+	{"members_intact", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
+	{"caller_can_plan", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
+};
+
+static const Guard *
+find_guard(const char *name)
+{
+	for (int i = 0; i < lengthof(guards); i++)
+	{
+		if (strcmp(guards[i].name, name) == 0)
+			return &guards[i];
+	}
+	return NULL;
+}
+
+/*
+ * The status as SQL shows it.
+ */
+const char *
+du_guards_status_name(GuardStatus status)
+{
+	switch (status)
+	{
+		case GUARD_PASS:
+			return "pass";
+		case GUARD_WARN:
+			return "warn";
+		case GUARD_FAIL:
+			return "fail";
+		case GUARD_SKIP:
+			return "skip";
+	}
+	elog(ERROR, "unrecognized guard status: %d", (int) status);
+}
+
+/*
+ * Raises 22023 when a name in the list is no guard that can be overridden.
+ */
+void
+du_guards_check_names(const List *names)
+{
+	const ListCell *lc;
+
+	foreach(lc, names)
+	{
+		const Guard *guard = find_guard(lfirst(lc));
+
+		if (guard == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("guard \"%s\" does not exist", (char *) lfirst(lc)),
+					 errhint("SELECT guard FROM documentdb_upgrade.preflight() lists the guards.")));
+		if (guard->hard)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("guard \"%s\" cannot be overridden", guard->name),
+					 errdetail("It refuses what cannot work."),
+					 errhint("Leave it out, and clear its cause when it fails.")));
+	}
+}
+
+static bool
+is_listed(const List *names, const char *name)
+{
+	const ListCell *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static char *
+trim(char *item)
+{
+	char	   *end;
+
+	while (*item == ' ' || *item == '\t' || *item == '\n')
+		item++;
+	end = item + strlen(item);
+	while (end > item && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n'))
+		*--end = '\0';
+	return item;
+}
+
+/*
+ * Reads one "guard=severity"; NULL when it is well-formed, else why not.
+ */
+static const char *
+read_severity(char *item, const Guard **guard, GuardStatus *severity)
+{
+	char	   *equals = strchr(item, '=');
+	const char *value;
+
+	if (equals == NULL)
+		return "Severities are written guard=fail, guard=warn or guard=skip, separated by commas.";
+	*equals = '\0';
+	value = trim(equals + 1);
+	*guard = find_guard(trim(item));
+	if (*guard == NULL)
+		return psprintf("Guard \"%s\" does not exist.", trim(item));
+	if ((*guard)->hard)
+		return psprintf("Guard \"%s\" is hard and its severity cannot be changed.", (*guard)->name);
+	if (strcmp(value, "fail") == 0)
+		*severity = GUARD_FAIL;
+	else if (strcmp(value, "warn") == 0)
+		*severity = GUARD_WARN;
+	else if (strcmp(value, "skip") == 0)
+		*severity = GUARD_SKIP;
+	else
+		return psprintf("\"%s\" is no severity; use fail, warn or skip.", value);
+	return NULL;
+}
+
+/*
+ * Check hook of documentdb_upgrade.guard_severity.
+ */
+bool
+du_guards_check_severity(char **newval, void **extra, GucSource source)
+{
+	char	   *rest = pstrdup(*newval);
+	char	   *item;
+
+	if (trim(rest)[0] == '\0')
+		return true;
+	while ((item = strsep(&rest, ",")) != NULL)
+	{
+		const Guard *guard;
+		GuardStatus severity;
+		const char *problem = read_severity(item, &guard, &severity);
+
+		if (problem != NULL)
+		{
+			GUC_check_errdetail("%s", problem);
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Check hook of documentdb_upgrade.protected_guards.
+ */
+bool
+du_guards_check_protected(char **newval, void **extra, GucSource source)
+{
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(*newval), ',', &names))
+	{
+		GUC_check_errdetail("It is not a list of guards separated by commas.");
+		return false;
+	}
+	foreach(lc, names)
+	{
+		const Guard *guard = find_guard(lfirst(lc));
+
+		if (guard != NULL && !guard->hard)
+			continue;
+		if (guard == NULL)
+			GUC_check_errdetail("Guard \"%s\" does not exist.", (char *) lfirst(lc));
+		else
+			GUC_check_errdetail("Guard \"%s\" is hard and nobody can override it.", guard->name);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * The first of the guards named that documentdb_upgrade.protected_guards lists,
+ * NULL when none is.
+ */
+const char *
+du_guards_find_protected(const List *names)
+{
+	List	   *listed;
+	ListCell   *lc;
+
+	/* Cannot fail: the check hook has looked. */
+	(void) SplitIdentifierString(pstrdup(du_guc_protected_guards), ',', &listed);
+	foreach(lc, listed)
+	{
+		if (is_listed(names, lfirst(lc)))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * The severity in force for a guard; says too whether it was set.
+ */
+static GuardStatus
+find_severity(const Guard *guard, bool *is_set)
+{
+	char	   *rest = pstrdup(du_guc_guard_severity);
+	char	   *item;
+	GuardStatus result = guard->severity;
+
+	*is_set = false;
+	while (!guard->hard && (item = strsep(&rest, ",")) != NULL)
+	{
+		const Guard *named = NULL;
+		GuardStatus severity = GUARD_FAIL;
+
+		if (read_severity(item, &named, &severity) == NULL && named == guard)
+		{
+			result = severity;
+			*is_set = true;
+		}
+	}
+	return result;
+}
+
+/*
+ * True when a guard of that name, which must exist, fails and does not only
+ * warn when it is not met.
+ */
+bool
+du_guards_can_fail(const char *name)
+{
+	bool		is_set;
+
+	return find_severity(find_guard(name), &is_set) == GUARD_FAIL;
+}
+
+static GuardResult
+evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
+{
+	GuardResult result = {0};
+	bool		is_set;
+	GuardStatus severity = find_severity(guard, &is_set);
+
+	result.guard = guard->name;
+	result.hard = guard->hard;
+	result.sqlstate = guard->sqlstate;
+	result.status = guard->check(input, &result);
+
+	if (result.status == GUARD_FAIL)
+		result.status = severity;
+	else if (result.status == GUARD_WARN && severity == GUARD_SKIP)
+		result.status = GUARD_SKIP;
+	else if (result.unknown && is_set && severity == GUARD_FAIL)
+		result.status = GUARD_FAIL;
+	else if (result.unknown)
+		result.hint = NULL;
+	if (result.status != GUARD_PASS && is_listed(skipped, guard->name))
+	{
+		result.status = GUARD_SKIP;
+		result.detail = psprintf("Overridden by the caller. %s", result.detail);
+		result.hint = NULL;
+	}
+	return result;
+}
+
+/*
+ * One result per guard, in order, palloc'd.  Guards named in skipped do not
+ * fail; the names must have been checked.
+ */
+GuardResults *
+du_guards_evaluate(const GuardInput *input, const List *skipped)
+{
+	GuardResults *results = palloc0(sizeof(GuardResults));
+
+	results->nresults = lengthof(guards);
+	results->results = palloc0(lengthof(guards) * sizeof(GuardResult));
+	for (int i = 0; i < lengthof(guards); i++)
+	{
+		results->results[i] = evaluate(&guards[i], input, skipped);
+		if (results->results[i].status == GUARD_FAIL)
+			results->nfailed++;
+	}
+	return results;
+}

@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * server_facts.c
+ *	  What else on this server bears on an upgrade.
+ *
+ * Holds, backups, other sessions' locks, standbys, event triggers and disk:
+ * one query each, gathered once and decided over elsewhere.  None of the
+ * queries takes a lock on a user's relation, so looking never waits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guards/server_facts.h"
+
+#include <math.h>
+#include <sys/statvfs.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "guards/announced_holds.h"
+#include "base/digest.h"
+#include "base/execution_context.h"
+#include "extension/extension_members.h"
+#include "base/guc.h"
+#include "processes/shared_status.h"
+#include "base/subtransaction.h"
+
+#define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
+
+static void
+gather_hold(Surroundings *surroundings)
+{
+	/* First: a transaction that has ended by now is seen by the query. */
+	pid_t		placing = du_announced_hold_find(MyDatabaseId);
+
+	if (du_query("SELECT pg_catalog.format('%s (placed by %s%s)', h.reason, h.placed_by,"
+				 "   CASE WHEN h.until IS NULL THEN ''"
+				 "        ELSE ', until ' || h.until::pg_catalog.text END)"
+				 " FROM documentdb_upgrade.holds h"
+				 " WHERE h.released_at IS NULL"
+				 " AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())"
+				 " ORDER BY h.id LIMIT 1",
+				 0, NULL, NULL) > 0)
+	{
+		surroundings->held = true;
+		surroundings->hold_reason = du_query_text(0, 1);
+		surroundings->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
+	}
+	else if (placing != 0)
+	{
+		surroundings->held = true;
+		surroundings->hold_reason = psprintf("by process %d, in a transaction that has not ended yet", placing);
+		surroundings->hold_hint = "Wait for the end of that transaction.";
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* A hold that the source of the desired version tells of. */
+static void
+gather_hold_of_source(Surroundings *surroundings)
+{
+	WorkerFacts worker;
+
+	if (surroundings->held || !du_shared_serving(&worker) || !worker.held)
+		return;
+	surroundings->held = true;
+	surroundings->hold_reason = pstrdup(worker.hold_reason);
+	surroundings->hold_hint = "Remove the annotation when its reason is gone.";
+}
+
+static void
+gather_backup(Surroundings *surroundings)
+{
+	if (du_query("SELECT b.label, pg_catalog.date_part('epoch',"
+				 "   pg_catalog.clock_timestamp() - b.finished_at)"
+				 " FROM documentdb_upgrade.backups b"
+				 " WHERE pg_catalog.isfinite(b.finished_at)"
+				 " ORDER BY b.finished_at DESC LIMIT 1",
+				 0, NULL, NULL) > 0)
+	{
+		surroundings->backup_known = true;
+		surroundings->backup_label = du_query_text(0, 1);
+		surroundings->backup_age = du_query_double(0, 2);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * One digest over the extension's libraries, "" when it has none.  A rebuilt
+ * library of the same version is another binary.
+ */
+char *
+du_surroundings_binary_digest(const ExtensionFacts *extension)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (!OidIsValid(extension->oid))
+		return pstrdup("");
+	initStringInfo(&buf);
+	foreach(lc, du_members_libraries(extension))
+	{
+		const char *sha256 = du_digest_file(lfirst(lc));
+
+		appendStringInfo(&buf, "%s\n", sha256 ? sha256 : "unreadable");
+	}
+	return buf.len == 0 ? buf.data : du_digest_bytes(buf.data, buf.len);
+}
+
+/*
+ * Key of this binary in binaries_seen: extension, version, digest.
+ */
+static void
+binary_key(const ExtensionFacts *extension, Datum *values)
+{
+	values[0] = CStringGetTextDatum(extension->name);
+	values[1] = CStringGetTextDatum(extension->binary ? extension->binary : "");
+	values[2] = CStringGetTextDatum(du_surroundings_binary_digest(extension));
+}
+
+static void
+gather_binary(Surroundings *surroundings, const ExtensionFacts *extension)
+{
+	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[3];
+
+	binary_key(extension, values);
+	if (du_query("SELECT pg_catalog.date_part('epoch',"
+				 "   pg_catalog.clock_timestamp() - b.first_seen)"
+				 " FROM documentdb_upgrade.binaries_seen b"
+				 " WHERE b.extension = $1 AND b.version = $2 AND b.digest = $3",
+				 3, types, values) > 0)
+	{
+		surroundings->binary_known = true;
+		surroundings->binary_age = du_query_double(0, 1);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * True when this transaction may write by the way.
+ */
+bool
+du_surroundings_can_write(void)
+{
+	return !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode() &&
+		!IsolationUsesXactSnapshot();
+}
+
+static void
+insert_binary(void *arg)
+{
+	const ExtensionFacts *extension = arg;
+	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[3];
+
+	binary_key(extension, values);
+	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
+			 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
+			 3, types, values);
+}
+
+/*
+ * Notes when the binary in use was first seen, if that is not known yet.
+ * Must be able to write.  False when that is for somebody else, or for the
+ * next time.
+ */
+bool
+du_surroundings_note_binary(const UpgradeFacts *facts)
+{
+	const ExtensionFacts *extension = du_catalog_main(facts);
+	Surroundings seen = {0};
+	ErrorData  *error;
+
+	if (!OidIsValid(extension->oid))
+		return false;
+	gather_binary(&seen, extension);
+	if (seen.binary_known)
+		return true;
+
+	/*
+	 * Who only looks must not wait: neither for those who hold the table nor
+	 * for a transaction that has noted the same binary and goes on.
+	 */
+	if (!ConditionalLockRelationOid(get_relname_relid("binaries_seen",
+													  get_namespace_oid("documentdb_upgrade", false)),
+									ShareRowExclusiveLock))
+		return false;
+	error = du_subtransaction_run(insert_binary, unconstify(ExtensionFacts *, extension),
+								  SUBTRANSACTION_KEEP);
+
+	/* A fence can rise between any two statements. */
+	if (error != NULL && error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
+		ReThrowError(error);
+	return error == NULL;
+}
+
+static List *
+query_names(const char *sql)
+{
+	List	   *names = NIL;
+	int			rows = du_query(sql, 0, NULL, NULL);
+
+	for (int i = 0; i < rows; i++)
+		names = lappend(names, du_query_text(i, 1));
+	SPI_freetuptable(SPI_tuptable);
+	return names;
+}
+
+/*
+ * True when a WAL sender runs: a quick look before the query that names the
+ * standbys.
+ */
+static bool
+any_wal_sender(void)
+{
+	for (int i = 0; i < max_wal_senders; i++)
+	{
+		if (WalSndCtl->walsnds[i].pid != 0)
+			return true;
+	}
+	return false;
+}
+
+static int64
+free_bytes(const char *path)
+{
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) != 0)
+		return -1;
+	return (int64) fs.f_bavail * fs.f_frsize;
+}
+
+/*
+ * Room on disk: a rewrite of every relation that the plan locks exclusively
+ * writes it twice, once as data and once as WAL.
+ */
+static void
+gather_disk(Surroundings *surroundings, List *locks)
+{
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	surroundings->bytes_free = free_bytes(DataDir);
+	surroundings->wal_bytes_free = free_bytes(psprintf("%s/pg_wal", DataDir));
+	surroundings->bytes_needed = DISK_RESERVE;
+
+	foreach(lc, locks)
+	{
+		const KnownLock *lock = lfirst(lc);
+
+		if (lock->mode == AccessExclusiveLock)
+			relations = lappend_oid(relations, lock->relation);
+	}
+	if (relations != NIL)
+	{
+		Oid			types[1] = {OIDARRAYOID};
+		Datum		values[1];
+
+		values[0] = du_oid_array(relations);
+		du_query("SELECT coalesce(pg_catalog.sum(c.relpages::pg_catalog.int8), 0)::pg_catalog.int8"
+				 " FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)"
+				 " OR c.oid IN (SELECT t.reltoastrelid FROM pg_catalog.pg_class t WHERE t.oid = ANY ($1))"
+				 " OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = ANY ($1))",
+				 1, types, values);
+		surroundings->bytes_needed += 2 * du_query_int(0, 1) * BLCKSZ;
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/*
+ * Everything, palloc'd.  locks are those that the plan is known to take;
+ * caller is the role that asked.
+ */
+Surroundings *
+du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
+{
+	Surroundings *surroundings = palloc0(sizeof(Surroundings));
+	const ExtensionFacts *main_extension = du_catalog_main(facts);
+
+	surroundings->in_recovery = RecoveryInProgress();
+	surroundings->libraries = du_library_facts(facts);
+	gather_hold(surroundings);
+	gather_hold_of_source(surroundings);
+	gather_backup(surroundings);
+	if (du_guc_soak_time > 0)
+		gather_binary(surroundings, main_extension);
+	surroundings->event_triggers =
+		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
+					" WHERE t.evtenabled <> 'D' ORDER BY 1");
+	if (any_wal_sender())
+		surroundings->standbys =
+			query_names("SELECT pg_catalog.format('\"%s\" (%s)', r.application_name,"
+						"   CASE WHEN r.backend_xmin IS NULL THEN 'no hot_standby_feedback'"
+						"        ELSE 'oldest snapshot ' || pg_catalog.age(r.backend_xmin) || ' transactions old' END)"
+						" FROM pg_catalog.pg_stat_replication r"
+						" JOIN pg_catalog.pg_stat_activity a ON a.pid = r.pid AND a.datid IS NULL"
+						" WHERE r.state = 'streaming' AND r.application_name NOT IN ('pg_receivewal', 'pg_basebackup')"
+						" ORDER BY 1");
+	surroundings->blockers = du_holders_of_relations(locks);
+	surroundings->upgrades = du_holders_of_extensions(facts);
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (OidIsValid(facts->extensions[i].oid))
+			surroundings->unusable_schemas =
+				list_concat(surroundings->unusable_schemas,
+							du_members_schemas_without_usage(&facts->extensions[i], caller));
+	}
+	gather_disk(surroundings, locks);
+	return surroundings;
+}

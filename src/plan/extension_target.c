@@ -1,0 +1,256 @@
+/*-------------------------------------------------------------------------
+ *
+ * extension_target.c
+ *	  Which version an extension is to go to, and on which path.
+ *
+ * A target is matched by value against what the files offer, so that 0.112.0
+ * and 0.112-0 are the same request and never a text substitution.  Each
+ * companion goes to the version equal to the main target, else to the
+ * highest it offers below it, and never below what it has installed; one that
+ * has versions of its own has no target at all.  Paths are the server's; one that leaves the range between installed and target
+ * is a problem of the plan, because a script that goes down and up again is
+ * not an upgrade.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "plan/extension_target.h"
+
+/*
+ * The version string that the files offer for a requested one, or NULL.  The
+ * same spelling wins over an equal value, and the binary's own spelling over
+ * another equal one.
+ */
+static const char *
+match_offered(const ExtensionFacts *extension, const char *requested)
+{
+	ExtensionVersion wanted;
+	const char *reason;
+	const char *match = NULL;
+	ListCell   *lc;
+
+	if (!du_version_parse(requested, &wanted, &reason))
+		return NULL;
+	foreach(lc, extension->offered)
+	{
+		const char *candidate = lfirst(lc);
+		ExtensionVersion version;
+
+		if (strcmp(candidate, requested) == 0)
+			return candidate;
+		if (!du_version_parse(candidate, &version, &reason) ||
+			du_version_compare(&version, &wanted) != 0)
+			continue;
+		if (match == NULL ||
+			(extension->binary != NULL && strcmp(candidate, extension->binary) == 0))
+			match = candidate;
+	}
+	return match;
+}
+
+/*
+ * The highest offered version that is not above the limit, or NULL.
+ */
+static const char *
+highest_up_to(const ExtensionFacts *extension, const ExtensionVersion *limit)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	const char *reason;
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		ExtensionVersion version;
+
+		if (!du_version_parse(lfirst(lc), &version, &reason) ||
+			du_version_compare(&version, limit) > 0)
+			continue;
+		if (best == NULL || du_version_compare(&version, &best_version) > 0)
+		{
+			best = lfirst(lc);
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+/*
+ * Why a path is no upgrade: every version on it must be orderable and above
+ * the one before.  NULL when it is one.
+ */
+static const char *
+path_problem(const ExtensionFacts *extension, const UpdatePath *path)
+{
+	ExtensionVersion previous;
+	const char *reason;
+
+	if (!du_version_parse(path->versions[0], &previous, &reason))
+		return psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
+						path->versions[0], extension->name, reason);
+	for (int i = 1; i < path->nversions; i++)
+	{
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->versions[i], &version, &reason))
+			return psprintf("The path of extension \"%s\" to \"%s\" passes \"%s\", which cannot be ordered: %s",
+							extension->name, path->target, path->versions[i], reason);
+		if (du_version_compare(&version, &previous) <= 0)
+			return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
+							extension->name, path->target,
+							path->versions[i - 1], path->versions[i]);
+		previous = version;
+	}
+	return NULL;
+}
+
+/*
+ * Finds the way to a target that differs from the installed version.
+ */
+static void
+find_path(const ExtensionFacts *extension, ExtensionTarget *target)
+{
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		if (strcmp(extension->paths[i].target, target->target) == 0)
+		{
+			target->problem = path_problem(extension, &extension->paths[i]);
+			if (target->problem == NULL)
+				target->path = &extension->paths[i];
+			return;
+		}
+	}
+	target->problem = psprintf("Extension \"%s\" has no update path from \"%s\" to \"%s\".",
+							   extension->name, extension->installed, target->target);
+}
+
+/*
+ * The versions of an extension that can be ordered, installed or offered; their
+ * texts are those of the facts.
+ */
+static ExtensionVersion *
+known_versions(const ExtensionFacts *extension, int *n)
+{
+	ExtensionVersion *versions = palloc((list_length(extension->offered) + 1) * sizeof(ExtensionVersion));
+	const char *reason;
+	ListCell   *lc;
+
+	*n = 0;
+	if (extension->installed != NULL && du_version_parse(extension->installed, &versions[*n], &reason))
+		(*n)++;
+	foreach(lc, extension->offered)
+	{
+		if (du_version_parse(lfirst(lc), &versions[*n], &reason))
+			(*n)++;
+	}
+	return versions;
+}
+
+/*
+ * True when two extensions have a version in common, installed or offered: only
+ * then do the numbers of one say anything about the other.  Where the files of
+ * one cannot be read, nothing speaks against it.
+ */
+bool
+du_target_share_versions(const ExtensionFacts *a, const ExtensionFacts *b)
+{
+	int			na;
+	int			nb;
+	ExtensionVersion *of_a = known_versions(a, &na);
+	ExtensionVersion *of_b = known_versions(b, &nb);
+	bool		share = a->control->problem != NULL || b->control->problem != NULL;
+
+	for (int i = 0; i < na && !share; i++)
+	{
+		for (int j = 0; j < nb && !share; j++)
+			share = du_version_compare(&of_a[i], &of_b[j]) == 0;
+	}
+	pfree(of_a);
+	pfree(of_b);
+	return share;
+}
+
+/*
+ * Where a companion goes when the main extension goes to main_target.
+ */
+void
+du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
+						const char *main_target, ExtensionTarget *target)
+{
+	ExtensionVersion installed;
+	ExtensionVersion limit;
+	ExtensionVersion aimed;
+	const char *reason;
+	const char *aim;
+
+	if (companion->control->problem != NULL)
+	{
+		target->problem = companion->control->problem;
+		return;
+	}
+	if (!du_version_parse(companion->installed, &installed, &reason))
+	{
+		target->problem = psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
+								   companion->installed, companion->name, reason);
+		return;
+	}
+	if (main_target == NULL || !du_version_parse(main_target, &limit, &reason))
+		return;
+	if (!du_target_share_versions(companion, main_extension))
+	{
+		target->unrelated = true;
+		target->problem = psprintf("Extension \"%s\" shares no version with extension \"%s\", so its version cannot follow that one's.",
+								   companion->name, main_extension->name);
+		return;
+	}
+
+	aim = match_offered(companion, main_target);
+	if (aim == NULL)
+		aim = highest_up_to(companion, &limit);
+	if (aim == NULL || !du_version_parse(aim, &aimed, &reason) ||
+		du_version_compare(&aimed, &installed) <= 0)
+	{
+		target->target = companion->installed;
+		return;
+	}
+	target->target = aim;
+	find_path(companion, target);
+}
+
+/*
+ * Where the main extension goes: to the requested version, or that of the
+ * binary.  False when the files do not offer it.
+ */
+bool
+du_target_aim_main(const ExtensionFacts *extension, const char *requested,
+				   ExtensionTarget *target)
+{
+	ExtensionVersion installed;
+	ExtensionVersion aimed;
+	const char *reason;
+	bool		exists;
+
+	if (requested == NULL)
+		requested = extension->binary;
+	if (requested == NULL)
+		return false;
+
+	target->target = match_offered(extension, requested);
+	exists = target->target != NULL;
+	if (!exists)
+		target->target = du_version_respell(requested, extension->binary);
+	if (extension->installed == NULL)
+		return exists;
+	if (du_version_parse(extension->installed, &installed, &reason) &&
+		du_version_parse(target->target, &aimed, &reason) &&
+		du_version_compare(&aimed, &installed) == 0)
+	{
+		/* Already there, whatever the spelling. */
+		target->target = extension->installed;
+		return true;
+	}
+	if (exists)
+		find_path(extension, target);
+	return exists;
+}

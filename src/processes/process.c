@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * process.c
+ *	  How our background workers are described to the server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "processes/process.h"
+
+/*
+ * Describes a process that runs a function of this library once, on standbys
+ * too; "what" completes its name.  Callers change what is different for them.
+ */
+void
+du_process_describe(BackgroundWorker *process, const char *what, const char *function)
+{
+	memset(process, 0, sizeof(BackgroundWorker));
+	process->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	process->bgw_start_time = BgWorkerStart_ConsistentState;
+	process->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(process->bgw_library_name, "documentdb_upgrade", sizeof(process->bgw_library_name));
+	strlcpy(process->bgw_function_name, function, sizeof(process->bgw_function_name));
+	snprintf(process->bgw_name, sizeof(process->bgw_name), "documentdb_upgrade %s", what);
+	snprintf(process->bgw_type, sizeof(process->bgw_type), "documentdb_upgrade %s", what);
+}

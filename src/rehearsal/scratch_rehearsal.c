@@ -1,0 +1,196 @@
+/*-------------------------------------------------------------------------
+ *
+ * scratch_rehearsal.c
+ *	  A rehearsal in a throw-away database.
+ *
+ * The managed set is installed there at the versions of here, and updated, in
+ * one transaction that never commits: roles that its scripts create are seen
+ * by nobody, and nothing is locked here.  There are no data, so what depends
+ * on data shows only in a rehearsal in place.
+ *
+ * The order is a row of texts, each with its terminating NUL: pairs of setting
+ * and value, the target, and triples of extension, version and schema; each of
+ * the three ends with an empty text.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "rehearsal/scratch_rehearsal.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "finalize/attempt_stages.h"
+#include "extension/managed_set.h"
+#include "base/execution_context.h"
+#include "plan/fingerprint.h"
+#include "finalize/history.h"
+#include "rehearsal/rehearsal.h"
+#include "rehearsal/scratch_database.h"
+
+PGDLLEXPORT char *documentdb_upgrade_scratch_rehearse(const char *order, Size length);
+
+/* Those that say what is rehearsed, and for how long. */
+static const char *const passed_settings[] = {
+	"documentdb_upgrade.extension",
+	"documentdb_upgrade.managed_extensions",
+	"documentdb_upgrade.loaded_version_function",
+	"documentdb_upgrade.lock_timeout",
+	"documentdb_upgrade.attempt_timeout"
+};
+
+static void
+add(StringInfo order, const char *text)
+{
+	appendBinaryStringInfo(order, text, strlen(text) + 1);
+}
+
+static void
+write_order(StringInfo order, const UpgradeFacts *facts, const char *target)
+{
+	for (int i = 0; i < lengthof(passed_settings); i++)
+	{
+		add(order, passed_settings[i]);
+		add(order, GetConfigOption(passed_settings[i], false, false));
+	}
+	add(order, "");
+	add(order, target != NULL ? target : "");
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		const ExtensionFacts *extension = &facts->extensions[i];
+
+		if (extension->installed == NULL)
+			continue;
+		add(order, extension->name);
+		add(order, extension->installed);
+		add(order, extension->schema_name);
+	}
+	add(order, "");
+}
+
+/* The next text of an order; "" at its end. */
+static const char *
+take(const char **rest, const char *end)
+{
+	const char *text = *rest;
+
+	if (text >=end)
+		return "";
+	*rest += strlen(text) + 1;
+	return text;
+}
+
+/* Installs an extension as it is installed where the order comes from. */
+static void
+install(const char *extension, const char *version, const char *schema)
+{
+	const char *with_schema = "";
+
+	if (strcmp(schema, "pg_catalog") != 0)
+	{
+		du_execute(psprintf("CREATE SCHEMA IF NOT EXISTS %s", quote_identifier(schema)));
+		with_schema = psprintf("SCHEMA %s", quote_identifier(schema));
+	}
+	du_execute(psprintf("CREATE EXTENSION IF NOT EXISTS %s %s VERSION %s CASCADE",
+						quote_identifier(extension), with_schema, quote_literal_cstr(version)));
+}
+
+/*
+ * Serves in the throw-away database: does what an order says and gives back
+ * the row as JSON.
+ */
+char *
+documentdb_upgrade_scratch_rehearse(const char *order, Size length)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *end = order + length;
+	const char *text;
+	const char *target;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	char	   *row;
+
+	while ((text = take(&order, end))[0] != '\0')
+		SetConfigOption(text, take(&order, end), PGC_SUSET, PGC_S_SESSION);
+	target = take(&order, end);
+
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	while ((text = take(&order, end))[0] != '\0')
+	{
+		const char *version = take(&order, end);
+		const char *schema = take(&order, end);
+
+		install(text, version, schema);
+	}
+	du_execute("CREATE EXTENSION IF NOT EXISTS documentdb_upgrade");
+	values[0] = CStringGetTextDatum(target);
+	if (du_query("SELECT (pg_catalog.to_jsonb(r) || '{\"scratch\": true}')::pg_catalog.text"
+				 " FROM documentdb_upgrade.rehearse(NULLIF($1, '')) r", 1, types, values) != 1)
+		elog(ERROR, "a row of rehearsals was expected");
+	row = du_query_text(0, 1);
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	return row;
+}
+
+/* Says in a row that was made elsewhere who has asked for it here. */
+static char *
+sign(const char *row, const char *fingerprint)
+{
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+	char	   *signed_row;
+
+	values[0] = CStringGetTextDatum(row);
+	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	values[2] = CStringGetTextDatum(fingerprint);
+	values[3] = CStringGetTextDatum(du_history_client());
+	du_query("SELECT ($1::pg_catalog.jsonb || pg_catalog.jsonb_build_object("
+			 "   'role_name', $2, 'fingerprint', $3, 'client', $4))::pg_catalog.text", 4, types, values);
+	signed_row = du_query_text(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return signed_row;
+}
+
+/*
+ * Like du_rehearse(), in a throw-away database, which is dropped again.
+ * Raises 0A000 where the managed set cannot be installed in one, and 53400
+ * when there are no processes for it.
+ */
+Datum
+du_rehearse_in_scratch(const char *target, bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExecutionContext execution;
+	UpgradeFacts *facts;
+	StringInfoData order;
+	char	   *row;
+	Datum		stored;
+
+	du_stage_check_transaction("rehearse");
+	du_context_enter(&execution);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+
+	facts = du_catalog_gather();
+	if (du_catalog_main(facts)->installed == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" is not installed in this database",
+						du_catalog_main(facts)->name)));
+	initStringInfo(&order);
+	write_order(&order, facts, target);
+	row = du_scratch_run("documentdb_upgrade_scratch_rehearse", &order);
+	stored = du_rehearsal_store(sign(row, du_fingerprint(facts)), isnull);
+
+	SPI_finish();
+	du_context_leave(&execution);
+	MemoryContextSwitchTo(context);
+	return stored;
+}

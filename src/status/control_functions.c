@@ -1,0 +1,285 @@
+/*-------------------------------------------------------------------------
+ *
+ * control_functions.c
+ *	  The SQL functions that show the worker and steer it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "guards/announced_holds.h"
+#include "finalize/attempt_process.h"
+#include "extension/managed_set.h"
+#include "base/execution_context.h"
+#include "extension/extension_version.h"
+#include "finalize/failure_memory.h"
+#include "base/guc.h"
+#include "status/assessment.h"
+#include "base/result_row.h"
+#include "processes/running_attempts.h"
+#include "processes/shared_status.h"
+#include "extension/version_gate.h"
+
+#define LONGEST_NAP_MS 250
+
+PG_FUNCTION_INFO_V1(documentdb_upgrade_running_attempts);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_counters);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_location);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_await_holds);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_wake_at_commit);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_retry);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_wait_for);
+
+/*
+ * running_attempts() returns the rows of view progress
+ */
+Datum
+documentdb_upgrade_running_attempts(PG_FUNCTION_ARGS)
+{
+	RunningAttempt attempts[RUNNING_ATTEMPTS];
+	int			n = du_running_list(attempts);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		const RunningAttempt *attempt = &attempts[i];
+		ResultRow	row = {0};
+
+		if (attempt->database != MyDatabaseId || attempt->extension[0] == '\0')
+			continue;
+		du_row_add_int(&row, attempt->pid);
+		du_row_add_text(&row, attempt->actor);
+		du_row_add_text(&row, attempt->extension);
+		du_row_add_text(&row, attempt->from_version);
+		du_row_add_text(&row, attempt->target);
+		du_row_add_int(&row, attempt->step);
+		du_row_add_int(&row, attempt->nsteps);
+		du_row_add_text(&row, attempt->step > 0 ? attempt->step_extension : NULL);
+		du_row_add_text(&row, attempt->step > 0 ? attempt->step_from : NULL);
+		du_row_add_text(&row, attempt->step > 0 ? attempt->step_to : NULL);
+		du_row_add_time(&row, attempt->started_at);
+		du_row_add(&row, BoolGetDatum(attempt->cancel_requested));
+		du_row_add(&row, BoolGetDatum(attempt->commit_begun));
+		du_row_put(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * worker_counters() returns what view metrics takes from the worker
+ */
+Datum
+documentdb_upgrade_worker_counters(PG_FUNCTION_ARGS)
+{
+	WorkerFacts worker;
+	bool		served = du_shared_serving(&worker);
+	ResultRow	row = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_row_add_text(&row, du_guc_extension);
+	du_row_add(&row, BoolGetDatum(served));
+	du_row_add(&row, Int64GetDatum(served ? worker.source_reads : 0));
+	du_row_add(&row, Int64GetDatum(served ? worker.source_failures : 0));
+	du_row_add(&row, Int64GetDatum(served ? worker.reports_delivered : 0));
+	du_row_add(&row, Int64GetDatum(served ? worker.reports_failed : 0));
+	du_row_add(&row, Int64GetDatum(served ? worker.events_dropped : 0));
+	du_row_put(fcinfo, &row);
+	return (Datum) 0;
+}
+
+/*
+ * worker_location() returns text
+ */
+Datum
+documentdb_upgrade_worker_location(PG_FUNCTION_ARGS)
+{
+	WorkerFacts worker;
+
+	if (!du_shared_serving(&worker) || worker.location[0] == '\0')
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(worker.location));
+}
+
+/*
+ * cancel() returns boolean
+ */
+Datum
+documentdb_upgrade_cancel(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_CALL) == CANCEL_SENT);
+}
+
+/*
+ * stop_for_hold() returns boolean: false when it is too late for the attempt
+ * that runs
+ */
+Datum
+documentdb_upgrade_stop_for_hold(PG_FUNCTION_ARGS)
+{
+	/* First, or an attempt could begin unseen by both. */
+	du_announced_hold_add();
+	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD) != CANCEL_TOO_LATE);
+}
+
+/*
+ * await_holds() returns void
+ *
+ * Waits for the transactions that write to table holds now.  A lock on the
+ * table would do as well, but have the next hold() queue behind it.
+ */
+Datum
+documentdb_upgrade_await_holds(PG_FUNCTION_ARGS)
+{
+	Oid			table = get_relname_relid("holds", get_namespace_oid("documentdb_upgrade", false));
+	LOCKTAG		tag;
+
+	if (OidIsValid(table))
+	{
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+		WaitForLockers(tag, ShareLock, false);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * wake_at_commit() returns void
+ */
+Datum
+documentdb_upgrade_wake_at_commit(PG_FUNCTION_ARGS)
+{
+	du_shared_wake_worker_at_commit();
+	PG_RETURN_VOID();
+}
+
+/*
+ * retry() returns boolean
+ */
+Datum
+documentdb_upgrade_retry(PG_FUNCTION_ARGS)
+{
+	ExecutionContext context;
+	WorkerFacts worker;
+	bool		served = du_shared_serving(&worker);
+	bool		dismissed;
+
+	du_context_enter(&context);
+	SPI_connect();
+	dismissed = du_failures_dismiss(du_guc_extension);
+	SPI_finish();
+	du_context_leave(&context);
+	if (served)
+		du_shared_ask_for_retry();
+	du_shared_wake_worker_at_commit();
+	PG_RETURN_BOOL(dismissed || (served && (worker.gave_up || worker.next_retry != 0)));
+}
+
+/*
+ * True when the main extension is at a version, the library has taken it up
+ * where it tells, and the standbys see it.
+ */
+static bool
+is_reached(const ExtensionVersion *target)
+{
+	Outlook		outlook;
+	WorkerFacts worker;
+	bool		served;
+	ExtensionVersion version;
+	const char *reason;
+	const char *straggler;
+	char	   *installed;
+	char	   *gate;
+
+	/* A transaction that holds its lock on the catalogue would see no news. */
+	InvalidateCatalogSnapshot();
+	installed = du_catalog_installed_version(du_guc_extension, NULL);
+	if (installed == NULL || !du_version_parse(installed, &version, &reason) ||
+		du_version_compare(&version, target) != 0)
+		return false;
+
+	served = du_shared_serving(&worker);
+	du_outlook_open(&outlook);
+	straggler = du_outlook_straggler(&outlook, served ? &worker : NULL);
+	gate = du_gate_read(installed);
+	du_outlook_close(&outlook);
+	return straggler == NULL &&
+		(gate == NULL || !du_version_parse(gate, &version, &reason) ||
+		 du_version_compare(&version, target) == 0);
+}
+
+/* Waits for the next change, or a little while. */
+static void
+nap(TimestampTz end)
+{
+	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+
+	left = Min(left, LONGEST_NAP_MS);
+	if (du_shared_exists())
+		(void) ConditionVariableTimedSleep(du_shared_changed(), left, PG_WAIT_EXTENSION);
+	else
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 left, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	CHECK_FOR_INTERRUPTS();
+}
+
+static TimestampTz
+end_of(const Interval *timeout)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(GetCurrentTimestamp()),
+												   IntervalPGetDatum(timeout)));
+}
+
+/*
+ * wait_for(target text, timeout interval) returns boolean
+ *
+ * Looks at the catalogue, which is of now in any transaction.
+ */
+Datum
+documentdb_upgrade_wait_for(PG_FUNCTION_ARGS)
+{
+	char	   *argument = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TimestampTz end = end_of(PG_GETARG_INTERVAL_P(1));
+	MemoryContext context;
+	ExtensionVersion target;
+	const char *reason;
+	bool		reached;
+
+	if (!du_version_parse(argument, &target, &reason))
+		du_version_error(argument, reason);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "documentdb_upgrade wait",
+									ALLOCSET_SMALL_SIZES);
+	for (;;)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+
+		reached = is_reached(&target);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
+		if (reached || GetCurrentTimestamp() >= end)
+			break;
+		nap(end);
+	}
+	if (du_shared_exists())
+		ConditionVariableCancelSleep();
+	MemoryContextDelete(context);
+	PG_RETURN_BOOL(reached);
+}

@@ -1,0 +1,296 @@
+/*-------------------------------------------------------------------------
+ *
+ * status_functions.c
+ *	  The SQL functions that look and change nothing.
+ *
+ * Each takes an outlook and turns it into rows.  What they mean for users is said in the install script.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "extension/extension_version.h"
+#include "plan/fingerprint.h"
+#include "base/guc.h"
+#include "extension/loaded_version.h"
+#include "status/assessment.h"
+#include "base/result_row.h"
+#include "plan/upgrade_plan.h"
+#include "extension/version_gate.h"
+
+PG_FUNCTION_INFO_V1(documentdb_upgrade_schema_version);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_binary_version);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_loaded_version);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_managed_versions);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_plan);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_plan_sql);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_preflight);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_can_finalize);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_upgrade_fingerprint);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_current_status);
+
+static Datum
+text_or_null(FunctionCallInfo fcinfo, const char *value)
+{
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(value));
+}
+
+/*
+ * schema_version() returns text
+ *
+ * The catalogue alone is read, so that the function stays cheap.
+ */
+Datum
+documentdb_upgrade_schema_version(PG_FUNCTION_ARGS)
+{
+	return text_or_null(fcinfo, du_catalog_installed_version(du_guc_extension, NULL));
+}
+
+/*
+ * binary_version() returns text
+ */
+Datum
+documentdb_upgrade_binary_version(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	const char *version;
+
+	du_outlook_open(&outlook);
+	version = du_catalog_main(outlook.facts)->binary;
+	du_outlook_close(&outlook);
+	return text_or_null(fcinfo, version);
+}
+
+/*
+ * loaded_version() returns text
+ */
+Datum
+documentdb_upgrade_loaded_version(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	const char *version;
+
+	du_outlook_open(&outlook);
+	version = du_loaded_version(du_catalog_main(outlook.facts));
+	du_outlook_close(&outlook);
+	return text_or_null(fcinfo, version);
+}
+
+/*
+ * managed_versions() returns the rows of view versions
+ */
+Datum
+documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_outlook_open(&outlook);
+	outlook.plan = du_plan_make(outlook.facts, NULL);
+	for (int i = 0; i < outlook.facts->nextensions; i++)
+	{
+		const ExtensionFacts *extension = &outlook.facts->extensions[i];
+		bool		is_main = i == outlook.facts->main;
+		ResultRow	row = {0};
+
+		du_row_add_text(&row, extension->name);
+		du_row_add_text(&row, extension->installed);
+		du_row_add_text(&row, extension->binary);
+		du_row_add_text(&row, is_main ? du_loaded_version(extension) : NULL);
+		du_row_add_text(&row, is_main && extension->installed ? du_gate_read(extension->installed) : NULL);
+		du_row_add_text(&row, outlook.plan->targets[i].target);
+		du_row_put(fcinfo, &row);
+	}
+	du_outlook_close(&outlook);
+	return (Datum) 0;
+}
+
+/* The locks that a step is known to take, for people. */
+static List *
+describe_locks(const PlanStep *step)
+{
+	List	   *locks = NIL;
+
+	for (int i = 0; i < step->nlocks; i++)
+		locks = lappend(locks,
+						psprintf("%s on %s",
+								 GetLockmodeName(DEFAULT_LOCKMETHOD, step->locks[i].mode),
+								 step->locks[i].name));
+	return locks;
+}
+
+/*
+ * plan(target text)
+ */
+Datum
+documentdb_upgrade_plan(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	char	   *target = du_version_argument(fcinfo, 0);
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_outlook_open(&outlook);
+	du_outlook_plan(&outlook, target);
+	du_outlook_recall_risks(&outlook);
+	for (int i = 0; i < outlook.plan->nsteps; i++)
+	{
+		const PlanStep *step = &outlook.plan->steps[i];
+		ResultRow	row = {0};
+
+		du_row_add(&row, Int32GetDatum(i + 1));
+		du_row_add_text(&row, outlook.facts->extensions[step->extension].name);
+		du_row_add_text(&row, step->from);
+		du_row_add_text(&row, step->to);
+		du_row_add_text(&row, step->script->path);
+		du_row_add_text(&row, step->script->sha256);
+		du_row_add_text(&row, step->risk);
+		du_row_add_text(&row, step->risk_reason);
+		du_row_add_names(&row, describe_locks(step));
+		du_row_put(fcinfo, &row);
+	}
+	du_outlook_close(&outlook);
+	return (Datum) 0;
+}
+
+/*
+ * plan_sql(target text) returns text
+ */
+Datum
+documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	char	   *target = du_version_argument(fcinfo, 0);
+	char	   *sql;
+
+	du_outlook_open(&outlook);
+	du_outlook_plan(&outlook, target);
+	sql = du_plan_sql(outlook.plan, outlook.facts);
+	du_outlook_close(&outlook);
+	return text_or_null(fcinfo, sql);
+}
+
+/*
+ * preflight(target text)
+ */
+Datum
+documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	char	   *target = du_version_argument(fcinfo, 0);
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_outlook_open(&outlook);
+	du_outlook_plan(&outlook, target);
+	du_outlook_evaluate_guards(&outlook, true);
+	for (int i = 0; i < outlook.guards->nresults; i++)
+	{
+		const GuardResult *result = &outlook.guards->results[i];
+		ResultRow	row = {0};
+
+		du_row_add_text(&row, result->guard);
+		du_row_add_text(&row, du_guards_status_name(result->status));
+		du_row_add_text(&row, result->detail);
+		du_row_add_text(&row, result->hint);
+		du_row_add(&row, BoolGetDatum(result->hard));
+		du_row_put(fcinfo, &row);
+	}
+	du_outlook_close(&outlook);
+	return (Datum) 0;
+}
+
+/*
+ * can_finalize(target text) returns boolean
+ */
+Datum
+documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	char	   *target = du_version_argument(fcinfo, 0);
+
+	du_outlook_open(&outlook);
+	du_outlook_plan(&outlook, target);
+	du_outlook_evaluate_guards(&outlook, false);
+	du_outlook_close(&outlook);
+	PG_RETURN_BOOL(outlook.guards->nfailed == 0);
+}
+
+/*
+ * upgrade_fingerprint() returns text
+ */
+Datum
+documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook;
+	char	   *fingerprint;
+
+	du_outlook_open(&outlook);
+	fingerprint = du_fingerprint(outlook.facts);
+	du_outlook_close(&outlook);
+	return text_or_null(fcinfo, fingerprint);
+}
+
+static const char *
+mode_name(const char *desired)
+{
+	if (desired[0] == '\0')
+		return "two-phase";
+	return strcmp(desired, "auto") == 0 ? "auto" : "explicit";
+}
+
+/*
+ * current_status() returns the row of view status
+ */
+Datum
+documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
+{
+	WorkerFacts worker;
+	bool		served = du_shared_serving(&worker);
+	bool		known = served ? worker.desired_known : du_guc_source == SOURCE_KIND_SETTING;
+	const char *desired = served ? worker.desired : du_guc_desired_schema_version;
+	Outlook		outlook;
+	const ExtensionFacts *extension;
+	ResultRow	row = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_outlook_open(&outlook);
+	du_outlook_decide(&outlook, desired);
+	if (outlook.guards == NULL)
+	{
+		du_plan_read_scripts(outlook.plan, outlook.facts);
+		du_outlook_evaluate_guards(&outlook, false);
+	}
+	du_outlook_find_state(&outlook, served ? &worker : NULL);
+	extension = du_catalog_main(outlook.facts);
+
+	du_row_add_text(&row, outlook.in_recovery ? "standby" : "primary");
+	du_row_add_text(&row, extension->installed);
+	du_row_add_text(&row, extension->binary);
+	du_row_add_text(&row, du_loaded_version(extension));
+	du_row_add_text(&row, known ? desired : NULL);
+	du_row_add_text(&row, known ? mode_name(desired) : NULL);
+	du_row_add_text(&row, outlook.decided.target);
+	du_row_add_text(&row, outlook.state.state);
+	du_row_add_names(&row, du_outlook_failing_guards(&outlook));
+	du_row_add_text(&row, outlook.state.next_step);
+	du_row_add_text(&row, outlook.failures.last_error);
+	du_row_add(&row, Int64GetDatum(outlook.failures.attempts));
+	du_row_add_time(&row, served ? worker.next_retry : 0);
+	du_row_add_text(&row, served ? worker.source : du_guc_source_name());
+	du_row_add_time(&row, served ? worker.last_contact : 0);
+	if (served)
+		du_row_add(&row, Int32GetDatum(worker.pid));
+	else
+		du_row_add_null(&row);
+	du_row_put(fcinfo, &row);
+	du_outlook_close(&outlook);
+	return (Datum) 0;
+}

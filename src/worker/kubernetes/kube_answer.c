@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * kube_answer.c
+ *	  What the answers of the API server mean.
+ *
+ * An answer becomes a verdict: the health that a source would show, with a
+ * sentence about the problem and what to do.  What follows from it, and when,
+ * is left to the caller.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/kubernetes/kube_answer.h"
+
+#define LONGEST_RETRY_AFTER_S 300
+
+/* What the role of the pod's service account must allow. */
+typedef struct AccessRule
+{
+	const char *verb;
+	const char *resource;
+	const char *group;
+} AccessRule;
+
+static const AccessRule rules[] = {
+	[KUBE_GET_CLUSTER] = {"get", "clusters", "postgresql.cnpg.io"},
+	[KUBE_GET_RESOURCE] = {"get", "dbs", "documentdb.io"},
+	[KUBE_LIST_RESOURCES] = {"list", "dbs", "documentdb.io"},
+	[KUBE_WATCH_RESOURCES] = {"watch", "dbs", "documentdb.io"},
+	[KUBE_PATCH_STATUS] = {"patch", "dbs/status", "documentdb.io"},
+	[KUBE_APPLY_CONDITION] = {"patch", "dbs/status", "documentdb.io"},
+	[KUBE_TRY_CONDITION] = {"patch", "dbs/status", "documentdb.io"},
+	[KUBE_CREATE_EVENT] = {"create", "events", ""},
+	[KUBE_PATCH_EVENT] = {"patch", "events", ""}
+};
+
+/* The server's own words at the end of a sentence, or a period. */
+static const char *
+quote_server(const char *message)
+{
+	if (message == NULL || message[0] == '\0')
+		return ".";
+	return psprintf(": %s%s", message, message[strlen(message) - 1] == '.' ? "" : ".");
+}
+
+static void
+judge_failure(const KubernetesApi *api, const HttpAnswer *answer, KubeVerdict *verdict)
+{
+	const char *what = answer->problem;
+
+	verdict->health = SOURCE_UNREACHABLE;
+	switch (answer->failure)
+	{
+		case HTTP_UNTRUSTED:
+			verdict->problem = psprintf("The API server at %s cannot be trusted: %s.",
+										api->server, what);
+			verdict->hint = psprintf("The CA file \"%s\" must hold the CA of the API server's certificate; see documentdb_upgrade.kubernetes_ca_file.",
+									 api->ca_file);
+			break;
+		case HTTP_TOO_LARGE:
+			verdict->health = SOURCE_INVALID;
+			verdict->problem = psprintf("The answer of the API server is larger than %d MiB.",
+										KUBE_ANSWER_CAP / (1024 * 1024));
+			break;
+		case HTTP_UNUSABLE:
+			verdict->health = SOURCE_INVALID;
+			verdict->problem = psprintf("The API server at %s cannot be used: %s.",
+										api->server, what);
+			verdict->hint = "Check documentdb_upgrade.kubernetes_api_server.";
+			break;
+		default:
+			verdict->problem = psprintf("The API server at %s cannot be reached: %s.",
+										api->server, what);
+			verdict->hint = "It is tried again by itself; see documentdb_upgrade.kubernetes_api_server if the address is wrong.";
+			break;
+	}
+}
+
+static void
+judge_forbidden(const KubernetesApi *api, KubeRequest what, const char *message,
+				KubeVerdict *verdict)
+{
+	const AccessRule *rule = &rules[what];
+
+	verdict->health = SOURCE_REFUSED;
+	verdict->problem = psprintf("The API server does not allow to %s %s in namespace \"%s\"%s",
+								rule->verb, rule->resource, api->namespace_name,
+								quote_server(message));
+	verdict->hint = psprintf("Grant verb \"%s\" on resource \"%s\" of API group \"%s\" in namespace \"%s\" to the service account of this pod; see docs/kubernetes.md.",
+							 rule->verb, rule->resource, rule->group, api->namespace_name);
+}
+
+/* The object is missing, or its whole kind. */
+static void
+judge_missing(const KubernetesApi *api, KubeRequest what, const char *message,
+			  KubeVerdict *verdict)
+{
+	const AccessRule *rule = &rules[what];
+
+	verdict->health = SOURCE_MISSING;
+	verdict->kind_missing = message == NULL;
+	if (message == NULL)
+	{
+		verdict->problem = psprintf("The API server does not know %s%s%s.", rule->resource,
+									rule->group[0] != '\0' ? "." : "", rule->group);
+		verdict->hint = "Install the operator with its CustomResourceDefinition.";
+	}
+	else
+		verdict->problem = psprintf("The API server does not find what it was asked for%s",
+									quote_server(message));
+}
+
+/* Any other status but 2xx. */
+static void
+judge_status(int status, const char *message, KubeVerdict *verdict)
+{
+	if (status == 429 || status >= 500)
+	{
+		verdict->health = SOURCE_UNREACHABLE;
+		verdict->problem = psprintf("The API server is not available now (HTTP %d)%s",
+									status, quote_server(message));
+		verdict->hint = "It is tried again by itself.";
+	}
+	else if (status >= 300 && status < 400)
+	{
+		verdict->health = SOURCE_INVALID;
+		verdict->problem = psprintf("The API server answered with a redirect (HTTP %d), which is not followed.",
+									status);
+		verdict->hint = "Set documentdb_upgrade.kubernetes_api_server to the address of the API server itself.";
+	}
+	else
+	{
+		verdict->health = SOURCE_INVALID;
+		verdict->problem = psprintf("The API server does not accept the request (HTTP %d)%s",
+									status, quote_server(message));
+	}
+}
+
+static bool
+is_json(const char *content_type)
+{
+	return pg_strncasecmp(content_type, "application/json", 16) == 0;
+}
+
+/*
+ * What the answer to a request means.  Texts are in the current memory
+ * context.
+ */
+KubeVerdict
+du_kube_judge(const KubernetesApi *api, KubeRequest what, const HttpAnswer *answer)
+{
+	KubeVerdict verdict = {0};
+	const char *message = NULL;
+
+	verdict.health = SOURCE_OK;
+	verdict.status = answer->status;
+	verdict.retry_after_ms = -1;
+	if (answer->state != HTTP_ANSWERED)
+	{
+		judge_failure(api, answer, &verdict);
+		return verdict;
+	}
+	if (answer->retry_after_s >= 0)
+		verdict.retry_after_ms = Min(answer->retry_after_s, LONGEST_RETRY_AFTER_S) * 1000L;
+	if (answer->status / 100 != 2)
+		message = du_resource_status_message(answer->body, answer->body_length);
+
+	if (answer->status == 401)
+	{
+		verdict.health = SOURCE_REFUSED;
+		verdict.problem = "The API server does not accept the token.";
+		verdict.hint = psprintf("The token of file \"%s\" has expired or belongs to another cluster.",
+								api->token_file);
+	}
+	else if (answer->status == 403)
+		judge_forbidden(api, what, message, &verdict);
+	else if (answer->status == 404)
+		judge_missing(api, what, message, &verdict);
+	else if (answer->status / 100 != 2)
+		judge_status(answer->status, message, &verdict);
+	else if (!is_json(answer->content_type))
+	{
+		verdict.health = SOURCE_INVALID;
+		verdict.problem = "The API server's answer is no JSON.";
+		verdict.hint = "Check documentdb_upgrade.kubernetes_api_server: something else may answer there.";
+	}
+	return verdict;
+}

@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The worker's loop: read what is desired, look, decide, act, publish.
+ *
+ * The loop waits in one place only, for its latch, for the sockets of its
+ * source and of its reports, and for the next time something is due.  So it
+ * answers a shutdown, a reload, a promotion, a hold and the end of an attempt
+ * at once, while a watch is open.  It holds no transaction while it waits, and
+ * the network is never inside one.
+ *
+ * Trouble that is expected is part of the state.  Anything else raises, ends
+ * the process, and the launcher starts another.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "base/compat.h"
+#include "base/guc.h"
+#include "worker/loop/worker_attempt.h"
+#include "worker/loop/worker_pass.h"
+#include "worker/loop/worker_role.h"
+
+PG_MODULE_MAGIC;
+
+#define LOCK_TIMEOUT "100ms"	/* others would find a deadlock later */
+#define TICK_LOCK_TIMEOUT "1s"	/* which bounds its attempt as well */
+#define ATTEMPT_LOOK_MS 1000	/* should its end go unnoticed */
+#define LONGEST_PASS_MS 60000	/* of tick() */
+#define LONGEST_REPORT_MS 10000 /* that tick() waits for */
+
+PGDLLEXPORT void documentdb_upgrade_worker_loop(void);
+PGDLLEXPORT void documentdb_upgrade_worker_once(const char *role_name, char *state, Size size);
+
+/*
+ * Publishes the facts when they have changed; those of a single pass are for
+ * this process alone.
+ */
+static void
+publish(Worker *worker)
+{
+	du_worker_take_counters(worker);
+	if (memcmp(&worker->facts, &worker->published, sizeof(WorkerFacts)) == 0)
+		return;
+	worker->published = worker->facts;
+	if (worker->once)
+		du_shared_pretend(&worker->published);
+	else
+		du_shared_set_worker(&worker->published);
+}
+
+/*
+ * Answers what the server asks of this process.  True when it is a reason to
+ * look.
+ */
+static bool
+answer_requests(Worker *worker)
+{
+	bool		look = false;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!worker->once && du_shared_asked_to_leave())
+	{
+		du_shared_want_restart();
+		proc_exit(0);
+	}
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		if (worker->source != NULL)
+			worker->source->reload(worker->source);
+		du_worker_follow_role(worker);
+		look = true;
+	}
+	if (worker->primary == RecoveryInProgress())
+	{
+		du_worker_follow_role(worker);
+		look = true;
+	}
+
+	/* The read that an attempt waits for would have to begin again. */
+	if (!worker->once && !worker->confirming &&
+		worker->reads_seen != du_shared_reads_asked())
+	{
+		worker->reads_seen = du_shared_reads_asked();
+		if (worker->source != NULL)
+			worker->source->refresh(worker->source);
+		if (worker->standby_report != NULL)
+			du_standby_report_hurry(worker->standby_report);
+	}
+	return look;
+}
+
+/*
+ * Starts an attempt when the last pass wants one and what is desired was read
+ * after it was decided, else has it read.
+ */
+static void
+act(Worker *worker, bool confirmed)
+{
+	if (!worker->primary || !worker->wants_attempt || worker->attempt_runs)
+		return;
+	if (confirmed)
+	{
+		du_worker_start_attempt(worker);
+		if (worker->once)
+			du_worker_pass(worker); /* to see what has become of it */
+	}
+	else if (!worker->confirming)
+	{
+		worker->confirming = true;
+		worker->source->refresh(worker->source);
+	}
+}
+
+/*
+ * One round of the loop without its wait.  A pass runs when look is true or
+ * something has changed.
+ */
+static void
+work(Worker *worker, bool look)
+{
+	bool		confirmed = false;
+
+	if (worker->source != NULL)
+		look |= du_worker_advance_source(worker);
+	if (worker->standby_report != NULL)
+		look |= du_standby_report_is_due(worker->standby_report);
+	if (worker->confirming && !worker->source->state.refreshing)
+	{
+		worker->confirming = false;
+		confirmed = worker->source->state.health == SOURCE_OK;
+	}
+	if (worker->attempt_runs && !du_attempt_is_running())
+	{
+		du_worker_conclude_attempt(worker);
+		look = true;
+	}
+	if (look || confirmed)
+	{
+		du_worker_take_retries(worker);
+		publish(worker);		/* guards look at what the source says */
+		du_worker_pass(worker);
+		act(worker, confirmed);
+	}
+	if (worker->report != NULL)
+		du_report_advance(worker->report);
+	if (worker->standby_report != NULL)
+		du_standby_report_advance(worker->standby_report);
+	publish(worker);
+}
+
+/* How long until something is due, and which sockets matter. */
+static void
+gather_waits(const Worker *worker, TimestampTz next_look, WaitList *list)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	list->timeout_ms = -1;
+	list->nsockets = 0;
+	du_wait_at_most(list, TimestampDifferenceMilliseconds(now, next_look));
+	if (worker->facts.next_retry > now)
+		du_wait_at_most(list, TimestampDifferenceMilliseconds(now, worker->facts.next_retry));
+	if (worker->attempt_runs)
+		du_wait_at_most(list, ATTEMPT_LOOK_MS);
+	if (worker->source != NULL)
+		worker->source->add_waits(worker->source, list);
+	if (worker->report != NULL)
+		du_report_add_waits(worker->report, list);
+	if (worker->standby_report != NULL)
+		du_standby_report_add_waits(worker->standby_report, list);
+}
+
+/*
+ * Waits.  True when the latch was set, which somebody does who has changed
+ * something.
+ */
+static bool
+wait_for_work(const WaitList *list)
+{
+	WaitEventSet *set = du_create_wait_event_set(WAIT_LIST_SOCKETS + 2);
+	WaitEvent	events[WAIT_LIST_SOCKETS + 2];
+	bool		latch = false;
+	int			n;
+
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < list->nsockets; i++)
+		AddWaitEventToSet(set, list->sockets[i].events, list->sockets[i].fd, NULL, NULL);
+
+	n = WaitEventSetWait(set, list->timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
+	for (int i = 0; i < n; i++)
+		latch |= (events[i].events & WL_LATCH_SET) != 0;
+	FreeWaitEventSet(set);
+	if (latch)
+		ResetLatch(MyLatch);
+	return latch;
+}
+
+static void
+at_exit(int code, Datum arg)
+{
+	du_shared_clear_worker();
+}
+
+static void
+start(Worker *worker)
+{
+	/* Nobody may slip us an operator, or stop the loop by holding a table. */
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", worker->once ? TICK_LOCK_TIMEOUT : LOCK_TIMEOUT,
+					PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* Nor by keeping a synchronous standby away. */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+
+	worker->facts.pid = MyProcPid;
+	worker->facts.database = MyDatabaseId;
+	worker->facts.started_at = GetCurrentTimestamp();
+	du_worker_follow_role(worker);
+}
+
+/*
+ * The loop of the worker; ends with the process.
+ */
+void
+documentdb_upgrade_worker_loop(void)
+{
+	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
+	MemoryContext cycle = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade cycle",
+												ALLOCSET_DEFAULT_SIZES);
+	TimestampTz next_look = 0;
+	bool		look = true;
+
+	worker->actor = "worker";
+	worker->role_name = "";
+	worker->reads_seen = du_shared_reads_asked();
+	before_shmem_exit(at_exit, (Datum) 0);
+	start(worker);
+
+	/* An attempt of an earlier worker's goes on; it is watched to its end. */
+	worker->attempt_runs = du_attempt_is_running();
+	if (worker->attempt_runs)
+		du_attempt_order(&worker->order);
+
+	for (;;)
+	{
+		WaitList	list;
+
+		MemoryContextReset(cycle);
+		MemoryContextSwitchTo(cycle);
+
+		look |= answer_requests(worker);
+		look |= GetCurrentTimestamp() >= next_look ||
+			(worker->facts.next_retry != 0 && GetCurrentTimestamp() >= worker->facts.next_retry);
+		work(worker, look);
+		if (look)
+			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_poll_interval);
+
+		gather_waits(worker, next_look, &list);
+		look = wait_for_work(&list);
+	}
+}
+
+/* True when a single pass has nothing more to do. */
+static bool
+is_done(const Worker *worker, TimestampTz started, bool looked)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(started, now, LONGEST_PASS_MS))
+		return true;
+	if (!looked || worker->confirming || worker->wants_attempt ||
+		(worker->source != NULL && worker->source->state.health == SOURCE_STARTING))
+		return false;
+	if (TimestampDifferenceExceeds(started, now, LONGEST_REPORT_MS))
+		return true;
+	return (worker->report == NULL || du_report_is_idle(worker->report)) &&
+		(worker->standby_report == NULL || du_standby_report_was_made(worker->standby_report));
+}
+
+/*
+ * One pass for tick(), in a process of its own, for the role that called it;
+ * fills in the state that was found.
+ */
+void
+documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
+{
+	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
+	TimestampTz started = GetCurrentTimestamp();
+	bool		looked = false;
+
+	worker->once = true;
+	worker->actor = "tick";
+	worker->role_name = role_name;
+	start(worker);
+
+	while (!is_done(worker, started, looked))
+	{
+		WaitList	list;
+		bool		look;
+
+		(void) answer_requests(worker);
+		look = worker->source == NULL ? !looked : worker->source->state.health != SOURCE_STARTING;
+		work(worker, look);
+		looked |= look;
+		if (is_done(worker, started, looked))
+			break;
+		gather_waits(worker, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_LOOK_MS), &list);
+		(void) wait_for_work(&list);
+	}
+	du_worker_close(worker);
+	strlcpy(state, worker->facts.state, size);
+}

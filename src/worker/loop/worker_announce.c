@@ -1,0 +1,340 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_announce.c
+ *	  Tells people and programs what the worker has found: log, NOTIFY, and
+ *	  the content of reports.
+ *
+ * Something is said when it changes.  Texts contain ages and names of
+ * sessions that change at every look, so what counts as a change is the
+ * state with what it depends on, not its wording.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/loop/worker_announce.h"
+
+#include "commands/async.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include "extension/extension_version.h"
+#include "base/guc.h"
+#include "processes/running_attempts.h"
+
+/* States and how the condition and Events of the custom resource call them. */
+typedef struct StateVoice
+{
+	const char *state;
+	const char *reason;
+	bool		settled;
+	const char *event_type;		/* NULL: no Event */
+	const char *event_reason;
+} StateVoice;
+
+static const StateVoice voices[] = {
+	{"not_installed", "NotInstalled", false, NULL, NULL},
+	{"up_to_date", "UpToDate", true, NULL, NULL},
+	{"update_available", "UpdateAvailable", true, "Normal", "SchemaUpdateAvailable"},
+	{"waiting", "Waiting", false, NULL, NULL},
+	{"held", "Held", false, "Warning", "SchemaUpgradeBlocked"},
+	{"blocked", "Blocked", false, "Warning", "SchemaUpgradeBlocked"},
+	{"pending", "Pending", false, NULL, NULL},
+	{"finalizing", "Finalizing", false, NULL, NULL},
+	{"verifying", "Verifying", false, NULL, NULL},
+	{"failed", "Failed", false, "Warning", "SchemaUpgradeFailed"},
+	{"schema_ahead", "SchemaAhead", false, "Warning", "ExtensionRollback"},
+
+	/* Of a designated primary; whether it is settled, the decision says. */
+	{"standby", "ReplicaRegion", false, NULL, NULL},
+};
+
+static const StateVoice *
+find_voice(const char *state)
+{
+	for (int i = 0; i < lengthof(voices); i++)
+	{
+		if (strcmp(voices[i].state, state) == 0)
+			return &voices[i];
+	}
+	return NULL;
+}
+
+static const char *
+text_or(const char *value, const char *otherwise)
+{
+	return value != NULL ? value : otherwise;
+}
+
+/*
+ * What a state depends on: when this is the same, nothing is new.
+ */
+static char *
+key_of(const Worker *worker, const Outlook *outlook)
+{
+	const ExtensionFacts *extension = du_outlook_main(outlook);
+	const WorkerFacts *facts = &worker->facts;
+	StringInfoData key;
+	ListCell   *lc;
+
+	initStringInfo(&key);
+	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%s|%d|%s", outlook->state.state, outlook->decided.reason,
+					 text_or(extension->installed, ""), text_or(extension->binary, ""),
+					 facts->desired, facts->last_error, facts->hold_reason,
+					 facts->gave_up, text_or(outlook->fence, ""));
+	if (!facts->source_ok)
+		appendStringInfo(&key, "|%s", facts->source_problem);
+	foreach(lc, du_outlook_failing_guards(outlook))
+		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
+	if (outlook->straggler != NULL)
+		appendStringInfo(&key, "|%s", outlook->straggler);
+	if (outlook->in_recovery)
+		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
+	return key.data;
+}
+
+/* What listeners are told: a JSON object. */
+static char *
+notice_of(const Worker *worker, const Outlook *outlook)
+{
+	const ExtensionFacts *extension = du_outlook_main(outlook);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"event\": \"state\", \"extension\": ");
+	escape_json(&buf, extension->name);
+	appendStringInfoString(&buf, ", \"state\": ");
+	escape_json(&buf, outlook->state.state);
+	appendStringInfoString(&buf, ", \"desired\": ");
+	escape_json(&buf, worker->facts.desired);
+	if (extension->installed != NULL)
+	{
+		appendStringInfoString(&buf, ", \"installed\": ");
+		escape_json(&buf, extension->installed);
+	}
+	if (outlook->decided.target != NULL)
+	{
+		appendStringInfoString(&buf, ", \"target\": ");
+		escape_json(&buf, outlook->decided.target);
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+static char *
+dotted(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	if (text == NULL || !du_version_parse(text, &version, &reason))
+		return NULL;
+	return du_version_to_semver(&version);
+}
+
+/*
+ * The message of the Event, in the words that users of the operator know where
+ * there are such.
+ */
+static const char *
+event_message(const Outlook *outlook)
+{
+	const ExtensionFacts *extension = du_outlook_main(outlook);
+	char	   *binary = dotted(extension->binary);
+
+	/* A desired version changes nothing where only companions are behind. */
+	if (outlook->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL ||
+		outlook->in_recovery || strcmp(outlook->decided.target, extension->installed) == 0)
+		return outlook->state.next_step;
+	return psprintf("Schema update available: binary version is %s, schema is at %s. Set spec.schemaVersion to \"%s\" or \"auto\" to finalize the upgrade.",
+					binary, text_or(dotted(extension->installed), "none"), binary);
+}
+
+/*
+ * True when there is nothing more to wish for.  What a replica region sees is
+ * settled when nothing else is desired there; it comes from the primary.
+ */
+static bool
+is_settled(const Outlook *outlook, const StateVoice *voice)
+{
+	if (!outlook->in_recovery)
+		return voice->settled;
+	return outlook->decided.decision == DECISION_NONE ||
+		outlook->decided.decision == DECISION_UPDATE_AVAILABLE;
+}
+
+static void
+report(Worker *worker, const Outlook *outlook, const StateVoice *voice, bool upgraded)
+{
+	const ExtensionFacts *extension = du_outlook_main(outlook);
+	ReportContent content;
+
+	if (worker->report == NULL || voice == NULL)
+		return;
+	content.schema_version = dotted(extension->installed);
+	content.status = is_settled(outlook, voice) ? "True" : "False";
+	content.reason = voice->reason;
+	content.message = event_message(outlook);
+	du_report_set(worker->report, &content);
+
+	if (upgraded)
+		du_report_event(worker->report, "Normal", "SchemaUpgraded",
+						psprintf("Schema of extension %s is at %s. %s", extension->name,
+								 text_or(content.schema_version, extension->installed),
+								 outlook->state.next_step));
+	if (voice->event_type != NULL)
+		du_report_event(worker->report, voice->event_type, voice->event_reason,
+						content.message);
+	if (!upgraded && outlook->straggler != NULL && strcmp(worker->announced_state, "up_to_date") == 0)
+		du_report_event(worker->report, "Warning", "StandbyNotReady", content.message);
+}
+
+/*
+ * Tells of writes that are stopped for maintenance, and of the end of that.
+ */
+static void
+report_fence(Worker *worker, const Outlook *outlook)
+{
+	bool		told = worker->fence_told;
+
+	worker->fence_told = outlook->maintenance;
+	if (worker->report == NULL || told == outlook->maintenance)
+		return;
+	if (outlook->maintenance)
+		du_report_event(worker->report, "Normal", "FenceRaised", outlook->fence);
+	else
+		du_report_event(worker->report, "Normal", "FenceLifted",
+						"Writes to this database are no longer stopped for maintenance.");
+}
+
+/*
+ * One line in the log for what is new; of a standby that is nearly always the
+ * same.
+ */
+static void
+log_state(Worker *worker, const Outlook *outlook)
+{
+	bool		is_trouble = strcmp(outlook->state.state, "failed") == 0 ||
+	strcmp(outlook->state.state, "schema_ahead") == 0 ||
+	outlook->decided.decision == DECISION_REFUSE;
+
+	if (outlook->in_recovery && !is_trouble && worker->standby_told)
+		return;
+	worker->standby_told = outlook->in_recovery;
+	ereport(is_trouble ? WARNING : LOG,
+			(is_trouble ? errcode(ERRCODE_WARNING) : 0,
+			 errmsg("schema of extension \"%s\" is %s", du_outlook_main(outlook)->name,
+					outlook->state.state),
+			 errdetail_internal("%s", outlook->state.next_step)));
+}
+
+/* Remembers what is announced; false when it is nothing new. */
+static bool
+is_new(Worker *worker, const char *key)
+{
+	if (worker->announced != NULL && strcmp(worker->announced, key) == 0)
+		return false;
+	if (worker->announced != NULL)
+		pfree(worker->announced);
+	worker->announced = MemoryContextStrdup(TopMemoryContext, key);
+	return true;
+}
+
+/*
+ * True while an attempt commits, which may wait for a standby with the lock
+ * that every NOTIFY needs for its commit.
+ */
+static bool
+attempt_commits(void)
+{
+	RunningAttempt attempts[RUNNING_ATTEMPTS];
+	int			n = du_running_list(attempts);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (attempts[i].commit_begun)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Says what a pass has found, if it is new.  outlook is NULL in a database
+ * without this extension.  To be called in the pass's transaction.
+ */
+void
+du_worker_announce(Worker *worker, const Outlook *outlook)
+{
+	const char *installed;
+	bool		upgraded;
+
+	if (outlook == NULL)
+	{
+		if (is_new(worker, ""))
+			ereport(LOG,
+					(errmsg("extension \"documentdb_upgrade\" is not installed in database \"%s\"",
+							du_guc_database),
+					 errhint("Run CREATE EXTENSION documentdb_upgrade there.")));
+		return;
+	}
+	if (attempt_commits())
+		return;
+	if (!is_new(worker, key_of(worker, outlook)))
+	{
+		if (worker->notice_pending)
+			Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
+		return;
+	}
+
+	installed = text_or(du_outlook_main(outlook)->installed, "");
+	upgraded = worker->announced_version[0] != '\0' && installed[0] != '\0' &&
+		strcmp(worker->announced_version, installed) != 0;
+	strlcpy(worker->announced_version, installed, sizeof(worker->announced_version));
+
+	log_state(worker, outlook);
+	worker->notice_pending = !outlook->in_recovery;
+	if (worker->notice_pending)
+		Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
+	report(worker, outlook, find_voice(outlook->state.state), upgraded);
+	report_fence(worker, outlook);
+	strlcpy(worker->announced_state, outlook->state.state, sizeof(worker->announced_state));
+}
+
+/*
+ * Says that an attempt begins.
+ */
+void
+du_worker_say_started(Worker *worker)
+{
+	const AttemptOrder *order = &worker->order;
+
+	ereport(LOG,
+			(worker->companions_alone ?
+			 errmsg("finalizing the companions of extension \"%s\" at \"%s\"",
+					order->extension, order->target) :
+			 errmsg("finalizing extension \"%s\" to \"%s\"", order->extension, order->target),
+			 errdetail_internal("What changes: %s.", worker->changes)));
+	if (worker->report != NULL)
+		du_report_event(worker->report, "Normal", "SchemaUpgradeStarted",
+						psprintf("Finalizing %s. SELECT * FROM documentdb_upgrade.progress; shows how far it is.",
+								 worker->companions_alone ?
+								 psprintf("the companions of extension %s at %s: %s",
+										  order->extension, order->target, worker->changes) :
+								 psprintf("extension %s to %s", order->extension, order->target)));
+}
+
+/*
+ * Says that an attempt has succeeded, where no other version of the main
+ * extension will tell it.
+ */
+void
+du_worker_say_succeeded(Worker *worker)
+{
+	if (worker->report == NULL || worker->changes == NULL || !worker->companions_alone)
+		return;
+	du_report_event(worker->report, "Normal", "SchemaUpgraded",
+					psprintf("The companions of extension %s at %s are at their targets: %s.",
+							 worker->order.extension, worker->order.target, worker->changes));
+}

@@ -1,0 +1,463 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_pass.c
+ *	  One pass of the worker: gather, decide, and say what is to be done.
+ *
+ * A pass is one short transaction that looks and changes nothing but notes
+ * of our own.  It never waits for the network or for an attempt: what it
+ * finds that should run is left in the worker's state for the loop.  Somebody
+ * who locks our tables or drops this extension meanwhile is expected.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/loop/worker_pass.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "fence/fence_reconcile.h"
+#include "base/guc.h"
+#include "fleet/instance_identity.h"
+#include "processes/own_relations.h"
+#include "worker/standby/own_report.h"
+#include "status/release_record.h"
+#include "processes/running_attempts.h"
+#include "finalize/upgrade_steps.h"
+#include "worker/loop/worker_attempt.h"
+#include "worker/loop/worker_announce.h"
+#include "fence/fence_hooks.h"
+
+#define LONGEST_LOCK_WAIT_MS 1000
+
+/*
+ * MD5 over what ALTER DATABASE and ALTER ROLE have set for this process.
+ * Such settings are read when a process connects, so a change means to
+ * connect anew.  Compared only with its like.
+ */
+static char *
+settings_digest(void)
+{
+	Oid			types[2] = {OIDOID, OIDOID};
+	Datum		values[2];
+	char	   *digest;
+
+	values[0] = ObjectIdGetDatum(MyDatabaseId);
+	values[1] = ObjectIdGetDatum(GetUserId());
+	du_query("SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg("
+			 "   s.setdatabase || ' ' || s.setrole || ' ' || s.setconfig::pg_catalog.text, ' '"
+			 "   ORDER BY s.setdatabase, s.setrole), ''))"
+			 " FROM pg_catalog.pg_db_role_setting s"
+			 " WHERE s.setdatabase IN (0, $1) AND s.setrole IN (0, $2)",
+			 2, types, values);
+	digest = du_query_text(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return digest;
+}
+
+/*
+ * Ends the process, to be started anew, when its settings are others than at
+ * its first pass.
+ */
+static void
+follow_settings(Worker *worker)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *digest;
+
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	digest = settings_digest();
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+
+	if (worker->settings[0] != '\0' && strcmp(worker->settings, digest) != 0)
+	{
+		du_shared_want_restart();
+		proc_exit(0);
+	}
+	strlcpy(worker->settings, digest, sizeof(worker->settings));
+}
+
+/*
+ * Notes the binary when it is another than before, so that its age is known
+ * when somebody asks how long an update has been waiting.
+ */
+static void
+note_binary(Worker *worker, const Outlook *outlook)
+{
+	const char *binary = du_outlook_main(outlook)->binary;
+
+	if (binary == NULL || strcmp(worker->binary, binary) == 0)
+		return;
+	if (du_surroundings_note_binary(outlook->facts))
+		strlcpy(worker->binary, binary, sizeof(worker->binary));
+}
+
+/* True when the target of the running attempt is what is desired, or reached. */
+static bool
+is_still_wanted(const Worker *worker, const Outlook *outlook)
+{
+	const DecisionResult *decided = &outlook->decided;
+
+	return (decided->decision == DECISION_FINALIZE || decided->decision == DECISION_NONE) &&
+		decided->target != NULL && strcmp(decided->target, worker->order.target) == 0;
+}
+
+/*
+ * Ends the running attempt when what it is to reach is not wanted any more, or
+ * when somebody has placed a hold.  A source that cannot be reached ends
+ * nothing.
+ */
+static void
+reconsider_attempt(Worker *worker, const Outlook *outlook)
+{
+	const SourceHealth health = worker->source->state.health;
+	List	   *failing = du_outlook_failing_guards(outlook);
+	ListCell   *lc;
+
+	if (health == SOURCE_MISSING ||
+		(health == SOURCE_OK && !is_still_wanted(worker, outlook)))
+		(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_WITHDRAWAL);
+
+	foreach(lc, failing)
+	{
+		if (strcmp(lfirst(lc), "hold") == 0)
+			(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD);
+	}
+}
+
+/*
+ * Decides whether an attempt is due, and writes its order.
+ */
+static void
+consider_attempt(Worker *worker, const Outlook *outlook)
+{
+	const WorkerFacts *facts = &worker->facts;
+	AttemptOrder *order = &worker->order;
+
+	worker->wants_attempt = outlook->decided.decision == DECISION_FINALIZE &&
+		outlook->guards->nfailed == 0 && facts->source_ok && !facts->gave_up &&
+		GetCurrentTimestamp() >= facts->next_retry;
+	if (!worker->wants_attempt)
+		return;
+
+	memset(order, 0, sizeof(AttemptOrder));
+	strlcpy(order->actor, worker->actor, sizeof(order->actor));
+	strlcpy(order->role_name, worker->role_name, sizeof(order->role_name));
+	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
+	strlcpy(order->target, outlook->decided.target, sizeof(order->target));
+	strlcpy(order->fingerprint, du_outlook_fingerprint(outlook), sizeof(order->fingerprint));
+	strlcpy(order->resource_uid, facts->resource_uid, sizeof(order->resource_uid));
+	order->resource_generation = facts->resource_generation;
+	if (worker->changes != NULL)
+		pfree(worker->changes);
+	worker->changes = MemoryContextStrdup(TopMemoryContext,
+										  du_plan_describe_changes(outlook->plan, outlook->facts));
+	worker->companions_alone = strcmp(order->target, du_outlook_main(outlook)->installed) == 0;
+}
+
+/*
+ * Keeps the fence that the settings want while the binary is older than the
+ * schema.  Versions that cannot be told leave things as they are.  A standby's
+ * fence is up when it is promoted.
+ */
+static void
+follow_binary(const Outlook *outlook)
+{
+	DecisionResult found = du_outlook_decide_undesired(outlook);
+	bool		wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
+
+	if (wanted && found.decision == DECISION_REFUSE)
+		return;
+	if (wanted && found.decision == DECISION_SCHEMA_AHEAD)
+		du_fence_raise(FENCE_SCHEMA_AHEAD, 0, found.reason,
+					   psprintf("Bring back a binary of %s or later; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.",
+								du_outlook_main(outlook)->installed));
+	else
+		du_fence_lift(FENCE_SCHEMA_AHEAD);
+}
+
+/*
+ * What the source says of maintenance: nothing while it cannot be read.  A
+ * resource that is gone wishes nothing.
+ */
+static MaintenanceWish
+maintenance_wish(const DesiredSource *source)
+{
+	const CustomResource *resource = source != NULL ? source->state.resource : NULL;
+
+	if (source == NULL)
+		return MAINTENANCE_UNKNOWN;
+	switch (source->state.health)
+	{
+		case SOURCE_OK:
+			return resource != NULL && resource->maintenance ? MAINTENANCE_ON : MAINTENANCE_OFF;
+		case SOURCE_MISSING:
+			return MAINTENANCE_OFF;
+		case SOURCE_STARTING:
+		case SOURCE_UNREACHABLE:
+		case SOURCE_REFUSED:
+		case SOURCE_INVALID:
+			break;
+	}
+	return MAINTENANCE_UNKNOWN;
+}
+
+/*
+ * Keeps the fences for maintenance.
+ */
+static void
+follow_maintenance(const Worker *worker)
+{
+	const DesiredSource *source = worker->source;
+	const CustomResource *resource = source != NULL ? source->state.resource : NULL;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (resource != NULL)
+	{
+		appendStringInfo(&text, "spec.maintenance of %s",
+						 source->state.location ? source->state.location : "the custom resource");
+		if (resource->uid != NULL)
+			appendStringInfo(&text, " (uid %s, generation " INT64_FORMAT ")", resource->uid,
+							 resource->generation);
+	}
+	du_fence_follow(worker->primary, maintenance_wish(source), text.data);
+}
+
+/*
+ * Remembers the version that every standby has been found to see, so that one
+ * that goes away later does not open the question again.
+ */
+static void
+note_verified(Worker *worker, const Outlook *outlook)
+{
+	WorkerFacts *facts = &worker->facts;
+	const char *installed = du_outlook_main(outlook)->installed;
+
+	if (worker->primary && installed != NULL && outlook->straggler == NULL &&
+		outlook->decided.decision == DECISION_NONE)
+		strlcpy(facts->verified, installed, sizeof(facts->verified));
+}
+
+/*
+ * Writes what a standby has to tell its upstream; it goes out later.  A server
+ * that is not preloaded has no identity to report under, and a single pass in
+ * another database than the worker's sees another schema.
+ */
+static void
+compose_report(Worker *worker, const Outlook *outlook)
+{
+	char		identity[SHARED_IDENTITY_LENGTH];
+	OwnReport	own;
+
+	if (worker->standby_report == NULL)
+		return;
+	du_identity_read(identity, NULL);
+	if (identity[0] == '\0' || strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	{
+		du_standby_report_set(worker->standby_report, NULL, NULL);
+		return;
+	}
+	own = du_own_report_compose(outlook, &worker->facts, worker->designated);
+	du_standby_report_set(worker->standby_report, own.text, own.digest);
+}
+
+/*
+ * The pass where this extension is installed.
+ */
+static void
+look(Worker *worker)
+{
+	WorkerFacts *facts = &worker->facts;
+	Outlook		outlook;
+
+	du_outlook_open(&outlook);
+	du_outlook_decide(&outlook, facts->desired);
+	if (worker->primary)
+	{
+		note_binary(worker, &outlook);
+		du_release_record(outlook.facts, &worker->release);
+		du_worker_recall(worker, &outlook);
+		du_worker_forget_if_changed(worker, &outlook);
+	}
+	if (!worker->once)
+	{
+		follow_binary(&outlook);
+		follow_maintenance(worker);
+	}
+	du_outlook_find_state(&outlook, facts);
+	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
+	note_verified(worker, &outlook);
+	compose_report(worker, &outlook);
+
+	worker->wants_attempt = false;
+	if (worker->primary && worker->source != NULL)
+	{
+		if (worker->attempt_runs)
+			reconsider_attempt(worker, &outlook);
+		else
+			consider_attempt(worker, &outlook);
+	}
+
+	/* After a plain ALTER EXTENSION, say. */
+	if (worker->primary && outlook.gate_is_stale)
+		du_steps_refresh_gates(outlook.facts);
+	du_worker_announce(worker, &outlook);
+	du_outlook_close(&outlook);
+}
+
+/*
+ * Finds this extension; one that was made anew has another history.
+ */
+static void
+find_own_extension(Worker *worker)
+{
+	Oid			found = du_context_own_extension();
+
+	if (found != worker->own_extension)
+		worker->failures.recalled = false;
+	worker->own_extension = found;
+}
+
+static void
+pass(Worker *worker)
+{
+	bool		in_recovery = RecoveryInProgress();
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	pgstat_report_activity(STATE_RUNNING, "looking at the schema");
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	if (!worker->once)
+		follow_settings(worker);
+	find_own_extension(worker);
+	if (OidIsValid(worker->own_extension))
+		look(worker);
+	else
+	{
+		worker->wants_attempt = false;
+		if (!worker->once)
+		{
+			du_fence_lift(FENCE_SCHEMA_AHEAD);
+			du_fence_abandon();
+		}
+		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
+		if (worker->standby_report != NULL)
+			du_standby_report_set(worker->standby_report, NULL, NULL);
+		du_worker_announce(worker, NULL);
+	}
+
+	if (!worker->once)
+		du_fence_looked(in_recovery);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	worker->notice_pending = false;
+	worker->obstacle_told = false;
+}
+
+/* True when this extension is not the one any more that the pass has found. */
+static bool
+is_gone(const Worker *worker)
+{
+	Oid			now;
+
+	StartTransactionCommand();
+	now = du_context_own_extension();
+	CommitTransactionCommand();
+	return now != worker->own_extension;
+}
+
+/*
+ * True for an error that says that others are at work: somebody locks what
+ * the pass reads, or has dropped this extension under it.  To be called
+ * outside a transaction.
+ */
+static bool
+is_obstacle(const Worker *worker, int sqlstate)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE: /* replay, on a standby */
+			return true;
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_SCHEMA:
+		case ERRCODE_INTERNAL_ERROR:	/* what has vanished in a cache */
+			return OidIsValid(worker->own_extension) && is_gone(worker);
+		default:
+			return false;
+	}
+}
+
+/*
+ * Makes of a pass that met an obstacle one that has not been; what it has
+ * remembered as stored it stores again.
+ */
+static void
+give_up_pass(Worker *worker, const ErrorData *obstacle)
+{
+	worker->wants_attempt = false;
+	worker->binary[0] = '\0';
+	worker->release.seen[0] = '\0';
+	if (worker->obstacle_told)
+		return;
+	worker->obstacle_told = true;
+	ereport(LOG,
+			(errmsg("documentdb_upgrade worker could not look at the schema, and will try again"),
+			 errdetail_internal("%s%s%s", obstacle->message,
+								obstacle->context ? "\n" : "",
+								obstacle->context ? obstacle->context : "")));
+}
+
+/*
+ * One pass.  Runs a transaction.  One that meets an obstacle is rolled back
+ * and leaves nothing to be done; the next one finds what has become of it.
+ * May raise only what is unexpected, and for tick() also what is not.
+ */
+void
+du_worker_pass(Worker *worker)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		pass(worker);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		if (worker->once)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		if (!is_obstacle(worker, edata->sqlerrcode))
+			ReThrowError(edata);
+		give_up_pass(worker, edata);
+	}
+	PG_END_TRY();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}

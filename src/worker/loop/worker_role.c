@@ -1,0 +1,224 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_role.c
+ *	  What the worker follows and to whom it reports, by the server's role.
+ *
+ * A primary follows its source and reports to the custom resource, if that is
+ * one.  A standby reports to its upstream and opens no source.  The designated
+ * primary of a replica region does both: its own resource says how many
+ * standbys the region should have, and hears how things stand there.  It is a
+ * standby all the same, and nothing that is desired is acted on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/loop/worker_role.h"
+
+#include "access/xlog.h"
+
+#include "base/guc.h"
+#include "worker/standby/upstream_conninfo.h"
+
+/*
+ * Takes what the source says into the facts; without one nothing is known of
+ * what is desired.
+ */
+static void
+take_source_state(Worker *worker)
+{
+	WorkerFacts *facts = &worker->facts;
+	static const DesiredState none = {SOURCE_STARTING};
+	const DesiredState *state = worker->source != NULL ? &worker->source->state : &none;
+	const CustomResource *resource = state->resource;
+
+	facts->source_ok = state->health == SOURCE_OK;
+	du_shared_copy_text(facts->source_problem, state->problem ? state->problem : "");
+	du_shared_copy_text(facts->source_hint, state->hint ? state->hint : "");
+	if (worker->source != NULL && !facts->source_ok && facts->source_problem[0] == '\0')
+		strlcpy(facts->source_problem, "The desired version has not been read yet.",
+				sizeof(facts->source_problem));
+	du_shared_copy_text(facts->location, state->location ? state->location : "");
+	facts->last_contact = state->last_contact;
+
+	facts->desired_known = state->version != NULL;
+	strlcpy(facts->desired, state->version ? state->version : "", sizeof(facts->desired));
+	strlcpy(facts->spec_binary, resource && resource->spec_binary ? resource->spec_binary : "",
+			sizeof(facts->spec_binary));
+	strlcpy(facts->resource_uid, resource && resource->uid ? resource->uid : "",
+			sizeof(facts->resource_uid));
+	facts->resource_generation = resource ? resource->generation : 0;
+	facts->region_standbys = resource && resource->instances_per_node > 0 ?
+		resource->instances_per_node - 1 : -1;
+
+	facts->held = resource != NULL && resource->hold != NULL;
+	facts->hold_reason[0] = '\0';
+	if (facts->held)
+	{
+		char	   *reason = psprintf("%s (annotation %s of %s)", resource->hold, HOLD_ANNOTATION,
+									  state->location ? state->location : "the resource");
+
+		du_shared_copy_text(facts->hold_reason, reason);
+		pfree(reason);
+	}
+}
+
+/*
+ * Opens the configured source, and the reports that belong to it.
+ */
+static void
+open_source(Worker *worker)
+{
+	switch ((SourceKind) du_guc_source)
+	{
+		case SOURCE_KIND_SETTING:
+			worker->source = du_source_setting_open();
+			break;
+		case SOURCE_KIND_FILE:
+			worker->source = du_source_file_open();
+			break;
+		case SOURCE_KIND_KUBERNETES:
+			worker->source = du_source_kubernetes_open();
+			worker->report = du_report_open(worker->source);
+			break;
+	}
+
+	/* Whom it reports to has heard nothing yet. */
+	if (worker->announced != NULL)
+		pfree(worker->announced);
+	worker->announced = NULL;
+}
+
+/* Adds the counters of reports that are open, or about to be closed. */
+static void
+add_reports(ReportCounters *counters, const KubernetesReport *report)
+{
+	ReportCounters more = du_report_counters(report);
+
+	counters->delivered += more.delivered;
+	counters->failed += more.failed;
+	counters->dropped += more.dropped;
+}
+
+static void
+add_standby_reports(ReportCounters *counters, const StandbyReport *report)
+{
+	counters->delivered += du_standby_reports_taken(report);
+	counters->failed += du_standby_reports_failed(report);
+}
+
+/*
+ * Takes into the facts how reads and reports have fared since this process
+ * started.
+ */
+void
+du_worker_take_counters(Worker *worker)
+{
+	ReportCounters counters = worker->past_reports;
+
+	if (worker->report != NULL)
+		add_reports(&counters, worker->report);
+	if (worker->standby_report != NULL)
+		add_standby_reports(&counters, worker->standby_report);
+	worker->facts.reports_delivered = counters.delivered;
+	worker->facts.reports_failed = counters.failed;
+	worker->facts.events_dropped = counters.dropped;
+
+	if (worker->source != NULL)
+		worker->facts.last_contact = worker->source->state.last_contact;
+	if (worker->standby_report != NULL)
+		du_standby_report_tell(worker->standby_report, &worker->facts);
+}
+
+static void
+close_source(Worker *worker)
+{
+	if (worker->report != NULL)
+	{
+		add_reports(&worker->past_reports, worker->report);
+		du_report_close(worker->report);
+	}
+	if (worker->source != NULL)
+		worker->source->close(worker->source);
+	worker->report = NULL;
+	worker->source = NULL;
+	worker->confirming = false;
+}
+
+static void
+close_standby_report(Worker *worker)
+{
+	WorkerFacts *facts = &worker->facts;
+
+	if (worker->standby_report == NULL)
+		return;
+	add_standby_reports(&worker->past_reports, worker->standby_report);
+	du_standby_report_close(worker->standby_report);
+	worker->standby_report = NULL;
+
+	facts->upstream_ok = false;
+	facts->upstream[0] = facts->upstream_problem[0] = facts->upstream_hint[0] = '\0';
+	facts->path_length = 0;
+	memset(facts->path, 0, sizeof(facts->path));
+	facts->path_complete = false;
+	facts->last_report = 0;
+}
+
+/*
+ * Closes everything.
+ */
+void
+du_worker_close(Worker *worker)
+{
+	close_source(worker);
+	close_standby_report(worker);
+}
+
+/*
+ * Lets the source work.  True when it has something new.
+ */
+bool
+du_worker_advance_source(Worker *worker)
+{
+	DesiredState *state = &worker->source->state;
+	TimestampTz contact = state->last_contact;
+
+	if (!worker->source->advance(worker->source))
+		return false;
+	if (state->health == SOURCE_OK && state->last_contact != contact)
+		worker->facts.source_reads++;
+	else if (state->health != SOURCE_OK && state->health != SOURCE_STARTING)
+		worker->facts.source_failures++;
+	take_source_state(worker);
+	return true;
+}
+
+/*
+ * Opens, closes and changes source and reports as role and settings want
+ * them.
+ */
+void
+du_worker_follow_role(Worker *worker)
+{
+	bool		primary = !RecoveryInProgress();
+	bool		designated = !primary && du_upstream_is_designated();
+	bool		follows = primary || designated;
+
+	if (worker->source != NULL && (!follows || worker->source_kind != du_guc_source))
+		close_source(worker);
+	if (worker->source == NULL && follows)
+		open_source(worker);
+	take_source_state(worker);
+
+	if (primary)
+		close_standby_report(worker);
+	else if (worker->standby_report == NULL)
+		worker->standby_report = du_standby_report_open(designated);
+	else
+		du_standby_report_reload(worker->standby_report, designated);
+
+	strlcpy(worker->facts.source, du_guc_source_name(), sizeof(worker->facts.source));
+	worker->source_kind = du_guc_source;
+	worker->primary = primary;
+	worker->designated = designated;
+}
