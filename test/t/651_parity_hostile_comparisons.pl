@@ -9,7 +9,7 @@ use DocumentdbUpgrade::TwoServers;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $wanted = $ENV{DU_HOSTILE_RUNS} // 200;
+my $wanted = $ENV{DU_HOSTILE_RUNS} // 100;
 my $seed = $ENV{DU_HOSTILE_SEED} // 1;
 my ($blue, $green) = two_servers(q{
 	CREATE TABLE keyed (id int PRIMARY KEY, v text);
