@@ -10,7 +10,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
-#include "checksum/text_types.h"
+#include "checksum/checksum.h"
 
 PG_MODULE_MAGIC;
 

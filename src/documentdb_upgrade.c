@@ -10,19 +10,14 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-#include "extension/extension_version.h"
+#include "base/base.h"
+#include "checksum/checksum.h"
+#include "enforcement/enforcement.h"
+#include "extension/extension.h"
+#include "fence/fence.h"
+#include "fleet/fleet.h"
 #include "guards/guards.h"
-#include "base/guc.h"
-#include "extension/library_record.h"
-#include "enforcement/object_access.h"
-#include "enforcement/refusal_log.h"
-#include "processes/shared_status.h"
-#include "fleet/standby_reports.h"
-#include "checksum/text_types.h"
-#include "enforcement/utility_hook.h"
-#include "guards/maintenance_window.h"
-#include "processes/worker_launcher.h"
-#include "fence/fence_hooks.h"
+#include "processes/processes.h"
 
 PG_MODULE_MAGIC;
 

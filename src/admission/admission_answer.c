@@ -12,13 +12,12 @@
  */
 #include "postgres.h"
 
-#include "admission/admission_answer.h"
+#include "admission/internal.h"
 
 #include "lib/stringinfo.h"
 #include "utils/json.h"
 
-#include "base/json_writer.h"
-#include "admission/spec_rules.h"
+#include "base/base.h"
 
 #define API_GROUP		"documentdb.io"
 #define RESOURCE_KIND	"DocumentDB"

@@ -11,16 +11,15 @@
  */
 #include "postgres.h"
 
+#include "admission/internal.h"
+
 #include "access/detoast.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "admission/admission_answer.h"
-#include "base/json_writer.h"
-#include "base/result_row.h"
-#include "admission/spec_rules.h"
+#include "base/base.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_validate_spec);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_validate_spec);

@@ -16,9 +16,9 @@
  */
 #include "postgres.h"
 
-#include "admission/spec_form.h"
+#include "admission/internal.h"
 
-#include "extension/extension_version.h"
+#include "extension/extension.h"
 
 /*
  * The value of a key; NULL when there is none, or a null.

@@ -18,12 +18,12 @@
  */
 #include "postgres.h"
 
-#include "admission/spec_rules.h"
+#include "admission/internal.h"
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
-#include "extension/extension_version.h"
+#include "extension/extension.h"
 
 /* Longest quotation of what somebody has written, and longest warning. */
 #define SHOWN_LENGTH	100
@@ -102,8 +102,8 @@ du_spec_error(SpecVerdict *verdict, const char *field, const char *type, const c
  * Adds a warning.  API servers pass warnings on as HTTP headers and cut them
  * at 256 characters.
  */
-void
-du_spec_warn(SpecVerdict *verdict, const char *warning,...)
+static void
+spec_warn(SpecVerdict *verdict, const char *warning,...)
 {
 	va_list		args;
 	char	   *line;
@@ -351,7 +351,7 @@ image_not_below_installed(SpecCase *c)
 						  "image rollback cannot be ruled out: the image is pinned by digest, which tells no version, while schema version %s is installed; " DIGEST_HINT,
 						  du_spec_shown(installed));
 		else
-			du_spec_warn(c->verdict, "the DocumentDB version of this spec cannot be told: it is not checked that the image is not older than installed schema version %s",
+			spec_warn(c->verdict, "the DocumentDB version of this spec cannot be told: it is not checked that the image is not older than installed schema version %s",
 						 du_spec_shown(installed));
 		return;
 	}
@@ -393,7 +393,7 @@ restore_not_below_schema(SpecCase *c)
 		return;
 	}
 	if (schema == NULL)
-		du_spec_warn(c->verdict, "%s \"%s\" has no recorded schema version: make sure that the target DocumentDB version is not older than its schema",
+		spec_warn(c->verdict, "%s \"%s\" has no recorded schema version: make sure that the target DocumentDB version is not older than its schema",
 					 kind, du_spec_shown(name));
 	else if (!du_version_parse(schema, &version, &reason))
 		show_text(du_spec_error(c->verdict, "metadata.annotations[" DU_RESTORE_SCHEMA_ANNOTATION "]", "Invalid",
@@ -409,7 +409,7 @@ restore_not_below_schema(SpecCase *c)
 					  "restore blocked: the image is pinned by digest, which tells no version, while the %s has schema version %s; " DIGEST_HINT,
 					  kind, du_spec_shown(schema));
 	else if (form->binary_version == NULL)
-		du_spec_warn(c->verdict, "cannot determine the target DocumentDB version: compatibility with the %s's schema version %s cannot be verified",
+		spec_warn(c->verdict, "cannot determine the target DocumentDB version: compatibility with the %s's schema version %s cannot be verified",
 					 kind, du_spec_shown(schema));
 	else if (compare_texts(form->binary_version, schema, &cmp, &reason) && cmp < 0)
 		du_spec_error(c->verdict, field, "Forbidden",
@@ -447,17 +447,17 @@ warn_of_schema_change(SpecCase *c)
 	int			cmp;
 
 	if (wants_auto(form) && form->regions > 1)
-		du_spec_warn(c->verdict, "schemaVersion \"auto\" with %d regions: a region's schema may be finalized before another region has the binary; use an explicit version",
+		spec_warn(c->verdict, "schemaVersion \"auto\" with %d regions: a region's schema may be finalized before another region has the binary; use an explicit version",
 					 form->regions);
 	if (installed == NULL)
 		return;
 	if (form->schema_version == NULL && form->binary_version != NULL && image_changes(c) &&
 		compare_texts(form->binary_version, installed, &cmp, &reason) && cmp > 0)
-		du_spec_warn(c->verdict, "Schema update available: binary version is %.40s, schema is at %.40s. Set spec.schemaVersion to \"%.40s\" or \"auto\" to finalize the upgrade.",
+		spec_warn(c->verdict, "Schema update available: binary version is %.40s, schema is at %.40s. Set spec.schemaVersion to \"%.40s\" or \"auto\" to finalize the upgrade.",
 					 form->binary_version, installed, form->binary_version);
 	if (wanted != NULL && image_changes(c) &&
 		compare_texts(wanted, installed, &cmp, &reason) && cmp > 0)
-		du_spec_warn(c->verdict, "image and schema change together (schema %.40s to %.40s): once the schema is finalized, the image cannot go back",
+		spec_warn(c->verdict, "image and schema change together (schema %.40s to %.40s): once the schema is finalized, the image cannot go back",
 					 installed, wanted);
 }
 

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "base/digest.h"
+#include "base/internal.h"
 
 #include <sys/stat.h>
 #include <time.h>

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "base/execution_context.h"
+#include "base/internal.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -50,8 +50,8 @@ du_context_own_extension(void)
 /*
  * The owner of this extension: the role that our own code runs as.
  */
-Oid
-du_context_own_owner(void)
+static Oid
+context_own_owner(void)
 {
 	Oid			extension = du_context_own_extension();
 	Oid			owner = InvalidOid;
@@ -99,7 +99,7 @@ du_context_set(const char *name, const char *value)
 void
 du_context_enter(ExecutionContext *context)
 {
-	Oid			owner = du_context_own_owner();
+	Oid			owner = context_own_owner();
 
 	GetUserIdAndSecContext(&context->caller, &context->caller_security);
 	context->guc_nestlevel = NewGUCNestLevel();

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "base/guc.h"
+#include "base/internal.h"
 
 #include <limits.h>
 

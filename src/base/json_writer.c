@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "base/json_writer.h"
+#include "base/internal.h"
 
 #include "utils/json.h"
 

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "base/result_row.h"
+#include "base/internal.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "base/subtransaction.h"
+#include "base/internal.h"
 
 #include "access/xact.h"
 #include "utils/resowner.h"

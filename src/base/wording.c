@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "base/wording.h"
+#include "base/internal.h"
 
 #include "lib/stringinfo.h"
 

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_buffer.h"
+#include "checksum/internal.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_builtin.h"
+#include "checksum/internal.h"
 
 #include "catalog/pg_type.h"
 

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_names.h"
+#include "checksum/internal.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_collation.h"

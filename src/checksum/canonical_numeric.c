@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_numeric.h"
+#include "checksum/internal.h"
 
 /* Of the first two bytes: what kind of header it is. */
 #define SIGN_MASK		0xC000

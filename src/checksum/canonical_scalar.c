@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_scalar.h"
+#include "checksum/internal.h"
 
 #include <sys/socket.h>
 
@@ -25,10 +25,6 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/varbit.h"
-
-#include "checksum/canonical_numeric.h"
-#include "checksum/canonical_names.h"
-#include "checksum/stable_output.h"
 
 /* 16 moved these macros into a header of their own. */
 #if PG_VERSION_NUM >= 160000

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_type.h"
+#include "checksum/internal.h"
 
 #include "access/htup_details.h"
 #include "catalog/dependency.h"
@@ -27,9 +27,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-
-#include "checksum/canonical_builtin.h"
-#include "checksum/text_types.h"
 
 #define CACHED_LABELS	64
 

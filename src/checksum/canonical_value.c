@@ -11,16 +11,13 @@
  */
 #include "postgres.h"
 
-#include "checksum/canonical_value.h"
+#include "checksum/internal.h"
 
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/rangetypes.h"
-
-#include "checksum/canonical_scalar.h"
-#include "checksum/canonical_numeric.h"
 
 /* 16 moved these macros into a header of their own. */
 #if PG_VERSION_NUM >= 160000

@@ -13,13 +13,13 @@
  */
 #include "postgres.h"
 
+#include "checksum/internal.h"
+
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-
-#include "checksum/canonical_value.h"
 
 #define ALGORITHM	"du1"
 

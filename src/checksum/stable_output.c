@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/stable_output.h"
+#include "checksum/internal.h"
 
 #include "catalog/namespace.h"
 #include "miscadmin.h"

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "checksum/text_types.h"
+#include "checksum/internal.h"
 
 #include "utils/builtins.h"
 #include "utils/guc.h"

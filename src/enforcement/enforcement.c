@@ -17,19 +17,16 @@
  */
 #include "postgres.h"
 
-#include "enforcement/enforcement.h"
+#include "enforcement/internal.h"
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "extension/managed_set.h"
-#include "plan/extension_target.h"
-#include "base/guc.h"
-#include "extension/library_facts.h"
-#include "finalize/own_scripts.h"
-#include "enforcement/refusal_log.h"
-#include "base/wording.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "finalize/finalize.h"
+#include "plan/plan.h"
 
 #define OVERRIDE_HINT \
 	"If this is meant, run SET documentdb_upgrade.enforce = off as a superuser first."

@@ -17,21 +17,20 @@
  */
 #include "postgres.h"
 
-#include "enforcement/manual_update.h"
+#include "enforcement/internal.h"
 
 #include "access/xact.h"
 #include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "extension/extension_members.h"
-#include "base/guc.h"
-#include "finalize/history.h"
-#include "status/assessment.h"
-#include "enforcement/refusal_log.h"
-#include "processes/shared_status.h"
-#include "base/subtransaction.h"
-#include "plan/upgrade_plan.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "finalize/finalize.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
+#include "status/status.h"
 
 /*
  * Runs a piece of work in a subtransaction.  What fails is a warning; a

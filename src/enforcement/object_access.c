@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "enforcement/object_access.h"
+#include "enforcement/internal.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -24,8 +24,6 @@
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-
-#include "enforcement/enforcement.h"
 
 static object_access_hook_type previous_access = NULL;
 

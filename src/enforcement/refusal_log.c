@@ -18,13 +18,13 @@
  */
 #include "postgres.h"
 
-#include "enforcement/refusal_log.h"
+#include "enforcement/internal.h"
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "processes/shared_status.h"
+#include "processes/processes.h"
 
 #define LOG_AGAIN_MS (60 * 60 * 1000)
 

@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "enforcement/utility_hook.h"
+#include "enforcement/internal.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -28,13 +28,9 @@
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 
-#include "extension/managed_set.h"
-#include "base/compat.h"
-#include "processes/database_yield.h"
-#include "enforcement/enforcement.h"
-#include "base/guc.h"
-#include "enforcement/manual_update.h"
-#include "enforcement/refusal_log.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "processes/processes.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 

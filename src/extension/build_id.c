@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "extension/build_id.h"
+#include "extension/internal.h"
 
 #ifdef __linux__
 #include <elf.h>

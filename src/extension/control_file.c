@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "extension/control_file.h"
+#include "extension/internal.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

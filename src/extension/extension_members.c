@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "extension/extension_members.h"
+#include "extension/internal.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -33,7 +33,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "base/compat.h"
+#include "base/base.h"
 
 /*
  * OIDs of the extension's members in one catalogue.
@@ -154,8 +154,8 @@ du_members_libraries(const ExtensionFacts *extension)
  * OIDs of the relations of an extension that can hold rows or locks: tables,
  * partitioned tables, materialized views, foreign tables.
  */
-List *
-du_members_tables(Oid extension)
+static List *
+members_tables(Oid extension)
 {
 	List	   *tables = NIL;
 	ListCell   *lc;
@@ -183,7 +183,7 @@ du_members_invalidate_tables(Oid extension)
 {
 	ListCell   *lc;
 
-	foreach(lc, du_members_tables(extension))
+	foreach(lc, members_tables(extension))
 		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 	CommandCounterIncrement();
 }

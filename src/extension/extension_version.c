@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "extension/extension_version.h"
+#include "extension/internal.h"
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -251,8 +251,8 @@ du_version_to_semver(const ExtensionVersion *version)
  * DocumentDB's own spelling ("0.112-0", "1.0-RC2"), palloc'd.  A pre-release
  * stands in the place of a patch number of zero.
  */
-char *
-du_version_to_extension(const ExtensionVersion *version)
+static char *
+version_to_extension(const ExtensionVersion *version)
 {
 	ExtensionVersion shortened = *version;
 
@@ -278,7 +278,7 @@ du_version_respell(const char *text, const char *like)
 	if (!du_version_parse(text, &version, &reason))
 		return pstrdup(text);
 	if (like != NULL && strchr(like, '-') != NULL)
-		return du_version_to_extension(&version);
+		return version_to_extension(&version);
 	return spell(&version, '.', version.ncomponents);
 }
 
@@ -332,7 +332,7 @@ documentdb_upgrade_to_extension_version(PG_FUNCTION_ARGS)
 	char	   *version_text = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	parse_or_error(version_text, &version);
-	PG_RETURN_TEXT_P(cstring_to_text(du_version_to_extension(&version)));
+	PG_RETURN_TEXT_P(cstring_to_text(version_to_extension(&version)));
 }
 
 /*

@@ -19,16 +19,11 @@
  */
 #include "postgres.h"
 
-#include "extension/library_facts.h"
+#include "extension/internal.h"
 
 #include <sys/stat.h>
 
-#include "extension/build_id.h"
-#include "base/digest.h"
-#include "extension/extension_members.h"
-#include "extension/extension_version.h"
-#include "extension/library_record.h"
-#include "extension/loaded_version.h"
+#include "base/base.h"
 
 /*
  * The state as SQL shows it.

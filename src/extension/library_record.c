@@ -19,7 +19,7 @@
  */
 #include "postgres.h"
 
-#include "extension/library_record.h"
+#include "extension/internal.h"
 
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -28,9 +28,7 @@
 #include "utils/resowner.h"
 #include "utils/varlena.h"
 
-#include "extension/build_id.h"
-#include "extension/control_file.h"
-#include "base/digest.h"
+#include "base/base.h"
 
 #define MAX_RECORDS 64			/* of the others less is known */
 

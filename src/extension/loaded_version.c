@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "extension/loaded_version.h"
+#include "extension/internal.h"
 
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -28,9 +28,7 @@
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
-#include "extension/extension_version.h"
-#include "base/guc.h"
-#include "base/subtransaction.h"
+#include "base/base.h"
 
 /*
  * The function of the configured name without arguments, when it belongs to

@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "extension/managed_set.h"
+#include "extension/internal.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -35,9 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
-#include "base/compat.h"
-#include "base/execution_context.h"
-#include "base/guc.h"
+#include "base/base.h"
 
 /*
  * Fills what pg_extension says of one extension; leaves it alone when the

@@ -13,15 +13,13 @@
  */
 #include "postgres.h"
 
-#include "extension/version_gate.h"
+#include "extension/internal.h"
 
 #include "catalog/pg_type.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 
-#include "base/execution_context.h"
-#include "extension/extension_version.h"
-#include "base/guc.h"
+#include "base/base.h"
 
 #define GATE_INTEGERS 6
 

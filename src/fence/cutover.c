@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "fence/cutover.h"
+#include "fence/internal.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -29,8 +29,8 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
-#include "base/execution_context.h"
-#include "fence/fence_file.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 #define CUTOVERS_OPEN \
 	"SELECT id, reason, raised_by, raised_at, lsn, drained_at, drained_lsn" \

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "fence/fence_file.h"
+#include "fence/internal.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 
-#include "fence/fence_state.h"
+#include "processes/processes.h"
 
 #define FENCE_FILE		"documentdb_upgrade.fence"
 #define FENCE_FILE_NEW	"documentdb_upgrade.fence.tmp"

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "fence/internal.h"
+
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -24,10 +26,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "fence/cutover.h"
-#include "base/execution_context.h"
-#include "base/guc.h"
-#include "fence/fence_hooks.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 #define LONGEST_NAP_MS 200
 

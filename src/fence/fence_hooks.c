@@ -21,7 +21,7 @@
  */
 #include "postgres.h"
 
-#include "fence/fence_hooks.h"
+#include "fence/internal.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -44,9 +44,8 @@
 #include "utils/varlena.h"
 #include "utils/wait_event.h"
 
-#include "base/compat.h"
-#include "fence/fence_file.h"
-#include "base/guc.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 /* How long sessions wait for the worker, all together. */
 #define FIRST_LOOK_MS 5000

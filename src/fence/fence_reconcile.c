@@ -12,10 +12,7 @@
  */
 #include "postgres.h"
 
-#include "fence/fence_reconcile.h"
-
-#include "fence/cutover.h"
-#include "fence/fence_file.h"
+#include "fence/internal.h"
 
 /* True until the file is known to say what is up. */
 static bool file_is_old = true;

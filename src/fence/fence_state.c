@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "fence/fence_state.h"
+#include "fence/internal.h"
 
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
@@ -22,7 +22,8 @@
 #include "storage/procarray.h"
 #include "utils/timestamp.h"
 
-#include "base/compat.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 /*
  * The fences; the shared memory must exist, as in all that follows.

@@ -11,16 +11,14 @@
  */
 #include "postgres.h"
 
-#include "finalize/attempt.h"
+#include "finalize/internal.h"
 
 #include "lib/stringinfo.h"
 #include "utils/timestamp.h"
 
-#include "finalize/attempt_limits.h"
-#include "finalize/attempt_recorder.h"
-#include "base/guc.h"
-#include "finalize/lock_budget.h"
-#include "processes/running_attempts.h"
+#include "base/base.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
 
 /*
  * True for what the server raises when it answers an interrupt: a script can

@@ -18,15 +18,13 @@
  */
 #include "postgres.h"
 
-#include "finalize/attempt_limits.h"
+#include "finalize/internal.h"
 
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
-
-#include "finalize/lock_budget.h"
 
 #define TICKS_PER_BUDGET	20
 #define LONGEST_TICK_MS		50

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/attempt_process.h"
+#include "finalize/internal.h"
 
 #include "access/xact.h"
 #include "executor/spi.h"
@@ -26,13 +26,8 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "finalize/attempt.h"
-#include "finalize/attempt_recorder.h"
-#include "processes/process.h"
-#include "finalize/finalize.h"
-#include "base/guc.h"
-#include "processes/own_relations.h"
-#include "processes/running_attempts.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 #define LONGEST_LOCK_WAIT_MS 1000
 

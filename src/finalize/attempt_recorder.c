@@ -21,7 +21,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/attempt_recorder.h"
+#include "finalize/internal.h"
 
 #include "access/xact.h"
 #include "commands/extension.h"
@@ -38,11 +38,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "processes/process.h"
-#include "base/execution_context.h"
-#include "finalize/history.h"
-#include "processes/own_relations.h"
-#include "base/subtransaction.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 #define LONGEST_WAIT_MS		1000
 #define LONGEST_LOCK_WAIT_MS	500 /* the caller may wait as well */

@@ -10,17 +10,16 @@
  */
 #include "postgres.h"
 
-#include "finalize/attempt_stages.h"
+#include "finalize/internal.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "storage/proc.h"
 
-#include "finalize/attempt_limits.h"
-#include "base/execution_context.h"
+#include "base/base.h"
+#include "extension/extension.h"
 #include "guards/guards.h"
-#include "base/guc.h"
-#include "finalize/upgrade_locks.h"
+#include "plan/plan.h"
 
 static bool running = false;
 

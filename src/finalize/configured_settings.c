@@ -13,12 +13,12 @@
  */
 #include "postgres.h"
 
-#include "finalize/configured_settings.h"
+#include "finalize/internal.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 typedef struct ConfiguredSetting
 {

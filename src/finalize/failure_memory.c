@@ -12,13 +12,13 @@
  */
 #include "postgres.h"
 
-#include "finalize/failure_memory.h"
+#include "finalize/internal.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 #define SINCE_SUCCESS \
 	" h.extension = $1 AND h.id > coalesce((SELECT pg_catalog.max(s.id)" \

@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/finalize.h"
+#include "finalize/internal.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -32,26 +32,11 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "finalize/attempt.h"
-#include "finalize/attempt_limits.h"
-#include "finalize/attempt_recorder.h"
-#include "finalize/attempt_stages.h"
-#include "base/compat.h"
-#include "base/execution_context.h"
-#include "plan/fingerprint.h"
+#include "base/base.h"
+#include "extension/extension.h"
 #include "guards/guards.h"
-#include "base/guc.h"
-#include "finalize/history.h"
-#include "finalize/lock_budget.h"
-#include "guards/member_record.h"
-#include "finalize/own_scripts.h"
-#include "processes/running_attempts.h"
-#include "finalize/session_settings.h"
-#include "finalize/step_trace.h"
-#include "base/subtransaction.h"
-#include "finalize/upgrade_checks.h"
-#include "finalize/upgrade_locks.h"
-#include "finalize/upgrade_steps.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
 
 /* Says what an error from here on means. */
 static void

@@ -7,13 +7,14 @@
  */
 #include "postgres.h"
 
+#include "finalize/internal.h"
+
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "finalize/finalize.h"
-#include "extension/extension_version.h"
+#include "extension/extension.h"
 #include "guards/guards.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize);

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/history.h"
+#include "finalize/internal.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -24,9 +24,8 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
-#include "base/execution_context.h"
-#include "base/json_writer.h"
-#include "plan/upgrade_plan.h"
+#include "base/base.h"
+#include "plan/plan.h"
 
 #define RECORD_COLUMNS \
 	"extension, from_version, to_version, extensions, outcome, actor, role_name, client," \

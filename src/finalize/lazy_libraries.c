@@ -13,15 +13,15 @@
  */
 #include "postgres.h"
 
-#include "finalize/lazy_libraries.h"
+#include "finalize/internal.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "base/execution_context.h"
-#include "base/subtransaction.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 /*
  * Names of the libraries, as pg_proc spells them, of the managed extensions,

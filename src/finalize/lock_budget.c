@@ -17,14 +17,14 @@
  */
 #include "postgres.h"
 
-#include "finalize/lock_budget.h"
+#include "finalize/internal.h"
 
 #include "catalog/objectaccess.h"
 #include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 
-#include "base/compat.h"
+#include "base/base.h"
 
 /* Counts per budget: no event is thought to take more than this part of it. */
 #define COUNTS_PER_BUDGET	128

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/own_scripts.h"
+#include "finalize/internal.h"
 
 #include "access/xact.h"
 

@@ -19,17 +19,15 @@
  */
 #include "postgres.h"
 
-#include "finalize/session_settings.h"
+#include "finalize/internal.h"
 
 #include "utils/formatting.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/memutils.h"
 
-#include "base/compat.h"
-#include "finalize/configured_settings.h"
-#include "base/execution_context.h"
-#include "finalize/lazy_libraries.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 static const struct
 {

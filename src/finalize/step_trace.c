@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/step_trace.h"
+#include "finalize/internal.h"
 
 #include "catalog/namespace.h"
 #include "commands/extension.h"
@@ -26,8 +26,6 @@
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-
-#include "finalize/lock_budget.h"
 
 static bool installed = false;
 static ProcessUtility_hook_type previous_utility = NULL;

@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/upgrade_checks.h"
+#include "finalize/internal.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
@@ -27,10 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "base/execution_context.h"
-#include "finalize/session_settings.h"
-#include "finalize/step_trace.h"
-#include "base/subtransaction.h"
+#include "base/base.h"
 
 typedef struct Check
 {

@@ -18,7 +18,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/upgrade_locks.h"
+#include "finalize/internal.h"
 
 #include <signal.h>
 
@@ -39,8 +39,9 @@
 #include "utils/inval.h"
 #include "utils/rel.h"
 
-#include "base/compat.h"
-#include "plan/lock_holders.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
 
 /*
  * Locks the newest version of an extension's row; gone rows are left to the

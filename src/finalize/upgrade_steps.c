@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "finalize/upgrade_steps.h"
+#include "finalize/internal.h"
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -19,15 +19,10 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "finalize/attempt_limits.h"
-#include "base/digest.h"
-#include "base/execution_context.h"
-#include "extension/extension_members.h"
-#include "base/json_writer.h"
-#include "processes/running_attempts.h"
-#include "finalize/session_settings.h"
-#include "finalize/step_trace.h"
-#include "base/subtransaction.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
 
 /*
  * Prepares a run; nothing is executed yet.

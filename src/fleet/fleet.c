@@ -14,15 +14,14 @@
  */
 #include "postgres.h"
 
-#include "fleet/fleet.h"
+#include "fleet/internal.h"
 
 #include "access/xlog.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-#include "base/guc.h"
-#include "fleet/lsn_clock.h"
-#include "fleet/replication_senders.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 /* True for names that PostgreSQL's own receivers of WAL have. */
 static bool

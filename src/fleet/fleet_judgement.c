@@ -10,11 +10,11 @@
  */
 #include "postgres.h"
 
-#include "fleet/fleet_judgement.h"
+#include "fleet/internal.h"
 
-#include "extension/extension_version.h"
-#include "base/guc.h"
-#include "extension/library_facts.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
 
 #define DEFAULT_NAME "walreceiver"	/* of standbys that were given none */
 

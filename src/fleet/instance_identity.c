@@ -16,12 +16,14 @@
  */
 #include "postgres.h"
 
-#include "fleet/instance_identity.h"
+#include "fleet/internal.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/fd.h"
+
+#include "processes/processes.h"
 
 #define IDENTITY_FILE "pg_stat_tmp/documentdb_upgrade.instance"
 #define HOST_LENGTH 64

@@ -15,14 +15,14 @@
  */
 #include "postgres.h"
 
-#include "fleet/lsn_clock.h"
+#include "fleet/internal.h"
 
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
-#include "processes/shared_status.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 #define SAMPLES 250
 #define SAMPLES_PER_LIMIT 64	/* so many fit into max_replication_lag */

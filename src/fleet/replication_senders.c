@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "fleet/replication_senders.h"
+#include "fleet/internal.h"
 
 #include "replication/slot.h"
 #include "replication/syncrep.h"
@@ -20,7 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 static const char *
 text_or_empty(int row, int column)

@@ -11,18 +11,15 @@
  */
 #include "postgres.h"
 
-#include "fleet/report_intake.h"
+#include "fleet/internal.h"
 
 #include "access/xlog.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "base/execution_context.h"
-#include "base/json_writer.h"
-#include "fleet/lsn_clock.h"
-#include "fleet/replication_senders.h"
-#include "fleet/report_reader.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 /*
  * The role that calls must be a standby's, not only that of the session, which

@@ -13,13 +13,13 @@
  */
 #include "postgres.h"
 
-#include "fleet/report_reader.h"
+#include "fleet/internal.h"
 
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 
-#include "base/compat.h"
-#include "extension/library_facts.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 #define PROTOCOL 1
 

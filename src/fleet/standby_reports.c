@@ -19,7 +19,7 @@
  */
 #include "postgres.h"
 
-#include "fleet/standby_reports.h"
+#include "fleet/internal.h"
 
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -28,7 +28,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
+#include "base/base.h"
 
 #define TRANCHE "documentdb_upgrade_reports"
 
@@ -366,8 +366,8 @@ du_reports_list(FleetEntry **entries)
 /*
  * Forgets the branch of a direct standby.
  */
-void
-du_reports_forget(const char *identity)
+static void
+reports_forget(const char *identity)
 {
 	ReportRow  *row;
 

@@ -16,15 +16,15 @@
  */
 #include "postgres.h"
 
-#include "guards/announced_holds.h"
+#include "guards/internal.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 
-#include "base/compat.h"
-#include "processes/shared_status.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 typedef struct AnnouncedHold
 {

@@ -11,14 +11,15 @@
  */
 #include "postgres.h"
 
-#include "guards/guard_hard.h"
+#include "guards/internal.h"
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "extension/extension_version.h"
-#include "base/wording.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
 
 static const ExtensionFacts *
 main_of(const GuardInput *input)

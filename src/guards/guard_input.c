@@ -9,7 +9,11 @@
  */
 #include "postgres.h"
 
-#include "guards/guard_input.h"
+#include "guards/internal.h"
+
+#include "extension/extension.h"
+#include "fleet/fleet.h"
+#include "plan/plan.h"
 
 /*
  * Gathers it for a plan whose scripts have been read, and for a caller whose

@@ -10,15 +10,14 @@
  */
 #include "postgres.h"
 
-#include "guards/guard_hard.h"
+#include "guards/internal.h"
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
-#include "guards/maintenance_window.h"
-#include "base/wording.h"
+#include "base/base.h"
+#include "plan/plan.h"
 
 /*
  * The lock table holds what its settings promise and, out of a common reserve,

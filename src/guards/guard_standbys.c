@@ -7,11 +7,11 @@
  */
 #include "postgres.h"
 
-#include "guards/guard_hard.h"
+#include "guards/internal.h"
 
 #include "lib/stringinfo.h"
 
-#include "fleet/fleet_judgement.h"
+#include "fleet/fleet.h"
 
 #define NAMED_BLOCKERS 5		/* more are counted */
 

@@ -13,13 +13,12 @@
  */
 #include "postgres.h"
 
-#include "guards/guards.h"
+#include "guards/internal.h"
 
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
-#include "guards/guard_hard.h"
-#include "base/guc.h"
+#include "base/base.h"
 
 typedef struct Guard
 {

@@ -1,16 +1,146 @@
 /*-------------------------------------------------------------------------
  *
  * guards.h
- *	  The conditions that must hold before a schema may be committed.
+ *	  The facts about an upgrade, and the guards that judge them.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef DU_GUARDS_H
 #define DU_GUARDS_H
 
+#include "datatype/timestamp.h"
 #include "utils/guc.h"
 
-#include "guards/guard_input.h"
+#include "extension/extension.h"
+#include "fleet/fleet.h"
+#include "plan/plan.h"
+
+/* ----
+ * announced_holds.c
+ *
+ * Holds whose transactions have not ended yet.
+ * ----
+ */
+
+extern void du_announced_hold_add(void);
+
+/* ----
+ * member_record.c
+ *
+ * What the members of the managed set were at the last finalize.
+ * ----
+ */
+
+/* How the members differ from the record. */
+typedef struct MemberChanges
+{
+	int			nrecorded;		/* extensions with a record to compare with */
+	int64		total;
+	const char *summary;		/* counts and first names, NULL without
+								 * changes */
+} MemberChanges;
+
+extern void du_members_record(const UpgradeFacts *facts);
+
+/* ----
+ * rehearsal_memory.c
+ *
+ * What earlier rehearsals say about an upgrade.
+ * ----
+ */
+
+/* The newest rehearsal of the same way. */
+typedef struct RememberedRehearsal
+{
+	int64		id;				/* 0: there is none */
+	bool		passed;
+	bool		in_place;		/* over the data, not in a throw-away database */
+	bool		is_current;		/* for exactly this fingerprint */
+	double		age;			/* seconds */
+	int64		lock_entries;
+	int64		locks_named;	/* before it: what the scripts were known to
+								 * need */
+	const char *message;		/* of one that did not pass */
+} RememberedRehearsal;
+
+/* What a step was seen to do. */
+typedef struct RememberedRisk
+{
+	const char *risk;			/* NULL: the step was not rehearsed */
+	const char *reason;
+} RememberedRisk;
+
+extern RememberedRisk du_rehearsals_recall_step(const char *extension, const char *from,
+												const char *to, const char *sha256);
+
+/* ----
+ * server_facts.c
+ *
+ * What else on this server bears on an upgrade.
+ * ----
+ */
+
+typedef struct Surroundings
+{
+	bool		in_recovery;
+
+	LibraryFacts libraries;		/* in memory against on disk */
+
+	bool		held;
+	const char *hold_reason;	/* with who placed it and until when */
+	const char *hold_hint;		/* how to end it */
+
+	bool		backup_known;
+	const char *backup_label;
+	double		backup_age;		/* seconds */
+
+	bool		binary_known;	/* this binary has been noted; only looked at
+								 * when a soak time is set */
+	double		binary_age;		/* seconds since then */
+
+	List	   *event_triggers; /* names of the enabled ones */
+	List	   *blockers;		/* of Blocker */
+	List	   *upgrades;		/* of Blocker: holders of the extensions */
+	List	   *standbys;		/* descriptions of streaming standbys */
+	List	   *unusable_schemas;	/* that the caller cannot use */
+
+	int64		bytes_needed;
+	int64		bytes_free;		/* under the data directory, -1 unknown */
+	int64		wal_bytes_free; /* under pg_wal, -1 unknown */
+} Surroundings;
+
+extern bool du_surroundings_can_write(void);
+extern PGDLLEXPORT bool du_surroundings_note_binary(const UpgradeFacts *facts);
+extern char *du_surroundings_binary_digest(const ExtensionFacts *extension);
+
+/* ----
+ * guard_input.c
+ *
+ * What guards decide over.
+ * ----
+ */
+
+typedef struct GuardInput
+{
+	const UpgradeFacts *facts;
+	const UpgradePlan *plan;
+	const Surroundings *surroundings;
+	const LockCount *locks;
+	const Fleet *fleet;
+	const MemberChanges *members;	/* NULL when they were not compared */
+	RememberedRehearsal rehearsal;
+} GuardInput;
+
+extern GuardInput du_guard_input_gather(const UpgradeFacts *facts,
+										const UpgradePlan *plan, Oid caller,
+										bool compare_members);
+
+/* ----
+ * guards.c
+ *
+ * The conditions that must hold before a schema may be committed.
+ * ----
+ */
 
 typedef enum GuardStatus
 {
@@ -45,5 +175,14 @@ extern const char *du_guards_find_protected(const List *names);
 extern const char *du_guards_status_name(GuardStatus status);
 extern bool du_guards_check_severity(char **newval, void **extra, GucSource source);
 extern bool du_guards_check_protected(char **newval, void **extra, GucSource source);
+
+/* ----
+ * maintenance_window.c
+ *
+ * Maintenance windows: when a finalize may run.
+ * ----
+ */
+
+extern bool du_window_is_valid(const char *text, const char **reason);
 
 #endif							/* DU_GUARDS_H */

@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "guards/maintenance_window.h"
+#include "guards/internal.h"
 
 #include "pgtime.h"
 #include "utils/timestamp.h"

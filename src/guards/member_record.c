@@ -13,14 +13,15 @@
  */
 #include "postgres.h"
 
-#include "guards/member_record.h"
+#include "guards/internal.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 /* The names of the installed extensions, as a parameter of type text[]. */
 static Datum

@@ -11,15 +11,16 @@
  */
 #include "postgres.h"
 
-#include "guards/rehearsal_memory.h"
+#include "guards/internal.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/execution_context.h"
-#include "plan/fingerprint.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
 
 /* False where this extension's objects are still of a version before 0.5.0. */
 static bool

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "guards/server_facts.h"
+#include "guards/internal.h"
 
 #include <math.h>
 #include <sys/statvfs.h>
@@ -31,13 +31,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "guards/announced_holds.h"
-#include "base/digest.h"
-#include "base/execution_context.h"
-#include "extension/extension_members.h"
-#include "base/guc.h"
-#include "processes/shared_status.h"
-#include "base/subtransaction.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
 
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 

@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "parity/internal.h"
+
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -19,7 +21,7 @@
 #include "miscadmin.h"
 #include "utils/tuplestore.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_parity_checksums);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_parity_found);

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "parity/parity_order.h"
+#include "parity/internal.h"
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"

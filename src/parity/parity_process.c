@@ -18,7 +18,7 @@
  */
 #include "postgres.h"
 
-#include "parity/parity_process.h"
+#include "parity/internal.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -29,12 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "processes/process.h"
-#include "base/json_writer.h"
-#include "parity/parity_order.h"
-#include "parity/parity_statement.h"
-#include "parity/remote_api.h"
-#include "processes/worker_library.h"
+#include "processes/processes.h"
 
 #define LONGEST_NAP_MS	1000
 

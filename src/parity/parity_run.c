@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "parity/internal.h"
+
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "fmgr.h"
@@ -23,10 +25,6 @@
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-
-#include "parity/parity_order.h"
-#include "parity/parity_process.h"
-#include "parity/parity_statement.h"
 
 #define LOOK_INTERVAL_MS	1000	/* at what the processes wait for */
 #define LONGEST_FAREWELL_MS 1000

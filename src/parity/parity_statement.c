@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "parity/parity_statement.h"
+#include "parity/internal.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -25,8 +25,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "base/execution_context.h"
-#include "processes/own_relations.h"
+#include "base/base.h"
+#include "processes/processes.h"
 
 #define LONGEST_LOCK_WAIT_MS 10000
 

@@ -10,14 +10,14 @@
  */
 #include "postgres.h"
 
-#include "parity/statement_outcome.h"
+#include "parity/internal.h"
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "base/json_writer.h"
+#include "base/base.h"
 
 static char *
 copy(const char *text)

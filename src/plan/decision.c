@@ -12,13 +12,13 @@
  */
 #include "postgres.h"
 
-#include "plan/decision.h"
+#include "plan/internal.h"
 
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "extension/extension_version.h"
+#include "extension/extension.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_decide);
 

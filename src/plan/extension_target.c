@@ -15,7 +15,9 @@
  */
 #include "postgres.h"
 
-#include "plan/extension_target.h"
+#include "plan/internal.h"
+
+#include "extension/extension.h"
 
 /*
  * The version string that the files offer for a requested one, or NULL.  The

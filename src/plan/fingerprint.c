@@ -12,15 +12,14 @@
  */
 #include "postgres.h"
 
-#include "plan/fingerprint.h"
+#include "plan/internal.h"
 
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
 
-#include "base/digest.h"
-#include "extension/extension_members.h"
-#include "extension/extension_version.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 static int
 compare_names(const ListCell *a, const ListCell *b)

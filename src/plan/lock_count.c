@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "plan/lock_count.h"
+#include "plan/internal.h"
 
 #include "access/twophase.h"
 #include "catalog/pg_type.h"
@@ -23,7 +23,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 /* The least for relations by OID: each of them and of their children. */
 static int64

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "plan/lock_holders.h"
+#include "plan/internal.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -26,7 +26,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 /*
  * The number of a lock mode that pg_locks names.

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "plan/script_scan.h"
+#include "plan/internal.h"
 
 #include "catalog/namespace.h"
 #include "commands/tablecmds.h"

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "plan/update_script.h"
+#include "plan/internal.h"
 
 #include <sys/stat.h>
 
@@ -23,8 +23,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "base/digest.h"
-#include "plan/script_scan.h"
+#include "base/base.h"
+#include "extension/extension.h"
 
 /*
  * The whole file, NUL-terminated and palloc'd; NULL with errno set when it

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "plan/upgrade_plan.h"
+#include "plan/internal.h"
 
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -21,6 +21,8 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+
+#include "extension/extension.h"
 
 /*
  * One step per script, in the order of the managed set.

@@ -15,7 +15,7 @@
  */
 #include "postgres.h"
 
-#include "processes/database_yield.h"
+#include "processes/internal.h"
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
@@ -27,8 +27,7 @@
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
-#include "base/compat.h"
-#include "processes/shared_status.h"
+#include "base/base.h"
 
 /* What the server copies when a statement names nothing. */
 #define DEFAULT_TEMPLATE "template1"

@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "processes/own_relations.h"
+#include "processes/internal.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -37,7 +37,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 #define NAP_MS 20
 

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "processes/process.h"
+#include "processes/internal.h"
 
 /*
  * Describes a process that runs a function of this library once, on standbys

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "processes/running_attempts.h"
+#include "processes/internal.h"
 
 #include <signal.h>
 

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "processes/shared_status.h"
+#include "processes/internal.h"
 
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
@@ -279,8 +279,8 @@ du_shared_wake_worker_at_commit(void)
 	wake_asked = true;
 }
 
-void
-du_shared_wake_launcher(void)
+static void
+shared_wake_launcher(void)
 {
 	LauncherFacts facts;
 
@@ -381,7 +381,7 @@ du_shared_ask_to_leave(Oid database)
 	if (OidIsValid(database))
 		du_shared_wake_worker();
 	else
-		du_shared_wake_launcher();
+		shared_wake_launcher();
 }
 
 /*

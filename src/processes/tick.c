@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "processes/internal.h"
+
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -25,10 +27,6 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
-
-#include "processes/process.h"
-#include "processes/shared_status.h"
-#include "processes/worker_library.h"
 
 /* What caller and process tell each other. */
 typedef struct PassMessage

@@ -18,7 +18,7 @@
  */
 #include "postgres.h"
 
-#include "processes/worker_launcher.h"
+#include "processes/internal.h"
 
 #include <signal.h>
 
@@ -42,10 +42,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "processes/process.h"
-#include "base/guc.h"
-#include "processes/shared_status.h"
-#include "processes/worker_library.h"
+#include "base/base.h"
 
 #define LONG_LIFE_MS 30000
 #define FIRST_WAIT_MS 1000

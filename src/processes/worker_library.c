@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "processes/worker_library.h"
+#include "processes/internal.h"
 
 #include "fmgr.h"
 

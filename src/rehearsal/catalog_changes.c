@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/catalog_changes.h"
+#include "rehearsal/internal.h"
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -26,9 +26,6 @@
 #include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-
-#include "rehearsal/object_change.h"
-#include "rehearsal/watched_catalogs.h"
 
 const char *
 du_changes_action_name(ChangeAction action)

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/dropped_objects.h"
+#include "rehearsal/internal.h"
 
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"

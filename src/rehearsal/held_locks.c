@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/held_locks.h"
+#include "rehearsal/internal.h"
 
 #include "miscadmin.h"
 #include "storage/lock.h"

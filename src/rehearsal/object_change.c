@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/object_change.h"
+#include "rehearsal/internal.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -19,9 +19,6 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
-
-#include "rehearsal/dropped_objects.h"
-#include "rehearsal/object_privileges.h"
 
 /*
  * Notes in a change what was granted and revoked.

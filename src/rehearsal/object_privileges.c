@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/object_privileges.h"
+#include "rehearsal/internal.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
@@ -22,8 +22,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-
-#include "rehearsal/dropped_objects.h"
 
 /*
  * The name that a role had, in place of its OID, which is all that the server

@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/rehearsal.h"
+#include "rehearsal/internal.h"
 
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
@@ -24,22 +24,10 @@
 #include "utils/datum.h"
 #include "utils/timestamp.h"
 
-#include "finalize/attempt.h"
-#include "finalize/attempt_limits.h"
-#include "finalize/attempt_stages.h"
-#include "base/execution_context.h"
-#include "plan/fingerprint.h"
-#include "base/guc.h"
-#include "base/json_writer.h"
-#include "finalize/lock_budget.h"
-#include "finalize/own_scripts.h"
-#include "rehearsal/rehearsal_report.h"
-#include "rehearsal/sequence_values.h"
-#include "finalize/session_settings.h"
-#include "finalize/step_trace.h"
-#include "base/subtransaction.h"
-#include "finalize/upgrade_checks.h"
-#include "finalize/upgrade_locks.h"
+#include "base/base.h"
+#include "finalize/finalize.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
 
 #define ROW_COLUMNS \
 	"extension, from_version, to_version, extensions, outcome, scratch, role_name, client," \

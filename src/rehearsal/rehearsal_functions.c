@@ -7,11 +7,11 @@
  */
 #include "postgres.h"
 
+#include "rehearsal/internal.h"
+
 #include "fmgr.h"
 
-#include "rehearsal/rehearsal.h"
-#include "extension/extension_version.h"
-#include "rehearsal/scratch_rehearsal.h"
+#include "extension/extension.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_rehearse);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_rehearse);

@@ -10,14 +10,13 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/rehearsal_report.h"
+#include "rehearsal/internal.h"
 
 #include "storage/lock.h"
 
-#include "rehearsal/catalog_changes.h"
-#include "rehearsal/held_locks.h"
-#include "base/json_writer.h"
-#include "rehearsal/sequence_values.h"
+#include "base/base.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
 
 #define MOST_RELATIONS	200		/* that are named per step */
 

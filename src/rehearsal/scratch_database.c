@@ -21,7 +21,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/scratch_database.h"
+#include "rehearsal/internal.h"
 
 #include "access/genam.h"
 #include "access/heapam.h"
@@ -49,7 +49,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "processes/process.h"
+#include "processes/processes.h"
 
 #define NAME_PREFIX		"documentdb_upgrade_scratch_"
 #define QUEUE_SIZE		65536

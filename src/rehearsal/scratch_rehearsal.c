@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/scratch_rehearsal.h"
+#include "rehearsal/internal.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -25,13 +25,10 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "finalize/attempt_stages.h"
-#include "extension/managed_set.h"
-#include "base/execution_context.h"
-#include "plan/fingerprint.h"
-#include "finalize/history.h"
-#include "rehearsal/rehearsal.h"
-#include "rehearsal/scratch_database.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "finalize/finalize.h"
+#include "plan/plan.h"
 
 PGDLLEXPORT char *documentdb_upgrade_scratch_rehearse(const char *order, Size length);
 

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/sequence_values.h"
+#include "rehearsal/internal.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -21,7 +21,7 @@
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
-#include "base/execution_context.h"
+#include "base/base.h"
 
 /*
  * Opens a sequence; NULL when it is gone, or so locked by others that nobody

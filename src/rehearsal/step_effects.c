@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/step_effects.h"
+#include "rehearsal/internal.h"
 
 #include "access/xact.h"
 #include "catalog/catalog.h"
@@ -27,10 +27,8 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
-#include "rehearsal/catalog_changes.h"
-#include "rehearsal/dropped_objects.h"
-#include "base/execution_context.h"
-#include "rehearsal/held_locks.h"
+#include "base/base.h"
+#include "plan/plan.h"
 
 typedef struct RowCounts
 {

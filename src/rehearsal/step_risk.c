@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/step_risk.h"
+#include "rehearsal/internal.h"
 
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
@@ -23,8 +23,6 @@
 #include "catalog/pg_parameter_acl.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
-
-#include "rehearsal/catalog_changes.h"
 
 /* What the changes of a step are about. */
 typedef struct ChangeCounts

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "rehearsal/watched_catalogs.h"
+#include "rehearsal/internal.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_aggregate.h"
@@ -67,8 +67,6 @@
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
 #include "utils/builtins.h"
-
-#include "rehearsal/dropped_objects.h"
 
 /* Toast tables and their indexes. */
 static bool

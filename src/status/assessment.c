@@ -12,20 +12,21 @@
  */
 #include "postgres.h"
 
-#include "status/assessment.h"
+#include "status/internal.h"
 
 #include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 
-#include "extension/extension_version.h"
-#include "plan/fingerprint.h"
-#include "fleet/fleet_judgement.h"
-#include "base/guc.h"
-#include "processes/running_attempts.h"
-#include "extension/version_gate.h"
-#include "fence/fence_hooks.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "fence/fence.h"
+#include "finalize/finalize.h"
+#include "fleet/fleet.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
 
 /*
  * Opens an outlook: execution context, SPI and facts, with results in the

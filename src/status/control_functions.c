@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "status/internal.h"
+
 #include "catalog/namespace.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -20,18 +22,11 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "guards/announced_holds.h"
-#include "finalize/attempt_process.h"
-#include "extension/managed_set.h"
-#include "base/execution_context.h"
-#include "extension/extension_version.h"
-#include "finalize/failure_memory.h"
-#include "base/guc.h"
-#include "status/assessment.h"
-#include "base/result_row.h"
-#include "processes/running_attempts.h"
-#include "processes/shared_status.h"
-#include "extension/version_gate.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "finalize/finalize.h"
+#include "guards/guards.h"
+#include "processes/processes.h"
 
 #define LONGEST_NAP_MS 250
 

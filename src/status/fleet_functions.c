@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "status/internal.h"
+
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -15,12 +17,10 @@
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
-#include "fleet/fleet_judgement.h"
-#include "base/json_writer.h"
-#include "extension/library_facts.h"
-#include "status/assessment.h"
-#include "fleet/report_intake.h"
-#include "base/result_row.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "fleet/fleet.h"
+#include "plan/plan.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_report_standby);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_report_standby);

@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "status/release_record.h"
+#include "status/internal.h"
 
 #include <sys/stat.h>
 
@@ -31,12 +31,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "base/digest.h"
-#include "base/execution_context.h"
-#include "extension/extension_members.h"
-#include "base/json_writer.h"
-#include "base/subtransaction.h"
-#include "guards/server_facts.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "guards/guards.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_observed_release);
 

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "status/internal.h"
+
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -16,14 +18,11 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "extension/extension_version.h"
-#include "plan/fingerprint.h"
-#include "base/guc.h"
-#include "extension/loaded_version.h"
-#include "status/assessment.h"
-#include "base/result_row.h"
-#include "plan/upgrade_plan.h"
-#include "extension/version_gate.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_schema_version);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_binary_version);

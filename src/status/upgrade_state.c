@@ -11,12 +11,14 @@
  */
 #include "postgres.h"
 
-#include "status/upgrade_state.h"
+#include "status/internal.h"
 
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "extension/extension_version.h"
+#include "extension/extension.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
 
 static UpgradeState
 state(const char *name, const char *next_step)

@@ -28,11 +28,14 @@ sub try_script
 	return;
 }
 
+# One that ends for new settings is replaced at once, unlike one that is killed.
+my $workers = 0;
+
 sub another_worker
 {
 	my $worker = process_of($node, 'worker');
 
-	sql($node, "SELECT pg_terminate_backend($worker)");
+	sql($node, sprintf q{ALTER DATABASE postgres SET work_mem = '%dMB'}, 10 + ++$workers);
 	return comes_true($node, "SELECT worker_pid <> $worker FROM documentdb_upgrade.status");
 }
 
@@ -59,7 +62,7 @@ sub heals
 	my ($what, $cause) = @_;
 
 	ok(comes_true($node, "SELECT ($failures) > 2"), "$what: it is tried again");
-	is(sql($node, 'SELECT string_agg(DISTINCT cause, chr(44)) FROM documentdb_upgrade.history'), $cause, "$what: history says why");
+	is(sql($node, q{SELECT DISTINCT cause FROM documentdb_upgrade.history WHERE outcome = 'failed'}), $cause, "$what: history says why");
 	another_worker();
 	my $now = sql($node, $failures);
 	ok(comes_true($node, "SELECT ($failures) > $now"), "$what: and by another worker too");

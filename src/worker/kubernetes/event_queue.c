@@ -11,13 +11,13 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/event_queue.h"
+#include "worker/kubernetes/internal.h"
 
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "worker/net/json_document.h"
+#include "worker/net/net.h"
 
 #define LONGEST_QUEUE		20
 #define LONGEST_REASON		128

@@ -11,7 +11,10 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/kube_answer.h"
+#include "worker/kubernetes/internal.h"
+
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define LONGEST_RETRY_AFTER_S 300
 

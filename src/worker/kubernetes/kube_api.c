@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/kube_api.h"
+#include "worker/kubernetes/internal.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -24,7 +24,9 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
-#include "base/guc.h"
+#include "base/base.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #ifndef DU_VERSION
 #define DU_VERSION "unknown"

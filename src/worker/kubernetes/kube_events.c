@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/kube_events.h"
+#include "worker/kubernetes/internal.h"
 
 #include <unistd.h>
 
@@ -22,8 +22,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "worker/net/json_document.h"
-#include "worker/kubernetes/report_body.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define LONGEST_PREFIX		230 /* of a name of 253 */
 #define LONGEST_REPORTER	128

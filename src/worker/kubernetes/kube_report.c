@@ -19,15 +19,13 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/kube_report.h"
+#include "worker/kubernetes/internal.h"
 
 #include "utils/memutils.h"
 
-#include "worker/kubernetes/kube_events.h"
-#include "base/guc.h"
-#include "worker/kubernetes/kube_answer.h"
-#include "worker/kubernetes/report_body.h"
-#include "worker/kubernetes/report_pace.h"
+#include "base/base.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define SOON_MS				2000
 #define TRIAL_INTERVALS		6	/* of resync_interval, between trials */

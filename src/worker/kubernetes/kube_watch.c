@@ -14,12 +14,13 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/kube_watch.h"
+#include "worker/kubernetes/internal.h"
 
 #include "utils/memutils.h"
 
-#include "base/guc.h"
-#include "worker/kubernetes/kube_answer.h"
+#include "base/base.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define STEADY_MS			5000	/* a watch that lived as long has worked */
 #define OPENING_MS			15000	/* until it must have begun */

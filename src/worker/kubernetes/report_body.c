@@ -11,14 +11,15 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/report_body.h"
+#include "worker/kubernetes/internal.h"
 
 #include "lib/stringinfo.h"
 #include "pgtime.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#include "worker/net/json_document.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define LONGEST_NAME		253
 #define DEFAULT_VERSION		"documentdb.io/preview"

@@ -11,14 +11,14 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/report_content.h"
+#include "worker/kubernetes/internal.h"
 
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "worker/net/json_document.h"
-#include "worker/kubernetes/report_body.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define LONGEST_MESSAGE		30000	/* the usual limit is 32768 */
 

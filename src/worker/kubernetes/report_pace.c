@@ -12,7 +12,9 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/report_pace.h"
+#include "worker/kubernetes/internal.h"
+
+#include "worker/net/net.h"
 
 /* True when the resource is the one about which something was sent last. */
 static bool

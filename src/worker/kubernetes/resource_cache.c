@@ -11,10 +11,12 @@
  */
 #include "postgres.h"
 
-#include "worker/kubernetes/resource_cache.h"
+#include "worker/kubernetes/internal.h"
 
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+#include "worker/source/source.h"
 
 #define VERSION_CHARACTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_."
 

@@ -17,13 +17,13 @@
  */
 #include "postgres.h"
 
-#include "worker/source/desired_source.h"
+#include "worker/kubernetes/internal.h"
 
 #include "utils/memutils.h"
 
-#include "base/guc.h"
-#include "worker/kubernetes/kube_answer.h"
-#include "worker/kubernetes/kube_watch.h"
+#include "base/base.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
 
 #define OWNER_KIND			"DocumentDB"
 #define NOT_PLANNED			(-1)

@@ -16,6 +16,8 @@
  */
 #include "postgres.h"
 
+#include "worker/loop/internal.h"
+
 #include "access/xlog.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -29,11 +31,13 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "base/compat.h"
-#include "base/guc.h"
-#include "worker/loop/worker_attempt.h"
-#include "worker/loop/worker_pass.h"
-#include "worker/loop/worker_role.h"
+#include "base/base.h"
+#include "finalize/finalize.h"
+#include "processes/processes.h"
+#include "worker/kubernetes/kubernetes.h"
+#include "worker/net/net.h"
+#include "worker/source/source.h"
+#include "worker/standby/standby.h"
 
 PG_MODULE_MAGIC;
 

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "worker/loop/worker_announce.h"
+#include "worker/loop/internal.h"
 
 #include "commands/async.h"
 #include "lib/stringinfo.h"
@@ -20,9 +20,13 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
-#include "extension/extension_version.h"
-#include "base/guc.h"
-#include "processes/running_attempts.h"
+#include "base/base.h"
+#include "extension/extension.h"
+#include "finalize/finalize.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
+#include "status/status.h"
+#include "worker/kubernetes/kubernetes.h"
 
 /* States and how the condition and Events of the custom resource call them. */
 typedef struct StateVoice

@@ -13,14 +13,17 @@
  */
 #include "postgres.h"
 
-#include "worker/loop/worker_attempt.h"
+#include "worker/loop/internal.h"
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
-#include "worker/loop/worker_announce.h"
+#include "base/base.h"
+#include "finalize/finalize.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
+#include "status/status.h"
 
 #define FAILURES_BEFORE_WARNING 5
 

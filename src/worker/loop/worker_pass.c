@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "worker/loop/worker_pass.h"
+#include "worker/loop/internal.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -29,17 +29,16 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "fence/fence_reconcile.h"
-#include "base/guc.h"
-#include "fleet/instance_identity.h"
-#include "processes/own_relations.h"
-#include "worker/standby/own_report.h"
-#include "status/release_record.h"
-#include "processes/running_attempts.h"
-#include "finalize/upgrade_steps.h"
-#include "worker/loop/worker_attempt.h"
-#include "worker/loop/worker_announce.h"
-#include "fence/fence_hooks.h"
+#include "base/base.h"
+#include "fence/fence.h"
+#include "finalize/finalize.h"
+#include "fleet/fleet.h"
+#include "guards/guards.h"
+#include "plan/plan.h"
+#include "processes/processes.h"
+#include "status/status.h"
+#include "worker/source/source.h"
+#include "worker/standby/standby.h"
 
 #define LONGEST_LOCK_WAIT_MS 1000
 

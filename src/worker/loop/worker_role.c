@@ -13,12 +13,15 @@
  */
 #include "postgres.h"
 
-#include "worker/loop/worker_role.h"
+#include "worker/loop/internal.h"
 
 #include "access/xlog.h"
 
-#include "base/guc.h"
-#include "worker/standby/upstream_conninfo.h"
+#include "base/base.h"
+#include "processes/processes.h"
+#include "worker/kubernetes/kubernetes.h"
+#include "worker/source/source.h"
+#include "worker/standby/standby.h"
 
 /*
  * Takes what the source says into the facts; without one nothing is known of

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "worker/net/http_buffer.h"
+#include "worker/net/internal.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>

@@ -16,15 +16,13 @@
  */
 #include "postgres.h"
 
-#include "worker/net/http_client.h"
+#include "worker/net/internal.h"
 
 #include <poll.h>
 #include <signal.h>
 
 #include "lib/ilist.h"
 #include "utils/memutils.h"
-
-#include "worker/net/http_buffer.h"
 
 #define MAX_IDLE_CONNECTIONS	2L
 #define MAX_SOCKETS				16	/* far more than a few exchanges need */

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "worker/net/http_failure.h"
+#include "worker/net/internal.h"
 
 /* Why a certificate was not accepted. */
 static const char *

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "worker/net/http_request.h"
+#include "worker/net/internal.h"
 
 #define KEEPALIVE_IDLE_S		60L
 #define KEEPALIVE_INTERVAL_S	15L

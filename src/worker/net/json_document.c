@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "worker/net/json_document.h"
+#include "worker/net/internal.h"
 
 #include "mb/pg_wchar.h"
 

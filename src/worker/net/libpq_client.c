@@ -22,15 +22,13 @@
  */
 #include "postgres.h"
 
-#include "worker/net/libpq_client.h"
+#include "worker/net/internal.h"
 
 #include <poll.h>
 
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
-
-#include "worker/net/memory_limit.h"
 
 #define LONGEST_PHRASE	300
 #define MOST_MEMORY		(64 * 1024 * 1024)

@@ -16,7 +16,7 @@
  */
 #include "postgres.h"
 
-#include "worker/net/memory_limit.h"
+#include "worker/net/internal.h"
 
 #include <fcntl.h>
 #include <unistd.h>

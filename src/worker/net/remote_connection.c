@@ -16,15 +16,14 @@
  */
 #include "postgres.h"
 
-#include "worker/net/remote_connection.h"
+#include "worker/net/internal.h"
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 
-#include "worker/net/memory_limit.h"
-#include "worker/net/wait_list.h"
+#include "parity/parity.h"
 
 /*
  * What libpq may take for an answer: a buffer, which it doubles, and the

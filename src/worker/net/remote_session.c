@@ -25,14 +25,12 @@
  */
 #include "postgres.h"
 
-#include "parity/remote_api.h"
+#include "worker/net/internal.h"
 
 #include "libpq-fe.h"
 #include "utils/memutils.h"
 
-#include "worker/net/remote_connection.h"
-#include "worker/net/remote_target.h"
-#include "worker/net/wait_list.h"
+#include "parity/parity.h"
 
 #define CONNECTION_LOST "the connection to the other server is lost"
 #define LONGEST_MS		1e12

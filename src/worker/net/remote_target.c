@@ -15,11 +15,13 @@
  */
 #include "postgres.h"
 
-#include "worker/net/remote_target.h"
+#include "worker/net/internal.h"
 
 #include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
+
+#include "parity/parity.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
 #define LONGEST_TIMEOUT_S (24 * 60 * 60L)

@@ -13,9 +13,9 @@
  */
 #include "postgres.h"
 
-#include "worker/source/custom_resource.h"
+#include "worker/source/source.h"
 
-#include "worker/net/json_document.h"
+#include "worker/net/net.h"
 
 #define RESOURCE_KIND		"DocumentDB"
 #define LONGEST_NAME		253

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "worker/source/desired_source.h"
+#include "worker/source/source.h"
 
 #include <ctype.h>
 #include <sys/stat.h>
@@ -23,7 +23,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
+#include "base/base.h"
+#include "worker/net/net.h"
 
 #define LARGEST_FILE (1024 * 1024)
 #define LONGEST_VERSION 63

@@ -10,12 +10,13 @@
  */
 #include "postgres.h"
 
-#include "worker/source/desired_source.h"
+#include "worker/source/source.h"
 
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
+#include "base/base.h"
+#include "worker/net/net.h"
 
 static bool
 advance(DesiredSource *source)

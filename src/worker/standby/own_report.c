@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "worker/standby/own_report.h"
+#include "worker/standby/internal.h"
 
 #include "access/xlogrecovery.h"
 #include "lib/stringinfo.h"
@@ -21,13 +21,12 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-#include "base/digest.h"
+#include "base/base.h"
+#include "extension/extension.h"
 #include "fleet/fleet.h"
-#include "base/json_writer.h"
-#include "extension/library_facts.h"
-#include "extension/loaded_version.h"
-#include "guards/server_facts.h"
-#include "extension/version_gate.h"
+#include "guards/guards.h"
+#include "processes/processes.h"
+#include "status/status.h"
 
 static const char *
 word_name(MemberWord word)

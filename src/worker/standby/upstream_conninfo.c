@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "worker/standby/upstream_conninfo.h"
+#include "worker/standby/internal.h"
 
 #include "access/xlogrecovery.h"
 #include "libpq-fe.h"
@@ -22,7 +22,7 @@
 #include "storage/spin.h"
 #include "utils/guc.h"
 
-#include "base/guc.h"
+#include "base/base.h"
 
 #define LONGEST_LOCATION 255
 #define LONGEST_HOST 1025		/* as the WAL receiver keeps it */

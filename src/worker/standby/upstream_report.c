@@ -18,17 +18,16 @@
  */
 #include "postgres.h"
 
-#include "worker/standby/upstream_report.h"
+#include "worker/standby/internal.h"
 
 #include "common/pg_prng.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
-#include "fleet/instance_identity.h"
-#include "worker/net/libpq_client.h"
-#include "worker/standby/upstream_conninfo.h"
-#include "worker/standby/upstream_verdict.h"
+#include "base/base.h"
+#include "fleet/fleet.h"
+#include "processes/processes.h"
+#include "worker/net/net.h"
 
 #define SHORTEST_PAUSE_MS	100 /* between reports, whatever changes */
 #define RECEIVER_LOOK_MS	100

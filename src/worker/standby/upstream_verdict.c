@@ -12,12 +12,13 @@
  */
 #include "postgres.h"
 
-#include "worker/standby/upstream_verdict.h"
+#include "worker/standby/internal.h"
 
 #include "lib/stringinfo.h"
 
-#include "base/guc.h"
-#include "worker/net/json_document.h"
+#include "base/base.h"
+#include "processes/processes.h"
+#include "worker/net/net.h"
 
 #define LONGEST_ANSWER_TEXT 64
 

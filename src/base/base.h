@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * base.h
+ *	  What every room stands on: settings, contexts, rows and text.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_BASE_H
+#define DU_BASE_H
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/elog.h"
+#include "utils/guc.h"
+
+#include "base/compat.h"
+
+/* ----
+ * digest.c
+ *
+ * SHA-256 of texts and files.
+ * ----
+ */
+
+extern char *du_digest_bytes(const void *bytes, size_t length);
+extern char *du_digest_file(const char *path);
+
+/* ----
+ * execution_context.c
+ *
+ * As whom, and with which settings, our own code runs.
+ * ----
+ */
+
+typedef struct ExecutionContext
+{
+	Oid			caller;			/* user before the switch */
+	int			caller_security;
+	int			guc_nestlevel;
+} ExecutionContext;
+
+extern PGDLLEXPORT Oid du_context_own_extension(void);
+extern void du_context_enter(ExecutionContext *context);
+extern void du_context_leave(const ExecutionContext *context);
+extern void du_context_set(const char *name, const char *value);
+
+extern PGDLLEXPORT int du_query(const char *sql, int nargs, Oid *types, Datum *values);
+extern void du_execute(const char *sql);
+extern Datum du_oid_array(const List *oids);
+extern PGDLLEXPORT char *du_query_text(int row, int column);
+extern Datum du_query_datum(int row, int column, bool *isnull);
+extern PGDLLEXPORT int64 du_query_int(int row, int column);
+extern double du_query_double(int row, int column);
+
+/* ----
+ * guc.c
+ *
+ * The settings, prefix "documentdb_upgrade.".
+ * ----
+ */
+
+extern PGDLLEXPORT char *du_guc_extension;
+extern char *du_guc_managed_extensions;
+extern char *du_guc_loaded_version_function;
+extern char *du_guc_version_gate;
+extern PGDLLEXPORT char *du_guc_desired_schema_version;
+extern char *du_guc_guard_severity;
+extern char *du_guc_protected_guards;
+extern char *du_guc_window;
+
+/* What a statement of somebody else meets. */
+typedef enum Enforcement
+{
+	ENFORCE_OFF,
+	ENFORCE_WARN,
+	ENFORCE_ON
+} Enforcement;
+
+extern int	du_guc_enforce;		/* an Enforcement */
+extern int	du_guc_lock_timeout;	/* milliseconds */
+extern int	du_guc_attempt_timeout; /* milliseconds */
+extern int	du_guc_soak_time;	/* seconds */
+extern int	du_guc_backup_max_age;	/* seconds */
+
+/* The worker's. */
+typedef enum SourceKind
+{
+	SOURCE_KIND_SETTING,
+	SOURCE_KIND_FILE,
+	SOURCE_KIND_KUBERNETES
+} SourceKind;
+
+extern PGDLLEXPORT char *du_guc_database;
+extern PGDLLEXPORT int du_guc_source;	/* a SourceKind */
+extern PGDLLEXPORT char *du_guc_desired_file;
+extern PGDLLEXPORT char *du_guc_kubernetes_api_server;	/* these five are "" for
+														 * the in-cluster value */
+extern PGDLLEXPORT char *du_guc_kubernetes_namespace;
+extern PGDLLEXPORT char *du_guc_kubernetes_resource;
+extern PGDLLEXPORT char *du_guc_kubernetes_token_file;
+extern PGDLLEXPORT char *du_guc_kubernetes_ca_file;
+extern PGDLLEXPORT int du_guc_poll_interval;	/* milliseconds */
+extern PGDLLEXPORT int du_guc_resync_interval;	/* milliseconds */
+extern PGDLLEXPORT int du_guc_retry_min;	/* milliseconds */
+extern PGDLLEXPORT int du_guc_retry_max;	/* milliseconds */
+extern PGDLLEXPORT bool du_guc_report_status;
+
+extern PGDLLEXPORT const char *du_guc_source_name(void);
+
+/* What happens while the binary is older than the schema. */
+typedef enum SchemaAheadAction
+{
+	SCHEMA_AHEAD_WARN,
+	SCHEMA_AHEAD_READ_ONLY
+} SchemaAheadAction;
+
+extern PGDLLEXPORT int du_guc_schema_ahead_action;	/* a SchemaAheadAction */
+extern char *du_guc_fence_exempt_roles; /* "": the bootstrap superuser */
+
+/* Whether this standby is the head of a replica region. */
+typedef enum DesignatedPrimary
+{
+	DESIGNATED_AUTO,			/* as primary_conninfo and the pod say */
+	DESIGNATED_ON,
+	DESIGNATED_OFF
+} DesignatedPrimary;
+
+/* The fleet's. */
+extern PGDLLEXPORT int du_guc_expected_standbys;	/* -1: as the resource
+													 * says */
+extern char *du_guc_ignore_standbys;
+extern PGDLLEXPORT int du_guc_standby_report_timeout;	/* milliseconds */
+extern int	du_guc_max_replication_lag; /* milliseconds */
+extern PGDLLEXPORT int du_guc_designated_primary;	/* a DesignatedPrimary */
+
+/*
+ * Checks of settings whose grammar belongs to higher modules; the wiring
+ * hands them in.
+ */
+typedef struct GucCheckHooks
+{
+	GucStringCheckHook desired_schema_version;
+	GucStringCheckHook guard_severity;
+	GucStringCheckHook protected_guards;
+	GucStringCheckHook window;
+} GucCheckHooks;
+
+extern void du_guc_define(const GucCheckHooks *hooks, bool preloading);
+
+/* ----
+ * json_writer.c
+ *
+ * Writes JSON into a string, value by value.
+ * ----
+ */
+
+extern void du_write_key(StringInfo buf, const char *key);
+extern void du_write_open(StringInfo buf, const char *key, char bracket);
+extern void du_write_close(StringInfo buf, char bracket);
+extern void du_write_text(StringInfo buf, const char *key, const char *value);
+extern void du_write_bool(StringInfo buf, const char *key, bool value);
+extern void du_write_int(StringInfo buf, const char *key, int64 value);
+extern void du_write_number(StringInfo buf, const char *key, double value);
+extern void du_write_texts(StringInfo buf, const char *key, const List *values);
+
+/* ----
+ * result_row.c
+ *
+ * One row of a set that a function returns.
+ * ----
+ */
+
+#define RESULT_COLUMNS 24
+
+typedef struct ResultRow
+{
+	Datum		values[RESULT_COLUMNS];
+	bool		nulls[RESULT_COLUMNS];
+	int			n;
+} ResultRow;
+
+extern void du_row_add(ResultRow *row, Datum value);
+extern void du_row_add_null(ResultRow *row);
+extern void du_row_add_text(ResultRow *row, const char *value);
+extern void du_row_add_int(ResultRow *row, int value);
+extern void du_row_add_time(ResultRow *row, TimestampTz time);
+extern void du_row_add_names(ResultRow *row, List *names);
+extern Datum du_row_inout(FunctionCallInfo fcinfo, const char *json);
+extern void du_row_put(FunctionCallInfo fcinfo, ResultRow *row);
+
+/* ----
+ * subtransaction.c
+ *
+ * Runs a piece of work in an internal subtransaction.
+ * ----
+ */
+
+typedef enum SubtransactionEnd
+{
+	SUBTRANSACTION_KEEP,
+	SUBTRANSACTION_ROLL_BACK
+} SubtransactionEnd;
+
+extern ErrorData *du_subtransaction_run(void (*work) (void *arg), void *arg,
+										SubtransactionEnd end);
+
+/* ----
+ * wording.c
+ *
+ * Lists and durations, worded for people.
+ * ----
+ */
+
+extern char *du_names_join(const List *names);
+extern char *du_duration_words(double seconds);
+
+#endif							/* DU_BASE_H */

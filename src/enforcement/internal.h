@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_ENFORCEMENT_INTERNAL_H
+#define DU_ENFORCEMENT_INTERNAL_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+#include "enforcement/enforcement.h"
+
+/* ----
+ * enforcement.c
+ *
+ * Decides over what others do to the managed set.
+ * ----
+ */
+
+typedef enum GuardedKind
+{
+	GUARDED_CREATE,
+	GUARDED_UPDATE
+} GuardedKind;
+
+/*
+ * A statement about an extension while it runs; lives on the stack of whoever
+ * runs it.
+ */
+typedef struct GuardedStatement
+{
+	GuardedKind kind;
+	const char *extension;
+	const char *version;		/* asked for; NULL: the default */
+	bool		judged;			/* all has been said about it already */
+	const char *against;		/* the guard that it went against, or NULL */
+
+	/* What an update has really done; NULL when nothing. */
+	const char *updated_from;
+	const char *updated_to;
+
+	MemoryContext memory;
+	struct GuardedStatement *outer;
+} GuardedStatement;
+
+extern void du_enforcement_begin(GuardedStatement *statement);
+extern void du_enforcement_end(GuardedStatement *statement);
+
+extern void du_enforcement_judge_create(const char *extension, const char *version);
+extern void du_enforcement_judge_update(GuardedStatement *statement, const char *from);
+extern void du_enforcement_judge_drop(const char *extension, const char *installed);
+
+extern void du_enforcement_created(const char *extension, const char *version);
+extern void du_enforcement_updated(const char *extension, const char *from, const char *to);
+extern void du_enforcement_dropped(const char *extension, const char *installed);
+
+extern bool du_enforcement_watches(const char *extension);
+
+/* ----
+ * manual_update.c
+ *
+ * What a plain ALTER EXTENSION UPDATE meets before it runs, and what it
+ * leaves behind.
+ * ----
+ */
+
+typedef struct ManualUpdate
+{
+	const char *extension;
+	Oid			oid;
+	const char *from;
+	const char *to;				/* asked for; then what has become of it */
+	TimestampTz started_at;
+	List	   *overridden;		/* names of guards that failed */
+	bool		refused;
+} ManualUpdate;
+
+extern void du_manual_evaluate(ManualUpdate *update);
+extern void du_manual_finish(ManualUpdate *update);
+
+/* ----
+ * refusal_log.c
+ *
+ * Says what is refused, to the client each time and to the server log
+ * once.
+ * ----
+ */
+
+extern void du_refusal_say(int elevel, int sqlstate, const char *message,
+						   const char *detail, const char *hint);
+
+#endif							/* DU_ENFORCEMENT_INTERNAL_H */

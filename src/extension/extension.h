@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * extension.h
+ *	  Extensions as they are here: versions, files, members and libraries.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_EXTENSION_H
+#define DU_EXTENSION_H
+
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+
+/* ----
+ * control_file.c
+ *
+ * An extension's control file and script directory on this instance.
+ * ----
+ */
+
+typedef struct ControlFile
+{
+	const char *problem;		/* why it cannot be used, or NULL */
+	const char *path;			/* of the control file, when found */
+	const char *directory;		/* where its scripts are */
+	const char *default_version;	/* NULL when it names none */
+	const char *module_pathname;	/* NULL when it names none */
+	int			encoding;		/* of its scripts, -1 for the database's */
+	bool		relocatable;
+	bool		superuser;
+	bool		trusted;
+} ControlFile;
+
+extern void du_control_apply_secondary(ControlFile *control,
+									   const char *extension,
+									   const char *version);
+extern char *du_control_script_path(const ControlFile *control,
+									const char *extension,
+									const char *from, const char *to);
+extern List *du_control_script_names(const ControlFile *control,
+									 const char *extension);
+
+/* ----
+ * extension_version.c
+ *
+ * Version strings of extensions: parse, order, spell.
+ * ----
+ */
+
+#define DU_VERSION_MAX_LENGTH		255
+#define DU_VERSION_MAX_COMPONENTS	16
+
+/* A run of decimal digits without leading zeros; length 0 means zero. */
+typedef struct VersionNumber
+{
+	const char *digits;
+	int			length;
+} VersionNumber;
+
+/*
+ * A parsed version.  The numbers point into the text it was parsed from,
+ * which must live as long as the struct.
+ */
+typedef struct ExtensionVersion
+{
+	int			ncomponents;
+	VersionNumber components[DU_VERSION_MAX_COMPONENTS];
+	const char *prerelease;		/* canonical word ("RC"), or NULL */
+	int			prerelease_rank;	/* order among pre-releases */
+	VersionNumber prerelease_number;
+} ExtensionVersion;
+
+extern PGDLLEXPORT bool du_version_parse(const char *text, ExtensionVersion *version,
+										 const char **reason);
+extern PGDLLEXPORT int du_version_compare(const ExtensionVersion *a,
+										  const ExtensionVersion *b);
+extern PGDLLEXPORT char *du_version_to_semver(const ExtensionVersion *version);
+extern char *du_version_respell(const char *text, const char *like);
+extern void du_version_error(const char *text, const char *reason);
+extern char *du_version_argument(FunctionCallInfo fcinfo, int n);
+
+/* ----
+ * managed_set.c
+ *
+ * The managed set as this instance sees it.
+ * ----
+ */
+
+/* One way from the installed version: versions[0] up to the target. */
+typedef struct UpdatePath
+{
+	const char *target;
+	int			nversions;
+	const char **versions;
+} UpdatePath;
+
+typedef struct ExtensionFacts
+{
+	const char *name;
+
+	/* In pg_extension; oid is InvalidOid when not installed. */
+	Oid			oid;
+	const char *installed;
+	Oid			owner;
+	const char *owner_name;
+	bool		owner_is_superuser;
+	bool		owner_can_create;	/* in this database */
+	Oid			schema;
+	const char *schema_name;
+
+	/* On this instance's disk. */
+	ControlFile *control;
+	const char *binary;			/* NULL when not known */
+	List	   *offered;		/* version strings that the files offer */
+	int			npaths;
+	UpdatePath *paths;			/* from the installed version */
+} ExtensionFacts;
+
+typedef struct UpgradeFacts
+{
+	int			nextensions;
+	ExtensionFacts *extensions; /* in the order of update */
+	int			main;			/* index of the main extension */
+} UpgradeFacts;
+
+extern UpgradeFacts *du_catalog_gather(void);
+extern PGDLLEXPORT const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
+extern char *du_catalog_installed_version(const char *extension, Oid *oid);
+extern ExtensionFacts *du_catalog_extension(const char *name);
+extern int	du_catalog_place(const char *name);
+extern List *du_catalog_choices(const ExtensionFacts *extension);
+
+/* ----
+ * extension_members.c
+ *
+ * What belongs to an extension: libraries, tables, schemas.
+ * ----
+ */
+
+extern List *du_members_libraries(const ExtensionFacts *extension);
+extern void du_members_invalidate_tables(Oid extension);
+extern List *du_members_schemas_without_usage(const ExtensionFacts *extension, Oid role);
+
+/* ----
+ * library_facts.c
+ *
+ * Whether the libraries in memory are those on disk.
+ * ----
+ */
+
+/* In the order of what matters more. */
+typedef enum LibraryState
+{
+	LIBRARY_NONE,				/* the extensions have none */
+	LIBRARY_CURRENT,			/* nothing in memory differs from disk */
+	LIBRARY_UNKNOWN,			/* something could not be compared */
+	LIBRARY_STALE				/* something in memory is not what is on disk */
+} LibraryState;
+
+typedef struct LibraryFacts
+{
+	LibraryState state;
+	const char *detail;			/* one sentence */
+	const char *hint;			/* what to do, or NULL */
+} LibraryFacts;
+
+extern const char *du_library_state_name(LibraryState state);
+extern LibraryFacts du_library_facts(const UpgradeFacts *facts);
+extern const char *du_library_problem(const ExtensionFacts *extension, const char **hint);
+
+/* ----
+ * library_record.c
+ *
+ * Which libraries the server loaded when it started.
+ * ----
+ */
+
+extern void du_record_install(void);
+
+/* ----
+ * loaded_version.c
+ *
+ * The version that the library in this server's memory reports.
+ * ----
+ */
+
+extern char *du_loaded_version(const ExtensionFacts *main_extension);
+
+/* ----
+ * version_gate.c
+ *
+ * The version that a loaded library believes to be in force.
+ * ----
+ */
+
+extern char *du_gate_read(const char *spelled_like);
+
+#endif							/* DU_EXTENSION_H */

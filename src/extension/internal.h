@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_EXTENSION_INTERNAL_H
+#define DU_EXTENSION_INTERNAL_H
+
+#include "nodes/pg_list.h"
+
+#include "extension/extension.h"
+
+/* ----
+ * build_id.c
+ *
+ * Build-ids of libraries in memory and on disk.
+ * ----
+ */
+
+#define DU_BUILD_ID_LENGTH 128	/* hexadecimal digits; what is longer is cut */
+
+typedef struct BuildId
+{
+	char		hex[DU_BUILD_ID_LENGTH + 1];	/* "" when there is none */
+} BuildId;
+
+/* Called for an object in memory; must not raise. */
+typedef void (*MappedVisitor) (const char *path, void *arg);
+
+extern void du_build_id_visit(MappedVisitor visitor, void *arg);
+extern bool du_build_id_mapped(const char *path, BuildId *id);
+extern bool du_build_id_file(const char *path, BuildId *id);
+
+/* ----
+ * control_file.c
+ *
+ * An extension's control file and script directory on this instance.
+ * ----
+ */
+
+extern ControlFile *du_control_read(const char *extension);
+extern List *du_control_library_candidates(const char *library);
+extern char *du_control_library_path(const char *library);
+
+/* ----
+ * extension_members.c
+ *
+ * What belongs to an extension: libraries, tables, schemas.
+ * ----
+ */
+
+extern char *du_members_library_of(Oid function);
+extern List *du_members_library_names(const ExtensionFacts *extension);
+
+/* ----
+ * library_record.c
+ *
+ * Which libraries the server loaded when it started.
+ * ----
+ */
+
+#define SHA256_HEX_LENGTH 64
+
+typedef struct LibraryRecord
+{
+	char		path[MAXPGPATH];
+	char		sha256[SHA256_HEX_LENGTH + 1];	/* "" when not known */
+} LibraryRecord;
+
+extern const LibraryRecord *du_record_find(const char *path);
+extern bool du_record_preloaded(const char *path);
+
+/* ----
+ * loaded_version.c
+ *
+ * The version that the library in this server's memory reports.
+ * ----
+ */
+
+extern Oid	du_loaded_version_function(const ExtensionFacts *main_extension);
+extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
+								   ErrorData **problem);
+
+#endif							/* DU_EXTENSION_INTERNAL_H */

@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_FINALIZE_INTERNAL_H
+#define DU_FINALIZE_INTERNAL_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/elog.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+
+#include "extension/extension.h"
+#include "finalize/finalize.h"
+
+/* ----
+ * history.c
+ *
+ * The audit record of one attempt.
+ * ----
+ */
+
+extern FailureCause du_history_cause(const char *name);
+extern char *du_history_json_failed(const char *json, FailureCause cause,
+									const ErrorData *edata);
+extern Datum du_history_row(const char *json, bool *isnull);
+extern void du_history_insert_or_repeat(const char *json);
+
+/* ----
+ * finalize.c
+ *
+ * Commits an upgrade: one bounded, audited transaction.
+ * ----
+ */
+
+extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);
+
+/* ----
+ * upgrade_steps.c
+ *
+ * Runs the steps of a plan: what finalize and rehearsal have in common.
+ * ----
+ */
+
+typedef struct ScriptLocation
+{
+	const char *script;			/* NULL when no script was running */
+	int			line;			/* 0 when not known */
+} ScriptLocation;
+
+extern char *du_steps_report(const StepsRun *run);
+extern ScriptLocation du_steps_describe_error(const StepsRun *run, ErrorData *edata);
+
+/* ----
+ * attempt.c
+ *
+ * One attempt to finalize while it runs, and what becomes of it when it
+ * fails.
+ * ----
+ */
+
+extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);
+extern FailureCause du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise);
+extern void du_attempt_fail(const Attempt *attempt, ErrorData *edata);
+
+/* ----
+ * attempt_limits.c
+ *
+ * Bounds of one attempt: the sum of its lock waits, and its duration.
+ * ----
+ */
+
+typedef enum LimitReached
+{
+	LIMIT_NONE,
+	LIMIT_LOCK_WAITS,
+	LIMIT_DURATION
+} LimitReached;
+
+extern void du_limits_start(int lock_wait_ms, int duration_ms);
+extern LimitReached du_limits_reached(void);
+
+/* ----
+ * attempt_recorder.c
+ *
+ * Records attempts whose own transaction does not survive.
+ * ----
+ */
+
+extern void du_recorder_record_now(const char *json);
+extern void du_recorder_record_on_abort(const char *json);
+extern void du_recorder_forget_newest(void);
+extern char *du_recorder_take_newest(void);
+
+/* ----
+ * configured_settings.c
+ *
+ * What the configuration says of settings that a role has its own of.
+ * ----
+ */
+
+typedef struct ConfiguredSettings
+{
+	ConfigVariable *files;		/* later ones win */
+	List	   *database;		/* of ConfiguredSetting, later ones win */
+} ConfiguredSettings;
+
+extern ConfiguredSettings *du_configured_read(void);
+extern const char *du_configured_value(const ConfiguredSettings *settings,
+									   const char *name);
+extern const char *du_configured_builtin(const struct config_generic *variable);
+
+/* ----
+ * lazy_libraries.c
+ *
+ * Libraries whose settings were set before they came.
+ * ----
+ */
+
+extern void du_libraries_load(const UpgradeFacts *facts, const List *prefixes);
+
+/* ----
+ * lock_budget.c
+ *
+ * Ends an upgrade before it takes more of the lock table than it may.
+ * ----
+ */
+
+extern void du_lock_budget_note(void);
+extern void du_lock_budget_check(void);
+extern void du_lock_budget_stop(void);
+extern bool du_lock_budget_exceeded(void);
+
+/* ----
+ * step_trace.c
+ *
+ * Follows an update script, or a check, while the server runs it.
+ * ----
+ */
+
+/* Who keeps the settings of what is followed. */
+typedef struct SettingsKeeper
+{
+	/* A statement, at any depth, has been analysed: raises when that was in vain. */
+	void		(*check) (void);
+
+	/* One has ended; the search_path is that of what is followed, or NULL. */
+	void		(*pin_again) (const char *search_path);
+} SettingsKeeper;
+
+extern void du_trace_start(Oid extension, const SettingsKeeper *settings);
+extern void du_trace_start_check(const char *search_path, const SettingsKeeper *settings);
+extern int	du_trace_offset(void);
+
+/* ----
+ * session_settings.c
+ *
+ * Settings of the caller that must not reach an update script.
+ * ----
+ */
+
+extern const SettingsKeeper du_settings_keeper;
+
+/* ----
+ * upgrade_locks.c
+ *
+ * The locks that an upgrade takes before it changes anything.
+ * ----
+ */
+
+extern void du_locks_take_extensions(const UpgradeFacts *facts);
+
+#endif							/* DU_FINALIZE_INTERNAL_H */

@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What the files of this room share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_PLAN_INTERNAL_H
+#define DU_PLAN_INTERNAL_H
+
+#include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
+
+#include "extension/extension.h"
+#include "plan/plan.h"
+
+/* ----
+ * extension_target.c
+ *
+ * Which version an extension is to go to, and on which path.
+ * ----
+ */
+
+extern bool du_target_aim_main(const ExtensionFacts *extension, const char *requested,
+							   ExtensionTarget *target);
+extern void du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
+									const char *main_target, ExtensionTarget *target);
+
+/* ----
+ * lock_count.c
+ *
+ * What a plan is known to take of the shared lock table, and what there
+ * is.
+ * ----
+ */
+
+extern LockCount *du_lock_count(const List *relations);
+
+/* ----
+ * update_script.c
+ *
+ * One update script: its text as the server runs it, and what it says.
+ * ----
+ */
+
+/* Kinds of statements in a script, as a bit mask. */
+#define SCRIPT_FUNCTIONS	0x01	/* functions, aggregates, procedures */
+#define SCRIPT_CATALOGUE	0x02	/* other definitions */
+#define SCRIPT_PRIVILEGES	0x04	/* GRANT, REVOKE, owners */
+#define SCRIPT_CLUSTER		0x08	/* roles and memberships */
+#define SCRIPT_SETS_ROLE	0x20	/* SET ROLE or SET SESSION AUTHORIZATION */
+
+/* A relation that the script names, with the strongest lock it takes. */
+typedef struct ScriptRelation
+{
+	const char *schema;			/* NULL when not qualified */
+	const char *name;
+	LOCKMODE	mode;
+} ScriptRelation;
+
+extern UpdateScript *du_script_read(const ControlFile *control,
+									const char *extension,
+									const char *schema, const char *owner,
+									const char *from, const char *to);
+
+/* ----
+ * script_scan.c
+ *
+ * What an update script says it does.
+ * ----
+ */
+
+extern void du_script_scan(UpdateScript *script);
+
+#endif							/* DU_PLAN_INTERNAL_H */

@@ -1,0 +1,225 @@
+/*-------------------------------------------------------------------------
+ *
+ * processes.h
+ *	  Shared memory, and the processes that are started and watched.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DU_PROCESSES_H
+#define DU_PROCESSES_H
+
+#include "datatype/timestamp.h"
+#include "nodes/nodes.h"
+#include "postmaster/bgworker.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+
+/* ----
+ * database_yield.c
+ *
+ * Makes the worker give way to those who want its database for
+ * themselves.
+ * ----
+ */
+
+extern void du_yield_to(Node *statement);
+
+/* ----
+ * own_relations.c
+ *
+ * Keeps others from changing this extension while a process of ours looks
+ * at its tables.
+ * ----
+ */
+
+extern PGDLLEXPORT bool du_own_relations_lock(int wait_ms);
+
+/* ----
+ * process.c
+ *
+ * How our background workers are described to the server.
+ * ----
+ */
+
+extern void du_process_describe(BackgroundWorker *process, const char *what,
+								const char *function);
+
+/* ----
+ * shared_status.c
+ *
+ * What the worker lets every session see, and what sessions ask of it.
+ * ----
+ */
+
+/* Rooms for what other modules keep here, zeroed at server start. */
+typedef enum SharedRoom
+{
+	ROOM_RUNNING_ATTEMPTS,
+	ROOM_ATTEMPT_ORDER,
+	ROOM_LOGGED_REFUSALS,
+	ROOM_WRITE_FENCE,
+	ROOM_ANNOUNCED_HOLDS,
+	ROOM_IDENTITY,
+	ROOM_LSN_CLOCK
+} SharedRoom;
+
+#define SHARED_ROOM_SIZE 4096
+
+#define SHARED_VERSION_LENGTH 64
+#define SHARED_TEXT_LENGTH 512
+#define SHARED_IDENTITY_LENGTH 33	/* 32 hexadecimal digits */
+#define SHARED_PATH_LENGTH 8	/* servers above a standby; more is cut */
+
+/* How the launcher fares; the worker's problems before it runs are here. */
+typedef struct LauncherFacts
+{
+	pid_t		pid;			/* 0: none */
+	char		problem[SHARED_TEXT_LENGTH];	/* why there is no worker, "" */
+	char		hint[SHARED_TEXT_LENGTH];
+} LauncherFacts;
+
+/* What the worker has found out and is about to do. */
+typedef struct WorkerFacts
+{
+	pid_t		pid;			/* 0: none */
+	Oid			database;
+	TimestampTz started_at;
+
+	char		source[NAMEDATALEN];
+	bool		source_ok;		/* the last read went well */
+	char		source_problem[SHARED_TEXT_LENGTH];
+	char		source_hint[SHARED_TEXT_LENGTH];
+	char		location[SHARED_TEXT_LENGTH];
+	TimestampTz last_contact;	/* 0: never */
+
+	bool		desired_known;	/* a desired version was ever read */
+	char		desired[SHARED_VERSION_LENGTH];
+	char		spec_binary[SHARED_VERSION_LENGTH]; /* "" when not told */
+	char		resource_uid[SHARED_VERSION_LENGTH];	/* "" when none */
+	int64		resource_generation;
+	bool		held;			/* by the resource's annotation */
+	char		hold_reason[SHARED_TEXT_LENGTH];
+
+	/* On a standby, of its upstream. */
+	bool		upstream_ok;	/* it took the last report */
+	char		upstream[SHARED_TEXT_LENGTH];	/* host and port, "" when none */
+	char		upstream_problem[SHARED_TEXT_LENGTH];
+	char		upstream_hint[SHARED_TEXT_LENGTH];
+	int			path_length;
+	char		path[SHARED_PATH_LENGTH][SHARED_IDENTITY_LENGTH];	/* from the upstream up */
+	bool		path_complete;	/* it ends at a primary */
+	TimestampTz last_report;	/* that was taken, 0: never */
+	char		verified[SHARED_VERSION_LENGTH];	/* installed version that
+													 * every standby has seen */
+	int			region_standbys;	/* that the resource wishes, -1: none said */
+
+	char		state[NAMEDATALEN]; /* as last found by the worker */
+	bool		gave_up;		/* failed, and waits for a change or retry() */
+	int			failures;		/* retryable ones in a row */
+	TimestampTz next_retry;		/* 0: none */
+	char		last_error[SHARED_TEXT_LENGTH];
+
+	/* Since the worker started. */
+	int64		source_reads;
+	int64		source_failures;
+	int64		reports_delivered;
+	int64		reports_failed;
+	int64		events_dropped;
+} WorkerFacts;
+
+extern PGDLLEXPORT void du_shared_copy_text(char *field, const char *text);
+
+extern void du_shared_install(void);
+extern PGDLLEXPORT bool du_shared_exists(void);
+extern LWLock *du_shared_lock(void);
+extern LWLock *du_shared_file_lock(void);
+extern void *du_shared_room(SharedRoom room);
+extern PGDLLEXPORT ConditionVariable *du_shared_changed(void);
+extern void du_shared_read_launcher(LauncherFacts *facts);
+extern PGDLLEXPORT void du_shared_set_worker(const WorkerFacts *facts);
+extern PGDLLEXPORT void du_shared_read_worker(WorkerFacts *facts);
+extern PGDLLEXPORT void du_shared_pretend(const WorkerFacts *facts);
+extern PGDLLEXPORT bool du_shared_serving(WorkerFacts *facts);
+extern PGDLLEXPORT void du_shared_clear_worker(void);
+
+extern void du_shared_ask_for_retry(void);
+extern PGDLLEXPORT uint64 du_shared_retries_asked(void);
+extern PGDLLEXPORT uint64 du_shared_reads_asked(void);
+extern PGDLLEXPORT bool du_shared_asked_to_leave(void);
+extern PGDLLEXPORT void du_shared_want_restart(void);
+extern PGDLLEXPORT void du_shared_wake_worker(void);
+extern void du_shared_wake_worker_at_commit(void);
+
+/* ----
+ * running_attempts.c
+ *
+ * The attempts that run now: their progress, and how to end one.
+ * ----
+ */
+
+/* Reasons; each completes "cancelled because". */
+#define CANCELLED_BY_CALL "cancel() was called"
+#define CANCELLED_BY_HOLD "a hold was placed"
+#define CANCELLED_BY_WITHDRAWAL "its target is not desired any more"
+
+#define RUNNING_ATTEMPTS 8		/* more run without being seen */
+
+typedef struct RunningAttempt
+{
+	pid_t		pid;			/* 0: free */
+	Oid			database;
+	bool		by_worker;		/* can be cancelled by hold() and cancel() */
+	char		actor[16];
+	char		extension[NAMEDATALEN];
+	char		from_version[SHARED_VERSION_LENGTH];
+	char		target[SHARED_VERSION_LENGTH];
+	int			step;			/* counted from 1, 0 before the first */
+	int			nsteps;
+	char		step_extension[NAMEDATALEN];
+	char		step_from[SHARED_VERSION_LENGTH];
+	char		step_to[SHARED_VERSION_LENGTH];
+	TimestampTz started_at;
+	bool		cancel_requested;
+	char		cancel_reason[64];
+	bool		commit_begun;	/* from here on no signal is sent */
+} RunningAttempt;
+
+typedef enum CancelAnswer
+{
+	CANCEL_NONE_RUNNING,
+	CANCEL_SENT,
+	CANCEL_TOO_LATE				/* commit has begun */
+} CancelAnswer;
+
+extern void du_running_announce(void);
+extern void du_running_begin(const char *actor, const char *extension,
+							 const char *from, const char *target);
+extern void du_running_step(int step, int nsteps, const char *extension,
+							const char *from, const char *to);
+extern void du_running_end(void);
+extern const char *du_running_cancel_reason(void);
+extern PGDLLEXPORT int du_running_list(RunningAttempt *attempts);
+extern PGDLLEXPORT CancelAnswer du_running_cancel(Oid database, const char *reason);
+extern PGDLLEXPORT pid_t du_running_worker_attempt(Oid database);
+
+/* ----
+ * worker_launcher.c
+ *
+ * Keeps the worker running.
+ * ----
+ */
+
+extern void du_launcher_register(void);
+
+/* ----
+ * worker_library.c
+ *
+ * Loads the worker's library, which may be impossible.
+ * ----
+ */
+
+#define WORKER_PACKAGES "on Debian the packages libcurl4, libcjson1 and libpq5"
+
+extern void *du_worker_library_function(const char *function, const char **problem);
+
+#endif							/* DU_PROCESSES_H */
