@@ -102,7 +102,7 @@ du_spec_error(SpecVerdict *verdict, const char *field, const char *type, const c
  * Adds a warning.  API servers pass warnings on as HTTP headers and cut them
  * at 256 characters.
  */
-static void
+static void pg_attribute_printf(2, 3)
 spec_warn(SpecVerdict *verdict, const char *warning,...)
 {
 	va_list		args;

@@ -363,21 +363,6 @@ du_reports_list(FleetEntry **entries)
 	return n;
 }
 
-/*
- * Forgets the branch of a direct standby.
- */
-static void
-reports_forget(const char *identity)
-{
-	ReportRow  *row;
-
-	LWLockAcquire(table->lock, LW_EXCLUSIVE);
-	row = find_direct(identity);
-	if (row != NULL)
-		drop_branch(row->entry.branch);
-	LWLockRelease(table->lock);
-}
-
 /* The end of what is packed so far: where the empty name is or is to be. */
 static size_t
 packed_length(const FleetMember *member)

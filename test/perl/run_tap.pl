@@ -22,7 +22,7 @@ $harness->callback(
 			});
 	});
 
-my $aggregate = $harness->runtests(map { [ $_, s{.*/}{}r ] } @files);
+my $aggregate = $harness->runtests(map { [ $_, s{^test/(?:t/)?}{}r ] } @files);
 my ($passed, $failed) = (0, 0);
 
 foreach my $name ($aggregate->descriptions)
@@ -50,7 +50,7 @@ close $out;
 sub show_log
 {
 	my $name = shift;
-	(my $base = $name) =~ s/\.pl$//;
+	(my $base = $name) =~ s{.*/|\.pl$}{}g;
 	open my $log, '<', "$ENV{TESTDIR}/tmp_check/log/regress_log_$base" or return;
 	my @lines = <$log>;
 	@lines = @lines[ -40 .. -1 ] if @lines > 40;

@@ -1,5 +1,5 @@
 -- What du1 makes of known values.  The same lines come out on every release
--- from 13 on, with either extension (test/t/602_checksum_elsewhere.pl); whoever
+-- from 13 on, with either extension (test/t/checksum_elsewhere.pl); whoever
 -- implements the algorithm elsewhere can compare.
 SET client_min_messages = warning;
 SET search_path = documentdb_upgrade, documentdb_upgrade_parity, public;

@@ -12,6 +12,8 @@ SELECT documentdb_upgrade.hold('a reason', now() + interval '1 hour');
 SELECT documentdb_upgrade.record_backup('b', now());
 CREATE ROLE regress_attacker LOGIN;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA documentdb_upgrade TO regress_attacker;
+-- Overriding a hold is granted here, which by default it is not.
+ALTER ROLE regress_attacker SET documentdb_upgrade.protected_guards = '';
 CREATE TABLE public.caught (n integer GENERATED ALWAYS AS IDENTITY, what text, who name);
 GRANT INSERT ON public.caught TO PUBLIC;
 GRANT CREATE ON DATABASE :"DBNAME" TO regress_attacker;

@@ -11,10 +11,10 @@
 #   PREFIX               root of the private installation, with
 #   BIN, LIB, SHARE      its bindir, pkglibdir and sharedir
 EXTENSION=documentdb_upgrade
-SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
-# shellcheck source=test/packages.sh
-. "$SOURCE/test/packages.sh"
+# shellcheck source=test/lib/packages.sh
+. "$SOURCE/test/lib/packages.sh"
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 heading() { printf '\n== %s\n' "$*"; }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Debian systems of other releases, to test in: made once with mmdebstrap and
-# kept in a cache outside the tree.  Sourced after lib.sh.
+# kept in a cache outside the tree.  Sourced after setup.sh.
 #
 # What runs in one has mounts, processes and shared memory of its own, which
 # end with it, whatever ends it: nothing is ever mounted outside.  The tree is
@@ -190,7 +190,7 @@ bare_debian() {
 # shellcheck disable=SC2016
 PROVIDE_PACKAGES='
 	fail() { echo "$*" >&2; exit 1; }
-	. /mnt/test/packages.sh
+	. /mnt/test/lib/packages.sh
 	export LC_ALL=C
 	need_release "$@"
 	rm -f /var/cache/apt/archives/*.deb'

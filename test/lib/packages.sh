@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Finds PostgreSQL and what else the tests need; installs with apt what is
-# missing, after saying so.  Sourced by lib.sh; the entry is need_packages.
+# missing, after saying so.  Sourced by setup.sh; the entry is need_packages.
 
 # Real extensions that some tests upgrade.  Where one does not exist for the
 # server's major version, those tests skip.

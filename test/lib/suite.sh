@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What test/check and test/documentdb/run share beyond lib.sh: choosing tests,
-# running TAP files, counting, and the last line.  Sourced after lib.sh.
+# What test/check and test/documentdb/run share beyond setup.sh: choosing tests,
+# running TAP files, counting, and the last line.  Sourced after setup.sh.
 
 PASSED=0 FAILED=0 SKIPPED=0
 
@@ -32,6 +32,15 @@ select_files() {
 	done
 }
 
+# select_tap DIRECTORY: prints the TAP files below it that are to run.
+select_tap() {
+	local file name
+	(cd "$WORK/src" && find "$1" -name '*.pl' | LC_ALL=C sort) | while IFS= read -r file; do
+		name=${file##*/}
+		! selected "${name%.pl}" || echo "$file"
+	done
+}
+
 # The data directory that servers of TAP files are copied from (see Node.pm).
 make_template() {
 	[ -z "${PG_TEST_INITDB_EXTRA_OPTS:-}" ] && [ ! -e "$WORK/template" ] || return 0
@@ -43,18 +52,17 @@ make_template() {
 # run_tap DIRECTORY: its TAP files under PostgreSQL's own modules and the private
 # installation.
 run_tap() {
-	local -a names files
+	local -a files
 	local jobs passed=0 failed=1 skipped=0 tap="$OUT/tap"
-	mapfile -t names < <(select_files "$WORK/src/$1/*.pl")
-	[ ${#names[@]} -gt 0 ] || return 0
-	files=("${names[@]/#/$1/}")
+	mapfile -t files < <(select_tap "$1")
+	[ ${#files[@]} -gt 0 ] || return 0
 	jobs=${JOBS:-$(nproc)}
 	heading "TAP: ${#files[@]} files, $jobs at a time, on servers of their own: about $((${#files[@]} * TAP_FILE_SECONDS / jobs / 60 + 1)) min"
 	as_user mkdir -p "$tap"
 	make_template
 	# A busy machine may be slow to come to what is waited for.
 	export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-600} PGCTLTIMEOUT=${PGCTLTIMEOUT:-600}
-	tap_perl test/perl/run_tap.pl "$jobs" "$tap/counts" "${files[@]/%/.pl}" 2>&1
+	tap_perl test/perl/run_tap.pl "$jobs" "$tap/counts" "${files[@]}" 2>&1
 	[ ! -e "$tap/counts" ] || read -r passed failed skipped <"$tap/counts"
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
 	[ "$failed" = 0 ] || cp -r "$WORK/tap/tmp_check/log" "$tap/"
