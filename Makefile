@@ -1,16 +1,16 @@
 # documentdb_upgrade: built with PGXS.  "make check", "make check-all", "make
-# check-documentdb", "make check-bluegreen", "make check-fresh", "make demo" and
-# "make bench" set up all they need by themselves (see test/check), pg_config
+# check-documentdb", "make check-bluegreen", "make check-fresh", "make check-sanitize",
+# "make fuzz", "make demo" and "make bench" set up all they need by themselves (see test/check), pg_config
 # included, so PGXS is left out for them.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh demo bench,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb check-bluegreen check-fresh demo bench
-check check-all check-documentdb check-bluegreen check-fresh demo:
+.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz
+check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo:
 	@test/$@
-bench:
-	@test/bench/run
+bench fuzz:
+	@test/$@/run
 
 else
 
