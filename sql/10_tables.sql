@@ -109,7 +109,7 @@ CREATE TABLE backups (
 );
 COMMENT ON TABLE backups IS 'backups told by record_backup(); guard backup_recent looks at the newest';
 
-CREATE TABLE binaries_seen (
+CREATE TABLE documentdb_upgrade_internal.binaries_seen (
     extension text NOT NULL,
     version text NOT NULL,
     digest text NOT NULL,

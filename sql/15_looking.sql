@@ -20,7 +20,7 @@ CREATE FUNCTION loaded_version() RETURNS text
 COMMENT ON FUNCTION loaded_version() IS
 'version that the library in this server''s memory reports; null when the main extension has no such function (setting documentdb_upgrade.loaded_version_function)';
 
-CREATE FUNCTION managed_versions(OUT extension text, OUT installed text,
+CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed text,
                                  OUT "binary" text, OUT loaded text,
                                  OUT gate text, OUT target text)
     RETURNS SETOF record
@@ -72,7 +72,7 @@ CREATE FUNCTION upgrade_fingerprint() RETURNS text
 COMMENT ON FUNCTION upgrade_fingerprint() IS
 'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; give it to finalize_to to run only what was reviewed';
 
-CREATE FUNCTION current_status(OUT role text, OUT installed text,
+CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed text,
                                OUT "binary" text, OUT loaded text,
                                OUT desired text, OUT mode text, OUT target text,
                                OUT state text, OUT blocked_by text[],
@@ -85,12 +85,12 @@ CREATE FUNCTION current_status(OUT role text, OUT installed text,
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_current_status';
 COMMENT ON FUNCTION current_status() IS 'the row of view status';
 
-CREATE FUNCTION fence_notice() RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.fence_notice() RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_notice';
 COMMENT ON FUNCTION fence_notice() IS 'why writes to this database are stopped, or are to be; null when they are not';
 
-CREATE FUNCTION fence_since() RETURNS timestamptz
+CREATE FUNCTION documentdb_upgrade_internal.fence_since() RETURNS timestamptz
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_since';
 COMMENT ON FUNCTION fence_since() IS 'since when this server refuses writes to this database for maintenance; null when it does not';

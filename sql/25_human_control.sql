@@ -2,13 +2,13 @@
 -- Human control
 --
 
-CREATE FUNCTION stop_for_hold() RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.stop_for_hold() RETURNS boolean
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_stop_for_hold';
 COMMENT ON FUNCTION stop_for_hold() IS
 'serves hold(): ends the attempt that the worker runs; false when its commit has begun';
 
-CREATE FUNCTION wake_at_commit() RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.wake_at_commit() RETURNS void
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_wake_at_commit';
 COMMENT ON FUNCTION wake_at_commit() IS
@@ -31,8 +31,8 @@ BEGIN
     END IF;
     INSERT INTO documentdb_upgrade.holds (reason, until)
         VALUES (hold.reason, hold.until);
-    in_time := documentdb_upgrade.stop_for_hold();
-    PERFORM documentdb_upgrade.wake_at_commit();
+    in_time := documentdb_upgrade_internal.stop_for_hold();
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
     PERFORM pg_notify('documentdb_upgrade',
                       jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
     RETURN in_time;
@@ -41,7 +41,7 @@ $$;
 COMMENT ON FUNCTION hold(text, timestamptz) IS
 'places a hold: guard hold refuses every finalize until release() or the given time, and an attempt of the worker is ended at once; true when placed in time, false when the commit of such an attempt had begun (the hold stands all the same)';
 
-CREATE FUNCTION await_holds() RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.await_holds() RETURNS void
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_await_holds';
 COMMENT ON FUNCTION await_holds() IS
@@ -51,7 +51,7 @@ CREATE FUNCTION release() RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM documentdb_upgrade.await_holds();
+    PERFORM documentdb_upgrade_internal.await_holds();
     UPDATE documentdb_upgrade.holds
         SET released_at = clock_timestamp(), released_by = session_user
         WHERE released_at IS NULL
@@ -59,7 +59,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM documentdb_upgrade.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
     PERFORM pg_notify('documentdb_upgrade',
                       jsonb_build_object('event', 'release')::text);
     RETURN true;

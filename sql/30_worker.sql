@@ -26,7 +26,7 @@ CREATE FUNCTION wait_for(target text, timeout interval) RETURNS boolean
 COMMENT ON FUNCTION wait_for(text, interval) IS
 'returns true as soon as the main extension is at the target version and its library has taken it up, false after the timeout; works on standbys; a malformed version raises 22023';
 
-CREATE FUNCTION running_attempts(OUT pid integer, OUT actor text,
+CREATE FUNCTION documentdb_upgrade_internal.running_attempts(OUT pid integer, OUT actor text,
                                  OUT extension text, OUT from_version text,
                                  OUT target text, OUT step integer, OUT steps integer,
                                  OUT step_extension text, OUT step_from text, OUT step_to text,
@@ -44,7 +44,7 @@ CREATE VIEW progress AS
 COMMENT ON VIEW progress IS
 'one row per attempt that runs in this database, with the script that runs now as step n of m; empty without preloading';
 
-CREATE FUNCTION worker_counters(OUT extension text, OUT served boolean,
+CREATE FUNCTION documentdb_upgrade_internal.worker_counters(OUT extension text, OUT served boolean,
                                 OUT source_reads bigint, OUT source_failures bigint,
                                 OUT reports_delivered bigint, OUT reports_failed bigint,
                                 OUT events_dropped bigint)

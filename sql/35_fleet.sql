@@ -2,7 +2,7 @@
 -- Fleet
 --
 
-CREATE FUNCTION fleet(
+CREATE FUNCTION documentdb_upgrade_internal.fleet(
     OUT name text, OUT host text, OUT slot_name text, OUT identity text,
     OUT upstream text, OUT depth integer, OUT role text, OUT status text,
     OUT problem text, OUT required boolean, OUT installed text,

@@ -2,7 +2,7 @@
 -- Checks that are shipped
 --
 
-CREATE FUNCTION check_applies(requires text[]) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.check_applies(requires text[]) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(bool_and(EXISTS (
@@ -19,7 +19,7 @@ $$;
 COMMENT ON FUNCTION check_applies(text[]) IS
 'true when every function named is a member of the main extension; a check that requires others is not run';
 
-CREATE FUNCTION check_documentdb_crud() RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.check_documentdb_crud() RETURNS boolean
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
     SET client_min_messages = warning
 AS $$
@@ -86,7 +86,7 @@ COMMENT ON FUNCTION check_documentdb_crud() IS
 'serves checks: inserts, finds, updates, aggregates and deletes through DocumentDB''s SQL interface, in a database of its own; true when all of that gives what it should';
 
 INSERT INTO checks (name, kind, function, builtin, description, requires) VALUES
-    ('documentdb_crud', 'post', 'documentdb_upgrade.check_documentdb_crud()', true,
+    ('documentdb_crud', 'post', 'documentdb_upgrade_internal.check_documentdb_crud()', true,
      'documents can be inserted, found, updated, aggregated and deleted',
      '{documentdb_api.insert_one, documentdb_api.update, documentdb_api.delete, documentdb_api_catalog.bson_aggregation_find, documentdb_api_catalog.bson_aggregation_pipeline}')
     ON CONFLICT (name) DO NOTHING;

@@ -69,7 +69,7 @@ CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT 
 COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
 'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; the same errors';
 
-CREATE FUNCTION rehearsal_changes(step jsonb, action text) RETURNS SETOF text
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_changes(step jsonb, action text) RETURNS SETOF text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('  %s %s %s%s', action, c->>'kind', c->>'identity',
@@ -81,7 +81,7 @@ $$;
 COMMENT ON FUNCTION rehearsal_changes(jsonb, text) IS
 'serves rehearsal_report(): the lines about what a step has added, removed or changed (the action), one row each';
 
-CREATE FUNCTION rehearsal_step(step jsonb, n bigint, steps integer) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_step(step jsonb, n bigint, steps integer) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws(E'\n',
@@ -92,9 +92,9 @@ AS $$
                                   ' (' || pg_size_pretty((r->>'bytes')::bigint) || ')'), E'\n')
          FROM jsonb_array_elements(step->'relations') r),
         '  locks ' || (step->>'relations_not_named') || ' more relations',
-        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade.rehearsal_changes(step, 'added') line),
-        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade.rehearsal_changes(step, 'removed') line),
-        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade.rehearsal_changes(step, 'changed') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade_internal.rehearsal_changes(step, 'added') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade_internal.rehearsal_changes(step, 'removed') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade_internal.rehearsal_changes(step, 'changed') line),
         (SELECT string_agg(format('  writes rows of %s: %s inserted, %s updated, %s deleted', r->>'table',
                                   r->>'inserted', r->>'updated', r->>'deleted'), E'\n')
          FROM jsonb_array_elements(step->'rows') r),
@@ -120,7 +120,7 @@ AS $$
             format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', coalesce(r.risk, 'none, no step ran'), r.lock_entries,
                    pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
         CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
-        (SELECT string_agg(documentdb_upgrade.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
+        (SELECT string_agg(documentdb_upgrade_internal.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
          FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
         (SELECT E'Advanced, and not brought back by the rollback:\n'
                 || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')

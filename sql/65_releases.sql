@@ -44,13 +44,13 @@ SELECT pg_catalog.pg_extension_config_dump('releases', '');
 SELECT pg_catalog.pg_extension_config_dump('rollbacks', '');
 SELECT pg_catalog.pg_extension_config_dump('rollbacks_id_seq', '');
 
-CREATE FUNCTION observed_release() RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.observed_release() RETURNS jsonb
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_observed_release';
 COMMENT ON FUNCTION observed_release() IS
 'what this server sees of the release that it runs: its own version, and of the main extension the binary version and SHA-256 of libraries and control file';
 
-CREATE FUNCTION image_versions(image text, OUT tag text, OUT postgres text, OUT extension text, OUT ferretdb text)
+CREATE FUNCTION documentdb_upgrade_internal.image_versions(image text, OUT tag text, OUT postgres text, OUT extension text, OUT ferretdb text)
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT t.tag, coalesce(m.part[1], substring(t.tag FROM '^(?:pg)?(\d{2}(?:\.\d+)?)(?:[-.][^0-9].*)?$')), m.part[2], m.part[3]
@@ -60,20 +60,20 @@ $$;
 COMMENT ON FUNCTION image_versions(text) IS
 'takes the tag of an image, or a bare tag, apart: 16.3-v1.3.0 is PostgreSQL 16.3 with the extension 1.3.0, 17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone; nulls for what a tag does not say, all of them for a digest';
 
-CREATE FUNCTION component_version(component text, configuration jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.component_version(component text, configuration jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN component = 'postgres'
-                THEN coalesce((documentdb_upgrade.image_versions(configuration->>'version')).postgres, configuration->>'version',
-                              (documentdb_upgrade.image_versions(configuration->>'image')).postgres)
+                THEN coalesce((documentdb_upgrade_internal.image_versions(configuration->>'version')).postgres, configuration->>'version',
+                              (documentdb_upgrade_internal.image_versions(configuration->>'image')).postgres)
                 ELSE coalesce(configuration->>'version',
-                              CASE component WHEN 'extension' THEN (documentdb_upgrade.image_versions(configuration->>'image')).extension END,
-                              (documentdb_upgrade.image_versions(configuration->>'image')).tag) END
+                              CASE component WHEN 'extension' THEN (documentdb_upgrade_internal.image_versions(configuration->>'image')).extension END,
+                              (documentdb_upgrade_internal.image_versions(configuration->>'image')).tag) END
 $$;
 COMMENT ON FUNCTION component_version(text, jsonb) IS
 'version that the configuration of a component states: its key version, else the tag of its key image; null for neither, or an image by digest alone';
 
-CREATE FUNCTION version_matches(version text, pattern text) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.version_matches(version text, pattern text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     WITH text_of (n, t) AS (VALUES (0, version), (1, split_part(pattern, '..', 1)), (2, split_part(pattern, '..', 2))),
@@ -92,7 +92,7 @@ $$;
 COMMENT ON FUNCTION version_matches(text, text) IS
 'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is 1.35 and later; a pre-release is matched by its own text alone';
 
-CREATE FUNCTION release_components(components jsonb) RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.release_components(components jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
@@ -135,7 +135,7 @@ $$;
 COMMENT ON FUNCTION release_components(jsonb) IS
 'serves record_release(): the components as releases stores them, with their digests; a text stands for {"version": text}; 22023 for what is none';
 
-CREATE FUNCTION add_release(components jsonb, revision bigint, label text, observed jsonb, source text)
+CREATE FUNCTION documentdb_upgrade_internal.add_release(components jsonb, revision bigint, label text, observed jsonb, source text)
     RETURNS releases
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -177,8 +177,8 @@ CREATE FUNCTION record_release(components jsonb, revision bigint DEFAULT NULL, l
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    stored jsonb := documentdb_upgrade.release_components(record_release.components);
-    seen jsonb := documentdb_upgrade.observed_release();
+    stored jsonb := documentdb_upgrade_internal.release_components(record_release.components);
+    seen jsonb := documentdb_upgrade_internal.observed_release();
     result documentdb_upgrade.releases;
 BEGIN
     IF record_release.revision < 1 THEN
@@ -190,7 +190,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOCK TABLE documentdb_upgrade.releases IN SHARE ROW EXCLUSIVE MODE;
-    result := documentdb_upgrade.add_release(stored, record_release.revision, record_release.label, seen, 'operator');
+    result := documentdb_upgrade_internal.add_release(stored, record_release.revision, record_release.label, seen, 'operator');
     RETURN result;
 END
 $$;
@@ -208,7 +208,7 @@ $$;
 COMMENT ON PROCEDURE run_record_release(jsonb, bigint, text, bigint) IS
 'like record_release, for roles that a planner hook keeps out of SELECT; gives the revision';
 
-CREATE FUNCTION observe_release(observed jsonb) RETURNS bigint
+CREATE FUNCTION documentdb_upgrade_internal.observe_release(observed jsonb) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -225,11 +225,11 @@ BEGIN
     -- arrives: that is no other release.
     SELECT jsonb_object_agg(o.key, o.value) INTO other
         FROM jsonb_each(observe_release.observed) o,
-             LATERAL (SELECT documentdb_upgrade.component_version(o.key, newest.components->o.key->'configuration')) AS stated(version)
+             LATERAL (SELECT documentdb_upgrade_internal.component_version(o.key, newest.components->o.key->'configuration')) AS stated(version)
         WHERE o.value IS DISTINCT FROM newest.observed->o.key
           AND (stated.version IS NULL
-               OR NOT documentdb_upgrade.version_matches(o.value->>'version', stated.version)
-               OR documentdb_upgrade.version_matches(newest.observed->o.key->>'version', stated.version));
+               OR NOT documentdb_upgrade_internal.version_matches(o.value->>'version', stated.version)
+               OR documentdb_upgrade_internal.version_matches(newest.observed->o.key->>'version', stated.version));
     IF other IS NULL THEN
         UPDATE documentdb_upgrade.releases r SET observed = observe_release.observed
             WHERE r.revision = newest.revision;
@@ -237,7 +237,7 @@ BEGIN
     END IF;
 
     -- The other components stay as they were described.
-    RETURN (documentdb_upgrade.add_release(coalesce(newest.components, '{}') || documentdb_upgrade.release_components(other),
+    RETURN (documentdb_upgrade_internal.add_release(coalesce(newest.components, '{}') || documentdb_upgrade_internal.release_components(other),
             NULL, NULL, observe_release.observed, 'worker')).revision;
 END
 $$;
@@ -268,8 +268,8 @@ BEGIN
     RETURN QUERY
         SELECT key, CASE WHEN x.value IS NULL THEN 'added' WHEN y.value IS NULL THEN 'removed'
                          WHEN x.value->>'sha256' = y.value->>'sha256' THEN 'unchanged' ELSE 'changed' END,
-               documentdb_upgrade.component_version(key, x.value->'configuration'),
-               documentdb_upgrade.component_version(key, y.value->'configuration'),
+               documentdb_upgrade_internal.component_version(key, x.value->'configuration'),
+               documentdb_upgrade_internal.component_version(key, y.value->'configuration'),
                x.value->'configuration', y.value->'configuration', x.value->>'sha256', y.value->>'sha256'
         FROM (SELECT c.key, c.value FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = a) x
         FULL JOIN (SELECT c.key, c.value FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = b) y
@@ -280,7 +280,7 @@ $$;
 COMMENT ON FUNCTION compare_releases(bigint, bigint) IS
 'one row per component of either release: changed, unchanged, added or removed, by the digest of its configuration, with both configurations; 42704 when there is no such release';
 
-CREATE FUNCTION shell_quote(word text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.shell_quote(word text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT CASE WHEN word ~ '^[A-Za-z0-9_./:@%+=,-]+$' THEN word
@@ -288,25 +288,25 @@ AS $$
 $$;
 COMMENT ON FUNCTION shell_quote(text) IS 'serves release plans: a word as a shell takes it';
 
-CREATE FUNCTION patch_resource(spec jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.patch_resource(spec jsonb) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p %s',
-        coalesce(documentdb_upgrade.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), '')), '"$NAME"'),
-        coalesce(documentdb_upgrade.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"'),
-        documentdb_upgrade.shell_quote(jsonb_build_object('spec', spec)::text))
+        coalesce(documentdb_upgrade_internal.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), '')), '"$NAME"'),
+        coalesce(documentdb_upgrade_internal.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"'),
+        documentdb_upgrade_internal.shell_quote(jsonb_build_object('spec', spec)::text))
 $$;
 COMMENT ON FUNCTION patch_resource(jsonb) IS
 'serves release plans: the kubectl command that sets fields of the custom resource, which settings or else $NAME and $NAMESPACE name';
 
-CREATE FUNCTION release_action(component text, version text, configuration jsonb, backwards boolean) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb, backwards boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
     images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
     image text := configuration->>'image';
-    chart text := documentdb_upgrade.shell_quote(coalesce(configuration->>'chart', 'documentdb/documentdb-operator'));
-    word text := documentdb_upgrade.shell_quote(version);
+    chart text := documentdb_upgrade_internal.shell_quote(coalesce(configuration->>'chart', 'documentdb/documentdb-operator'));
+    word text := documentdb_upgrade_internal.shell_quote(version);
 BEGIN
     IF configuration IS NULL THEN
         RETURN format('# take %s away: it is not part of that release', component);
@@ -318,7 +318,7 @@ BEGIN
     WHEN 'cnpg' THEN
         IF configuration ? 'chart_version' THEN
             RETURN format('helm upgrade cnpg cnpg/cloudnative-pg --namespace cnpg-system --version %s --reset-then-reuse-values --wait',
-                          documentdb_upgrade.shell_quote(configuration->>'chart_version'));
+                          documentdb_upgrade_internal.shell_quote(configuration->>'chart_version'));
         ELSIF version ~ '^\d+\.\d+\.\d+$' THEN
             RETURN format('kubectl apply --server-side --force-conflicts -f https://raw.githubusercontent.com/cloudnative-pg/cloudnative-pg/release-%s/releases/cnpg-%s.yaml',
                           substring(version FROM '^\d+\.\d+'), version);
@@ -335,19 +335,19 @@ BEGIN
     WHEN 'sidecar_injector' THEN
         RETURN format('kubectl set image deployment/sidecar-injector cnpg-i-sidecar-injector=%s --namespace cnpg-system'
                       ' && kubectl rollout status deployment/sidecar-injector --namespace cnpg-system',
-                      documentdb_upgrade.shell_quote(coalesce(image, images || 'sidecar:' || version)));
+                      documentdb_upgrade_internal.shell_quote(coalesce(image, images || 'sidecar:' || version)));
     WHEN 'gateway' THEN
-        RETURN documentdb_upgrade.patch_resource(jsonb_build_object('image',
+        RETURN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image',
             jsonb_build_object('gateway', coalesce(image, images || 'gateway:' || version))));
     WHEN 'extension' THEN
         -- One that leaves the image to the version must not leave an older image there.
-        RETURN documentdb_upgrade.patch_resource(CASE WHEN image IS NOT NULL
+        RETURN documentdb_upgrade_internal.patch_resource(CASE WHEN image IS NOT NULL
             THEN jsonb_build_object('image', jsonb_build_object('documentDB', image))
             ELSE jsonb_build_object('documentDBVersion', CASE WHEN version ~ '^v?\d+([.-]\d+)+$'
                      THEN documentdb_upgrade.to_semver(version) ELSE version END,
                      'image', jsonb_build_object('documentDB', NULL)) END);
     WHEN 'postgres' THEN
-        RETURN documentdb_upgrade.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
+        RETURN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
             coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie'))));
     ELSE
         NULL;
@@ -358,7 +358,7 @@ $$;
 COMMENT ON FUNCTION release_action(text, text, jsonb, boolean) IS
 'serves release plans: the command that brings a component to a version or image';
 
-CREATE FUNCTION refuse_release(source bigint, target bigint, force boolean) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.refuse_release(source bigint, target bigint, force boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
@@ -411,7 +411,7 @@ $$;
 COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
 'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is left then';
 
-CREATE FUNCTION release_steps(source bigint, target bigint, backwards boolean, force boolean,
+CREATE FUNCTION documentdb_upgrade_internal.release_steps(source bigint, target bigint, backwards boolean, force boolean,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
                               OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
     RETURNS SETOF record
@@ -421,7 +421,7 @@ DECLARE
     -- The instances restart one after the other.
     rolling interval := interval '1 minute' * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys b WHERE b.depth = 1));
     annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
-        || coalesce(documentdb_upgrade.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
+        || coalesce(documentdb_upgrade_internal.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
     part record;
     schema text := documentdb_upgrade.schema_version();
     pausing boolean;
@@ -429,7 +429,7 @@ DECLARE
     with_chart boolean;
     paused boolean := false;
 BEGIN
-    PERFORM documentdb_upgrade.refuse_release(source, target, force);
+    PERFORM documentdb_upgrade_internal.refuse_release(source, target, force);
     SELECT CASE WHEN backwards
                 THEN count(*) > 1 AND bool_or(c.component IN ('gateway', 'extension', 'postgres', 'cnpg', 'sidecar_injector'))
                 ELSE count(*) FILTER (WHERE c.component IN ('gateway', 'extension', 'postgres')) > 1 END,
@@ -441,7 +441,7 @@ BEGIN
     IF backwards AND extension_to IS NOT NULL THEN
         step := step + 1;
         component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade.shell_quote(format(
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format(
             'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', source, target)));
         reason := 'A finalize before the old binary is back would make this rollback impossible.';
         risk := 'none';
@@ -475,7 +475,7 @@ BEGIN
         END IF;
         step := step + 1;
         component := part.component;
-        action := documentdb_upgrade.release_action(part.component, part.to_version, part.to_configuration, backwards);
+        action := documentdb_upgrade_internal.release_action(part.component, part.to_version, part.to_configuration, backwards);
         reason := CASE part.change
             WHEN 'unchanged' THEN format('unchanged since release %s; listed because all were asked for', source)
             WHEN 'added' THEN format('not part of release %s, %s in %s', source, coalesce(part.to_version, 'no version'), target)
@@ -522,7 +522,7 @@ BEGIN
     IF backwards AND extension_to IS NOT NULL THEN
         step := step + 1;
         component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade.shell_quote('SELECT documentdb_upgrade.release()'));
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote('SELECT documentdb_upgrade.release()'));
         reason := 'The older binary is back on every instance: ends the hold of the first step.';
         risk := 'low: with schemaVersion auto a later rollout finalizes again';
         restarts_pods := false;
@@ -532,7 +532,7 @@ BEGIN
           AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
         step := step + 1;
         component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade.shell_quote(format('CALL documentdb_upgrade.run_finalize_to(%L)',
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format('CALL documentdb_upgrade.run_finalize_to(%L)',
             documentdb_upgrade.to_extension_version(extension_to))));
         reason := format('The schema is %s; the new one comes last, when every instance runs the new binary and it has proved itself.', schema);
         risk := 'high: cannot be undone; rehearse it first';
@@ -554,7 +554,7 @@ CREATE FUNCTION release_plan(a bigint, b bigint,
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade.release_steps(a, b, false, false)
+    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, false, false)
 $$;
 COMMENT ON FUNCTION release_plan(bigint, bigint) IS
 'how to come from release a to b, one row per step: CloudNativePG, operator, sidecar injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components only, each with the command, why, the risk, and how long it takes as far as that is known. 42704: no such release; 55000: what the installed schema forbids';
@@ -565,12 +565,12 @@ CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade.release_steps(a, b, true, coalesce(force, false))
+    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false))
 $$;
 COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean) IS
 'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data directory, is newer than what release b brings, and the hint says what is left';
 
-CREATE FUNCTION error_counters() RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.error_counters() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object('at', clock_timestamp(), 'stats_reset', d.stats_reset, 'deadlocks', d.deadlocks,
@@ -588,7 +588,7 @@ CREATE FUNCTION record_rollback(source bigint, target bigint, changed text[], sk
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    seen jsonb := documentdb_upgrade.observed_release();
+    seen jsonb := documentdb_upgrade_internal.observed_release();
     named text[] := changed || skipped;
     problem text;
     parts jsonb;
@@ -634,9 +634,9 @@ BEGIN
     INSERT INTO documentdb_upgrade.rollbacks (source, target, release, changed, skipped, baseline)
         VALUES (record_rollback.source, record_rollback.target, record_rollback.target,
                 record_rollback.changed, record_rollback.skipped,
-                documentdb_upgrade.error_counters() || jsonb_build_object('observed', seen))
+                documentdb_upgrade_internal.error_counters() || jsonb_build_object('observed', seen))
         RETURNING * INTO result;
-    made := documentdb_upgrade.add_release(parts, NULL,
+    made := documentdb_upgrade_internal.add_release(parts, NULL,
         format('rollback %s: from %s to %s', result.id, record_rollback.source, record_rollback.target), seen, 'rollback');
     UPDATE documentdb_upgrade.rollbacks b SET release = made.revision WHERE b.id = result.id
         RETURNING * INTO result;
@@ -680,12 +680,12 @@ BEGIN
     planned := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release);
     SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
     before := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.source);
-    seen := documentdb_upgrade.observed_release();
+    seen := documentdb_upgrade_internal.observed_release();
 
     -- Each component: what can be seen from here, else what was recorded since
     FOR part IN
         SELECT k.name, k.name = ANY (rollback.changed) AS reverted,
-               documentdb_upgrade.component_version(k.name, planned->k.name->'configuration') AS wanted,
+               documentdb_upgrade_internal.component_version(k.name, planned->k.name->'configuration') AS wanted,
                seen->k.name->>'version' AS found,
                newest.revision > rollback.release AS recorded,
                newest.components->k.name->>'sha256' IS NOT DISTINCT FROM planned->k.name->>'sha256' AS equal
@@ -699,7 +699,7 @@ BEGIN
                 ELSE format('It was %s when the rollback was recorded, and is %s%s.', rollback.baseline->'observed'->part.name->>'version', part.found,
                             CASE WHEN part.found = rollback.baseline->'observed'->part.name->>'version' THEN ' of another build' ELSE '' END) END;
         ELSIF part.found IS NOT NULL AND part.wanted IS NOT NULL THEN
-            status := CASE WHEN documentdb_upgrade.version_matches(part.found, part.wanted) THEN 'pass' ELSE 'fail' END;
+            status := CASE WHEN documentdb_upgrade_internal.version_matches(part.found, part.wanted) THEN 'pass' ELSE 'fail' END;
             detail := format('This server offers %s; planned is %s.', part.found, part.wanted);
             -- The same version can be another build.
             IF status = 'pass' AND planned->part.name->'configuration' ? 'library_sha256'
@@ -764,7 +764,7 @@ BEGIN
     RETURN NEXT;
 
     "check" := 'errors';
-    now := documentdb_upgrade.error_counters();
+    now := documentdb_upgrade_internal.error_counters();
     SELECT string_agg(format('%s %s', (now->>c.name)::bigint - (rollback.baseline->>c.name)::bigint, c.name), ', ')
         INTO says FROM (VALUES ('deadlocks'), ('checksum_failures'), ('conflicts'), ('sessions_fatal')) AS c(name)
         WHERE (now->>c.name)::bigint > (rollback.baseline->>c.name)::bigint;

@@ -65,13 +65,13 @@ CREATE FUNCTION check_compatibility(components jsonb,
 AS $$
     WITH part AS MATERIALIZED (
         SELECT c.key AS name, c.value->'configuration' AS configuration
-        FROM jsonb_each(documentdb_upgrade.release_components(components)) c
+        FROM jsonb_each(documentdb_upgrade_internal.release_components(components)) c
     ), tag AS (
         SELECT t.extension, t.ferretdb FROM part p,
-            LATERAL documentdb_upgrade.image_versions(coalesce(p.configuration->>'image', p.configuration->>'version')) t
+            LATERAL documentdb_upgrade_internal.image_versions(coalesce(p.configuration->>'image', p.configuration->>'version')) t
         WHERE p.name = 'postgres'
     ), stated AS (
-        SELECT p.name, documentdb_upgrade.component_version(p.name, p.configuration) AS number, false AS of_tag FROM part p
+        SELECT p.name, documentdb_upgrade_internal.component_version(p.name, p.configuration) AS number, false AS of_tag FROM part p
         UNION ALL SELECT 'extension', extension, true FROM tag WHERE extension IS NOT NULL
         UNION ALL SELECT 'ferretdb', ferretdb, true FROM tag WHERE ferretdb IS NOT NULL
     ), given AS MATERIALIZED (
@@ -92,11 +92,11 @@ AS $$
                         string_agg(format('%s %s with %s %s', f.name, f.pattern, f.other, f.other_pattern), ', '
                                    ORDER BY f.pattern, f.other_pattern) FILTER (WHERE f.works) AS known,
                         (array_agg(f.source ORDER BY f.source) FILTER (WHERE f.works))[1] AS known_source
-                 FROM (SELECT f.*, documentdb_upgrade.version_matches(a.number, f.pattern)
-                                   AND documentdb_upgrade.version_matches(b.number, f.other_pattern) AS hit
+                 FROM (SELECT f.*, documentdb_upgrade_internal.version_matches(a.number, f.pattern)
+                                   AND documentdb_upgrade_internal.version_matches(b.number, f.other_pattern) AS hit
                        FROM fact f WHERE f.name = a.name AND f.other = b.name
-                         AND (documentdb_upgrade.version_matches(a.number, f.pattern)
-                              OR documentdb_upgrade.version_matches(b.number, f.other_pattern))) f) f
+                         AND (documentdb_upgrade_internal.version_matches(a.number, f.pattern)
+                              OR documentdb_upgrade_internal.version_matches(b.number, f.other_pattern))) f) f
     )
     SELECT p.name, p.number, p.other, p.other_number,
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
@@ -113,7 +113,7 @@ AS $$
     SELECT t.name, p.number, 'postgres', t.number, 'incompatible',
            format('the image of PostgreSQL brings %s %s, the release says %s', t.name, t.number, p.number), NULL
     FROM stated t JOIN stated p ON p.name = t.name AND NOT p.of_tag
-    WHERE t.of_tag AND NOT documentdb_upgrade.version_matches(p.number, t.number)
+    WHERE t.of_tag AND NOT documentdb_upgrade_internal.version_matches(p.number, t.number)
     UNION ALL
     SELECT g.name, NULL, 'all', NULL, 'unknown', 'no version is stated', NULL
     FROM part g WHERE NOT EXISTS (SELECT FROM given v WHERE v.name = g.name)
@@ -121,8 +121,8 @@ AS $$
     SELECT 'unified', CASE WHEN u.aligned THEN u.first END, 'all', NULL, CASE WHEN u.aligned THEN 'compatible' ELSE 'untested' END,
            CASE WHEN u.aligned THEN 'one version for ' || u.names ELSE 'not one version: ' || u.names END, NULL
     FROM (SELECT min(g.number) AS first, count(*) AS n,
-                 bool_and(documentdb_upgrade.version_matches(g.number, f.number)) AS aligned,
-                 CASE WHEN bool_and(documentdb_upgrade.version_matches(g.number, f.number))
+                 bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number)) AS aligned,
+                 CASE WHEN bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number))
                       THEN string_agg(g.name, ', ' ORDER BY g.name)
                       ELSE string_agg(g.name || ' ' || g.number, ', ' ORDER BY g.name) END AS names
           FROM given g, (SELECT g2.number FROM given g2 WHERE g2.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')

@@ -2,12 +2,12 @@
 -- Reports on health, before and after an upgrade
 --
 
-CREATE FUNCTION health_versions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_versions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH main AS MATERIALIZED (
-        SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade.worker_counters() w
+        SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade_internal.worker_counters() w
         WHERE v.extension = w.extension)
     SELECT 'versions',
            CASE WHEN m.installed IS NULL OR m."binary" IS NULL THEN 'fail'
@@ -27,7 +27,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_versions() IS 'serves the reports: installed, binary and loaded versions of the managed set';
 
-CREATE FUNCTION health_state(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_state(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -42,7 +42,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_state() IS 'serves the reports: the state of view status, with its next step';
 
-CREATE FUNCTION health_gate(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_gate(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -55,12 +55,12 @@ AS $$
                 ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed) END,
            CASE WHEN documentdb_upgrade.compare_versions(v.gate, v.installed) <> 0
                 THEN 'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.' END
-    FROM documentdb_upgrade.versions v, documentdb_upgrade.worker_counters() w
+    FROM documentdb_upgrade.versions v, documentdb_upgrade_internal.worker_counters() w
     WHERE v.extension = w.extension
 $$;
 COMMENT ON FUNCTION health_gate() IS 'serves the reports: whether the installed version is the one in force';
 
-CREATE FUNCTION health_guards(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_guards(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 7 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,7 +83,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_guards() IS 'serves pre_upgrade_report(): all guards in one row, and some of them in rows of their own';
 
-CREATE FUNCTION health_surroundings(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_surroundings(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -94,7 +94,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_surroundings() IS 'serves post_upgrade_report(): what guards know and still counts after an upgrade';
 
-CREATE FUNCTION health_members(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_members(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -122,7 +122,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_members() IS 'serves post_upgrade_report(): whether the members are as the last finalize left them';
 
-CREATE FUNCTION health_standbys(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_standbys(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -139,7 +139,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_standbys() IS 'serves the reports: standbys that have not reported, or do not understand or see the schema';
 
-CREATE FUNCTION health_slots(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_slots(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -161,7 +161,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_slots() IS 'serves the reports: replication slots that nobody uses, the WAL that they keep, and those that have lost theirs';
 
-CREATE FUNCTION health_replication_lag(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_replication_lag(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -187,7 +187,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_replication_lag() IS 'serves the reports: how far standbys are behind, or this one is';
 
-CREATE FUNCTION health_invalid_indexes(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_invalid_indexes(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -205,7 +205,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_invalid_indexes() IS 'serves the reports: indexes that a failed CREATE INDEX CONCURRENTLY has left';
 
-CREATE FUNCTION health_unvalidated_constraints(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_unvalidated_constraints(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -221,7 +221,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_unvalidated_constraints() IS 'serves the reports: constraints that older rows may not meet; for information';
 
-CREATE FUNCTION health_tables(OUT relation oid) RETURNS SETOF oid
+CREATE FUNCTION documentdb_upgrade_internal.health_tables(OUT relation oid) RETURNS SETOF oid
     LANGUAGE sql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH member AS (
@@ -235,7 +235,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_tables() IS 'serves the reports: tables that are members of the managed extensions, or lie in their schemas';
 
-CREATE FUNCTION health_disabled_triggers(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_disabled_triggers(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -243,11 +243,11 @@ AS $$
            coalesce('Disabled: ' || string_agg(format('%s of %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgname) || '.',
                     'No trigger on a table of the managed extensions is disabled.'),
            CASE WHEN count(t.tgname) > 0 THEN 'ALTER TABLE ... ENABLE TRIGGER, unless that is meant.' END
-    FROM documentdb_upgrade.health_tables() m JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D'
+    FROM documentdb_upgrade_internal.health_tables() m JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D'
 $$;
 COMMENT ON FUNCTION health_disabled_triggers() IS 'serves the reports: triggers that somebody has switched off on tables of the managed extensions';
 
-CREATE FUNCTION health_failed_jobs(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_failed_jobs(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -275,7 +275,7 @@ END
 $$;
 COMMENT ON FUNCTION health_failed_jobs() IS 'serves the reports: runs of pg_cron that have failed within a day';
 
-CREATE FUNCTION health_connections(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_connections(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -288,7 +288,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_connections() IS 'serves the reports: connections in use, against max_connections';
 
-CREATE FUNCTION health_transactions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_transactions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 2 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -315,7 +315,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_transactions() IS 'serves the reports: transactions older than attempt_timeout, and those of them that do nothing';
 
-CREATE FUNCTION health_prepared_transactions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_prepared_transactions(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -327,7 +327,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_prepared_transactions() IS 'serves the reports: transactions that were prepared and not finished';
 
-CREATE FUNCTION health_wraparound(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_wraparound(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -350,7 +350,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_wraparound() IS 'serves the reports: how far the oldest transaction and multixact ids are from wraparound';
 
-CREATE FUNCTION health_statistics(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_statistics(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -370,11 +370,11 @@ AS $$
     FROM (SELECT t.*, row_number() OVER (ORDER BY t.stale OR t.bloated DESC, t.relid) AS n
           FROM (SELECT u.relid, u.n_mod_since_analyze > 1000 + 0.5 * u.n_live_tup AS stale,
                        u.n_dead_tup > 1000 + 0.5 * u.n_live_tup AS bloated
-                FROM pg_stat_all_tables u JOIN documentdb_upgrade.health_tables() m ON m.relation = u.relid) t) s
+                FROM pg_stat_all_tables u JOIN documentdb_upgrade_internal.health_tables() m ON m.relation = u.relid) t) s
 $$;
 COMMENT ON FUNCTION health_statistics() IS 'serves the reports: tables of the managed extensions that vacuum or analyze are behind with';
 
-CREATE FUNCTION health_counters(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_counters(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -406,12 +406,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_counters() IS 'serves the reports: pages with wrong checksums, deadlocks and rolled back transactions, as the server counts them';
 
-CREATE FUNCTION health_recorded_failures(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_recorded_failures(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH main AS MATERIALIZED (
-        SELECT h.* FROM documentdb_upgrade.history h, documentdb_upgrade.worker_counters() w WHERE h.extension = w.extension
+        SELECT h.* FROM documentdb_upgrade.history h, documentdb_upgrade_internal.worker_counters() w WHERE h.extension = w.extension
     ), since AS (
         SELECT max(m.id) AS id, max(m.finished_at) AS at FROM main m WHERE m.outcome = 'succeeded')
     SELECT 'recorded_failures',
@@ -427,7 +427,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_recorded_failures() IS 'serves the reports: attempts without success since the last one that had it';
 
-CREATE FUNCTION health_checks(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_checks(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -438,17 +438,17 @@ AS $$
            CASE WHEN bool_or(to_regprocedure(c.function) IS NULL)
                 THEN 'Create the missing function, or set enabled = false for that row of documentdb_upgrade.checks.' END
     FROM (SELECT k.* FROM documentdb_upgrade.versions v, documentdb_upgrade.checks k
-          WHERE k.enabled AND documentdb_upgrade.check_applies(k.requires)
+          WHERE k.enabled AND documentdb_upgrade_internal.check_applies(k.requires)
             AND v.extension = current_setting('documentdb_upgrade.extension')) c
 $$;
 COMMENT ON FUNCTION health_checks() IS 'serves the reports: the checks that an upgrade would run';
 
-CREATE FUNCTION health_installed(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_installed(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH main AS MATERIALIZED (
-        SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade.worker_counters() w WHERE v.extension = w.extension
+        SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade_internal.worker_counters() w WHERE v.extension = w.extension
     ), attempt AS MATERIALIZED (
         SELECT h.* FROM documentdb_upgrade.history h JOIN main m USING (extension) ORDER BY h.id DESC LIMIT 1
     ), success AS MATERIALIZED (
@@ -490,7 +490,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION health_installed() IS 'serves post_upgrade_report(): whether what was wanted is installed, in all extensions of the managed set';
 
-CREATE FUNCTION health_report(parts text[], OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+CREATE FUNCTION documentdb_upgrade_internal.health_report(parts text[], OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '1s' SET standard_conforming_strings = on
@@ -503,7 +503,7 @@ BEGIN
     FOREACH part IN ARRAY parts LOOP
         -- All rows of a part or none: one that cannot be read says why.
         BEGIN
-            EXECUTE format('SELECT jsonb_agg(to_jsonb(h)) FROM documentdb_upgrade.%I() h', 'health_' || part)
+            EXECUTE format('SELECT jsonb_agg(to_jsonb(h)) FROM documentdb_upgrade_internal.%I() h', 'health_' || part)
                 INTO found_rows;
         EXCEPTION WHEN OTHERS THEN
             found_rows := jsonb_build_array(jsonb_build_object('check_name', part, 'status', 'skip',
@@ -523,7 +523,7 @@ CREATE FUNCTION pre_upgrade_report(OUT check_name text, OUT status text, OUT det
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade.health_report('{versions, state, gate, guards, standbys, slots, replication_lag,
+    SELECT * FROM documentdb_upgrade_internal.health_report('{versions, state, gate, guards, standbys, slots, replication_lag,
         invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, transactions,
         prepared_transactions, wraparound, statistics, counters, recorded_failures, checks}')
 $$;
@@ -534,7 +534,7 @@ CREATE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT de
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade.health_report('{installed, versions, state, gate, surroundings, members, standbys, slots,
+    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, versions, state, gate, surroundings, members, standbys, slots,
         replication_lag, invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, transactions,
         prepared_transactions, wraparound, statistics, counters, recorded_failures, checks}')
 $$;

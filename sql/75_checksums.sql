@@ -2,27 +2,27 @@
 -- Checksums of rows
 --
 
-CREATE FUNCTION row_checksum_add(internal, record) RETURNS internal
+CREATE FUNCTION documentdb_upgrade_internal.row_checksum_add(internal, record) RETURNS internal
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_row_checksum_add';
 COMMENT ON FUNCTION row_checksum_add(internal, record) IS 'transition function of row_checksum';
 
-CREATE FUNCTION columns_checksum_add(internal, record, VARIADIC "any") RETURNS internal
+CREATE FUNCTION documentdb_upgrade_internal.columns_checksum_add(internal, record, VARIADIC "any") RETURNS internal
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_columns_checksum_add';
 COMMENT ON FUNCTION columns_checksum_add(internal, record, VARIADIC "any") IS 'transition function of columns_checksum';
 
-CREATE FUNCTION row_checksum_combine(internal, internal) RETURNS internal
+CREATE FUNCTION documentdb_upgrade_internal.row_checksum_combine(internal, internal) RETURNS internal
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_row_checksum_combine';
 COMMENT ON FUNCTION row_checksum_combine(internal, internal) IS 'combine function of row_checksum';
 
-CREATE FUNCTION row_checksum_serialize(internal) RETURNS bytea
+CREATE FUNCTION documentdb_upgrade_internal.row_checksum_serialize(internal) RETURNS bytea
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_row_checksum_serialize';
 COMMENT ON FUNCTION row_checksum_serialize(internal) IS 'serialization function of row_checksum';
 
-CREATE FUNCTION row_checksum_deserialize(bytea, internal) RETURNS internal
+CREATE FUNCTION documentdb_upgrade_internal.row_checksum_deserialize(bytea, internal) RETURNS internal
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_row_checksum_deserialize';
 COMMENT ON FUNCTION row_checksum_deserialize(bytea, internal) IS 'deserialization function of row_checksum';
 
-CREATE FUNCTION row_checksum_result(internal) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.row_checksum_result(internal) RETURNS text
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_row_checksum_result';
 COMMENT ON FUNCTION row_checksum_result(internal) IS 'final function of row_checksum';
 

@@ -2,7 +2,7 @@
 -- Parity: the processes that compare
 --
 
-CREATE FUNCTION run_parity(options jsonb, conninfo text DEFAULT NULL)
+CREATE FUNCTION documentdb_upgrade_internal.run_parity(options jsonb, conninfo text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_parity'
 LANGUAGE C VOLATILE

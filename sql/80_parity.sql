@@ -177,7 +177,7 @@ COMMENT ON COLUMN parity_differences.detail IS 'for people';
 COMMENT ON COLUMN parity_differences.confirmed IS 'false: a row that differed and has not been looked at again yet';
 COMMENT ON COLUMN parity_differences.looked_for IS 'how to find the row again';
 
-CREATE FUNCTION parity_is_alive(run parity_runs) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.parity_is_alive(run parity_runs) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT run.state = 'running' AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = run.leader_pid
@@ -187,7 +187,7 @@ COMMENT ON FUNCTION parity_is_alive(parity_runs) IS 'serves the parity functions
 
 CREATE VIEW parity_progress AS
     SELECT r.id AS run, r.kind,
-           CASE WHEN documentdb_upgrade.parity_is_alive(r) THEN 'running' ELSE 'interrupted' END AS run_state,
+           CASE WHEN documentdb_upgrade_internal.parity_is_alive(r) THEN 'running' ELSE 'interrupted' END AS run_state,
            r.phase AS run_phase, t.schema_name, t.table_name, t.state, t.phase, t.strategy,
            t.row_count AS rows_done, t.estimate,
            CASE WHEN t.state = 'done' THEN 100
@@ -222,7 +222,7 @@ COMMENT ON COLUMN parity_progress.waiting_for IS 'what holds it up at the moment
 
 -- Statements for either side; the other one may be a PostgreSQL 13.
 
-CREATE FUNCTION parity_names(tables text[]) RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.parity_names(tables text[]) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -249,7 +249,7 @@ END
 $$;
 COMMENT ON FUNCTION parity_names(text[]) IS 'serves the parity functions: names of tables taken apart';
 
-CREATE FUNCTION parity_listing(options jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_listing(options jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     WITH scope (in_schemas, in_tables) AS (
@@ -394,7 +394,7 @@ COMMENT ON FUNCTION parity_listing(jsonb) IS
 -- Values become texts by concat(), which knows output functions only: a cast may
 -- be anybody's function.
 
-CREATE FUNCTION parity_row(t parity_tables, functions text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_row(t parity_tables, functions text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
@@ -407,11 +407,11 @@ $$;
 COMMENT ON FUNCTION parity_row(parity_tables, text) IS
 'serves the parity functions: the expression for the checksum of a row; without a schema of functions that of algorithm sql1: columns by name, each length:text or - for null, MD5';
 
-CREATE FUNCTION parity_hash(t parity_tables, functions text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_hash(t parity_tables, functions text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
-    RETURN (SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions)
+    RETURN (SELECT CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade_internal.parity_row(t, functions)
                 ELSE (SELECT CASE WHEN functions IS NOT NULL
                                   THEN format('%I.record_checksum(ROW(%s))', functions, string_agg(format('t.%I', k.v->>0), ', ' ORDER BY k.n))
                                   ELSE format('md5(%s)', string_agg(format('length(concat(t.%1$I)) || '':'' || concat(t.%1$I)', k.v->>0), ' || ' ORDER BY k.n)) END
@@ -421,7 +421,7 @@ $$;
 COMMENT ON FUNCTION parity_hash(parity_tables, text) IS
 'serves the parity functions: the expression that assigns a row to a bucket: of its key, or of all of it when the table has no key';
 
-CREATE FUNCTION parity_key(t parity_tables) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_key(t parity_tables) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
@@ -431,7 +431,7 @@ END
 $$;
 COMMENT ON FUNCTION parity_key(parity_tables) IS 'serves the parity functions: the expression for the key of a row as texts';
 
-CREATE FUNCTION parity_bound(t parity_tables, operator text, bound jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_bound(t parity_tables, operator text, bound jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
@@ -445,13 +445,13 @@ $$;
 COMMENT ON FUNCTION parity_bound(parity_tables, text, jsonb) IS
 'serves the parity functions: the condition that a key lies beyond, or not beyond, a bound; true without a bound';
 
-CREATE FUNCTION parity_condition(t parity_tables, side text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_condition(t parity_tables, side text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     RETURN (SELECT CASE
         WHEN t.strategy IN ('range', 'key')
-        THEN documentdb_upgrade.parity_bound(t, '>', t.place->'from') || ' AND ' || documentdb_upgrade.parity_bound(t, '<=', t.place->'to')
+        THEN documentdb_upgrade_internal.parity_bound(t, '>', t.place->'from') || ' AND ' || documentdb_upgrade_internal.parity_bound(t, '<=', t.place->'to')
         WHEN t.phase = 'sum' AND t.place->side->'step' <> 'null'
         THEN format('t.ctid >= ''(%s,0)''::tid', t.place->side->>'block')
              || CASE WHEN (t.place->side->>'block')::bigint + (t.place->side->>'step')::bigint < (t.sides->side->>'blocks')::bigint
@@ -463,7 +463,7 @@ $$;
 COMMENT ON FUNCTION parity_condition(parity_tables, text) IS
 'serves the parity functions: which rows are being summed: a range of keys, some blocks (the last ones without an end), or all; all of them too where each side has its own blocks and differing rows are looked for';
 
-CREATE FUNCTION parity_row_sum(t parity_tables, functions text, side text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_row_sum(t parity_tables, functions text, side text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
@@ -477,13 +477,13 @@ $$;
 COMMENT ON FUNCTION parity_row_sum(parity_tables, text, text) IS
 'serves the parity functions: the expression for the checksum of many rows';
 
-CREATE FUNCTION parity_sums(t parity_tables, functions text, side text, digits integer DEFAULT 0) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_sums(t parity_tables, functions text, side text, digits integer DEFAULT 0) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     RETURN (SELECT CASE WHEN functions IS NOT NULL
         THEN format('SELECT %s AS bucket, count(*) AS n, %s AS checksum FROM ONLY %I.%I AS t WHERE %s',
-                    b.bucket, documentdb_upgrade.parity_row_sum(t, functions, side), t.schema_name, t.table_name, b.condition)
+                    b.bucket, documentdb_upgrade_internal.parity_row_sum(t, functions, side), t.schema_name, t.table_name, b.condition)
         -- The rows' own checksums, added up in four parts.
         ELSE format($sum$SELECT %s AS bucket, count(*) AS n,
             (coalesce(sum(('x' || substr(s.c, 1, 8))::bit(32)::bigint) * 79228162514264337593543950336
@@ -492,17 +492,17 @@ BEGIN
                       + sum(('x' || substr(s.c, 25, 8))::bit(32)::bigint), 0) %% 340282366920938463463374607431768211456)::text AS checksum
             FROM (SELECT %s AS bucket, %s AS c FROM ONLY %I.%I AS t WHERE %s OFFSET 0) AS s$sum$,
                     CASE WHEN digits > 0 THEN 's.bucket' ELSE 'NULL::text' END, b.bucket,
-                    documentdb_upgrade.parity_row(t, NULL), t.schema_name, t.table_name, b.condition) END
+                    documentdb_upgrade_internal.parity_row(t, NULL), t.schema_name, t.table_name, b.condition) END
         || CASE WHEN digits > 0 THEN ' GROUP BY 1' ELSE '' END
-    FROM (SELECT documentdb_upgrade.parity_condition(t, side) AS condition,
-                 CASE WHEN digits > 0 THEN format('left(%s, %s)', documentdb_upgrade.parity_hash(t, functions), digits)
+    FROM (SELECT documentdb_upgrade_internal.parity_condition(t, side) AS condition,
+                 CASE WHEN digits > 0 THEN format('left(%s, %s)', documentdb_upgrade_internal.parity_hash(t, functions), digits)
                       ELSE 'NULL::text' END AS bucket) b);
 END
 $$;
 COMMENT ON FUNCTION parity_sums(parity_tables, text, text, integer) IS
 'serves the parity functions: the query that counts and sums the rows of the present range, as a whole or by so many digits of their hash';
 
-CREATE FUNCTION parity_next_bound(t parity_tables, start jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_next_bound(t parity_tables, start jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
@@ -511,46 +511,46 @@ DECLARE
 BEGIN
     -- The rows that are skipped are not made texts of.
     RETURN format('SELECT %s FROM (SELECT %s FROM ONLY %I.%I AS t WHERE %s ORDER BY %s OFFSET %s LIMIT 1) AS t',
-                  documentdb_upgrade.parity_key(t), names, t.schema_name, t.table_name,
-                  documentdb_upgrade.parity_bound(t, '>', start), names, t.chunk - 1);
+                  documentdb_upgrade_internal.parity_key(t), names, t.schema_name, t.table_name,
+                  documentdb_upgrade_internal.parity_bound(t, '>', start), names, t.chunk - 1);
 END
 $$;
 COMMENT ON FUNCTION parity_next_bound(parity_tables, jsonb) IS
 'serves the parity functions: the query for the key that ends the range after a key; no row when fewer rows are left';
 
-CREATE FUNCTION parity_sum_statement(t parity_tables, functions text, side text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_sum_statement(t parity_tables, functions text, side text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     RETURN (SELECT format('SELECT json_build_object(''rows'', s.n, ''checksum'', s.checksum%s) FROM (%s) AS s',
                   CASE WHEN side = 'local' AND t.strategy IN ('range', 'key') AND t.place->'to' <> 'null'
-                       THEN format(', ''next'', (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'to')) ELSE '' END,
-                  documentdb_upgrade.parity_sums(t, functions, side)));
+                       THEN format(', ''next'', (%s)', documentdb_upgrade_internal.parity_next_bound(t, t.place->'to')) ELSE '' END,
+                  documentdb_upgrade_internal.parity_sums(t, functions, side)));
 END
 $$;
 COMMENT ON FUNCTION parity_sum_statement(parity_tables, text, text) IS
 'serves the parity functions: rows and checksum of the present range; here also where the next range ends';
 
-CREATE FUNCTION parity_bucket_statement(t parity_tables, functions text, side text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_bucket_statement(t parity_tables, functions text, side text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     RETURN (SELECT format('SELECT json_object_agg(s.bucket, json_build_array(s.n, s.checksum)) FROM (%s) AS s',
-                  documentdb_upgrade.parity_sums(t, functions, side, (t.work->>'digits')::integer)));
+                  documentdb_upgrade_internal.parity_sums(t, functions, side, (t.work->>'digits')::integer)));
 END
 $$;
 COMMENT ON FUNCTION parity_bucket_statement(parity_tables, text, text) IS
 'serves the parity functions: rows and checksum of each bucket of the present range';
 
-CREATE FUNCTION parity_rows_statement(t parity_tables, functions text, side text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_rows_statement(t parity_tables, functions text, side text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     RETURN (SELECT format('SELECT json_agg(json_build_array(x.k, x.c)) FROM (SELECT %s AS k, %s AS c FROM ONLY %I.%I AS t WHERE %s%s%s) AS x',
-                  CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade.parity_row(t, functions) ELSE documentdb_upgrade.parity_key(t) END,
-                  CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade.parity_row(t, functions) END,
-                  t.schema_name, t.table_name, documentdb_upgrade.parity_condition(t, side),
-                  CASE WHEN t.work ? 'now' THEN format(' AND left(%s, %s) = ANY (%L::text[])', documentdb_upgrade.parity_hash(t, functions), t.work->>'digits',
+                  CASE WHEN t.key_columns IS NULL THEN documentdb_upgrade_internal.parity_row(t, functions) ELSE documentdb_upgrade_internal.parity_key(t) END,
+                  CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade_internal.parity_row(t, functions) END,
+                  t.schema_name, t.table_name, documentdb_upgrade_internal.parity_condition(t, side),
+                  CASE WHEN t.work ? 'now' THEN format(' AND left(%s, %s) = ANY (%L::text[])', documentdb_upgrade_internal.parity_hash(t, functions), t.work->>'digits',
                                                        ARRAY(SELECT jsonb_array_elements_text(t.work->'now'))) ELSE '' END,
                   CASE WHEN t.key_columns IS NULL THEN ' GROUP BY 1' ELSE '' END));
 END
@@ -558,7 +558,7 @@ $$;
 COMMENT ON FUNCTION parity_rows_statement(parity_tables, text, text) IS
 'serves the parity functions: key and checksum of the rows in the buckets in question, or of all in the range; without a key their checksums, and how often each is there';
 
-CREATE FUNCTION parity_recheck_statement(t parity_tables, functions text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_recheck_statement(t parity_tables, functions text) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     WITH candidate AS (
@@ -571,10 +571,10 @@ AS $$
                           || format('concat(t.%I) = v.k%s', e.v->>0, e.n), ' AND ' ORDER BY e.n) AS condition
         FROM jsonb_array_elements(t.key_columns) WITH ORDINALITY AS e(v, n))
     SELECT format('SELECT json_object_agg(x.id, json_build_array(x.c, x.r)) FROM (SELECT v.id, %s AS c, %s AS r FROM (VALUES %s) AS v(id, %s) JOIN ONLY %I.%I AS t ON %s%s) AS x',
-                  CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade.parity_row(t, functions) END,
+                  CASE WHEN t.key_columns IS NULL THEN 'count(*)' ELSE documentdb_upgrade_internal.parity_row(t, functions) END,
                   CASE WHEN t.key_columns IS NULL THEN format('min(%s::text)::json', shown.expression) ELSE shown.expression END,
                   (SELECT string_agg(c.line, ', ' ORDER BY c.id) FROM candidate c), coalesce(key.names, 'k1'), t.schema_name, t.table_name,
-                  coalesce(key.condition, documentdb_upgrade.parity_row(t, functions) || ' = v.k1'),
+                  coalesce(key.condition, documentdb_upgrade_internal.parity_row(t, functions) || ' = v.k1'),
                   CASE WHEN t.key_columns IS NULL THEN ' GROUP BY v.id' ELSE '' END)
     FROM key, (
         SELECT format($shown$(SELECT coalesce(json_object_agg(e.name, CASE WHEN length(e.value) <= 200 OR e.value IS NULL THEN e.value
@@ -589,7 +589,7 @@ COMMENT ON FUNCTION parity_recheck_statement(parity_tables, text) IS
 
 -- What comes back.
 
-CREATE FUNCTION parity_checksum(checksum text, algorithm text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_checksum(checksum text, algorithm text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -600,7 +600,7 @@ END
 $$;
 COMMENT ON FUNCTION parity_checksum(text, text) IS 'serves the parity functions: a checksum as 32 hexadecimal digits';
 
-CREATE FUNCTION parity_ends_run(sqlstate text) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.parity_ends_run(sqlstate text) RETURNS boolean
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT sqlstate ~ '^(08|28|2F|57P|58|XX|3D)' OR sqlstate = '53300'
@@ -608,7 +608,7 @@ $$;
 COMMENT ON FUNCTION parity_ends_run(text) IS
 'serves the parity functions: whether an error is not about one table but about the connection, the login or the server';
 
-CREATE FUNCTION parity_error(answer jsonb, OUT side text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text, OUT ends_run boolean)
+CREATE FUNCTION documentdb_upgrade_internal.parity_error(answer jsonb, OUT side text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text, OUT ends_run boolean)
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -617,21 +617,21 @@ BEGIN
     IF answer->'local' ? 'error' OR answer->'remote' ? 'error' THEN
         -- Of two errors the one that weighs more.
         side := CASE WHEN NOT answer->'remote' ? 'error' THEN 'local'
-                     WHEN NOT answer->'local' ? 'error' OR documentdb_upgrade.parity_ends_run(answer->'remote'->'error'->>'sqlstate') THEN 'remote'
+                     WHEN NOT answer->'local' ? 'error' OR documentdb_upgrade_internal.parity_ends_run(answer->'remote'->'error'->>'sqlstate') THEN 'remote'
                      ELSE 'local' END;
         error := answer->side->'error';
         sqlstate := error->>'sqlstate';
         message := error->>'message';
         detail := error->>'detail';
         hint := error->>'hint';
-        ends_run := documentdb_upgrade.parity_ends_run(sqlstate);
+        ends_run := documentdb_upgrade_internal.parity_ends_run(sqlstate);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION parity_error(jsonb) IS
 'serves the parity functions: what went wrong on one side or the other; nulls when nothing did';
 
-CREATE FUNCTION parity_fail(run bigint, error jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_fail(run bigint, error jsonb) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
     UPDATE documentdb_upgrade.parity_tables t SET state = 'pending', waiting_for = NULL
@@ -644,7 +644,7 @@ $$;
 COMMENT ON FUNCTION parity_fail(bigint, jsonb) IS
 'serves run_parity(): ends a run with an error (sqlstate, message, detail, hint); what it has summed is kept for a resume';
 
-CREATE FUNCTION parity_is_exact() RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.parity_is_exact() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -654,14 +654,14 @@ END
 $$;
 COMMENT ON FUNCTION parity_is_exact() IS 'serves the parity functions: whether a write fence is up and the last writer gone';
 
-CREATE FUNCTION parity_begin(options jsonb) RETURNS bigint
+CREATE FUNCTION documentdb_upgrade_internal.parity_begin(options jsonb) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     r documentdb_upgrade.parity_runs;
     started timestamptz := (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
     scope jsonb := jsonb_strip_nulls(jsonb_build_object('schemas', parity_begin.options->'schemas', 'tables',
-        CASE WHEN parity_begin.options ? 'tables' THEN documentdb_upgrade.parity_names(ARRAY(SELECT jsonb_array_elements_text(parity_begin.options->'tables'))) END));
+        CASE WHEN parity_begin.options ? 'tables' THEN documentdb_upgrade_internal.parity_names(ARRAY(SELECT jsonb_array_elements_text(parity_begin.options->'tables'))) END));
 BEGIN
     IF coalesce(parity_begin.options->>'algorithm', 'du1') NOT IN ('du1', 'sql', 'sql1') THEN
         RAISE EXCEPTION 'checksum algorithm "%" is not known', parity_begin.options->>'algorithm'
@@ -673,13 +673,13 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
-        WHERE p.state = 'running' AND NOT documentdb_upgrade.parity_is_alive(p);
+        WHERE p.state = 'running' AND NOT documentdb_upgrade_internal.parity_is_alive(p);
     IF parity_begin.options->>'resume' IS NULL THEN
         INSERT INTO documentdb_upgrade.parity_runs (kind, state, phase, algorithm, options, role, role_name, exact, leader_pid, leader_started_at)
             VALUES (parity_begin.options->>'kind', 'running', 'listing', CASE WHEN parity_begin.options->>'algorithm' LIKE 'sql%' THEN 'sql1' ELSE 'du1' END,
                     (parity_begin.options - '{resume,algorithm,tables,schemas,role,role_name}'::text[]) || scope,
                     (parity_begin.options->>'role')::oid, parity_begin.options->>'role_name',
-                    documentdb_upgrade.parity_is_exact(), pg_backend_pid(), started)
+                    documentdb_upgrade_internal.parity_is_exact(), pg_backend_pid(), started)
             RETURNING * INTO r;
     ELSE
         SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = (parity_begin.options->>'resume')::bigint FOR UPDATE;
@@ -699,7 +699,7 @@ BEGIN
         -- What is read with the rights of this role is not for the one before.
         UPDATE documentdb_upgrade.parity_runs p SET state = 'running', phase = 'listing', snapshots = p.snapshots + 1, work = '{}',
                    role = (parity_begin.options->>'role')::oid, role_name = parity_begin.options->>'role_name',
-                   finished_at = NULL, exact = p.exact AND documentdb_upgrade.parity_is_exact(), leader_pid = pg_backend_pid(), leader_started_at = started,
+                   finished_at = NULL, exact = p.exact AND documentdb_upgrade_internal.parity_is_exact(), leader_pid = pg_backend_pid(), leader_started_at = started,
                    options = p.options || (parity_begin.options - '{resume,algorithm,tables,schemas,role,role_name}'::text[]) || jsonb_build_object('resumed_at', clock_timestamp()),
                    sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, equal = NULL
             WHERE p.id = r.id;
@@ -712,7 +712,7 @@ $$;
 COMMENT ON FUNCTION parity_begin(jsonb) IS
 'serves run_parity(): makes a run, or takes up the one that resume names; 22023: options that cannot be, 42704: no such run, 55006: its processes still run, 55000: it has finished';
 
-CREATE FUNCTION parity_pairs(run parity_runs, here jsonb, there jsonb,
+CREATE FUNCTION documentdb_upgrade_internal.parity_pairs(run parity_runs, here jsonb, there jsonb,
                              OUT schema_name text, OUT table_name text, OUT columns jsonb, OUT key_columns jsonb, OUT strategy text,
                              OUT sides jsonb, OUT bytes bigint, OUT estimate bigint, OUT place jsonb)
     RETURNS SETOF record
@@ -755,7 +755,7 @@ $$;
 COMMENT ON FUNCTION parity_pairs(parity_runs, jsonb, jsonb) IS
 'serves the parity functions: of two lists the tables whose contents can be compared, with the key and the way of reading that both sides offer';
 
-CREATE FUNCTION parity_refuse_listing(r parity_runs, here jsonb, there jsonb) RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.parity_refuse_listing(r parity_runs, here jsonb, there jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -796,7 +796,7 @@ $$;
 COMMENT ON FUNCTION parity_refuse_listing(parity_runs, jsonb, jsonb) IS
 'serves the parity functions: why a run cannot go on with these lists, as an error; null when it can';
 
-CREATE FUNCTION parity_listed(r parity_runs, here jsonb, there jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_listed(r parity_runs, here jsonb, there jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -805,7 +805,7 @@ BEGIN
     DELETE FROM documentdb_upgrade.parity_tables t
         WHERE t.run = r.id AND t.state <> 'done'
           AND NOT (t.chunks > 0 AND t.strategy IN ('range', 'key')
-                   AND EXISTS (SELECT FROM documentdb_upgrade.parity_pairs(r, here, there) p
+                   AND EXISTS (SELECT FROM documentdb_upgrade_internal.parity_pairs(r, here, there) p
                                WHERE p.schema_name = t.schema_name AND p.table_name = t.table_name AND p.columns = t.columns
                                  AND p.key_columns = t.key_columns AND p.strategy = t.strategy));
     DELETE FROM documentdb_upgrade.parity_differences d
@@ -816,20 +816,20 @@ BEGIN
     INSERT INTO documentdb_upgrade.parity_tables AS t (run, schema_name, table_name, phase, strategy, columns, key_columns, sides, bytes, estimate, place, snapshot, first_snapshot)
         SELECT r.id, p.schema_name, p.table_name, CASE WHEN p.place ? 'from' AND NOT p.place ? 'to' THEN 'bound' ELSE 'sum' END,
                p.strategy, p.columns, p.key_columns, p.sides, p.bytes, p.estimate, p.place, r.snapshots, r.snapshots
-        FROM documentdb_upgrade.parity_pairs(r, here, there) p
+        FROM documentdb_upgrade_internal.parity_pairs(r, here, there) p
         ON CONFLICT (run, schema_name, table_name) DO UPDATE
             SET state = 'pending', sides = EXCLUDED.sides, snapshot = r.snapshots, work = '{}', problem = NULL, sqlstate = NULL,
                 finished_at = NULL, waiting_for = NULL, phase = CASE WHEN t.phase IN ('bound', 'recheck') THEN t.phase ELSE 'sum' END
             WHERE t.state <> 'done';
     IF r.kind = 'comparison' THEN
-        PERFORM documentdb_upgrade.parity_compare_listings(r, here, there);
+        PERFORM documentdb_upgrade_internal.parity_compare_listings(r, here, there);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION parity_listed(parity_runs, jsonb, jsonb) IS
 'serves the parity functions: notes the tables to be read; of a resumed run those that are left';
 
-CREATE FUNCTION parity_compare_listings(r parity_runs, here jsonb, there jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_compare_listings(r parity_runs, here jsonb, there jsonb) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
     WITH tables AS (
@@ -879,7 +879,7 @@ COMMENT ON FUNCTION parity_compare_listings(parity_runs, jsonb, jsonb) IS
 
 -- The phases of a run that are not about one table.
 
-CREATE FUNCTION parity_sequence_statement(sequences jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_sequence_statement(sequences jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     SELECT 'SELECT json_agg(json_build_array(s.last_value::text, s.is_called) ORDER BY s.n) FROM ('
@@ -888,20 +888,20 @@ AS $$
 $$;
 COMMENT ON FUNCTION parity_sequence_statement(jsonb) IS 'serves the parity functions: values of some sequences';
 
-CREATE FUNCTION parity_run_asks(r parity_runs, OUT local text, OUT remote text, OUT now boolean)
+CREATE FUNCTION documentdb_upgrade_internal.parity_run_asks(r parity_runs, OUT local text, OUT remote text, OUT now boolean)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     now := r.phase = 'verifying';
     CASE r.phase
     WHEN 'listing', 'verifying' THEN
-        local := documentdb_upgrade.parity_listing(r.options || jsonb_build_object('kind', CASE r.phase WHEN 'listing' THEN r.kind ELSE 'checksums' END));
+        local := documentdb_upgrade_internal.parity_listing(r.options || jsonb_build_object('kind', CASE r.phase WHEN 'listing' THEN r.kind ELSE 'checksums' END));
         remote := local;
     WHEN 'functions' THEN
         local := format('SELECT to_json(%I.checksum_algorithm())', r.sides->'local'->>'functions');
         remote := format('SELECT to_json(%I.checksum_algorithm())', r.sides->'remote'->>'functions');
     WHEN 'sequences' THEN
-        local := documentdb_upgrade.parity_sequence_statement(r.work->'now');
+        local := documentdb_upgrade_internal.parity_sequence_statement(r.work->'now');
         remote := local;
     END CASE;
     IF r.kind = 'checksums' THEN
@@ -912,13 +912,13 @@ $$;
 COMMENT ON FUNCTION parity_run_asks(parity_runs) IS
 'serves the parity functions: the statements of the present phase of a run; now: not under its snapshot';
 
-CREATE FUNCTION parity_sequences_read(r parity_runs, answer jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_sequences_read(r parity_runs, answer jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     error record;
 BEGIN
-    SELECT * INTO error FROM documentdb_upgrade.parity_error(answer) e;
+    SELECT * INTO error FROM documentdb_upgrade_internal.parity_error(answer) e;
     IF error.side IS NOT NULL AND jsonb_array_length(r.work->'now') > 1 THEN
         -- One of them cannot be read, so they are read one by one.
         UPDATE documentdb_upgrade.parity_runs p SET work = jsonb_build_object('left', (r.work->'now') || (r.work->'left'), 'singly', jsonb_array_length(r.work->'now'))
@@ -939,7 +939,7 @@ END
 $$;
 COMMENT ON FUNCTION parity_sequences_read(parity_runs, jsonb) IS 'serves the parity functions: compares the values of some sequences';
 
-CREATE FUNCTION parity_verified(r parity_runs, answer jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_verified(r parity_runs, answer jsonb) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off
 AS $$
     WITH now AS (
@@ -968,7 +968,7 @@ $$;
 COMMENT ON FUNCTION parity_verified(parity_runs, jsonb) IS
 'serves the parity functions: takes the result of a table back when it was altered, rewritten or truncated meanwhile: such changes are seen under an old snapshot too';
 
-CREATE FUNCTION parity_finish(r parity_runs) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_finish(r parity_runs) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -984,13 +984,13 @@ BEGIN
               FROM documentdb_upgrade.parity_differences d WHERE d.run = r.id AND d.confirmed) d
         WHERE p.id = r.id;
     IF r.kind = 'comparison' THEN
-        PERFORM documentdb_upgrade.note_parity(r.id);
+        PERFORM documentdb_upgrade_internal.note_parity(r.id);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION parity_finish(parity_runs) IS 'serves the parity functions: sums a run up and ends it';
 
-CREATE FUNCTION parity_run_hears(r parity_runs, answer jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_run_hears(r parity_runs, answer jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1000,13 +1000,13 @@ DECLARE
 BEGIN
     IF r.phase <> 'sequences' THEN
         SELECT jsonb_strip_nulls(jsonb_build_object('sqlstate', e.sqlstate, 'message', e.message, 'detail', e.detail, 'hint', e.hint)) INTO error
-            FROM documentdb_upgrade.parity_error(answer) e WHERE e.side IS NOT NULL;
+            FROM documentdb_upgrade_internal.parity_error(answer) e WHERE e.side IS NOT NULL;
     END IF;
     CASE r.phase
     WHEN 'listing' THEN
-        error := coalesce(error, documentdb_upgrade.parity_refuse_listing(r, here, there));
+        error := coalesce(error, documentdb_upgrade_internal.parity_refuse_listing(r, here, there));
         IF error IS NULL THEN
-            PERFORM documentdb_upgrade.parity_listed(r, here, there);
+            PERFORM documentdb_upgrade_internal.parity_listed(r, here, there);
             UPDATE documentdb_upgrade.parity_runs p
                 SET phase = CASE WHEN r.kind = 'checksums' THEN 'tables' WHEN r.algorithm = 'sql1' THEN 'sequences' ELSE 'functions' END,
                     sides = jsonb_strip_nulls(jsonb_build_object('local', jsonb_build_object('version', here->'version', 'encoding', here->'encoding',
@@ -1025,15 +1025,15 @@ BEGIN
         END IF;
         UPDATE documentdb_upgrade.parity_runs p SET phase = 'sequences' WHERE p.id = r.id;
     WHEN 'sequences' THEN
-        PERFORM documentdb_upgrade.parity_sequences_read(r, answer);
+        PERFORM documentdb_upgrade_internal.parity_sequences_read(r, answer);
     WHEN 'verifying' THEN
         IF error IS NULL THEN
-            PERFORM documentdb_upgrade.parity_verified(r, answer);
-            PERFORM documentdb_upgrade.parity_finish(r);
+            PERFORM documentdb_upgrade_internal.parity_verified(r, answer);
+            PERFORM documentdb_upgrade_internal.parity_finish(r);
         END IF;
     END CASE;
     IF error IS NOT NULL THEN
-        PERFORM documentdb_upgrade.parity_fail(r.id, error);
+        PERFORM documentdb_upgrade_internal.parity_fail(r.id, error);
     END IF;
 END
 $$;
@@ -1041,7 +1041,7 @@ COMMENT ON FUNCTION parity_run_hears(parity_runs, jsonb) IS 'serves the parity f
 
 -- The phases of a table.
 
-CREATE FUNCTION parity_claim(r parity_runs, worker integer) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_claim(r parity_runs, worker integer) RETURNS parity_tables
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1068,7 +1068,7 @@ END
 $$;
 COMMENT ON FUNCTION parity_claim(parity_runs, integer) IS 'serves the parity functions: gives the largest table that is left to a process; null when none is, or none that is to be looked at again by now';
 
-CREATE FUNCTION parity_throttle(r parity_runs) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_throttle(r parity_runs) RETURNS text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1090,46 +1090,46 @@ END
 $$;
 COMMENT ON FUNCTION parity_throttle(parity_runs) IS 'serves the parity functions: what a run should wait for before it reads on; null when nothing';
 
-CREATE FUNCTION parity_table_statement(t parity_tables, functions text, side text) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.parity_table_statement(t parity_tables, functions text, side text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 BEGIN
     CASE t.phase
     WHEN 'bound' THEN
-        RETURN format('SELECT (%s)', documentdb_upgrade.parity_next_bound(t, t.place->'from'));
+        RETURN format('SELECT (%s)', documentdb_upgrade_internal.parity_next_bound(t, t.place->'from'));
     WHEN 'sum' THEN
         -- Of two sides with blocks of their own one may be through.
         IF t.strategy IN ('range', 'key') OR t.place->side <> 'null' THEN
-            RETURN documentdb_upgrade.parity_sum_statement(t, functions, side);
+            RETURN documentdb_upgrade_internal.parity_sum_statement(t, functions, side);
         END IF;
         RETURN NULL;
     WHEN 'buckets' THEN
-        RETURN documentdb_upgrade.parity_bucket_statement(t, functions, side);
+        RETURN documentdb_upgrade_internal.parity_bucket_statement(t, functions, side);
     WHEN 'rows' THEN
-        RETURN documentdb_upgrade.parity_rows_statement(t, functions, side);
+        RETURN documentdb_upgrade_internal.parity_rows_statement(t, functions, side);
     WHEN 'recheck' THEN
-        RETURN documentdb_upgrade.parity_recheck_statement(t, functions);
+        RETURN documentdb_upgrade_internal.parity_recheck_statement(t, functions);
     END CASE;
 END
 $$;
 COMMENT ON FUNCTION parity_table_statement(parity_tables, text, text) IS
 'serves the parity functions: the statement of the present phase of a table for one side; null when that side has nothing to do';
 
-CREATE FUNCTION parity_table_asks(r parity_runs, t parity_tables, OUT local text, OUT remote text, OUT now boolean)
+CREATE FUNCTION documentdb_upgrade_internal.parity_table_asks(r parity_runs, t parity_tables, OUT local text, OUT remote text, OUT now boolean)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     now := t.phase = 'recheck';
-    local := documentdb_upgrade.parity_table_statement(t, r.sides->'local'->>'functions', 'local');
+    local := documentdb_upgrade_internal.parity_table_statement(t, r.sides->'local'->>'functions', 'local');
     IF r.kind = 'comparison' AND t.phase <> 'bound' THEN
-        remote := documentdb_upgrade.parity_table_statement(t, r.sides->'remote'->>'functions', 'remote');
+        remote := documentdb_upgrade_internal.parity_table_statement(t, r.sides->'remote'->>'functions', 'remote');
     END IF;
 END
 $$;
 COMMENT ON FUNCTION parity_table_asks(parity_runs, parity_tables) IS
 'serves the parity functions: the statements of the present phase of a table; now: not under the snapshot of the run';
 
-CREATE FUNCTION parity_candidates(t parity_tables) RETURNS bigint
+CREATE FUNCTION documentdb_upgrade_internal.parity_candidates(t parity_tables) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1139,18 +1139,18 @@ END
 $$;
 COMMENT ON FUNCTION parity_candidates(parity_tables) IS 'serves the parity functions: number of rows found to differ so far';
 
-CREATE FUNCTION parity_room(r parity_runs, t parity_tables) RETURNS bigint
+CREATE FUNCTION documentdb_upgrade_internal.parity_room(r parity_runs, t parity_tables) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- More than will be listed, as some will turn out to have changed meanwhile.
-    RETURN (SELECT CASE WHEN m.most > 0 THEN greatest(m.most + least(m.most, 1000) - documentdb_upgrade.parity_candidates(t), 0) ELSE 0 END
+    RETURN (SELECT CASE WHEN m.most > 0 THEN greatest(m.most + least(m.most, 1000) - documentdb_upgrade_internal.parity_candidates(t), 0) ELSE 0 END
     FROM (SELECT coalesce((r.options->>'max_differences')::bigint, 0) AS most) m);
 END
 $$;
 COMMENT ON FUNCTION parity_room(parity_runs, parity_tables) IS 'serves the parity functions: how many more differing rows are to be looked for';
 
-CREATE FUNCTION parity_advance(t parity_tables) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_advance(t parity_tables) RETURNS parity_tables
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1173,13 +1173,13 @@ $$;
 COMMENT ON FUNCTION parity_advance(parity_tables) IS
 'serves the parity functions: adds up a range that is done with, and goes on to the next; after the last one, to the rows that differ';
 
-CREATE FUNCTION parity_drill(r parity_runs, t parity_tables, most bigint) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_drill(r parity_runs, t parity_tables, most bigint) RETURNS parity_tables
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF documentdb_upgrade.parity_room(r, t) = 0 THEN
+    IF documentdb_upgrade_internal.parity_room(r, t) = 0 THEN
         t.truncated := true;
-        RETURN documentdb_upgrade.parity_advance(t);
+        RETURN documentdb_upgrade_internal.parity_advance(t);
     END IF;
     IF most <= 2000 THEN
         t.phase := 'rows';
@@ -1194,7 +1194,7 @@ $$;
 COMMENT ON FUNCTION parity_drill(parity_runs, parity_tables, bigint) IS
 'serves the parity functions: begins to look for the rows that differ among so many, unless enough are known';
 
-CREATE FUNCTION parity_summed(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_summed(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1204,18 +1204,18 @@ BEGIN
     t.chunks := t.chunks + 1;
     IF t.strategy IN ('range', 'key') THEN
         t.work := (SELECT jsonb_object_agg(s.side, jsonb_build_object('rows', s.value->'rows',
-                       'checksum', documentdb_upgrade.parity_checksum(s.value->>'checksum', r.algorithm)))
+                       'checksum', documentdb_upgrade_internal.parity_checksum(s.value->>'checksum', r.algorithm)))
                    FROM (SELECT a.key AS side, a.value->'value' AS value FROM jsonb_each(answer) a WHERE a.key IN ('local', 'remote')) s)
                   || jsonb_build_object('next', answer->'local'->'value'->'next');
-        t.chunk := documentdb_upgrade.parity_pace(t.chunk, target, greatest((answer->'local'->>'ms')::numeric, (answer->'remote'->>'ms')::numeric));
+        t.chunk := documentdb_upgrade_internal.parity_pace(t.chunk, target, greatest((answer->'local'->>'ms')::numeric, (answer->'remote'->>'ms')::numeric));
         IF t.strategy = 'range' AND t.work->'local' <> t.work->'remote' THEN
-            RETURN documentdb_upgrade.parity_drill(r, t, greatest((t.work->'local'->>'rows')::bigint, (t.work->'remote'->>'rows')::bigint));
+            RETURN documentdb_upgrade_internal.parity_drill(r, t, greatest((t.work->'local'->>'rows')::bigint, (t.work->'remote'->>'rows')::bigint));
         END IF;
-        RETURN documentdb_upgrade.parity_advance(t);
+        RETURN documentdb_upgrade_internal.parity_advance(t);
     END IF;
 
     FOR part IN SELECT a.key AS side, (a.value->'value'->>'rows')::bigint AS rows,
-                       documentdb_upgrade.parity_checksum(a.value->'value'->>'checksum', r.algorithm) AS checksum, (a.value->>'ms')::numeric AS ms,
+                       documentdb_upgrade_internal.parity_checksum(a.value->'value'->>'checksum', r.algorithm) AS checksum, (a.value->>'ms')::numeric AS ms,
                        (t.place->a.key->>'block')::bigint + (t.place->a.key->>'step')::bigint AS next
                 FROM jsonb_each(answer) a WHERE a.key IN ('local', 'remote')
     LOOP
@@ -1227,11 +1227,11 @@ BEGIN
             t.remote_checksum := documentdb_upgrade.add_checksums(t.remote_checksum, part.checksum);
         END IF;
         t.place := t.place || jsonb_build_object(part.side, CASE WHEN part.next < (t.sides->part.side->>'blocks')::bigint
-            THEN jsonb_build_object('block', part.next, 'step', documentdb_upgrade.parity_pace((t.place->part.side->>'step')::bigint, target, part.ms)) END);
+            THEN jsonb_build_object('block', part.next, 'step', documentdb_upgrade_internal.parity_pace((t.place->part.side->>'step')::bigint, target, part.ms)) END);
     END LOOP;
     IF t.place->'local' = 'null' AND coalesce(t.place->'remote', 'null') = 'null' THEN
         IF r.kind = 'comparison' AND (t.row_count, t.checksum) IS DISTINCT FROM (t.remote_row_count, t.remote_checksum) THEN
-            RETURN documentdb_upgrade.parity_drill(r, t, greatest(t.row_count, t.remote_row_count));
+            RETURN documentdb_upgrade_internal.parity_drill(r, t, greatest(t.row_count, t.remote_row_count));
         END IF;
         t.phase := 'recheck';
     END IF;
@@ -1240,7 +1240,7 @@ END
 $$;
 COMMENT ON FUNCTION parity_summed(parity_runs, parity_tables, jsonb) IS 'serves the parity functions: takes the rows and checksum of a range';
 
-CREATE FUNCTION parity_pace(chunk bigint, target numeric, took numeric) RETURNS bigint
+CREATE FUNCTION documentdb_upgrade_internal.parity_pace(chunk bigint, target numeric, took numeric) RETURNS bigint
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1250,7 +1250,7 @@ $$;
 COMMENT ON FUNCTION parity_pace(bigint, numeric, numeric) IS
 'serves the parity functions: how much to read at a time, going by how long the last piece took; a quarter to four times as much as that';
 
-CREATE FUNCTION parity_bucketed(t parity_tables, answer jsonb) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_bucketed(t parity_tables, answer jsonb) RETURNS parity_tables
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1266,13 +1266,13 @@ END
 $$;
 COMMENT ON FUNCTION parity_bucketed(parity_tables, jsonb) IS 'serves the parity functions: takes the buckets of a range and keeps those that differ';
 
-CREATE FUNCTION parity_next_buckets(t parity_tables) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_next_buckets(t parity_tables) RETURNS parity_tables
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF t.work ? 'left' THEN
         IF t.work->'left' = '[]' THEN
-            RETURN documentdb_upgrade.parity_advance(t);
+            RETURN documentdb_upgrade_internal.parity_advance(t);
         END IF;
         t.work := t.work || (SELECT jsonb_build_object('now', jsonb_agg(b.v ORDER BY b.n) FILTER (WHERE b.n <= batch.size),
                                                        'left', coalesce(jsonb_agg(b.v ORDER BY b.n) FILTER (WHERE b.n > batch.size), '[]'))
@@ -1283,11 +1283,11 @@ END
 $$;
 COMMENT ON FUNCTION parity_next_buckets(parity_tables) IS 'serves the parity functions: the buckets to read next; the next range when there are none';
 
-CREATE FUNCTION parity_rows_read(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_rows_read(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    room bigint := documentdb_upgrade.parity_room(r, t);
+    room bigint := documentdb_upgrade_internal.parity_room(r, t);
     found bigint;
 BEGIN
     WITH differing AS (
@@ -1311,17 +1311,17 @@ BEGIN
     SELECT count(*) INTO found FROM named;
     IF found > room OR found = room AND t.work->'left' <> '[]' THEN
         t.truncated := true;
-        RETURN documentdb_upgrade.parity_advance(t);
+        RETURN documentdb_upgrade_internal.parity_advance(t);
     END IF;
     IF NOT t.work ? 'left' THEN
-        RETURN documentdb_upgrade.parity_advance(t);
+        RETURN documentdb_upgrade_internal.parity_advance(t);
     END IF;
-    RETURN documentdb_upgrade.parity_next_buckets(t);
+    RETURN documentdb_upgrade_internal.parity_next_buckets(t);
 END
 $$;
 COMMENT ON FUNCTION parity_rows_read(parity_runs, parity_tables, jsonb) IS 'serves the parity functions: takes the rows of some buckets and notes those that differ';
 
-CREATE FUNCTION parity_rechecked(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_rechecked(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1363,12 +1363,12 @@ $$;
 COMMENT ON FUNCTION parity_rechecked(parity_runs, parity_tables, jsonb) IS
 'serves the parity functions: forgets differing rows that agree by now, and believes the others after four looks over three seconds';
 
-CREATE FUNCTION parity_table_done(r parity_runs, t parity_tables) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_table_done(r parity_runs, t parity_tables) RETURNS parity_tables
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     most bigint := coalesce((r.options->>'max_differences')::bigint, 0);
-    differing bigint := documentdb_upgrade.parity_candidates(t);
+    differing bigint := documentdb_upgrade_internal.parity_candidates(t);
 BEGIN
     IF differing > most THEN
         t.truncated := true;
@@ -1398,13 +1398,13 @@ END
 $$;
 COMMENT ON FUNCTION parity_table_done(parity_runs, parity_tables) IS 'serves the parity functions: the verdict on a table';
 
-CREATE FUNCTION parity_table_hears(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
+CREATE FUNCTION documentdb_upgrade_internal.parity_table_hears(r parity_runs, t parity_tables, answer jsonb) RETURNS parity_tables
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     error record;
 BEGIN
-    SELECT * INTO error FROM documentdb_upgrade.parity_error(answer) e;
+    SELECT * INTO error FROM documentdb_upgrade_internal.parity_error(answer) e;
     t.ms := t.ms + greatest((answer->'local'->>'ms')::numeric, (answer->'remote'->>'ms')::numeric, 0);
     IF error.side IS NOT NULL THEN
         t.state := 'error';
@@ -1422,25 +1422,25 @@ BEGIN
         t.place := t.place || jsonb_build_object('to', coalesce(answer->'local'->'value', 'null'));
         t.phase := 'sum';
     WHEN 'sum' THEN
-        t := documentdb_upgrade.parity_summed(r, t, answer);
+        t := documentdb_upgrade_internal.parity_summed(r, t, answer);
     WHEN 'buckets' THEN
-        t := documentdb_upgrade.parity_bucketed(t, answer);
-        t := documentdb_upgrade.parity_next_buckets(t);
+        t := documentdb_upgrade_internal.parity_bucketed(t, answer);
+        t := documentdb_upgrade_internal.parity_next_buckets(t);
     WHEN 'rows' THEN
-        t := documentdb_upgrade.parity_rows_read(r, t, answer);
+        t := documentdb_upgrade_internal.parity_rows_read(r, t, answer);
     WHEN 'recheck' THEN
-        t := documentdb_upgrade.parity_rechecked(r, t, answer);
+        t := documentdb_upgrade_internal.parity_rechecked(r, t, answer);
     END CASE;
     IF t.phase = 'recheck' AND NOT EXISTS (SELECT FROM documentdb_upgrade.parity_differences d
             WHERE d.run = t.run AND d.schema_name = t.schema_name AND d.object_name = t.table_name AND NOT d.confirmed) THEN
-        t := documentdb_upgrade.parity_table_done(r, t);
+        t := documentdb_upgrade_internal.parity_table_done(r, t);
     END IF;
     RETURN t;
 END
 $$;
 COMMENT ON FUNCTION parity_table_hears(parity_runs, parity_tables, jsonb) IS 'serves the parity functions: takes the answer of the present phase of a table';
 
-CREATE FUNCTION parity_store(t parity_tables) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_store(t parity_tables) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1456,7 +1456,7 @@ COMMENT ON FUNCTION parity_store(parity_tables) IS 'serves the parity functions:
 -- What the other server says may be anything: it can be broken, or not be the
 -- one that is meant.  Statements are asked for values of known shapes.
 
-CREATE FUNCTION parity_is_listing(value jsonb) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.parity_is_listing(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(jsonb_typeof(value->'version') = 'number' AND jsonb_typeof(value->'encoding') = 'string'
@@ -1473,7 +1473,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION parity_is_listing(jsonb) IS 'serves the parity functions: whether a value is a list as parity_listing() asks for it';
 
-CREATE FUNCTION parity_is_answer(r parity_runs, t parity_tables, value jsonb) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.parity_is_answer(r parity_runs, t parity_tables, value jsonb) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1481,7 +1481,7 @@ DECLARE
 BEGIN
     CASE phase
     WHEN 'listing', 'verifying' THEN
-        RETURN documentdb_upgrade.parity_is_listing(value);
+        RETURN documentdb_upgrade_internal.parity_is_listing(value);
     WHEN 'functions' THEN
         RETURN jsonb_typeof(value) = 'string';
     WHEN 'sequences' THEN
@@ -1511,11 +1511,11 @@ $$;
 COMMENT ON FUNCTION parity_is_answer(parity_runs, parity_tables, jsonb) IS
 'serves the parity functions: whether a value has the shape that the statement of the present phase asks for';
 
-CREATE FUNCTION parity_accept(r parity_runs, t parity_tables, answer jsonb) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_accept(r parity_runs, t parity_tables, answer jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF answer->'remote' ? 'value' AND documentdb_upgrade.parity_is_answer(r, t, answer->'remote'->'value') IS NOT TRUE THEN
+    IF answer->'remote' ? 'value' AND documentdb_upgrade_internal.parity_is_answer(r, t, answer->'remote'->'value') IS NOT TRUE THEN
         RAISE EXCEPTION 'it is not of the form that was asked for' USING ERRCODE = 'data_exception';
     END IF;
 END
@@ -1523,7 +1523,7 @@ $$;
 COMMENT ON FUNCTION parity_accept(parity_runs, parity_tables, jsonb) IS
 'serves the parity functions: 22000 for a value of the other server that nothing can be made of';
 
-CREATE FUNCTION parity_nonsense(phase text, answer jsonb, sqlstate text, message text) RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.parity_nonsense(phase text, answer jsonb, sqlstate text, message text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object('sqlstate', '08P01', 'message', 'the answer of the other server makes no sense',
@@ -1534,7 +1534,7 @@ $$;
 COMMENT ON FUNCTION parity_nonsense(text, jsonb, text, text) IS
 'serves the parity functions: the error for a value of the other server that could not be taken; null where that cannot be the reason';
 
-CREATE FUNCTION parity_next(run bigint, worker integer, answer jsonb,
+CREATE FUNCTION documentdb_upgrade_internal.parity_next(run bigint, worker integer, answer jsonb,
                             OUT action text, OUT local text, OUT remote text, OUT wait_ms integer)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1546,9 +1546,9 @@ DECLARE
     now boolean;
 BEGIN
     answer := nullif(nullif(answer, 'null'), '{}');
-    SELECT * INTO error FROM documentdb_upgrade.parity_error(answer) e;
+    SELECT * INTO error FROM documentdb_upgrade_internal.parity_error(answer) e;
     IF error.ends_run THEN
-        PERFORM documentdb_upgrade.parity_fail(parity_next.run, jsonb_strip_nulls(jsonb_build_object('sqlstate', error.sqlstate,
+        PERFORM documentdb_upgrade_internal.parity_fail(parity_next.run, jsonb_strip_nulls(jsonb_build_object('sqlstate', error.sqlstate,
             'message', error.message, 'detail', error.detail, 'hint', error.hint)));
     END IF;
     LOOP
@@ -1565,14 +1565,14 @@ BEGIN
         END IF;
         IF answer IS NOT NULL THEN
             BEGIN
-                PERFORM documentdb_upgrade.parity_accept(r, NULL, answer);
-                PERFORM documentdb_upgrade.parity_run_hears(r, answer);
+                PERFORM documentdb_upgrade_internal.parity_accept(r, NULL, answer);
+                PERFORM documentdb_upgrade_internal.parity_run_hears(r, answer);
             EXCEPTION WHEN OTHERS THEN
-                nonsense := documentdb_upgrade.parity_nonsense(r.phase, answer, SQLSTATE, SQLERRM);
+                nonsense := documentdb_upgrade_internal.parity_nonsense(r.phase, answer, SQLSTATE, SQLERRM);
                 IF nonsense IS NULL THEN
                     RAISE;
                 END IF;
-                PERFORM documentdb_upgrade.parity_fail(r.id, nonsense);
+                PERFORM documentdb_upgrade_internal.parity_fail(r.id, nonsense);
             END;
             answer := NULL;
         ELSIF r.phase = 'sequences' AND NOT r.work ? 'now' AND r.work->'left' = '[]' THEN
@@ -1587,7 +1587,7 @@ BEGIN
                     WHERE p.id = r.id RETURNING * INTO r;
             END IF;
             SELECT a.local, a.remote, CASE WHEN a.now THEN 'run_now' ELSE 'run' END INTO local, remote, action
-                FROM documentdb_upgrade.parity_run_asks(r) a;
+                FROM documentdb_upgrade_internal.parity_run_asks(r) a;
             RETURN;
         END IF;
     END LOOP;
@@ -1596,21 +1596,21 @@ BEGIN
         WHERE p.run = r.id AND p.worker = parity_next.worker AND p.pid = pg_backend_pid() AND p.state = 'running';
     IF FOUND AND answer IS NOT NULL THEN
         BEGIN
-            PERFORM documentdb_upgrade.parity_accept(r, t, answer);
-            t := documentdb_upgrade.parity_table_hears(r, t, answer);
-            PERFORM documentdb_upgrade.parity_store(t);
+            PERFORM documentdb_upgrade_internal.parity_accept(r, t, answer);
+            t := documentdb_upgrade_internal.parity_table_hears(r, t, answer);
+            PERFORM documentdb_upgrade_internal.parity_store(t);
         EXCEPTION WHEN OTHERS THEN
-            nonsense := documentdb_upgrade.parity_nonsense(t.phase, answer, SQLSTATE, SQLERRM);
+            nonsense := documentdb_upgrade_internal.parity_nonsense(t.phase, answer, SQLSTATE, SQLERRM);
             IF nonsense IS NULL THEN
                 RAISE;
             END IF;
-            PERFORM documentdb_upgrade.parity_fail(r.id, nonsense);
+            PERFORM documentdb_upgrade_internal.parity_fail(r.id, nonsense);
             action := 'done';
             RETURN;
         END;
     END IF;
     IF t.state IS DISTINCT FROM 'running' THEN
-        t := documentdb_upgrade.parity_claim(r, worker);
+        t := documentdb_upgrade_internal.parity_claim(r, worker);
     END IF;
     IF t.run IS NULL THEN
         -- The others leave, process 0 sees to the end.
@@ -1623,12 +1623,12 @@ BEGIN
             action := 'wait';
         ELSE
             UPDATE documentdb_upgrade.parity_runs p SET phase = 'verifying' WHERE p.id = r.id RETURNING * INTO r;
-            SELECT a.local, a.remote, 'run_now' INTO local, remote, action FROM documentdb_upgrade.parity_run_asks(r) a;
+            SELECT a.local, a.remote, 'run_now' INTO local, remote, action FROM documentdb_upgrade_internal.parity_run_asks(r) a;
         END IF;
         RETURN;
     END IF;
 
-    t.waiting_for := CASE WHEN t.phase <> 'recheck' THEN documentdb_upgrade.parity_throttle(r) END;
+    t.waiting_for := CASE WHEN t.phase <> 'recheck' THEN documentdb_upgrade_internal.parity_throttle(r) END;
     UPDATE documentdb_upgrade.parity_tables p SET waiting_for = t.waiting_for
         WHERE p.run = t.run AND p.schema_name = t.schema_name AND p.table_name = t.table_name AND p.waiting_for IS DISTINCT FROM t.waiting_for;
     IF t.waiting_for IS NOT NULL THEN
@@ -1637,7 +1637,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT a.local, a.remote, CASE WHEN a.now THEN 'run_now' ELSE 'run' END INTO local, remote, action
-        FROM documentdb_upgrade.parity_table_asks(r, t) a;
+        FROM documentdb_upgrade_internal.parity_table_asks(r, t) a;
 END
 $$;
 COMMENT ON FUNCTION parity_next(bigint, integer, jsonb) IS
@@ -1645,7 +1645,7 @@ COMMENT ON FUNCTION parity_next(bigint, integer, jsonb) IS
 
 -- What people call.
 
-CREATE FUNCTION parity_outcome(run bigint, reader oid) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.parity_outcome(run bigint, reader oid) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1686,12 +1686,12 @@ $$;
 COMMENT ON FUNCTION parity_outcome(bigint, oid) IS
 'serves parity_checksums() and parity_found(): how a run of a role that the reader belongs to ended, as a NOTICE, or as the error that ended it';
 
-CREATE FUNCTION parity_read_checksums(run bigint, reader oid)
+CREATE FUNCTION documentdb_upgrade_internal.parity_read_checksums(run bigint, reader oid)
     RETURNS TABLE (schema_name text, table_name text, row_count bigint, checksum text, bytes bigint, duration interval, problem text)
     LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM documentdb_upgrade.parity_outcome(run, reader);
+    PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
     RETURN QUERY
         SELECT t.schema_name, t.table_name, CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.checksum END,
                t.bytes, make_interval(secs => (t.ms / 1000)::float8), t.sqlstate || ': ' || t.problem
@@ -1701,12 +1701,12 @@ END
 $$;
 COMMENT ON FUNCTION parity_read_checksums(bigint, oid) IS 'serves parity_checksums(): the same for a role';
 
-CREATE FUNCTION parity_read_differences(run bigint, reader oid)
+CREATE FUNCTION documentdb_upgrade_internal.parity_read_differences(run bigint, reader oid)
     RETURNS TABLE (kind text, schema_name text, object_name text, difference text, key jsonb, local text, remote text, detail text)
     LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM documentdb_upgrade.parity_outcome(run, reader);
+    PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
     RETURN QUERY
         SELECT d.kind, d.schema_name, d.object_name, d.difference, d.key, d.local, d.remote, d.detail
         FROM documentdb_upgrade.parity_differences d
@@ -1720,13 +1720,13 @@ $$;
 COMMENT ON FUNCTION parity_read_differences(bigint, oid) IS 'serves parity_found(): the same for a role';
 
 -- Functions in C, because a SECURITY DEFINER function does not know who calls it.
-CREATE FUNCTION parity_checksums(run bigint)
+CREATE FUNCTION documentdb_upgrade_internal.parity_checksums(run bigint)
     RETURNS TABLE (schema_name text, table_name text, row_count bigint, checksum text, bytes bigint, duration interval, problem text)
     LANGUAGE C VOLATILE ROWS 100
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_checksums';
 COMMENT ON FUNCTION parity_checksums(bigint) IS 'serves table_checksums(): the result of a run of the role that calls, or of one that it belongs to';
 
-CREATE FUNCTION parity_found(run bigint)
+CREATE FUNCTION documentdb_upgrade_internal.parity_found(run bigint)
     RETURNS TABLE (kind text, schema_name text, object_name text, difference text, key jsonb, local text, remote text, detail text)
     LANGUAGE C VOLATILE ROWS 100
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_found';
@@ -1739,15 +1739,15 @@ CREATE FUNCTION table_checksums(schemas text[] DEFAULT NULL, tables text[] DEFAU
     LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    done constant bigint := documentdb_upgrade.run_parity(jsonb_strip_nulls(jsonb_build_object('kind', 'checksums',
+    done constant bigint := documentdb_upgrade_internal.run_parity(jsonb_strip_nulls(jsonb_build_object('kind', 'checksums',
         'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', extract(epoch FROM chunk) * 1000,
         'max_lag', extract(epoch FROM max_lag), 'max_active', max_active, 'resume', resume)));
 BEGIN
-    RETURN QUERY SELECT done, c.* FROM documentdb_upgrade.parity_checksums(done) c;
+    RETURN QUERY SELECT done, c.* FROM documentdb_upgrade_internal.parity_checksums(done) c;
 END
 $$;
 COMMENT ON FUNCTION table_checksums(text[], text[], integer, interval, interval, integer, bigint) IS
-'rows, checksum and size of tables under one snapshot, by that many processes, in pieces of about chunk, waiting while standbys are more than max_lag behind or more than max_active other sessions at work; problem says why a table could not be read. It needs the privilege to read the tables, and EXECUTE on run_parity() and parity_checksums(). 42P01: no such table; 53400: no background process is free; 55006, 55000: the run cannot be resumed';
+'rows, checksum and size of tables under one snapshot, by that many processes, in pieces of about chunk, waiting while standbys are more than max_lag behind or more than max_active other sessions at work; problem says why a table could not be read. It needs the privilege to read the tables, USAGE on schema documentdb_upgrade_internal, and EXECUTE on its functions run_parity() and parity_checksums(). 42P01: no such table; 53400: no background process is free; 55006, 55000: the run cannot be resumed';
 
 CREATE FUNCTION compare_with(conninfo text, schemas text[] DEFAULT NULL, tables text[] DEFAULT NULL, workers integer DEFAULT 2,
                              chunk interval DEFAULT '500 ms', max_lag interval DEFAULT '30 s', max_active integer DEFAULT NULL,
@@ -1762,12 +1762,12 @@ BEGIN
         RAISE EXCEPTION 'conninfo must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Give the connection string of the other server, such as host=green dbname=app user=parity.';
     END IF;
-    done := documentdb_upgrade.run_parity(jsonb_strip_nulls(jsonb_build_object('kind', 'comparison',
+    done := documentdb_upgrade_internal.run_parity(jsonb_strip_nulls(jsonb_build_object('kind', 'comparison',
         'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', extract(epoch FROM chunk) * 1000,
         'max_lag', extract(epoch FROM max_lag), 'max_active', max_active, 'max_differences', max_differences, 'algorithm', algorithm,
         'resume', resume)), conninfo);
-    RETURN QUERY SELECT done, f.* FROM documentdb_upgrade.parity_found(done) f;
+    RETURN QUERY SELECT done, f.* FROM documentdb_upgrade_internal.parity_found(done) f;
 END
 $$;
 COMMENT ON FUNCTION compare_with(text, text[], text[], integer, interval, interval, integer, integer, text, bigint) IS
-'what differs between this database and the one that conninfo leads to: tables, rows (max_differences of each table are named), sequences, extensions and versions, counts of objects; no row means equal. Rows that differ are looked at again for some seconds. algorithm: du1, which needs extension documentdb_upgrade_parity there, or sql. It needs EXECUTE on run_parity() and parity_found() too. 0A000: no checksum functions there; 55000: other encoding; 08006: the connection was lost, and resume takes the run up again';
+'what differs between this database and the one that conninfo leads to: tables, rows (max_differences of each table are named), sequences, extensions and versions, counts of objects; no row means equal. Rows that differ are looked at again for some seconds. algorithm: du1, which needs extension documentdb_upgrade_parity there, or sql. It needs USAGE on schema documentdb_upgrade_internal, and EXECUTE on its functions run_parity() and parity_found(), too. 0A000: no checksum functions there; 55000: other encoding; 08006: the connection was lost, and resume takes the run up again';

@@ -45,12 +45,12 @@ CREATE FUNCTION lift_fence() RETURNS boolean
 COMMENT ON FUNCTION lift_fence() IS
 'ends what fence_writes() has begun, when this transaction commits; false when there was nothing to lift. The fence of a custom resource goes with its spec.maintenance; where no worker runs, with this function. Errors: 25001 isolation level, 25006 standby or read-only, 55006 another session is raising the fence';
 
-CREATE FUNCTION fence_exempts(role oid) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.fence_exempts(role oid) RETURNS boolean
     LANGUAGE C VOLATILE STRICT
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_exempts';
 COMMENT ON FUNCTION fence_exempts(oid) IS 'true for a role whose sessions a write fence does not hold back';
 
-CREATE FUNCTION writers_since(moment timestamptz, OUT pid integer, OUT role text, OUT what text,
+CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, OUT pid integer, OUT role text, OUT what text,
                               OUT since timestamptz, OUT detail text, OUT awaited boolean)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -72,7 +72,7 @@ AS $$
               FROM pg_stat_activity s,
                    LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
                                    s.backend_type LIKE 'logical replication % worker' AS applies,
-                                   coalesce(documentdb_upgrade.fence_exempts(s.usesysid), false) AS exempt) t
+                                   coalesce(documentdb_upgrade_internal.fence_exempts(s.usesysid), false) AS exempt) t
               WHERE s.datname = current_database() AND s.pid <> pg_backend_pid()
                 AND s.backend_type NOT IN ('autovacuum worker', 'autovacuum launcher', 'parallel worker')
                 AND (s.backend_type NOT LIKE 'documentdb\_upgrade %' OR s.backend_type = 'documentdb_upgrade attempt')
@@ -99,7 +99,7 @@ COMMENT ON COLUMN fence_writers.since IS 'when it began, or was prepared';
 COMMENT ON COLUMN fence_writers.detail IS 'kind of process, application, state and statement, or name of the prepared transaction';
 COMMENT ON COLUMN fence_writers.awaited IS 'true: older than the fence, and must end before it is drained; false: not held back by a fence at all';
 
-CREATE FUNCTION note_parity(run bigint) RETURNS void
+CREATE FUNCTION documentdb_upgrade_internal.note_parity(run bigint) RETURNS void
     LANGUAGE C VOLATILE STRICT
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_note_parity';
 COMMENT ON FUNCTION note_parity(bigint) IS 'notes in the cutover that has not ended that this comparison has finished; called by compare_with()';
@@ -146,7 +146,7 @@ BEGIN
 
     RETURN QUERY SELECT 'fence lifted', cutover.lifted_at, cutover.lifted_at - cutover.raised_at,
         CASE WHEN cutover.lifted_at IS NOT NULL THEN NULL
-             WHEN documentdb_upgrade.fence_since() IS NULL THEN 'it is not in force on this server'
+             WHEN documentdb_upgrade_internal.fence_since() IS NULL THEN 'it is not in force on this server'
              WHEN cutover.source = 'manual' THEN 'SELECT documentdb_upgrade.lift_fence(); lifts it'
              ELSE 'it goes with spec.maintenance of the custom resource' END;
     RETURN QUERY SELECT 'total', coalesce(cutover.lifted_at, clock_timestamp()),
