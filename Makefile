@@ -21,7 +21,12 @@ WORKER_LIBRARY = $(EXTENSION)_worker$(DLSUFFIX)
 
 MODULE_big = documentdb_upgrade
 OBJS = $(patsubst %.c,%.o,$(sort $(filter-out src/worker/%,$(wildcard src/*.c src/*/*.c))))
-DATA = $(wildcard sql/$(EXTENSION)--*.sql)
+# The install script is the files of sql/, one for each topic, in the order of
+# their names; the update scripts are what is left there.
+EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+JOINED_SCRIPT = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
+DATA = $(filter-out $(JOINED_SCRIPT),$(wildcard sql/$(EXTENSION)--*.sql))
+DATA_built = $(JOINED_SCRIPT)
 DOCS := $(wildcard README.md)
 
 PG_CPPFLAGS = -I$(srcdir)/src
@@ -74,9 +79,17 @@ include $(PGXS)
 
 src/checksum/canonical_buffer.o: override CPPFLAGS += $(HASH_CFLAGS)
 
-VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
-$(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(VERSION)"'
+$(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(EXTENSION_VERSION)"'
 $(WORKER_OBJS): $(EXTENSION).control
+
+$(JOINED_SCRIPT): $(sort $(wildcard sql/[0-9]*.sql))
+	awk 'FNR == 1 && NR > 1 { print "" } { print }' $^ >$@
+
+# What PGXN takes: the tree of the last commit, and the install script.
+ARCHIVE = $(EXTENSION)-$(EXTENSION_VERSION)
+.PHONY: dist
+dist: $(JOINED_SCRIPT)
+	git archive --prefix=$(ARCHIVE)/sql/ --add-file=$(JOINED_SCRIPT) --prefix=$(ARCHIVE)/ -o $(ARCHIVE).zip HEAD
 
 all: $(WORKER_LIBRARY)
 $(WORKER_LIBRARY): $(WORKER_OBJS)
