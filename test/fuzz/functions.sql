@@ -30,7 +30,7 @@ DECLARE
 	part text[] := string_to_array(fuzz.text_of(input), E'\n');
 BEGIN
 	PERFORM documentdb_upgrade.decide(part[1], part[2], part[3]);
-	PERFORM documentdb_upgrade.version_matches(part[1], part[2]);
+	PERFORM documentdb_upgrade_internal.version_matches(part[1], part[2]);
 	PERFORM fuzz.property(documentdb_upgrade.to_semver(documentdb_upgrade.to_extension_version(part[1]))
 		= documentdb_upgrade.to_semver(part[1]), 'both spellings are one version');
 	PERFORM fuzz.property(documentdb_upgrade.compare_versions(part[1], part[2])
@@ -41,8 +41,8 @@ CREATE FUNCTION fuzz.images(input bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	image text := fuzz.text_of(input);
 BEGIN
-	PERFORM documentdb_upgrade.image_versions(image);
-	PERFORM documentdb_upgrade.component_version(c, jsonb_build_object(k, image))
+	PERFORM documentdb_upgrade_internal.image_versions(image);
+	PERFORM documentdb_upgrade_internal.component_version(c, jsonb_build_object(k, image))
 		FROM unnest('{postgres,extension,gateway}'::text[]) c, unnest('{version,image}'::text[]) k;
 END $$;
 
@@ -82,7 +82,7 @@ DECLARE
 	what text;
 BEGIN
 	PERFORM documentdb_upgrade.binary_version();
-	PERFORM count(*) FROM documentdb_upgrade.managed_versions();
+	PERFORM count(*) FROM documentdb_upgrade_internal.managed_versions();
 	PERFORM count(*) FROM documentdb_upgrade.preflight();
 	PERFORM documentdb_upgrade.upgrade_fingerprint();
 	FOREACH what IN ARRAY '{plan,plan_sql}'::text[] LOOP
