@@ -1,5 +1,6 @@
 # docs/reference.md describes what there is and nothing else: every object of the schema
 # that people call, every setting with its default, guard, state and reason of an Event.
+# README has the states too.
 use strict;
 use warnings FATAL => 'all';
 
@@ -7,13 +8,12 @@ use DocumentdbUpgrade::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $reference = slurp_file("$ENV{DU_SOURCE}/docs/reference.md");
-
 # The rows of the tables under a heading, each a list of its cells.
 sub rows
 {
-	my ($heading) = @_;
-	my ($section) = $reference =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms or die "no section \"$heading\"\n";
+	my ($heading, $file) = (@_, 'docs/reference.md');
+	my $text = slurp_file("$ENV{DU_SOURCE}/$file");
+	my ($section) = $text =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms or die "no section \"$heading\" in $file\n";
 
 	return map { [ split /\s*\|\s*/, $_ ] } $section =~ /^\| (`.*) \|$/mg;
 }
@@ -34,7 +34,7 @@ sub agree
 	return is(scalar @described, scalar keys %described, "one sentence each");
 }
 
-sub described { return map { name_in($_->[0]) } rows($_[0]); }
+sub described { return map { name_in($_->[0]) } rows(@_); }
 
 my $node = new_node('main', preload => 1);
 sql($node, 'CREATE EXTENSION documentdb_upgrade');
@@ -85,7 +85,9 @@ sub in_sources
 	}
 	return [ keys %found ];
 }
-agree('states', in_sources(qr/\bstate\("([a-z_]+)"/, "$ENV{DU_SOURCE}/src/status/upgrade_state.c"), described('States'));
+my $states = in_sources(qr/\bstate\("([a-z_]+)"/, "$ENV{DU_SOURCE}/src/status/upgrade_state.c");
+agree('states', $states, described('States'));
+agree('states in README', $states, described('States', 'README.md'));
 my $events = in_sources(qr/"(?:Normal|Warning)",\s*"([A-Za-z]+)"/, glob "$ENV{DU_SOURCE}/src/worker/loop/*.c $ENV{DU_SOURCE}/src/worker/kubernetes/*.c");
 agree('reasons of Events', $events, described('Events'));
 
