@@ -52,18 +52,18 @@ static void
 read_request(const JsonbContainer *review, AdmissionRequest *request)
 {
 	JsonbValue	value;
-	char	   *version = du_resource_text(review, "apiVersion", &value);
-	char	   *kind = du_resource_text(review, "kind", &value);
-	const JsonbContainer *body = du_resource_object(review, "request", &value);
-	const JsonbContainer *group_kind = du_resource_object(body, "kind", &value);
+	char	   *version = du_form_text(review, "apiVersion", &value);
+	char	   *kind = du_form_text(review, "kind", &value);
+	const JsonbContainer *body = du_form_object(review, "request", &value);
+	const JsonbContainer *group_kind = du_form_object(body, "kind", &value);
 
-	request->uid = du_resource_text(body, "uid", &value);
-	request->operation = du_resource_text(body, "operation", &value);
-	request->subresource = du_resource_text(body, "subResource", &value);
-	request->group = du_resource_text(group_kind, "group", &value);
-	request->kind = du_resource_text(group_kind, "kind", &value);
-	request->object = du_resource_object(body, "object", &value);
-	request->old_object = du_resource_object(body, "oldObject", &value);
+	request->uid = du_form_text(body, "uid", &value);
+	request->operation = du_form_text(body, "operation", &value);
+	request->subresource = du_form_text(body, "subResource", &value);
+	request->group = du_form_text(group_kind, "group", &value);
+	request->kind = du_form_text(group_kind, "kind", &value);
+	request->object = du_form_object(body, "object", &value);
+	request->old_object = du_form_object(body, "oldObject", &value);
 
 	if (review == NULL || !JsonContainerIsObject(review))
 		note_problem(request, "", "it is not an object");
@@ -231,8 +231,8 @@ deny_resource(const AdmissionRequest *request, const char *name, const SpecVerdi
 static char *
 judge_request(const AdmissionRequest *request)
 {
-	ResourceForm *resource = du_resource_read(request->object);
-	ResourceForm *old = is(request->operation, "UPDATE") ? du_resource_read(request->old_object) : NULL;
+	ResourceForm *resource = du_form_read(request->object);
+	ResourceForm *old = is(request->operation, "UPDATE") ? du_form_read(request->old_object) : NULL;
 	SpecVerdict *verdict = du_spec_judge(resource, old);
 
 	if (verdict->errors == NIL)

@@ -57,7 +57,7 @@ resource_argument(FunctionCallInfo fcinfo, int n, const char *field, SpecVerdict
 		error->value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
 		return NULL;
 	}
-	return du_resource_read(&jsonb->root);
+	return du_form_read(&jsonb->root);
 }
 
 static bool

@@ -71,10 +71,10 @@ typedef struct ResourceForm
 /* Says of what is restored which schema version it has. */
 #define DU_RESTORE_SCHEMA_ANNOTATION	"documentdb.io/schema-version"
 
-extern ResourceForm *du_resource_read(const JsonbContainer *resource);
-extern const JsonbContainer *du_resource_object(const JsonbContainer *parent, const char *key,
+extern ResourceForm *du_form_read(const JsonbContainer *resource);
+extern const JsonbContainer *du_form_object(const JsonbContainer *parent, const char *key,
 												JsonbValue *value);
-extern char *du_resource_text(const JsonbContainer *parent, const char *key,
+extern char *du_form_text(const JsonbContainer *parent, const char *key,
 							  JsonbValue *value);
 
 /* ----

@@ -39,7 +39,7 @@ find_value(const JsonbContainer *parent, const char *key, JsonbValue *value)
  * nothing.
  */
 const JsonbContainer *
-du_resource_object(const JsonbContainer *parent, const char *key, JsonbValue *value)
+du_form_object(const JsonbContainer *parent, const char *key, JsonbValue *value)
 {
 	if (find_value(parent, key, value) == NULL)
 		return NULL;
@@ -51,7 +51,7 @@ du_resource_object(const JsonbContainer *parent, const char *key, JsonbValue *va
  * The string under a key, or NULL; *value as above.
  */
 char *
-du_resource_text(const JsonbContainer *parent, const char *key, JsonbValue *value)
+du_form_text(const JsonbContainer *parent, const char *key, JsonbValue *value)
 {
 	if (find_value(parent, key, value) == NULL || value->type != jbvString)
 		return NULL;
@@ -84,7 +84,7 @@ static const JsonbContainer *
 read_object(ResourceForm *form, const JsonbContainer *parent, const char *field)
 {
 	JsonbValue	value;
-	const JsonbContainer *object = du_resource_object(parent, key_of(field), &value);
+	const JsonbContainer *object = du_form_object(parent, key_of(field), &value);
 
 	if (object == NULL && value.type != jbvNull)
 		note_wrong_type(form, field, "an object", &value);
@@ -95,7 +95,7 @@ static char *
 read_text(ResourceForm *form, const JsonbContainer *parent, const char *field)
 {
 	JsonbValue	value;
-	char	   *text = du_resource_text(parent, key_of(field), &value);
+	char	   *text = du_form_text(parent, key_of(field), &value);
 
 	if (text == NULL && value.type != jbvNull)
 		note_wrong_type(form, field, "a string", &value);
@@ -277,7 +277,7 @@ read_restore(ResourceForm *form, const JsonbContainer *spec, const JsonbContaine
 	volume = read_object(form, recovery, "spec.bootstrap.recovery.persistentVolume");
 	form->restore_backup = read_text(form, backup, "spec.bootstrap.recovery.backup.name");
 	form->restore_volume = read_text(form, volume, "spec.bootstrap.recovery.persistentVolume.name");
-	form->restore_schema = du_resource_text(annotations, DU_RESTORE_SCHEMA_ANNOTATION, &value);
+	form->restore_schema = du_form_text(annotations, DU_RESTORE_SCHEMA_ANNOTATION, &value);
 	if (form->restore_schema != NULL && form->restore_schema[0] == '\0')
 		form->restore_schema = NULL;
 }
@@ -287,7 +287,7 @@ read_restore(ResourceForm *form, const JsonbContainer *spec, const JsonbContaine
  * as it does.
  */
 ResourceForm *
-du_resource_read(const JsonbContainer *resource)
+du_form_read(const JsonbContainer *resource)
 {
 	ResourceForm *form = palloc0(sizeof(ResourceForm));
 	const JsonbContainer *metadata = read_object(form, resource, "metadata");

@@ -66,7 +66,7 @@ du_enforcement_end(GuardedStatement *statement)
 bool
 du_enforcement_watches(const char *extension)
 {
-	return !du_own_scripts_run() && du_catalog_place(extension) >= 0;
+	return !du_own_scripts_run() && du_managed_place(extension) >= 0;
 }
 
 /* The same, and there is something to be said against it. */
@@ -150,7 +150,7 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 	ExtensionVersion other;
 	const char *reason;
 	const char *spelling = NULL;
-	List	   *choices = du_catalog_choices(extension);
+	List	   *choices = du_managed_choices(extension);
 	bool		ordered = parse(version, &wanted, &reason);
 	ListCell   *lc;
 
@@ -177,16 +177,16 @@ static bool
 object_to_order(Objection *objection, const ExtensionFacts *extension, const char *version)
 {
 	const char *name = extension->name;
-	char	   *main_version = du_catalog_installed_version(du_guc_extension, NULL);
+	char	   *main_version = du_managed_installed_version(du_guc_extension, NULL);
 	ExtensionVersion wanted;
 	ExtensionVersion of_main;
 	const char *reason;
 
-	if (du_catalog_place(name) <= du_catalog_place(du_guc_extension) ||
+	if (du_managed_place(name) <= du_managed_place(du_guc_extension) ||
 		!parse(main_version, &of_main, &reason) ||
 		!parse(version, &wanted, &reason) ||
 		du_version_compare(&wanted, &of_main) <= 0 ||
-		!du_target_share_versions(extension, du_catalog_extension(du_guc_extension)))
+		!du_target_share_versions(extension, du_managed_extension(du_guc_extension)))
 		return false;
 	return object_to(objection, "companions_aligned", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					 psprintf("Extension \"%s\" comes after \"%s\", which is at \"%s\" still.",
@@ -251,7 +251,7 @@ du_enforcement_judge_create(const char *extension, const char *version)
 
 	if (!may_object(extension))
 		return;
-	facts = du_catalog_extension(extension);
+	facts = du_managed_extension(extension);
 	if (facts->control->path == NULL)
 		return;					/* the server will say so */
 	if (version == NULL)
@@ -288,7 +288,7 @@ du_enforcement_judge_update(GuardedStatement *statement, const char *from)
 
 	if (!may_object(statement->extension))
 		return;
-	facts = du_catalog_extension(statement->extension);
+	facts = du_managed_extension(statement->extension);
 	if (to == NULL)
 		to = facts->control->problem != NULL ? "unknown" : facts->control->default_version;
 	if (to == NULL || strcmp(from, to) == 0)
@@ -333,7 +333,7 @@ is_on_its_way(const char *extension, const char *version)
 		strcmp(innermost->extension, extension) == 0)
 		last = innermost->version;
 	if (last == NULL)
-		last = du_catalog_extension(extension)->binary;
+		last = du_managed_extension(extension)->binary;
 	return last != NULL && strcmp(last, version) != 0;
 }
 
@@ -366,7 +366,7 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 	announced = innermost != NULL && strcmp(innermost->extension, extension) == 0;
 	if (du_guc_enforce != ENFORCE_OFF && !(announced && innermost->judged))
 	{
-		const char *against = say_update(du_catalog_extension(extension), from, to);
+		const char *against = say_update(du_managed_extension(extension), from, to);
 
 		if (announced && against != NULL)
 			innermost->against = against;

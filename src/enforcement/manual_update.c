@@ -71,12 +71,12 @@ keep_steps_of(UpgradePlan *plan, const UpgradeFacts *facts, const char *extensio
  * Warns when the main extension overtakes a companion that goes before it.
  */
 static void
-warn_of_companions(const Outlook *outlook, const ManualUpdate *update)
+warn_of_companions(const Assessment *assessment, const ManualUpdate *update)
 {
-	for (int i = 0; i < outlook->facts->main; i++)
+	for (int i = 0; i < assessment->facts->main; i++)
 	{
-		const ExtensionFacts *companion = &outlook->facts->extensions[i];
-		const ExtensionTarget *target = &outlook->plan->targets[i];
+		const ExtensionFacts *companion = &assessment->facts->extensions[i];
+		const ExtensionTarget *target = &assessment->plan->targets[i];
 
 		if (target->path == NULL && target->problem == NULL)
 			continue;
@@ -129,18 +129,18 @@ evaluate(void *arg)
 {
 	ManualUpdate *update = arg;
 	bool		is_main = strcmp(update->extension, du_guc_extension) == 0;
-	Outlook		outlook;
+	Assessment		assessment;
 
-	du_outlook_open(&outlook);
-	outlook.plan = du_plan_make(outlook.facts, is_main ? update->to : NULL);
+	du_assessment_open(&assessment);
+	assessment.plan = du_plan_make(assessment.facts, is_main ? update->to : NULL);
 	if (is_main)
-		warn_of_companions(&outlook, update);
-	keep_steps_of(outlook.plan, outlook.facts, update->extension);
-	du_plan_read_scripts(outlook.plan, outlook.facts);
-	du_outlook_evaluate_guards(&outlook, true);
-	for (int i = 0; i < outlook.guards->nresults; i++)
-		pass_on(update, &outlook.guards->results[i], is_main);
-	du_outlook_close(&outlook);
+		warn_of_companions(&assessment, update);
+	keep_steps_of(assessment.plan, assessment.facts, update->extension);
+	du_plan_read_scripts(assessment.plan, assessment.facts);
+	du_assessment_evaluate_guards(&assessment, true);
+	for (int i = 0; i < assessment.guards->nresults; i++)
+		pass_on(update, &assessment.guards->results[i], is_main);
+	du_assessment_close(&assessment);
 }
 
 /*
@@ -156,7 +156,7 @@ du_manual_evaluate(ManualUpdate *update)
 	if (du_guc_enforce == ENFORCE_OFF || !OidIsValid(du_context_own_extension()))
 		return;
 	if (update->to == NULL)
-		update->to = du_catalog_extension(update->extension)->control->default_version;
+		update->to = du_managed_extension(update->extension)->control->default_version;
 	if (update->to == NULL || strcmp(update->to, update->from) == 0 ||
 		!du_version_parse(update->to, &version, &reason))
 		return;

@@ -114,7 +114,7 @@ may_change(const char *name, Oid *oid, const char **installed)
 {
 	if (creating_extension || !du_enforcement_watches(name))
 		return false;
-	*installed = du_catalog_installed_version(name, oid);
+	*installed = du_managed_installed_version(name, oid);
 	return *installed != NULL && du_extension_ownercheck(*oid, GetUserId());
 }
 
@@ -206,7 +206,7 @@ guarded_utility(PlannedStmt *pstmt, const char *query_string,
 		case T_CreatedbStmt:
 		case T_AlterDatabaseStmt:
 		case T_RenameStmt:
-			du_yield_to(statement);
+			du_give_way_to(statement);
 			break;
 		default:
 			break;

@@ -123,12 +123,12 @@ typedef struct UpgradeFacts
 	int			main;			/* index of the main extension */
 } UpgradeFacts;
 
-extern UpgradeFacts *du_catalog_gather(void);
-extern PGDLLEXPORT const ExtensionFacts *du_catalog_main(const UpgradeFacts *facts);
-extern char *du_catalog_installed_version(const char *extension, Oid *oid);
-extern ExtensionFacts *du_catalog_extension(const char *name);
-extern int	du_catalog_place(const char *name);
-extern List *du_catalog_choices(const ExtensionFacts *extension);
+extern UpgradeFacts *du_managed_gather(void);
+extern PGDLLEXPORT const ExtensionFacts *du_managed_main(const UpgradeFacts *facts);
+extern char *du_managed_installed_version(const char *extension, Oid *oid);
+extern ExtensionFacts *du_managed_extension(const char *name);
+extern int	du_managed_place(const char *name);
+extern List *du_managed_choices(const ExtensionFacts *extension);
 
 /* ----
  * extension_members.c

@@ -76,7 +76,7 @@ read_extension_row(ExtensionFacts *extension)
  * OID goes to *oid unless oid is NULL.
  */
 char *
-du_catalog_installed_version(const char *extension, Oid *oid)
+du_managed_installed_version(const char *extension, Oid *oid)
 {
 	ExtensionFacts facts = {0};
 
@@ -249,7 +249,7 @@ read_script_names(ExtensionFacts *extension)
  * Reads the catalogue and the files alone, as anybody and in any database.
  */
 ExtensionFacts *
-du_catalog_extension(const char *name)
+du_managed_extension(const char *name)
 {
 	ExtensionFacts *extension = palloc0(sizeof(ExtensionFacts));
 
@@ -310,7 +310,7 @@ compare_versions(const ListCell *a, const ListCell *b)
  * version; in ascending order.
  */
 List *
-du_catalog_choices(const ExtensionFacts *extension)
+du_managed_choices(const ExtensionFacts *extension)
 {
 	List	   *versions = NIL;
 	ExtensionVersion installed;
@@ -407,7 +407,7 @@ managed_names(bool *valid)
  * it does not belong to the managed set.
  */
 int
-du_catalog_place(const char *name)
+du_managed_place(const char *name)
 {
 	bool		valid;
 	List	   *names = managed_names(&valid);
@@ -426,7 +426,7 @@ du_catalog_place(const char *name)
  * of update, and the main extension in any case.
  */
 UpgradeFacts *
-du_catalog_gather(void)
+du_managed_gather(void)
 {
 	UpgradeFacts *facts = palloc0(sizeof(UpgradeFacts));
 	bool		valid;
@@ -446,7 +446,7 @@ du_catalog_gather(void)
 		const char *name = lfirst(lc);
 		bool		is_main = strcmp(name, du_guc_extension) == 0;
 
-		if (!is_main && du_catalog_installed_version(name, NULL) == NULL)
+		if (!is_main && du_managed_installed_version(name, NULL) == NULL)
 			continue;
 		if (is_main)
 			facts->main = facts->nextensions;
@@ -458,7 +458,7 @@ du_catalog_gather(void)
 }
 
 const ExtensionFacts *
-du_catalog_main(const UpgradeFacts *facts)
+du_managed_main(const UpgradeFacts *facts)
 {
 	return &facts->extensions[facts->main];
 }

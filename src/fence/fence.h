@@ -50,14 +50,14 @@ extern char *du_fence_sentence(void);
  */
 
 /* What the custom resource says of maintenance. */
-typedef enum MaintenanceWish
+typedef enum MaintenanceRequest
 {
 	MAINTENANCE_UNKNOWN,		/* it cannot be read: as it was */
 	MAINTENANCE_OFF,
 	MAINTENANCE_ON
-} MaintenanceWish;
+} MaintenanceRequest;
 
-extern PGDLLEXPORT void du_fence_follow(bool primary, MaintenanceWish wish,
+extern PGDLLEXPORT void du_fence_follow(bool primary, MaintenanceRequest wish,
 										const char *resource);
 extern PGDLLEXPORT void du_fence_abandon(void);
 

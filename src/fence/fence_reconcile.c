@@ -19,7 +19,7 @@ static bool file_is_old = true;
 
 /* Begins and ends cutovers as the resource wishes. */
 static void
-follow_resource(MaintenanceWish wish, const char *resource)
+follow_resource(MaintenanceRequest wish, const char *resource)
 {
 	uint32		changes = du_fences()->changes; /* before the table is read */
 	Cutover		known = du_cutover_find(FENCE_MAINTENANCE);
@@ -80,7 +80,7 @@ follow_writers(FenceReason reason)
  * on a primary only.
  */
 void
-du_fence_follow(bool primary, MaintenanceWish wish, const char *resource)
+du_fence_follow(bool primary, MaintenanceRequest wish, const char *resource)
 {
 	if (!du_cutover_table_exists())
 		return;

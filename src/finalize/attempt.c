@@ -146,7 +146,7 @@ name_blockers(Attempt *attempt, ErrorData *edata)
 		edata->sqlerrcode == ERRCODE_OBJECT_IN_USE)
 		blockers = du_holders_of_extensions(attempt->facts);
 	else if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
-			 attempt->surroundings != NULL)
+			 attempt->server_facts != NULL)
 		blockers = du_holders_of_relations(du_plan_locks(attempt->plan));
 	else
 		return;

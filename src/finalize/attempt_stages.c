@@ -68,7 +68,7 @@ du_stage_set_running(bool value)
 DecisionResult
 du_stage_decide(const Attempt *attempt)
 {
-	const ExtensionFacts *extension = du_catalog_main(attempt->facts);
+	const ExtensionFacts *extension = du_managed_main(attempt->facts);
 	DecisionInput input = {0};
 
 	input.desired = attempt->request->target ? attempt->request->target : "auto";
@@ -86,9 +86,9 @@ du_stage_look(Attempt *attempt)
 {
 	const ExtensionFacts *extension;
 
-	attempt->facts = du_catalog_gather();
+	attempt->facts = du_managed_gather();
 	attempt->plan = du_plan_make(attempt->facts, attempt->request->target);
-	extension = du_catalog_main(attempt->facts);
+	extension = du_managed_main(attempt->facts);
 	attempt->record.extension = extension->name;
 	attempt->record.from_version = extension->installed;
 	attempt->record.to_version = attempt->plan->target;

@@ -87,7 +87,7 @@ owns_managed_set(const UpgradeFacts *facts, Oid role)
 static void
 check_skipped_guards(Attempt *attempt)
 {
-	const ExtensionFacts *extension = du_catalog_main(attempt->facts);
+	const ExtensionFacts *extension = du_managed_main(attempt->facts);
 	const char *guard = du_guards_find_protected(attempt->request->skip_guards);
 
 	if (guard == NULL || !OidIsValid(extension->oid) || owns_managed_set(attempt->facts, attempt->caller))
@@ -223,14 +223,14 @@ run_attempt(Attempt *attempt)
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	locks = du_plan_locks(attempt->plan);
 	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
-	attempt->surroundings = input.surroundings;
+	attempt->server_facts = input.server_facts;
 
-	if (du_guc_soak_time > 0 && !attempt->surroundings->binary_known)
+	if (du_guc_soak_time > 0 && !attempt->server_facts->binary_known)
 	{
-		const ExtensionFacts *extension = du_catalog_main(attempt->facts);
+		const ExtensionFacts *extension = du_managed_main(attempt->facts);
 
 		attempt->record.binary_version = extension->binary ? extension->binary : "";
-		attempt->record.binary_digest = du_surroundings_binary_digest(extension);
+		attempt->record.binary_digest = du_server_facts_binary_digest(extension);
 	}
 
 	check_skipped_guards(attempt);

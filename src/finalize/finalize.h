@@ -166,7 +166,7 @@ typedef struct Attempt
 	AttemptRecord record;
 	UpgradeFacts *facts;
 	UpgradePlan *plan;
-	const Surroundings *surroundings;
+	const ServerFacts *server_facts;
 	StepsRun	steps;
 	Datum		row;			/* of history */
 	bool		row_is_null;

@@ -167,12 +167,12 @@ extern List *du_fleet_missing(const Fleet *fleet);
 extern const char *du_fleet_straggler(const Fleet *fleet, const UpgradeFacts *facts, bool strict);
 
 /* ----
- * report_intake.c
+ * report_acceptance.c
  *
  * Takes the report of a standby: allowed, read, stored, answered.
  * ----
  */
 
-extern char *du_intake_take(Jsonb *report);
+extern char *du_report_accept(Jsonb *report);
 
 #endif							/* DU_FLEET_H */

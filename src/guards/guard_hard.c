@@ -24,7 +24,7 @@
 static const ExtensionFacts *
 main_of(const GuardInput *input)
 {
-	return du_catalog_main(input->facts);
+	return du_managed_main(input->facts);
 }
 
 GuardStatus
@@ -100,7 +100,7 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 	return du_guard_fail(result,
 						 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 								  extension->name, input->plan->target),
-						 psprintf("Choose one of: %s.", du_names_join(du_catalog_choices(extension))));
+						 psprintf("Choose one of: %s.", du_names_join(du_managed_choices(extension))));
 }
 
 GuardStatus
@@ -167,7 +167,7 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 GuardStatus
 du_guard_not_in_recovery(const GuardInput *input, GuardResult *result)
 {
-	if (!input->surroundings->in_recovery)
+	if (!input->server_facts->in_recovery)
 		return du_guard_pass(result, "This server is a primary.");
 	return du_guard_fail(result, "This server is a standby.",
 						 "Connect to the primary; its commit reaches every standby.");
@@ -179,7 +179,7 @@ du_guard_not_in_recovery(const GuardInput *input, GuardResult *result)
 GuardStatus
 du_guard_library_loaded(const GuardInput *input, GuardResult *result)
 {
-	const LibraryFacts *libraries = &input->surroundings->libraries;
+	const LibraryFacts *libraries = &input->server_facts->libraries;
 
 	switch (libraries->state)
 	{
@@ -254,9 +254,9 @@ du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result)
 {
 	const Blocker *other;
 
-	if (input->surroundings->upgrades == NIL)
+	if (input->server_facts->upgrades == NIL)
 		return du_guard_pass(result, "Nobody else changes the managed set.");
-	other = linitial(input->surroundings->upgrades);
+	other = linitial(input->server_facts->upgrades);
 	return du_guard_fail(result,
 						 psprintf("%s has held %s for %s.", other->who, other->holds, du_duration_words(other->age)),
 						 "Wait until it has ended.");

@@ -29,7 +29,7 @@ du_guard_input_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid ca
 
 	input.facts = facts;
 	input.plan = plan;
-	input.surroundings = du_surroundings_gather(facts, du_plan_locks(plan), caller);
+	input.server_facts = du_server_facts_gather(facts, du_plan_locks(plan), caller);
 	input.fleet = du_fleet_gather();
 	input.locks = du_plan_count_locks(plan);
 	if (plan->nsteps > 0)

@@ -72,7 +72,7 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 	const Blocker *first = NULL;
 
 	initStringInfo(&buf);
-	foreach(lc, input->surroundings->blockers)
+	foreach(lc, input->server_facts->blockers)
 	{
 		const Blocker *blocker = lfirst(lc);
 
@@ -115,17 +115,17 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 GuardStatus
 du_guard_backup_recent(const GuardInput *input, GuardResult *result)
 {
-	const Surroundings *surroundings = input->surroundings;
+	const ServerFacts *server_facts = input->server_facts;
 
-	if (!surroundings->backup_known)
+	if (!server_facts->backup_known)
 		return du_guard_unknown(result, GUARD_SKIP, "No backup was ever recorded here.",
 								"Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
-	if (surroundings->backup_age <= du_guc_backup_max_age)
-		return du_guard_pass(result, psprintf("Backup \"%s\" is %s old.", surroundings->backup_label,
-											  du_duration_words(surroundings->backup_age)));
+	if (server_facts->backup_age <= du_guc_backup_max_age)
+		return du_guard_pass(result, psprintf("Backup \"%s\" is %s old.", server_facts->backup_label,
+											  du_duration_words(server_facts->backup_age)));
 	return du_guard_fail(result,
 						 psprintf("The last recorded backup \"%s\" is %s old, the limit is %s.",
-								  surroundings->backup_label, du_duration_words(surroundings->backup_age),
+								  server_facts->backup_label, du_duration_words(server_facts->backup_age),
 								  du_duration_words(du_guc_backup_max_age)),
 						 "Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
 }
@@ -133,21 +133,21 @@ du_guard_backup_recent(const GuardInput *input, GuardResult *result)
 GuardStatus
 du_guard_soak_time(const GuardInput *input, GuardResult *result)
 {
-	const Surroundings *surroundings = input->surroundings;
+	const ServerFacts *server_facts = input->server_facts;
 
 	if (du_guc_soak_time == 0)
 		return du_guard_skip(result, "No soak time is set.");
-	if (!surroundings->binary_known)
+	if (!server_facts->binary_known)
 		return du_guard_fail(result, "This binary has not been seen before, so its soak time begins now.",
 							 psprintf("Try again in %s, or override guard soak_time.", du_duration_words(du_guc_soak_time)));
-	if (surroundings->binary_age >= du_guc_soak_time)
+	if (server_facts->binary_age >= du_guc_soak_time)
 		return du_guard_pass(result, psprintf("This binary was first seen %s ago.",
-											  du_duration_words(surroundings->binary_age)));
+											  du_duration_words(server_facts->binary_age)));
 	return du_guard_fail(result,
 						 psprintf("This binary was first seen %s ago, the soak time is %s.",
-								  du_duration_words(surroundings->binary_age), du_duration_words(du_guc_soak_time)),
+								  du_duration_words(server_facts->binary_age), du_duration_words(du_guc_soak_time)),
 						 psprintf("Try again in %s, or override guard soak_time.",
-								  du_duration_words(du_guc_soak_time - surroundings->binary_age)));
+								  du_duration_words(du_guc_soak_time - server_facts->binary_age)));
 }
 
 GuardStatus
@@ -164,10 +164,10 @@ du_guard_window(const GuardInput *input, GuardResult *result)
 GuardStatus
 du_guard_hold(const GuardInput *input, GuardResult *result)
 {
-	if (!input->surroundings->held)
+	if (!input->server_facts->held)
 		return du_guard_pass(result, "No hold is placed.");
-	return du_guard_fail(result, psprintf("A hold is placed: %s.", input->surroundings->hold_reason),
-						 input->surroundings->hold_hint);
+	return du_guard_fail(result, psprintf("A hold is placed: %s.", input->server_facts->hold_reason),
+						 input->server_facts->hold_hint);
 }
 
 static char *
@@ -179,29 +179,29 @@ bytes(int64 n)
 GuardStatus
 du_guard_disk_headroom(const GuardInput *input, GuardResult *result)
 {
-	const Surroundings *surroundings = input->surroundings;
-	int64		least = Min(surroundings->bytes_free, surroundings->wal_bytes_free);
+	const ServerFacts *server_facts = input->server_facts;
+	int64		least = Min(server_facts->bytes_free, server_facts->wal_bytes_free);
 
 	if (least < 0)
 		return du_guard_fail(result, "The free space on disk cannot be read.", NULL);
-	if (least >= surroundings->bytes_needed)
+	if (least >= server_facts->bytes_needed)
 		return du_guard_pass(result, psprintf("%s are free, at most %s are needed.",
-											  bytes(least), bytes(surroundings->bytes_needed)));
+											  bytes(least), bytes(server_facts->bytes_needed)));
 	return du_guard_fail(result,
 						 psprintf("%s are free under the data directory and %s under pg_wal; up to %s may be needed.",
-								  bytes(surroundings->bytes_free), bytes(surroundings->wal_bytes_free),
-								  bytes(surroundings->bytes_needed)),
+								  bytes(server_facts->bytes_free), bytes(server_facts->wal_bytes_free),
+								  bytes(server_facts->bytes_needed)),
 						 "Make room on disk first.");
 }
 
 GuardStatus
 du_guard_event_triggers(const GuardInput *input, GuardResult *result)
 {
-	if (input->surroundings->event_triggers == NIL)
+	if (input->server_facts->event_triggers == NIL)
 		return du_guard_pass(result, "There are no enabled event triggers.");
 	return du_guard_fail(result,
 						 psprintf("Event triggers will run with the upgrade's rights: %s.",
-								  du_names_join(input->surroundings->event_triggers)),
+								  du_names_join(input->server_facts->event_triggers)),
 						 "Disable those that could hinder it: ALTER EVENT TRIGGER name DISABLE.");
 }
 
@@ -227,13 +227,13 @@ may_lock_exclusively(const UpgradePlan *plan)
 GuardStatus
 du_guard_standby_queries(const GuardInput *input, GuardResult *result)
 {
-	if (input->surroundings->standbys == NIL)
+	if (input->server_facts->standbys == NIL)
 		return du_guard_pass(result, "No standby is streaming.");
 	if (!may_lock_exclusively(input->plan))
 		return du_guard_pass(result, "The plan takes no ACCESS EXCLUSIVE lock.");
 	return du_guard_fail(result,
 						 psprintf("The plan may take ACCESS EXCLUSIVE locks, which stall replay and then cancel long queries on: %s.",
-								  du_names_join(input->surroundings->standbys)),
+								  du_names_join(input->server_facts->standbys)),
 						 "Look for long queries on the standbys; max_standby_streaming_delay says how long replay waits for them.");
 }
 
@@ -286,10 +286,10 @@ du_guard_members_intact(const GuardInput *input, GuardResult *result)
 GuardStatus
 du_guard_caller_can_plan(const GuardInput *input, GuardResult *result)
 {
-	if (input->surroundings->unusable_schemas == NIL)
+	if (input->server_facts->unusable_schemas == NIL)
 		return du_guard_pass(result, "The caller may use the extension's schemas.");
 	return du_guard_fail(result,
 						 psprintf("The caller lacks USAGE on: %s. An extension with a planner hook may refuse every SELECT.",
-								  du_names_join(input->surroundings->unusable_schemas)),
+								  du_names_join(input->server_facts->unusable_schemas)),
 						 "Grant USAGE on these schemas, or use CALL documentdb_upgrade.run_finalize_to(...), which enters no planner.");
 }

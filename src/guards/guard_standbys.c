@@ -61,7 +61,7 @@ count_required(const Fleet *fleet)
 static bool
 is_beside_the_point(const GuardInput *input, GuardResult *result)
 {
-	if (input->surroundings->in_recovery)
+	if (input->server_facts->in_recovery)
 		result->detail = "This server is a standby.";
 	else if (count_required(input->fleet) == 0 && input->fleet->expected <= 0)
 		result->detail = "There are no standbys to wait for.";
@@ -76,7 +76,7 @@ du_guard_standbys_ready(const GuardInput *input, GuardResult *result)
 	ListCell   *lc;
 
 	if (is_beside_the_point(input, result))
-		return input->surroundings->in_recovery ? GUARD_SKIP : GUARD_PASS;
+		return input->server_facts->in_recovery ? GUARD_SKIP : GUARD_PASS;
 	if (!fleet->known)
 	{
 		return du_guard_fail(result,
@@ -108,7 +108,7 @@ du_guard_replication_lag(const GuardInput *input, GuardResult *result)
 	ListCell   *lc;
 
 	if (is_beside_the_point(input, result))
-		return input->surroundings->in_recovery ? GUARD_SKIP : GUARD_PASS;
+		return input->server_facts->in_recovery ? GUARD_SKIP : GUARD_PASS;
 	foreach(lc, input->fleet->instances)
 	{
 		const FleetInstance *instance = lfirst(lc);

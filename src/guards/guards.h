@@ -80,7 +80,7 @@ extern RememberedRisk du_rehearsals_recall_step(const char *extension, const cha
  * ----
  */
 
-typedef struct Surroundings
+typedef struct ServerFacts
 {
 	bool		in_recovery;
 
@@ -107,11 +107,11 @@ typedef struct Surroundings
 	int64		bytes_needed;
 	int64		bytes_free;		/* under the data directory, -1 unknown */
 	int64		wal_bytes_free; /* under pg_wal, -1 unknown */
-} Surroundings;
+} ServerFacts;
 
-extern bool du_surroundings_can_write(void);
-extern PGDLLEXPORT bool du_surroundings_note_binary(const UpgradeFacts *facts);
-extern char *du_surroundings_binary_digest(const ExtensionFacts *extension);
+extern bool du_server_facts_can_write(void);
+extern PGDLLEXPORT bool du_server_facts_note_binary(const UpgradeFacts *facts);
+extern char *du_server_facts_binary_digest(const ExtensionFacts *extension);
 
 /* ----
  * guard_input.c
@@ -124,7 +124,7 @@ typedef struct GuardInput
 {
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
-	const Surroundings *surroundings;
+	const ServerFacts *server_facts;
 	const LockCount *locks;
 	const Fleet *fleet;
 	const MemberChanges *members;	/* NULL when they were not compared */

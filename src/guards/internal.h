@@ -48,7 +48,7 @@ extern void du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
  * ----
  */
 
-extern Surroundings *du_surroundings_gather(const UpgradeFacts *facts,
+extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts,
 											List *locks, Oid caller);
 
 /* ----

@@ -39,7 +39,7 @@ void
 du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 					 RememberedRehearsal *rehearsal)
 {
-	const ExtensionFacts *extension = du_catalog_main(facts);
+	const ExtensionFacts *extension = du_managed_main(facts);
 	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum		values[3];
 	const char *fingerprint;

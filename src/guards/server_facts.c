@@ -39,7 +39,7 @@
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 
 static void
-gather_hold(Surroundings *surroundings)
+gather_hold(ServerFacts *server_facts)
 {
 	/* First: a transaction that has ended by now is seen by the query. */
 	pid_t		placing = du_announced_hold_find(MyDatabaseId);
@@ -53,34 +53,34 @@ gather_hold(Surroundings *surroundings)
 				 " ORDER BY h.id LIMIT 1",
 				 0, NULL, NULL) > 0)
 	{
-		surroundings->held = true;
-		surroundings->hold_reason = du_query_text(0, 1);
-		surroundings->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
+		server_facts->held = true;
+		server_facts->hold_reason = du_query_text(0, 1);
+		server_facts->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
 	}
 	else if (placing != 0)
 	{
-		surroundings->held = true;
-		surroundings->hold_reason = psprintf("by process %d, in a transaction that has not ended yet", placing);
-		surroundings->hold_hint = "Wait for the end of that transaction.";
+		server_facts->held = true;
+		server_facts->hold_reason = psprintf("by process %d, in a transaction that has not ended yet", placing);
+		server_facts->hold_hint = "Wait for the end of that transaction.";
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
 
 /* A hold that the source of the desired version tells of. */
 static void
-gather_hold_of_source(Surroundings *surroundings)
+gather_hold_of_source(ServerFacts *server_facts)
 {
 	WorkerFacts worker;
 
-	if (surroundings->held || !du_shared_serving(&worker) || !worker.held)
+	if (server_facts->held || !du_shared_serving(&worker) || !worker.held)
 		return;
-	surroundings->held = true;
-	surroundings->hold_reason = pstrdup(worker.hold_reason);
-	surroundings->hold_hint = "Remove the annotation when its reason is gone.";
+	server_facts->held = true;
+	server_facts->hold_reason = pstrdup(worker.hold_reason);
+	server_facts->hold_hint = "Remove the annotation when its reason is gone.";
 }
 
 static void
-gather_backup(Surroundings *surroundings)
+gather_backup(ServerFacts *server_facts)
 {
 	if (du_query("SELECT b.label, pg_catalog.date_part('epoch',"
 				 "   pg_catalog.clock_timestamp() - b.finished_at)"
@@ -89,9 +89,9 @@ gather_backup(Surroundings *surroundings)
 				 " ORDER BY b.finished_at DESC LIMIT 1",
 				 0, NULL, NULL) > 0)
 	{
-		surroundings->backup_known = true;
-		surroundings->backup_label = du_query_text(0, 1);
-		surroundings->backup_age = du_query_double(0, 2);
+		server_facts->backup_known = true;
+		server_facts->backup_label = du_query_text(0, 1);
+		server_facts->backup_age = du_query_double(0, 2);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -101,7 +101,7 @@ gather_backup(Surroundings *surroundings)
  * library of the same version is another binary.
  */
 char *
-du_surroundings_binary_digest(const ExtensionFacts *extension)
+du_server_facts_binary_digest(const ExtensionFacts *extension)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -126,11 +126,11 @@ binary_key(const ExtensionFacts *extension, Datum *values)
 {
 	values[0] = CStringGetTextDatum(extension->name);
 	values[1] = CStringGetTextDatum(extension->binary ? extension->binary : "");
-	values[2] = CStringGetTextDatum(du_surroundings_binary_digest(extension));
+	values[2] = CStringGetTextDatum(du_server_facts_binary_digest(extension));
 }
 
 static void
-gather_binary(Surroundings *surroundings, const ExtensionFacts *extension)
+gather_binary(ServerFacts *server_facts, const ExtensionFacts *extension)
 {
 	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum		values[3];
@@ -142,8 +142,8 @@ gather_binary(Surroundings *surroundings, const ExtensionFacts *extension)
 				 " WHERE b.extension = $1 AND b.version = $2 AND b.digest = $3",
 				 3, types, values) > 0)
 	{
-		surroundings->binary_known = true;
-		surroundings->binary_age = du_query_double(0, 1);
+		server_facts->binary_known = true;
+		server_facts->binary_age = du_query_double(0, 1);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -152,7 +152,7 @@ gather_binary(Surroundings *surroundings, const ExtensionFacts *extension)
  * True when this transaction may write by the way.
  */
 bool
-du_surroundings_can_write(void)
+du_server_facts_can_write(void)
 {
 	return !RecoveryInProgress() && !XactReadOnly && !IsInParallelMode() &&
 		!IsolationUsesXactSnapshot();
@@ -177,10 +177,10 @@ insert_binary(void *arg)
  * next time.
  */
 bool
-du_surroundings_note_binary(const UpgradeFacts *facts)
+du_server_facts_note_binary(const UpgradeFacts *facts)
 {
-	const ExtensionFacts *extension = du_catalog_main(facts);
-	Surroundings seen = {0};
+	const ExtensionFacts *extension = du_managed_main(facts);
+	ServerFacts seen = {0};
 	ErrorData  *error;
 
 	if (!OidIsValid(extension->oid))
@@ -248,14 +248,14 @@ free_bytes(const char *path)
  * writes it twice, once as data and once as WAL.
  */
 static void
-gather_disk(Surroundings *surroundings, List *locks)
+gather_disk(ServerFacts *server_facts, List *locks)
 {
 	List	   *relations = NIL;
 	ListCell   *lc;
 
-	surroundings->bytes_free = free_bytes(DataDir);
-	surroundings->wal_bytes_free = free_bytes(psprintf("%s/pg_wal", DataDir));
-	surroundings->bytes_needed = DISK_RESERVE;
+	server_facts->bytes_free = free_bytes(DataDir);
+	server_facts->wal_bytes_free = free_bytes(psprintf("%s/pg_wal", DataDir));
+	server_facts->bytes_needed = DISK_RESERVE;
 
 	foreach(lc, locks)
 	{
@@ -275,7 +275,7 @@ gather_disk(Surroundings *surroundings, List *locks)
 				 " OR c.oid IN (SELECT t.reltoastrelid FROM pg_catalog.pg_class t WHERE t.oid = ANY ($1))"
 				 " OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = ANY ($1))",
 				 1, types, values);
-		surroundings->bytes_needed += 2 * du_query_int(0, 1) * BLCKSZ;
+		server_facts->bytes_needed += 2 * du_query_int(0, 1) * BLCKSZ;
 		SPI_freetuptable(SPI_tuptable);
 	}
 }
@@ -284,24 +284,24 @@ gather_disk(Surroundings *surroundings, List *locks)
  * Everything, palloc'd.  locks are those that the plan is known to take;
  * caller is the role that asked.
  */
-Surroundings *
-du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
+ServerFacts *
+du_server_facts_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 {
-	Surroundings *surroundings = palloc0(sizeof(Surroundings));
-	const ExtensionFacts *main_extension = du_catalog_main(facts);
+	ServerFacts *server_facts = palloc0(sizeof(ServerFacts));
+	const ExtensionFacts *main_extension = du_managed_main(facts);
 
-	surroundings->in_recovery = RecoveryInProgress();
-	surroundings->libraries = du_library_facts(facts);
-	gather_hold(surroundings);
-	gather_hold_of_source(surroundings);
-	gather_backup(surroundings);
+	server_facts->in_recovery = RecoveryInProgress();
+	server_facts->libraries = du_library_facts(facts);
+	gather_hold(server_facts);
+	gather_hold_of_source(server_facts);
+	gather_backup(server_facts);
 	if (du_guc_soak_time > 0)
-		gather_binary(surroundings, main_extension);
-	surroundings->event_triggers =
+		gather_binary(server_facts, main_extension);
+	server_facts->event_triggers =
 		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
 					" WHERE t.evtenabled <> 'D' ORDER BY 1");
 	if (any_wal_sender())
-		surroundings->standbys =
+		server_facts->standbys =
 			query_names("SELECT pg_catalog.format('\"%s\" (%s)', r.application_name,"
 						"   CASE WHEN r.backend_xmin IS NULL THEN 'no hot_standby_feedback'"
 						"        ELSE 'oldest snapshot ' || pg_catalog.age(r.backend_xmin) || ' transactions old' END)"
@@ -309,15 +309,15 @@ du_surroundings_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 						" JOIN pg_catalog.pg_stat_activity a ON a.pid = r.pid AND a.datid IS NULL"
 						" WHERE r.state = 'streaming' AND r.application_name NOT IN ('pg_receivewal', 'pg_basebackup')"
 						" ORDER BY 1");
-	surroundings->blockers = du_holders_of_relations(locks);
-	surroundings->upgrades = du_holders_of_extensions(facts);
+	server_facts->blockers = du_holders_of_relations(locks);
+	server_facts->upgrades = du_holders_of_extensions(facts);
 	for (int i = 0; i < facts->nextensions; i++)
 	{
 		if (OidIsValid(facts->extensions[i].oid))
-			surroundings->unusable_schemas =
-				list_concat(surroundings->unusable_schemas,
+			server_facts->unusable_schemas =
+				list_concat(server_facts->unusable_schemas,
 							du_members_schemas_without_usage(&facts->extensions[i], caller));
 	}
-	gather_disk(surroundings, locks);
-	return surroundings;
+	gather_disk(server_facts, locks);
+	return server_facts;
 }

@@ -83,20 +83,20 @@ du_plan_make(const UpgradeFacts *facts, const char *requested)
 
 	plan->requested = requested;
 	plan->targets = palloc0(facts->nextensions * sizeof(ExtensionTarget));
-	plan->target_exists = du_target_aim_main(du_catalog_main(facts), requested,
+	plan->target_exists = du_target_aim_main(du_managed_main(facts), requested,
 											 &plan->targets[facts->main]);
 	plan->target = plan->targets[facts->main].target;
 	for (int i = 0; i < facts->nextensions; i++)
 	{
 		if (i == facts->main)
 			continue;
-		du_target_aim_companion(&facts->extensions[i], du_catalog_main(facts), plan->target,
+		du_target_aim_companion(&facts->extensions[i], du_managed_main(facts), plan->target,
 								&plan->targets[i]);
 		note_behind(plan, &facts->extensions[i], &plan->targets[i]);
 	}
 
 	/* Nothing runs for the companions alone on the way to nowhere. */
-	if (du_catalog_main(facts)->installed != NULL && plan->target_exists &&
+	if (du_managed_main(facts)->installed != NULL && plan->target_exists &&
 		plan->targets[facts->main].problem == NULL)
 		lay_out_steps(plan, facts);
 	return plan;
@@ -351,7 +351,7 @@ append_commented(StringInfo buf, const char *lines)
 char *
 du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts)
 {
-	const ExtensionFacts *main_extension = du_catalog_main(facts);
+	const ExtensionFacts *main_extension = du_managed_main(facts);
 	StringInfoData buf;
 
 	initStringInfo(&buf);

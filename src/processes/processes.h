@@ -15,14 +15,14 @@
 #include "storage/lwlock.h"
 
 /* ----
- * database_yield.c
+ * give_way.c
  *
  * Makes the worker give way to those who want its database for
  * themselves.
  * ----
  */
 
-extern void du_yield_to(Node *statement);
+extern void du_give_way_to(Node *statement);
 
 /* ----
  * own_relations.c

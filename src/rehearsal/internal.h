@@ -245,10 +245,10 @@ extern StepRisk du_risk_unknown(void);
  * ----
  */
 
-extern void du_report_write_step(StringInfo buf, const char *extension, const PlanStep *step,
+extern void du_rehearsal_write_step(StringInfo buf, const char *extension, const PlanStep *step,
 								 double ms, const StepEffects *effects, const StepRisk *risk);
-extern void du_report_write_guards(StringInfo buf, const GuardResults *guards);
-extern void du_report_write_sequences(StringInfo buf, List *before, List *after);
+extern void du_rehearsal_write_guards(StringInfo buf, const GuardResults *guards);
+extern void du_rehearsal_write_sequences(StringInfo buf, List *before, List *after);
 
 /* ----
  * scratch_database.c

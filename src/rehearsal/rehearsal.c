@@ -62,7 +62,7 @@ after_step(void *arg, const PlanStep *step, double ms)
 	StepEffects *effects = du_effects_end_step(step);
 	StepRisk	risk = du_risk_of(effects);
 
-	du_report_write_step(&rehearsal->steps,
+	du_rehearsal_write_step(&rehearsal->steps,
 						 rehearsal->attempt.facts->extensions[step->extension].name,
 						 step, ms, effects, &risk);
 	if (rehearsal->nsteps == 0 || risk.rank > rehearsal->worst.rank)
@@ -107,7 +107,7 @@ prepare(Rehearsal *rehearsal)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
-	attempt->surroundings = input.surroundings;
+	attempt->server_facts = input.server_facts;
 	rehearsal->locks_named = input.locks->named;
 	du_lock_budget_start(du_lock_count_budget(input.locks));
 	rehearsal->guards = du_guards_evaluate(&input, NIL);
@@ -207,7 +207,7 @@ write_missing_steps(Rehearsal *rehearsal)
 	{
 		const PlanStep *step = &attempt->plan->steps[i];
 
-		du_report_write_step(&rehearsal->steps, attempt->facts->extensions[step->extension].name,
+		du_rehearsal_write_step(&rehearsal->steps, attempt->facts->extensions[step->extension].name,
 							 step, 0, NULL, &unknown);
 	}
 	if (attempt->plan->nsteps == 0 || rehearsal->nsteps < attempt->plan->nsteps)
@@ -225,8 +225,8 @@ build_report(Rehearsal *rehearsal)
 	du_write_open(&buf, "steps", '[');
 	appendStringInfoString(&buf, rehearsal->steps.data);
 	du_write_close(&buf, ']');
-	du_report_write_guards(&buf, rehearsal->guards);
-	du_report_write_sequences(&buf, rehearsal->sequences,
+	du_rehearsal_write_guards(&buf, rehearsal->guards);
+	du_rehearsal_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
 	du_write_text(&buf, "checks", rehearsal->checks);
 	du_write_text(&buf, "deferred", rehearsal->deferred);

@@ -136,7 +136,7 @@ write_rows(StringInfo buf, const List *tables)
  * end.
  */
 void
-du_report_write_step(StringInfo buf, const char *extension, const PlanStep *step,
+du_rehearsal_write_step(StringInfo buf, const char *extension, const PlanStep *step,
 					 double ms, const StepEffects *effects, const StepRisk *risk)
 {
 	du_write_open(buf, NULL, '{');
@@ -168,7 +168,7 @@ du_report_write_step(StringInfo buf, const char *extension, const PlanStep *step
  * this rehearsal.
  */
 void
-du_report_write_guards(StringInfo buf, const GuardResults *guards)
+du_rehearsal_write_guards(StringInfo buf, const GuardResults *guards)
 {
 	du_write_open(buf, "guards", '[');
 	for (int i = 0; guards != NULL && i < guards->nresults; i++)
@@ -193,7 +193,7 @@ du_report_write_guards(StringInfo buf, const GuardResults *guards)
  * those that others have advanced meanwhile can be told apart.
  */
 void
-du_report_write_sequences(StringInfo buf, List *before, List *after)
+du_rehearsal_write_sequences(StringInfo buf, List *before, List *after)
 {
 	const HeldLocks *held = du_held_locks();
 	ListCell   *lb = list_head(before);

@@ -175,12 +175,12 @@ du_rehearse_in_scratch(const char *target, bool *isnull)
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 
-	facts = du_catalog_gather();
-	if (du_catalog_main(facts)->installed == NULL)
+	facts = du_managed_gather();
+	if (du_managed_main(facts)->installed == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"%s\" is not installed in this database",
-						du_catalog_main(facts)->name)));
+						du_managed_main(facts)->name)));
 	initStringInfo(&order);
 	write_order(&order, facts, target);
 	row = du_scratch_run("documentdb_upgrade_scratch_rehearse", &order);

@@ -6,7 +6,7 @@
  *
  * The one place where what was gathered, decided and evaluated comes
  * together, so that view status, preflight() and the worker never disagree.
- * An outlook is opened and closed within one transaction.
+ * An assessment is opened and closed within one transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,43 +29,43 @@
 #include "processes/processes.h"
 
 /*
- * Opens an outlook: execution context, SPI and facts, with results in the
+ * Opens an assessment: execution context, SPI and facts, with results in the
  * current memory context.
  */
 void
-du_outlook_open(Outlook *outlook)
+du_assessment_open(Assessment *assessment)
 {
 	MemoryContext memory = CurrentMemoryContext;
 
-	memset(outlook, 0, sizeof(Outlook));
-	du_context_enter(&outlook->context);
+	memset(assessment, 0, sizeof(Assessment));
+	du_context_enter(&assessment->context);
 	SPI_connect();
 	MemoryContextSwitchTo(memory);
-	outlook->facts = du_catalog_gather();
-	outlook->in_recovery = RecoveryInProgress();
+	assessment->facts = du_managed_gather();
+	assessment->in_recovery = RecoveryInProgress();
 }
 
 /*
  * Closes it; what was gathered stays.
  */
 void
-du_outlook_close(Outlook *outlook)
+du_assessment_close(Assessment *assessment)
 {
 	MemoryContext memory = CurrentMemoryContext;
 
 	SPI_finish();
 	MemoryContextSwitchTo(memory);
-	du_context_leave(&outlook->context);
+	du_context_leave(&assessment->context);
 }
 
 /*
  * Plans for a target (NULL: the binary version) and reads the scripts.
  */
 void
-du_outlook_plan(Outlook *outlook, const char *target)
+du_assessment_plan(Assessment *assessment, const char *target)
 {
-	outlook->plan = du_plan_make(outlook->facts, target);
-	du_plan_read_scripts(outlook->plan, outlook->facts);
+	assessment->plan = du_plan_make(assessment->facts, target);
+	du_plan_read_scripts(assessment->plan, assessment->facts);
 }
 
 /*
@@ -73,12 +73,12 @@ du_outlook_plan(Outlook *outlook, const char *target)
  * has seen, instead of what its text says.
  */
 void
-du_outlook_recall_risks(Outlook *outlook)
+du_assessment_recall_risks(Assessment *assessment)
 {
-	for (int i = 0; i < outlook->plan->nsteps; i++)
+	for (int i = 0; i < assessment->plan->nsteps; i++)
 	{
-		PlanStep   *step = &outlook->plan->steps[i];
-		RememberedRisk seen = du_rehearsals_recall_step(outlook->facts->extensions[step->extension].name,
+		PlanStep   *step = &assessment->plan->steps[i];
+		RememberedRisk seen = du_rehearsals_recall_step(assessment->facts->extensions[step->extension].name,
 														step->from, step->to, step->script->sha256);
 
 		if (seen.risk == NULL)
@@ -94,15 +94,15 @@ du_outlook_recall_risks(Outlook *outlook)
  * this transaction can write, so that a soak time has a beginning.
  */
 void
-du_outlook_evaluate_guards(Outlook *outlook, bool warnings)
+du_assessment_evaluate_guards(Assessment *assessment, bool warnings)
 {
 	GuardInput	input;
 
-	if (du_surroundings_can_write())
-		(void) du_surroundings_note_binary(outlook->facts);
-	input = du_guard_input_gather(outlook->facts, outlook->plan, outlook->context.caller,
+	if (du_server_facts_can_write())
+		(void) du_server_facts_note_binary(assessment->facts);
+	input = du_guard_input_gather(assessment->facts, assessment->plan, assessment->context.caller,
 								  warnings || du_guards_can_fail("members_intact"));
-	outlook->guards = du_guards_evaluate(&input, NIL);
+	assessment->guards = du_guards_evaluate(&input, NIL);
 }
 
 /*
@@ -119,16 +119,16 @@ target_of_interest(const char *desired)
 }
 
 static DecisionResult
-decide_for(const Outlook *outlook, const char *desired)
+decide_for(const Assessment *assessment, const char *desired)
 {
-	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
+	const ExtensionFacts *extension = du_managed_main(assessment->facts);
 	DecisionInput input = {0};
 
 	input.desired = desired;
 	input.installed = extension->installed;
 	input.binary = extension->binary;
-	if (outlook->plan != NULL)
-		input.behind = outlook->plan->behind;
+	if (assessment->plan != NULL)
+		input.behind = assessment->plan->behind;
 	return du_decide(&input);
 }
 
@@ -136,9 +136,9 @@ decide_for(const Outlook *outlook, const char *desired)
  * What binary and schema are to each other, whatever is desired.
  */
 DecisionResult
-du_outlook_decide_undesired(const Outlook *outlook)
+du_assessment_decide_undesired(const Assessment *assessment)
 {
-	return decide_for(outlook, "");
+	return decide_for(assessment, "");
 }
 
 /*
@@ -146,16 +146,16 @@ du_outlook_decide_undesired(const Outlook *outlook)
  * to run.
  */
 void
-du_outlook_decide(Outlook *outlook, const char *desired)
+du_assessment_decide(Assessment *assessment, const char *desired)
 {
-	outlook->plan = du_plan_make(outlook->facts, target_of_interest(desired));
-	outlook->desired = desired;
-	outlook->decided = decide_for(outlook, desired);
+	assessment->plan = du_plan_make(assessment->facts, target_of_interest(desired));
+	assessment->desired = desired;
+	assessment->decided = decide_for(assessment, desired);
 
-	if (outlook->decided.decision == DECISION_FINALIZE)
+	if (assessment->decided.decision == DECISION_FINALIZE)
 	{
-		du_plan_read_scripts(outlook->plan, outlook->facts);
-		du_outlook_evaluate_guards(outlook, false);
+		du_plan_read_scripts(assessment->plan, assessment->facts);
+		du_assessment_evaluate_guards(assessment, false);
 	}
 }
 
@@ -222,20 +222,20 @@ view_of(const WorkerFacts *worker)
  * not insist on them either.
  */
 const char *
-du_outlook_straggler(const Outlook *outlook, const WorkerFacts *worker)
+du_assessment_straggler(const Assessment *assessment, const WorkerFacts *worker)
 {
-	const char *installed = du_catalog_main(outlook->facts)->installed;
+	const char *installed = du_managed_main(assessment->facts)->installed;
 	bool		strict = du_guards_can_fail("standbys_ready") &&
 	(worker == NULL || installed == NULL || strcmp(worker->verified, installed) != 0);
 	const Fleet *fleet;
 	const char *straggler;
 
-	if (outlook->in_recovery || installed == NULL)
+	if (assessment->in_recovery || installed == NULL)
 		return NULL;
 	fleet = du_fleet_gather();
 	if (!fleet->known)
 		return NULL;
-	straggler = du_fleet_straggler(fleet, outlook->facts, strict);
+	straggler = du_fleet_straggler(fleet, assessment->facts, strict);
 	if (fleet->missing_synchronous == NULL)
 		return straggler;
 	return psprintf("What was committed last may be on this server alone: %s%s%s",
@@ -247,51 +247,51 @@ du_outlook_straggler(const Outlook *outlook, const WorkerFacts *worker)
  * serves this database says, or NULL when none does.
  */
 void
-du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker)
+du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 {
-	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
+	const ExtensionFacts *extension = du_managed_main(assessment->facts);
 	StateInput	input = {0};
 	LibraryFacts libraries;
 
-	du_failures_recall(extension->name, &outlook->failures);
-	input.facts = outlook->facts;
-	input.plan = outlook->plan;
-	input.guards = outlook->guards;
-	input.decided = outlook->decided;
-	input.in_recovery = outlook->in_recovery;
+	du_failures_recall(extension->name, &assessment->failures);
+	input.facts = assessment->facts;
+	input.plan = assessment->plan;
+	input.guards = assessment->guards;
+	input.decided = assessment->decided;
+	input.in_recovery = assessment->in_recovery;
 	if (extension->installed != NULL)
 		input.gate = du_gate_read(extension->installed);
-	if (outlook->decided.decision == DECISION_NONE)
+	if (assessment->decided.decision == DECISION_NONE)
 	{
-		libraries = du_library_facts(outlook->facts);
+		libraries = du_library_facts(assessment->facts);
 		input.libraries = &libraries;
-		outlook->straggler = input.straggler = du_outlook_straggler(outlook, worker);
+		assessment->straggler = input.straggler = du_assessment_straggler(assessment, worker);
 	}
 	input.last_error = worker != NULL && worker->last_error[0] ?
-		worker->last_error : outlook->failures.last_error;
+		worker->last_error : assessment->failures.last_error;
 	input.fence_wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
 	input.fence = du_fence_notice();
 	input.worker = view_of(worker);
 	if (input.worker.commits)
 		input.missing_synchronous = du_fleet_gather()->missing_synchronous;
-	outlook->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
-	outlook->fence = du_fence_sentence();
-	outlook->maintenance = du_shared_exists() && du_fence_since() != 0;
-	outlook->state = du_state_of(&input);
+	assessment->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
+	assessment->fence = du_fence_sentence();
+	assessment->maintenance = du_shared_exists() && du_fence_since() != 0;
+	assessment->state = du_state_of(&input);
 }
 
 /*
  * Names of the guards that fail, NIL when none were evaluated.
  */
 List *
-du_outlook_failing_guards(const Outlook *outlook)
+du_assessment_failing_guards(const Assessment *assessment)
 {
 	List	   *names = NIL;
 
-	for (int i = 0; outlook->guards != NULL && i < outlook->guards->nresults; i++)
+	for (int i = 0; assessment->guards != NULL && i < assessment->guards->nresults; i++)
 	{
-		if (outlook->guards->results[i].status == GUARD_FAIL)
-			names = lappend(names, unconstify(char *, outlook->guards->results[i].guard));
+		if (assessment->guards->results[i].status == GUARD_FAIL)
+			names = lappend(names, unconstify(char *, assessment->guards->results[i].guard));
 	}
 	return names;
 }
@@ -300,16 +300,16 @@ du_outlook_failing_guards(const Outlook *outlook)
  * The main extension.
  */
 const ExtensionFacts *
-du_outlook_main(const Outlook *outlook)
+du_assessment_main(const Assessment *assessment)
 {
-	return du_catalog_main(outlook->facts);
+	return du_managed_main(assessment->facts);
 }
 
 /*
  * The token for what the plan depends on.
  */
 char *
-du_outlook_fingerprint(const Outlook *outlook)
+du_assessment_fingerprint(const Assessment *assessment)
 {
-	return du_fingerprint(outlook->facts);
+	return du_fingerprint(assessment->facts);
 }

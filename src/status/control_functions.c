@@ -190,7 +190,7 @@ documentdb_upgrade_retry(PG_FUNCTION_ARGS)
 static bool
 is_reached(const ExtensionVersion *target)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	WorkerFacts worker;
 	bool		served;
 	ExtensionVersion version;
@@ -201,16 +201,16 @@ is_reached(const ExtensionVersion *target)
 
 	/* A transaction that holds its lock on the catalogue would see no news. */
 	InvalidateCatalogSnapshot();
-	installed = du_catalog_installed_version(du_guc_extension, NULL);
+	installed = du_managed_installed_version(du_guc_extension, NULL);
 	if (installed == NULL || !du_version_parse(installed, &version, &reason) ||
 		du_version_compare(&version, target) != 0)
 		return false;
 
 	served = du_shared_serving(&worker);
-	du_outlook_open(&outlook);
-	straggler = du_outlook_straggler(&outlook, served ? &worker : NULL);
+	du_assessment_open(&assessment);
+	straggler = du_assessment_straggler(&assessment, served ? &worker : NULL);
 	gate = du_gate_read(installed);
-	du_outlook_close(&outlook);
+	du_assessment_close(&assessment);
 	return straggler == NULL &&
 		(gate == NULL || !du_version_parse(gate, &version, &reason) ||
 		 du_version_compare(&version, target) == 0);

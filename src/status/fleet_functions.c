@@ -38,7 +38,7 @@ jsonb_of(const char *text)
 Datum
 documentdb_upgrade_report_standby(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATUM(jsonb_of(du_intake_take(PG_GETARG_JSONB_P(0))));
+	PG_RETURN_DATUM(jsonb_of(du_report_accept(PG_GETARG_JSONB_P(0))));
 }
 
 /*
@@ -51,7 +51,7 @@ documentdb_upgrade_run_report_standby(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("report must not be null")));
-	return du_row_inout(fcinfo, du_intake_take(PG_GETARG_JSONB_P(0)));
+	return du_row_inout(fcinfo, du_report_accept(PG_GETARG_JSONB_P(0)));
 }
 
 static const char *
@@ -108,10 +108,10 @@ add_lag(ResultRow *row, int64 lag_ms)
 }
 
 static void
-add_row(FunctionCallInfo fcinfo, const FleetInstance *instance, const Outlook *outlook)
+add_row(FunctionCallInfo fcinfo, const FleetInstance *instance, const Assessment *assessment)
 {
 	const FleetMember *member = &instance->member;
-	FleetVerdict found = du_fleet_judge(instance, outlook->facts, outlook->plan);
+	FleetVerdict found = du_fleet_judge(instance, assessment->facts, assessment->plan);
 	bool		told = member->program[0] != '\0';
 	ResultRow	row = {0};
 
@@ -125,7 +125,7 @@ add_row(FunctionCallInfo fcinfo, const FleetInstance *instance, const Outlook *o
 	du_row_add_text(&row, du_fleet_status_name(found.status));
 	du_row_add_text(&row, found.problem);
 	du_row_add(&row, BoolGetDatum(!instance->ignored));
-	add_versions(&row, member, du_outlook_main(outlook)->name);
+	add_versions(&row, member, du_assessment_main(assessment)->name);
 	du_row_add_text(&row, text_or_null(member->gate));
 	du_row_add_text(&row, told ? du_library_state_name(member->library) : NULL);
 	if (member->timeline > 0)
@@ -152,16 +152,16 @@ add_row(FunctionCallInfo fcinfo, const FleetInstance *instance, const Outlook *o
 Datum
 documentdb_upgrade_fleet(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	const Fleet *fleet;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	du_outlook_open(&outlook);
-	outlook.plan = du_plan_make(outlook.facts, NULL);
+	du_assessment_open(&assessment);
+	assessment.plan = du_plan_make(assessment.facts, NULL);
 	fleet = du_fleet_gather();
 	foreach(lc, fleet->instances)
-		add_row(fcinfo, lfirst(lc), &outlook);
-	du_outlook_close(&outlook);
+		add_row(fcinfo, lfirst(lc), &assessment);
+	du_assessment_close(&assessment);
 	return (Datum) 0;
 }

@@ -84,8 +84,8 @@ extern UpgradeState du_state_of(const StateInput *input);
  * ----
  */
 
-extern void du_outlook_plan(Outlook *outlook, const char *target);
-extern void du_outlook_recall_risks(Outlook *outlook);
-extern const char *du_outlook_straggler(const Outlook *outlook, const WorkerFacts *worker);
+extern void du_assessment_plan(Assessment *assessment, const char *target);
+extern void du_assessment_recall_risks(Assessment *assessment);
+extern const char *du_assessment_straggler(const Assessment *assessment, const WorkerFacts *worker);
 
 #endif							/* DU_STATUS_INTERNAL_H */

@@ -110,7 +110,7 @@ static char *
 observe(const ExtensionFacts *extension)
 {
 	StringInfoData buf;
-	const char *libraries = du_surroundings_binary_digest(extension);
+	const char *libraries = du_server_facts_binary_digest(extension);
 
 	initStringInfo(&buf);
 	du_write_open(&buf, NULL, '{');
@@ -160,11 +160,11 @@ lock_table(const char *name, LOCKMODE mode)
 void
 du_release_record(const UpgradeFacts *facts, ReleaseMemory *memory)
 {
-	const ExtensionFacts *extension = du_catalog_main(facts);
+	const ExtensionFacts *extension = du_managed_main(facts);
 	const char *seen;
 	ErrorData  *error;
 
-	if (!OidIsValid(extension->oid) || !du_surroundings_can_write())
+	if (!OidIsValid(extension->oid) || !du_server_facts_can_write())
 		return;
 	seen = quick_look(extension, memory);
 	if (strcmp(memory->seen, seen) == 0)
@@ -198,7 +198,7 @@ documentdb_upgrade_observed_release(PG_FUNCTION_ARGS)
 
 	du_context_enter(&context);
 	SPI_connect();
-	observed = MemoryContextStrdup(caller, observe(du_catalog_main(du_catalog_gather())));
+	observed = MemoryContextStrdup(caller, observe(du_managed_main(du_managed_gather())));
 	SPI_finish();
 	du_context_leave(&context);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(observed)));

@@ -38,7 +38,7 @@ typedef struct UpgradeState
  * ----
  */
 
-typedef struct Outlook
+typedef struct Assessment
 {
 	ExecutionContext context;
 	UpgradeFacts *facts;
@@ -55,17 +55,17 @@ typedef struct Outlook
 	const char *straggler;		/* about standbys that do not see the schema
 								 * in force, or NULL */
 	UpgradeState state;
-} Outlook;
+} Assessment;
 
-extern PGDLLEXPORT void du_outlook_open(Outlook *outlook);
-extern PGDLLEXPORT void du_outlook_close(Outlook *outlook);
-extern void du_outlook_evaluate_guards(Outlook *outlook, bool warnings);
-extern PGDLLEXPORT DecisionResult du_outlook_decide_undesired(const Outlook *outlook);
-extern PGDLLEXPORT void du_outlook_decide(Outlook *outlook, const char *desired);
-extern PGDLLEXPORT void du_outlook_find_state(Outlook *outlook, const WorkerFacts *worker);
-extern PGDLLEXPORT List *du_outlook_failing_guards(const Outlook *outlook);
-extern PGDLLEXPORT const ExtensionFacts *du_outlook_main(const Outlook *outlook);
-extern PGDLLEXPORT char *du_outlook_fingerprint(const Outlook *outlook);
+extern PGDLLEXPORT void du_assessment_open(Assessment *assessment);
+extern PGDLLEXPORT void du_assessment_close(Assessment *assessment);
+extern void du_assessment_evaluate_guards(Assessment *assessment, bool warnings);
+extern PGDLLEXPORT DecisionResult du_assessment_decide_undesired(const Assessment *assessment);
+extern PGDLLEXPORT void du_assessment_decide(Assessment *assessment, const char *desired);
+extern PGDLLEXPORT void du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker);
+extern PGDLLEXPORT List *du_assessment_failing_guards(const Assessment *assessment);
+extern PGDLLEXPORT const ExtensionFacts *du_assessment_main(const Assessment *assessment);
+extern PGDLLEXPORT char *du_assessment_fingerprint(const Assessment *assessment);
 
 /* ----
  * release_record.c

@@ -3,7 +3,7 @@
  * status_functions.c
  *	  The SQL functions that look and change nothing.
  *
- * Each takes an outlook and turns it into rows.  What they mean for users is said in the install script.
+ * Each takes an assessment and turns it into rows.  What they mean for users is said in the install script.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,7 +51,7 @@ text_or_null(FunctionCallInfo fcinfo, const char *value)
 Datum
 documentdb_upgrade_schema_version(PG_FUNCTION_ARGS)
 {
-	return text_or_null(fcinfo, du_catalog_installed_version(du_guc_extension, NULL));
+	return text_or_null(fcinfo, du_managed_installed_version(du_guc_extension, NULL));
 }
 
 /*
@@ -60,12 +60,12 @@ documentdb_upgrade_schema_version(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_binary_version(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	const char *version;
 
-	du_outlook_open(&outlook);
-	version = du_catalog_main(outlook.facts)->binary;
-	du_outlook_close(&outlook);
+	du_assessment_open(&assessment);
+	version = du_managed_main(assessment.facts)->binary;
+	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, version);
 }
 
@@ -75,12 +75,12 @@ documentdb_upgrade_binary_version(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_loaded_version(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	const char *version;
 
-	du_outlook_open(&outlook);
-	version = du_loaded_version(du_catalog_main(outlook.facts));
-	du_outlook_close(&outlook);
+	du_assessment_open(&assessment);
+	version = du_loaded_version(du_managed_main(assessment.facts));
+	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, version);
 }
 
@@ -90,15 +90,15 @@ documentdb_upgrade_loaded_version(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 
 	InitMaterializedSRF(fcinfo, 0);
-	du_outlook_open(&outlook);
-	outlook.plan = du_plan_make(outlook.facts, NULL);
-	for (int i = 0; i < outlook.facts->nextensions; i++)
+	du_assessment_open(&assessment);
+	assessment.plan = du_plan_make(assessment.facts, NULL);
+	for (int i = 0; i < assessment.facts->nextensions; i++)
 	{
-		const ExtensionFacts *extension = &outlook.facts->extensions[i];
-		bool		is_main = i == outlook.facts->main;
+		const ExtensionFacts *extension = &assessment.facts->extensions[i];
+		bool		is_main = i == assessment.facts->main;
 		ResultRow	row = {0};
 
 		du_row_add_text(&row, extension->name);
@@ -106,10 +106,10 @@ documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
 		du_row_add_text(&row, extension->binary);
 		du_row_add_text(&row, is_main ? du_loaded_version(extension) : NULL);
 		du_row_add_text(&row, is_main && extension->installed ? du_gate_read(extension->installed) : NULL);
-		du_row_add_text(&row, outlook.plan->targets[i].target);
+		du_row_add_text(&row, assessment.plan->targets[i].target);
 		du_row_put(fcinfo, &row);
 	}
-	du_outlook_close(&outlook);
+	du_assessment_close(&assessment);
 	return (Datum) 0;
 }
 
@@ -133,20 +133,20 @@ describe_locks(const PlanStep *step)
 Datum
 documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
 
 	InitMaterializedSRF(fcinfo, 0);
-	du_outlook_open(&outlook);
-	du_outlook_plan(&outlook, target);
-	du_outlook_recall_risks(&outlook);
-	for (int i = 0; i < outlook.plan->nsteps; i++)
+	du_assessment_open(&assessment);
+	du_assessment_plan(&assessment, target);
+	du_assessment_recall_risks(&assessment);
+	for (int i = 0; i < assessment.plan->nsteps; i++)
 	{
-		const PlanStep *step = &outlook.plan->steps[i];
+		const PlanStep *step = &assessment.plan->steps[i];
 		ResultRow	row = {0};
 
 		du_row_add(&row, Int32GetDatum(i + 1));
-		du_row_add_text(&row, outlook.facts->extensions[step->extension].name);
+		du_row_add_text(&row, assessment.facts->extensions[step->extension].name);
 		du_row_add_text(&row, step->from);
 		du_row_add_text(&row, step->to);
 		du_row_add_text(&row, step->script->path);
@@ -156,7 +156,7 @@ documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 		du_row_add_names(&row, describe_locks(step));
 		du_row_put(fcinfo, &row);
 	}
-	du_outlook_close(&outlook);
+	du_assessment_close(&assessment);
 	return (Datum) 0;
 }
 
@@ -166,14 +166,14 @@ documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
 	char	   *sql;
 
-	du_outlook_open(&outlook);
-	du_outlook_plan(&outlook, target);
-	sql = du_plan_sql(outlook.plan, outlook.facts);
-	du_outlook_close(&outlook);
+	du_assessment_open(&assessment);
+	du_assessment_plan(&assessment, target);
+	sql = du_plan_sql(assessment.plan, assessment.facts);
+	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, sql);
 }
 
@@ -183,16 +183,16 @@ documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
 
 	InitMaterializedSRF(fcinfo, 0);
-	du_outlook_open(&outlook);
-	du_outlook_plan(&outlook, target);
-	du_outlook_evaluate_guards(&outlook, true);
-	for (int i = 0; i < outlook.guards->nresults; i++)
+	du_assessment_open(&assessment);
+	du_assessment_plan(&assessment, target);
+	du_assessment_evaluate_guards(&assessment, true);
+	for (int i = 0; i < assessment.guards->nresults; i++)
 	{
-		const GuardResult *result = &outlook.guards->results[i];
+		const GuardResult *result = &assessment.guards->results[i];
 		ResultRow	row = {0};
 
 		du_row_add_text(&row, result->guard);
@@ -202,7 +202,7 @@ documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
 		du_row_add(&row, BoolGetDatum(result->hard));
 		du_row_put(fcinfo, &row);
 	}
-	du_outlook_close(&outlook);
+	du_assessment_close(&assessment);
 	return (Datum) 0;
 }
 
@@ -212,14 +212,14 @@ documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
 
-	du_outlook_open(&outlook);
-	du_outlook_plan(&outlook, target);
-	du_outlook_evaluate_guards(&outlook, false);
-	du_outlook_close(&outlook);
-	PG_RETURN_BOOL(outlook.guards->nfailed == 0);
+	du_assessment_open(&assessment);
+	du_assessment_plan(&assessment, target);
+	du_assessment_evaluate_guards(&assessment, false);
+	du_assessment_close(&assessment);
+	PG_RETURN_BOOL(assessment.guards->nfailed == 0);
 }
 
 /*
@@ -228,12 +228,12 @@ documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
 {
-	Outlook		outlook;
+	Assessment		assessment;
 	char	   *fingerprint;
 
-	du_outlook_open(&outlook);
-	fingerprint = du_fingerprint(outlook.facts);
-	du_outlook_close(&outlook);
+	du_assessment_open(&assessment);
+	fingerprint = du_fingerprint(assessment.facts);
+	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, fingerprint);
 }
 
@@ -255,33 +255,33 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	bool		served = du_shared_serving(&worker);
 	bool		known = served ? worker.desired_known : du_guc_source == SOURCE_KIND_SETTING;
 	const char *desired = served ? worker.desired : du_guc_desired_schema_version;
-	Outlook		outlook;
+	Assessment		assessment;
 	const ExtensionFacts *extension;
 	ResultRow	row = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
-	du_outlook_open(&outlook);
-	du_outlook_decide(&outlook, desired);
-	if (outlook.guards == NULL)
+	du_assessment_open(&assessment);
+	du_assessment_decide(&assessment, desired);
+	if (assessment.guards == NULL)
 	{
-		du_plan_read_scripts(outlook.plan, outlook.facts);
-		du_outlook_evaluate_guards(&outlook, false);
+		du_plan_read_scripts(assessment.plan, assessment.facts);
+		du_assessment_evaluate_guards(&assessment, false);
 	}
-	du_outlook_find_state(&outlook, served ? &worker : NULL);
-	extension = du_catalog_main(outlook.facts);
+	du_assessment_find_state(&assessment, served ? &worker : NULL);
+	extension = du_managed_main(assessment.facts);
 
-	du_row_add_text(&row, outlook.in_recovery ? "standby" : "primary");
+	du_row_add_text(&row, assessment.in_recovery ? "standby" : "primary");
 	du_row_add_text(&row, extension->installed);
 	du_row_add_text(&row, extension->binary);
 	du_row_add_text(&row, du_loaded_version(extension));
 	du_row_add_text(&row, known ? desired : NULL);
 	du_row_add_text(&row, known ? mode_name(desired) : NULL);
-	du_row_add_text(&row, outlook.decided.target);
-	du_row_add_text(&row, outlook.state.state);
-	du_row_add_names(&row, du_outlook_failing_guards(&outlook));
-	du_row_add_text(&row, outlook.state.next_step);
-	du_row_add_text(&row, outlook.failures.last_error);
-	du_row_add(&row, Int64GetDatum(outlook.failures.attempts));
+	du_row_add_text(&row, assessment.decided.target);
+	du_row_add_text(&row, assessment.state.state);
+	du_row_add_names(&row, du_assessment_failing_guards(&assessment));
+	du_row_add_text(&row, assessment.state.next_step);
+	du_row_add_text(&row, assessment.failures.last_error);
+	du_row_add(&row, Int64GetDatum(assessment.failures.attempts));
 	du_row_add_time(&row, served ? worker.next_retry : 0);
 	du_row_add_text(&row, served ? worker.source : du_guc_source_name());
 	du_row_add_time(&row, served ? worker.last_contact : 0);
@@ -290,6 +290,6 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	else
 		du_row_add_null(&row);
 	du_row_put(fcinfo, &row);
-	du_outlook_close(&outlook);
+	du_assessment_close(&assessment);
 	return (Datum) 0;
 }

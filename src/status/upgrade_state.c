@@ -79,7 +79,7 @@ clear_guard(const GuardResult *guard)
 static const char *
 companions_alone(const StateInput *input)
 {
-	const char *installed = du_catalog_main(input->facts)->installed;
+	const char *installed = du_managed_main(input->facts)->installed;
 
 	if (input->plan->behind == NULL || strcmp(input->decided.target, installed) != 0)
 		return NULL;
@@ -196,7 +196,7 @@ state_of_wait(const StateInput *input)
 static UpgradeState
 state_of_done(const StateInput *input)
 {
-	const char *installed = du_catalog_main(input->facts)->installed;
+	const char *installed = du_managed_main(input->facts)->installed;
 
 	if (du_state_gate_is_stale(installed, input->gate))
 		return state("verifying",
@@ -242,7 +242,7 @@ static UpgradeState
 state_of_rollback(const StateInput *input)
 {
 	char	   *cure = psprintf("%s Bring back a binary of %s or later.", input->decided.reason,
-								du_catalog_main(input->facts)->installed);
+								du_managed_main(input->facts)->installed);
 
 	if (!input->fence_wanted || input->fence != NULL)
 		return state("schema_ahead", cure);
@@ -279,7 +279,7 @@ state_of_announcement(const StateInput *input)
 static UpgradeState
 state_of_primary(const StateInput *input)
 {
-	const ExtensionFacts *extension = du_catalog_main(input->facts);
+	const ExtensionFacts *extension = du_managed_main(input->facts);
 
 	/* One that has reached its target has committed, and is on its way out. */
 	if (input->worker.attempt_runs && input->decided.decision != DECISION_NONE)
@@ -348,7 +348,7 @@ du_state_of(const StateInput *input)
 		if (input->decided.decision == DECISION_SCHEMA_AHEAD)
 			found.next_step = psprintf("%s %s Bring back a binary of %s or later before it is promoted.",
 									   found.next_step, input->decided.reason,
-									   du_catalog_main(input->facts)->installed);
+									   du_managed_main(input->facts)->installed);
 		return found;
 	}
 

@@ -144,10 +144,10 @@ typedef struct EventDelivery
 	char	   *count_body;		/* what is left to send about it, or NULL */
 } EventDelivery;
 
-extern void du_delivery_init(EventDelivery *delivery);
-extern char *du_delivery_build(EventDelivery *delivery, const CustomResource *resource,
+extern void du_events_init(EventDelivery *delivery);
+extern char *du_events_build(EventDelivery *delivery, const CustomResource *resource,
 							   KubeRequest *request);
-extern bool du_delivery_follow(EventDelivery *delivery, const HttpAnswer *answer);
+extern bool du_events_follow(EventDelivery *delivery, const HttpAnswer *answer);
 
 /* ----
  * report_content.c
@@ -156,18 +156,18 @@ extern bool du_delivery_follow(EventDelivery *delivery, const HttpAnswer *answer
  * ----
  */
 
-typedef struct ReportWish
+typedef struct DesiredReport
 {
 	ReportContent content;
 	uint64		serial;			/* of the content; 0: there is none yet */
 	MemoryContext context;		/* of the content */
-} ReportWish;
+} DesiredReport;
 
-extern ReportWish *du_wish_create(void);
-extern void du_wish_set(ReportWish *wish, const ReportContent *content);
-extern bool du_wish_wants_version(const ReportWish *wish, const CustomResource *resource);
-extern bool du_wish_wants_condition(const ReportWish *wish, const CustomResource *resource);
-extern char *du_wish_build_condition(const ReportWish *wish, const CustomResource *resource);
+extern DesiredReport *du_content_create(void);
+extern void du_content_set(DesiredReport *wish, const ReportContent *content);
+extern bool du_content_wants_version(const DesiredReport *wish, const CustomResource *resource);
+extern bool du_content_wants_condition(const DesiredReport *wish, const CustomResource *resource);
+extern char *du_content_build_condition(const DesiredReport *wish, const CustomResource *resource);
 
 /* ----
  * resource_cache.c
@@ -178,7 +178,7 @@ extern char *du_wish_build_condition(const ReportWish *wish, const CustomResourc
 
 #define RESOURCE_VERSION_LENGTH 256
 
-typedef struct ResourceView
+typedef struct ResourceCache
 {
 	DesiredState *state;		/* what is shown */
 	bool		changed;		/* it has, since somebody cleared this */
@@ -188,19 +188,19 @@ typedef struct ResourceView
 	MemoryContext context;
 	MemoryContext resource_context; /* of the state's resource */
 	MemoryContext problem_context;	/* of its problem and hint */
-} ResourceView;
+} ResourceCache;
 
-extern ResourceView *du_view_open(DesiredState *state);
-extern void du_view_set_location(ResourceView *view, const char *location);
-extern void du_view_set_health(ResourceView *view, SourceHealth health,
+extern ResourceCache *du_cache_open(DesiredState *state);
+extern void du_cache_set_location(ResourceCache *view, const char *location);
+extern void du_cache_set_health(ResourceCache *view, SourceHealth health,
 							   const char *problem, const char *hint);
-extern void du_view_note_contact(ResourceView *view);
-extern void du_view_note_absence(ResourceView *view);
-extern MemoryContext du_view_create_context(ResourceView *view);
-extern const char *du_view_take(ResourceView *view, MemoryContext fresh,
+extern void du_cache_note_contact(ResourceCache *view);
+extern void du_cache_note_absence(ResourceCache *view);
+extern MemoryContext du_cache_create_context(ResourceCache *view);
+extern const char *du_cache_take(ResourceCache *view, MemoryContext fresh,
 								const CustomResource *resource, const char *name);
-extern bool du_view_is_older(const ResourceView *view, const CustomResource *resource);
-extern bool du_view_is_version(const char *version);
+extern bool du_cache_is_older(const ResourceCache *view, const CustomResource *resource);
+extern bool du_cache_is_version(const char *version);
 
 /* ----
  * kube_watch.c
@@ -221,7 +221,7 @@ typedef enum WatchOutcome
 
 typedef struct KubernetesWatch KubernetesWatch;
 
-extern KubernetesWatch *du_watch_create(KubernetesApi *api, ResourceView *view);
+extern KubernetesWatch *du_watch_create(KubernetesApi *api, ResourceCache *view);
 extern void du_watch_want(KubernetesWatch *watch, bool wanted);
 extern bool du_watch_is_running(const KubernetesWatch *watch);
 extern bool du_watch_is_open(const KubernetesWatch *watch);
@@ -266,20 +266,20 @@ typedef struct ResourceEvent
 } ResourceEvent;
 
 /* Each gives back palloc'd JSON text. */
-extern char *du_message_build_status(const CustomResource *resource,
+extern char *du_body_build_status(const CustomResource *resource,
 									 const char *schema_version);
-extern char *du_message_build_condition(const CustomResource *resource,
+extern char *du_body_build_condition(const CustomResource *resource,
 										const ResourceCondition *condition);
-extern char *du_message_build_event(const CustomResource *resource,
+extern char *du_body_build_event(const CustomResource *resource,
 									const ResourceEvent *event, const char *reporter);
-extern char *du_message_build_event_time(const ResourceEvent *event);
-extern char *du_message_build_event_count(int count, const char *resource_version);
+extern char *du_body_build_event_time(const ResourceEvent *event);
+extern char *du_body_build_event_count(int count, const char *resource_version);
 
-extern char *du_message_format_time(TimestampTz time);
+extern char *du_body_format_time(TimestampTz time);
 
-extern bool du_message_shows_condition(const char *json, size_t length,
+extern bool du_body_shows_condition(const char *json, size_t length,
 									   const char *manager, int others);
-extern int	du_message_parse_count(const char *json, size_t length,
+extern int	du_body_parse_count(const char *json, size_t length,
 								   const char **resource_version);
 
 /* ----
@@ -290,7 +290,7 @@ extern int	du_message_parse_count(const char *json, size_t length,
  */
 
 /* All zero is a topic about which nothing was sent yet. */
-typedef struct ReportTopic
+typedef struct ReportPace
 {
 	Backoff		backoff;
 	int64		not_before;		/* by the clock */
@@ -306,14 +306,14 @@ typedef struct ReportTopic
 	uint64		accepted_serial;
 	int64		accepted_generation;
 	Backoff		undone;
-} ReportTopic;
+} ReportPace;
 
-extern int64 du_topic_get_due(const ReportTopic *topic, uint64 serial, const char *version);
-extern void du_topic_note_sent(ReportTopic *topic, uint64 serial, const char *version);
-extern void du_topic_accept(ReportTopic *topic, int64 generation);
-extern void du_topic_outdate(ReportTopic *topic);
-extern void du_topic_retry(ReportTopic *topic);
-extern void du_topic_put_off(ReportTopic *topic, long ms);
-extern void du_topic_restart(ReportTopic *topic);
+extern int64 du_pace_get_due(const ReportPace *topic, uint64 serial, const char *version);
+extern void du_pace_note_sent(ReportPace *topic, uint64 serial, const char *version);
+extern void du_pace_accept(ReportPace *topic, int64 generation);
+extern void du_pace_outdate(ReportPace *topic);
+extern void du_pace_retry(ReportPace *topic);
+extern void du_pace_put_off(ReportPace *topic, long ms);
+extern void du_pace_restart(ReportPace *topic);
 
 #endif							/* DU_KUBERNETES_INTERNAL_H */

@@ -32,7 +32,7 @@
  * Nothing to deliver, in the current memory context.
  */
 void
-du_delivery_init(EventDelivery *delivery)
+du_events_init(EventDelivery *delivery)
 {
 	memset(delivery, 0, sizeof(*delivery));
 	du_event_queue_init(&delivery->queue);
@@ -68,7 +68,7 @@ name_event(EventDelivery *delivery, const CustomResource *resource, const Queued
  * in the current memory context.
  */
 char *
-du_delivery_build(EventDelivery *delivery, const CustomResource *resource,
+du_events_build(EventDelivery *delivery, const CustomResource *resource,
 				  KubeRequest *request)
 {
 	QueuedEvent *queued = du_event_queue_first(&delivery->queue);
@@ -82,16 +82,16 @@ du_delivery_build(EventDelivery *delivery, const CustomResource *resource,
 	event.type = queued->type;
 	event.reason = queued->reason;
 	event.message = queued->message;
-	event.first_time = du_message_format_time(queued->first_time);
-	event.last_time = du_message_format_time(queued->last_time);
+	event.first_time = du_body_format_time(queued->first_time);
+	event.last_time = du_body_format_time(queued->last_time);
 	event.count = queued->count;
 
 	*request = delivery->exists ? KUBE_PATCH_EVENT : KUBE_CREATE_EVENT;
 	if (!delivery->exists)
-		return du_message_build_event(resource, &event, get_reporter());
+		return du_body_build_event(resource, &event, get_reporter());
 	if (delivery->count_body != NULL)
 		return pstrdup(delivery->count_body);
-	return du_message_build_event_time(&event);
+	return du_body_build_event_time(&event);
 }
 
 static void
@@ -116,11 +116,11 @@ take_count(EventDelivery *delivery, const HttpAnswer *answer)
 {
 	QueuedEvent *queued = du_event_queue_first(&delivery->queue);
 	const char *version;
-	int			count = du_message_parse_count(answer->body, answer->body_length, &version);
+	int			count = du_body_parse_count(answer->body, answer->body_length, &version);
 	MemoryContext caller = MemoryContextSwitchTo(delivery->queue.context);
 
 	if (count >= 0)
-		delivery->count_body = du_message_build_event_count((int) Min((int64) count + queued->count, PG_INT32_MAX), version);
+		delivery->count_body = du_body_build_event_count((int) Min((int64) count + queued->count, PG_INT32_MAX), version);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -129,7 +129,7 @@ take_count(EventDelivery *delivery, const HttpAnswer *answer)
  * failure: the same request is due again, later.
  */
 bool
-du_delivery_follow(EventDelivery *delivery, const HttpAnswer *answer)
+du_events_follow(EventDelivery *delivery, const HttpAnswer *answer)
 {
 	bool		accepted = answer->state == HTTP_ANSWERED && answer->status / 100 == 2;
 	int			status = answer->state == HTTP_ANSWERED ? answer->status : 0;

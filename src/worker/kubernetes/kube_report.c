@@ -49,14 +49,14 @@ struct KubernetesReport
 	DesiredSource *source;
 	KubernetesApi *api;
 
-	ReportWish *wish;
+	DesiredReport *wish;
 	EventDelivery events;
 	bool		keeps_conditions;	/* a trial has shown it */
 
 	HttpExchange *exchange;
 	TopicKind	kind;			/* what the exchange is about */
 	KubeRequest request;
-	ReportTopic topics[NTOPICS];
+	ReportPace topics[NTOPICS];
 	int64		not_before;		/* the server has asked for a pause */
 	char		uid[UID_LENGTH];	/* of the resource */
 	ReportCounters counters;
@@ -67,7 +67,7 @@ struct KubernetesReport
  * The source must stay open as long.
  */
 KubernetesReport *
-du_report_open(DesiredSource *kubernetes_source)
+du_kube_report_open(DesiredSource *kubernetes_source)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
 												  "documentdb_upgrade kubernetes report",
@@ -80,8 +80,8 @@ du_report_open(DesiredSource *kubernetes_source)
 											ALLOCSET_DEFAULT_SIZES);
 	report->source = kubernetes_source;
 	report->api = du_kube_open();
-	report->wish = du_wish_create();
-	du_delivery_init(&report->events);
+	report->wish = du_content_create();
+	du_events_init(&report->events);
 	MemoryContextSwitchTo(caller);
 	return report;
 }
@@ -91,16 +91,16 @@ du_report_open(DesiredSource *kubernetes_source)
  * it should say already.
  */
 void
-du_report_set(KubernetesReport *report, const ReportContent *content)
+du_kube_report_set(KubernetesReport *report, const ReportContent *content)
 {
-	du_wish_set(report->wish, content);
+	du_content_set(report->wish, content);
 }
 
 /*
  * Queues an Event about the resource.
  */
 void
-du_report_event(KubernetesReport *report, const char *type, const char *reason,
+du_kube_report_event(KubernetesReport *report, const char *type, const char *reason,
 				const char *message)
 {
 	if (du_guc_report_status)
@@ -126,14 +126,14 @@ get_due_time(KubernetesReport *report, TopicKind kind, const CustomResource *res
 	int64		due;
 
 	if (kind == TOPIC_STATUS)
-		differs = du_wish_wants_version(report->wish, resource);
+		differs = du_content_wants_version(report->wish, resource);
 	else if (kind == TOPIC_CONDITION)
-		differs = du_wish_wants_condition(report->wish, resource);
+		differs = du_content_wants_condition(report->wish, resource);
 	else
 		differs = du_event_queue_first(&report->events.queue) != NULL;
 	if (!differs)
 		return -1;
-	due = du_topic_get_due(&report->topics[kind], report->wish->serial, resource->resource_version);
+	due = du_pace_get_due(&report->topics[kind], report->wish->serial, resource->resource_version);
 	return due < 0 ? -1 : Max(due, report->not_before);
 }
 
@@ -168,13 +168,13 @@ static void
 send_topic(KubernetesReport *report, TopicKind kind)
 {
 	const CustomResource *resource = get_resource(report);
-	ReportTopic *topic = &report->topics[kind];
+	ReportPace *topic = &report->topics[kind];
 	KubeVerdict verdict;
 	char	   *body;
 
 	if (!du_kube_find_server(report->api, &verdict))
 	{
-		du_topic_retry(topic);
+		du_pace_retry(topic);
 		return;
 	}
 	if (report->api->resource == NULL || strcmp(report->api->resource, resource->name) != 0)
@@ -184,26 +184,26 @@ send_topic(KubernetesReport *report, TopicKind kind)
 	{
 		case TOPIC_STATUS:
 			report->request = KUBE_PATCH_STATUS;
-			body = du_message_build_status(resource, report->wish->content.schema_version);
+			body = du_body_build_status(resource, report->wish->content.schema_version);
 			break;
 		case TOPIC_CONDITION:
 			report->request = report->keeps_conditions ? KUBE_APPLY_CONDITION : KUBE_TRY_CONDITION;
-			body = du_wish_build_condition(report->wish, resource);
+			body = du_content_build_condition(report->wish, resource);
 			break;
 		default:
-			body = du_delivery_build(&report->events, resource, &report->request);
+			body = du_events_build(&report->events, resource, &report->request);
 			break;
 	}
 	report->kind = kind;
 	report->exchange = du_kube_send(report->api, report->request, report->events.name, body, &verdict);
 	if (report->exchange == NULL)
-		du_topic_retry(topic);
-	du_topic_note_sent(topic, report->wish->serial, resource->resource_version);
+		du_pace_retry(topic);
+	du_pace_note_sent(topic, report->wish->serial, resource->resource_version);
 }
 
 /* Says once that something cannot be reported. */
 static void
-log_refusal(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *verdict)
+log_refusal(KubernetesReport *report, ReportPace *topic, const KubeVerdict *verdict)
 {
 	if (!topic->logged)
 		ereport(LOG,
@@ -217,21 +217,21 @@ log_refusal(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *ver
 
 /* Accepted: has the change read, unless the source has seen it already. */
 static void
-take_acceptance(KubernetesReport *report, ReportTopic *topic)
+take_acceptance(KubernetesReport *report, ReportPace *topic)
 {
 	const CustomResource *resource = get_resource(report);
 
 	report->counters.delivered++;
-	du_topic_accept(topic, resource != NULL ? resource->generation : 0);
+	du_pace_accept(topic, resource != NULL ? resource->generation : 0);
 	if (resource != NULL && strcmp(resource->resource_version, topic->version) == 0)
 		report->source->refresh(report->source);
 }
 
 /* The resource is not what it was, or is there no longer: have it read. */
 static void
-take_change(KubernetesReport *report, ReportTopic *topic)
+take_change(KubernetesReport *report, ReportPace *topic)
 {
-	du_topic_outdate(topic);
+	du_pace_outdate(topic);
 	report->source->refresh(report->source);
 }
 
@@ -239,7 +239,7 @@ take_change(KubernetesReport *report, ReportTopic *topic)
  * The request was not accepted, or nobody knows.
  */
 static void
-take_failure(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *verdict)
+take_failure(KubernetesReport *report, ReportPace *topic, const KubeVerdict *verdict)
 {
 	if (verdict->retry_after_ms >= 0)
 		report->not_before = du_clock_ms() + verdict->retry_after_ms;
@@ -250,11 +250,11 @@ take_failure(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *ve
 		return;
 	}
 	if (verdict->health == SOURCE_UNREACHABLE || verdict->status == 401)
-		du_topic_retry(topic);
+		du_pace_retry(topic);
 	else
 	{
 		log_refusal(report, topic, verdict);
-		du_topic_put_off(topic, du_guc_resync_interval);
+		du_pace_put_off(topic, du_guc_resync_interval);
 	}
 
 	/* Its outcome is not known: look before anything is sent again. */
@@ -263,7 +263,7 @@ take_failure(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *ve
 }
 
 static void
-conclude_status(KubernetesReport *report, ReportTopic *topic, const KubeVerdict *verdict)
+conclude_status(KubernetesReport *report, ReportPace *topic, const KubeVerdict *verdict)
 {
 	if (verdict->health == SOURCE_OK)
 		take_acceptance(report, topic);
@@ -277,16 +277,16 @@ conclude_status(KubernetesReport *report, ReportTopic *topic, const KubeVerdict 
  * Conditions are left alone until the server may have learnt to keep them.
  */
 static void
-give_up_conditions(KubernetesReport *report, ReportTopic *topic)
+give_up_conditions(KubernetesReport *report, ReportPace *topic)
 {
 	ereport(DEBUG1,
 			(errmsg_internal("the API server does not keep condition %s", CONDITION_TYPE)));
 	report->keeps_conditions = false;
-	du_topic_put_off(topic, TRIAL_INTERVALS * (long) du_guc_resync_interval);
+	du_pace_put_off(topic, TRIAL_INTERVALS * (long) du_guc_resync_interval);
 }
 
 static void
-conclude_condition(KubernetesReport *report, ReportTopic *topic, const HttpAnswer *answer,
+conclude_condition(KubernetesReport *report, ReportPace *topic, const HttpAnswer *answer,
 				   const KubeVerdict *verdict)
 {
 	const CustomResource *resource = get_resource(report);
@@ -294,7 +294,7 @@ conclude_condition(KubernetesReport *report, ReportTopic *topic, const HttpAnswe
 
 	if (verdict->health == SOURCE_OK)
 	{
-		if (!du_message_shows_condition(answer->body, answer->body_length, REPORTER_NAME,
+		if (!du_body_shows_condition(answer->body, answer->body_length, REPORTER_NAME,
 										resource != NULL ? resource->other_conditions : 0))
 			give_up_conditions(report, topic);
 		else if (trial)
@@ -314,12 +314,12 @@ conclude_condition(KubernetesReport *report, ReportTopic *topic, const HttpAnswe
 }
 
 static void
-conclude_event(KubernetesReport *report, ReportTopic *topic, const HttpAnswer *answer,
+conclude_event(KubernetesReport *report, ReportPace *topic, const HttpAnswer *answer,
 			   const KubeVerdict *verdict)
 {
 	uint64		dropped = report->events.queue.dropped;
 
-	if (!du_delivery_follow(&report->events, answer))
+	if (!du_events_follow(&report->events, answer))
 		take_failure(report, topic, verdict);
 	else if (report->events.queue.dropped > dropped)
 		log_refusal(report, topic, verdict);
@@ -337,7 +337,7 @@ static void
 conclude(KubernetesReport *report)
 {
 	const HttpAnswer *answer = du_http_get_answer(report->exchange);
-	ReportTopic *topic = &report->topics[report->kind];
+	ReportPace *topic = &report->topics[report->kind];
 	KubeVerdict verdict;
 
 	if (answer->state == HTTP_RUNNING)
@@ -372,14 +372,14 @@ notice_other_resource(KubernetesReport *report)
 		return;
 	strlcpy(report->uid, resource->uid, sizeof(report->uid));
 	for (int i = 0; i < NTOPICS; i++)
-		du_topic_restart(&report->topics[i]);
+		du_pace_restart(&report->topics[i]);
 }
 
 /*
  * Takes what has arrived and sends what is due, without waiting.
  */
 void
-du_report_advance(KubernetesReport *report)
+du_kube_report_advance(KubernetesReport *report)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
 	TopicKind	kind;
@@ -403,7 +403,7 @@ du_report_advance(KubernetesReport *report)
  * True when nothing is under way and nothing will be for some time.
  */
 bool
-du_report_is_idle(const KubernetesReport *report)
+du_kube_report_is_idle(const KubernetesReport *report)
 {
 	TopicKind	kind;
 	int64		due = find_next(unconstify(KubernetesReport *, report), &kind);
@@ -412,10 +412,10 @@ du_report_is_idle(const KubernetesReport *report)
 }
 
 /*
- * Adds the sockets and the time of the next du_report_advance().
+ * Adds the sockets and the time of the next du_kube_report_advance().
  */
 void
-du_report_add_waits(KubernetesReport *report, WaitList *list)
+du_kube_report_add_waits(KubernetesReport *report, WaitList *list)
 {
 	TopicKind	kind;
 	int64		due = find_next(report, &kind);
@@ -429,7 +429,7 @@ du_report_add_waits(KubernetesReport *report, WaitList *list)
  * What became of the requests so far.
  */
 ReportCounters
-du_report_counters(const KubernetesReport *report)
+du_kube_report_counters(const KubernetesReport *report)
 {
 	ReportCounters counters = report->counters;
 
@@ -441,7 +441,7 @@ du_report_counters(const KubernetesReport *report)
  * Ends all reports and frees them.
  */
 void
-du_report_close(KubernetesReport *report)
+du_kube_report_close(KubernetesReport *report)
 {
 	MemoryContextDelete(report->context);
 }

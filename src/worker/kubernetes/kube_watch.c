@@ -28,7 +28,7 @@
 struct KubernetesWatch
 {
 	KubernetesApi *api;
-	ResourceView *view;
+	ResourceCache *view;
 	HttpExchange *exchange;		/* NULL: none under way */
 	int			seconds;		/* for which it was asked */
 	bool		open;			/* it has begun */
@@ -42,7 +42,7 @@ struct KubernetesWatch
  * A watch that is not wanted yet, in the current memory context.
  */
 KubernetesWatch *
-du_watch_create(KubernetesApi *api, ResourceView *view)
+du_watch_create(KubernetesApi *api, ResourceCache *view)
 {
 	KubernetesWatch *watch = palloc0(sizeof(KubernetesWatch));
 
@@ -147,7 +147,7 @@ refuse_event(KubernetesWatch *watch, const char *reason, KubeVerdict *verdict)
 static void
 resume_from(KubernetesWatch *watch, const char *version)
 {
-	if (du_view_is_version(version))
+	if (du_cache_is_version(version))
 		strlcpy(watch->view->resume, version, sizeof(watch->view->resume));
 }
 
@@ -173,7 +173,7 @@ take_deletion(KubernetesWatch *watch, const CustomResource *resource)
 	const CustomResource *known = watch->view->state->resource;
 
 	if (known == NULL || resource->uid == NULL || strcmp(known->uid, resource->uid) == 0)
-		du_view_note_absence(watch->view);
+		du_cache_note_absence(watch->view);
 	resume_from(watch, resource->resource_version);
 }
 
@@ -184,7 +184,7 @@ take_deletion(KubernetesWatch *watch, const CustomResource *resource)
 static WatchOutcome
 take_line(KubernetesWatch *watch, const char *line, size_t length, KubeVerdict *verdict)
 {
-	MemoryContext fresh = du_view_create_context(watch->view);
+	MemoryContext fresh = du_cache_create_context(watch->view);
 	MemoryContext caller = MemoryContextSwitchTo(fresh);
 	const char *reason;
 	WatchEvent *event = du_resource_parse_event(line, length, &reason);
@@ -202,9 +202,9 @@ take_line(KubernetesWatch *watch, const char *line, size_t length, KubeVerdict *
 	else if (event->type == WATCH_BOOKMARK)
 	{
 		resume_from(watch, event->resource_version);
-		du_view_note_contact(watch->view);
+		du_cache_note_contact(watch->view);
 	}
-	else if (du_view_is_older(watch->view, event->resource))
+	else if (du_cache_is_older(watch->view, event->resource))
 		ereport(DEBUG1,
 				(errmsg_internal("event about an older version of the custom resource is ignored")));
 	else if (event->type == WATCH_DELETED)
@@ -215,7 +215,7 @@ take_line(KubernetesWatch *watch, const char *line, size_t length, KubeVerdict *
 	else
 	{
 		watch->view->events++;
-		reason = du_view_take(watch->view, fresh, event->resource, watch->api->resource);
+		reason = du_cache_take(watch->view, fresh, event->resource, watch->api->resource);
 		return reason == NULL ? WATCH_STAYS : refuse_event(watch, reason, verdict);
 	}
 	MemoryContextDelete(fresh);
@@ -265,7 +265,7 @@ take_lines(KubernetesWatch *watch, KubeVerdict *verdict)
 	if (answer->status == 200 && !watch->open)
 	{
 		watch->open = true;
-		du_view_note_contact(watch->view);
+		du_cache_note_contact(watch->view);
 	}
 	while (du_http_take_line(watch->exchange, &line, &length))
 	{

@@ -45,14 +45,14 @@ typedef struct ReportCounters
 
 typedef struct KubernetesReport KubernetesReport;
 
-extern KubernetesReport *du_report_open(DesiredSource *kubernetes_source);
-extern void du_report_set(KubernetesReport *report, const ReportContent *content);
-extern void du_report_event(KubernetesReport *report, const char *type,
+extern KubernetesReport *du_kube_report_open(DesiredSource *kubernetes_source);
+extern void du_kube_report_set(KubernetesReport *report, const ReportContent *content);
+extern void du_kube_report_event(KubernetesReport *report, const char *type,
 							const char *reason, const char *message);
-extern void du_report_advance(KubernetesReport *report);
-extern bool du_report_is_idle(const KubernetesReport *report);
-extern void du_report_add_waits(KubernetesReport *report, WaitList *list);
-extern ReportCounters du_report_counters(const KubernetesReport *report);
-extern void du_report_close(KubernetesReport *report);
+extern void du_kube_report_advance(KubernetesReport *report);
+extern bool du_kube_report_is_idle(const KubernetesReport *report);
+extern void du_kube_report_add_waits(KubernetesReport *report, WaitList *list);
+extern ReportCounters du_kube_report_counters(const KubernetesReport *report);
+extern void du_kube_report_close(KubernetesReport *report);
 
 #endif							/* DU_KUBERNETES_H */

@@ -49,7 +49,7 @@ add_kind(StringInfo json, const CustomResource *resource)
  * resource only.
  */
 char *
-du_message_build_status(const CustomResource *resource, const char *schema_version)
+du_body_build_status(const CustomResource *resource, const char *schema_version)
 {
 	StringInfoData json;
 
@@ -66,7 +66,7 @@ du_message_build_status(const CustomResource *resource, const char *schema_versi
  * The condition alone, to be applied.
  */
 char *
-du_message_build_condition(const CustomResource *resource, const ResourceCondition *condition)
+du_body_build_condition(const CustomResource *resource, const ResourceCondition *condition)
 {
 	StringInfoData json;
 
@@ -91,7 +91,7 @@ du_message_build_condition(const CustomResource *resource, const ResourceConditi
  * A new Event, in the resource's own namespace.
  */
 char *
-du_message_build_event(const CustomResource *resource, const ResourceEvent *event,
+du_body_build_event(const CustomResource *resource, const ResourceEvent *event,
 					   const char *reporter)
 {
 	StringInfoData json;
@@ -125,7 +125,7 @@ du_message_build_event(const CustomResource *resource, const ResourceEvent *even
  * often it was counted, so that no right to read Events is needed.
  */
 char *
-du_message_build_event_time(const ResourceEvent *event)
+du_body_build_event_time(const ResourceEvent *event)
 {
 	StringInfoData json;
 
@@ -141,7 +141,7 @@ du_message_build_event_time(const ResourceEvent *event)
  * the Event only.
  */
 char *
-du_message_build_event_count(int count, const char *resource_version)
+du_body_build_event_count(int count, const char *resource_version)
 {
 	StringInfoData json;
 
@@ -156,7 +156,7 @@ du_message_build_event_count(int count, const char *resource_version)
  * A time as Kubernetes writes it: RFC 3339, in UTC, whole seconds.
  */
 char *
-du_message_format_time(TimestampTz time)
+du_body_format_time(TimestampTz time)
 {
 	pg_time_t	seconds = timestamptz_to_time_t(time);
 	char		formatted[64];
@@ -191,7 +191,7 @@ read_ownership(const cJSON *document, void *arg, const char **reason)
  * that field manager, alone.
  */
 bool
-du_message_shows_condition(const char *json, size_t length, const char *manager, int others)
+du_body_shows_condition(const char *json, size_t length, const char *manager, int others)
 {
 	const char *reason;
 	const CustomResource *shown = du_resource_parse(json, length, &reason);
@@ -215,7 +215,7 @@ read_count(const cJSON *document, void *arg, const char **reason)
  * How often an Event was counted, and its version; -1 when the text is none.
  */
 int
-du_message_parse_count(const char *json, size_t length, const char **resource_version)
+du_body_parse_count(const char *json, size_t length, const char **resource_version)
 {
 	const char *reason;
 	int		   *count = du_json_read(json, length, read_count, resource_version, &reason);

@@ -25,10 +25,10 @@
 /*
  * No wish yet, in the current memory context.
  */
-ReportWish *
-du_wish_create(void)
+DesiredReport *
+du_content_create(void)
 {
-	ReportWish *wish = palloc0(sizeof(ReportWish));
+	DesiredReport *wish = palloc0(sizeof(DesiredReport));
 
 	wish->context = AllocSetContextCreate(CurrentMemoryContext,
 										  "documentdb_upgrade report content",
@@ -53,7 +53,7 @@ clean_text(const char *text)
  * Takes over a content, unless it is the same already.
  */
 void
-du_wish_set(ReportWish *wish, const ReportContent *content)
+du_content_set(DesiredReport *wish, const ReportContent *content)
 {
 	MemoryContext fresh = AllocSetContextCreate(MemoryContextGetParent(wish->context),
 												"documentdb_upgrade report content",
@@ -87,7 +87,7 @@ du_wish_set(ReportWish *wish, const ReportContent *content)
  * is not installed any more is left as it is: the operator owns the field.
  */
 bool
-du_wish_wants_version(const ReportWish *wish, const CustomResource *resource)
+du_content_wants_version(const DesiredReport *wish, const CustomResource *resource)
 {
 	const char *version = wish->content.schema_version;
 
@@ -99,7 +99,7 @@ du_wish_wants_version(const ReportWish *wish, const CustomResource *resource)
  * another generation.
  */
 bool
-du_wish_wants_condition(const ReportWish *wish, const CustomResource *resource)
+du_content_wants_condition(const DesiredReport *wish, const CustomResource *resource)
 {
 	const ReportContent *content = &wish->content;
 
@@ -116,7 +116,7 @@ du_wish_wants_condition(const ReportWish *wish, const CustomResource *resource)
  * transition stays while its status does.
  */
 char *
-du_wish_build_condition(const ReportWish *wish, const CustomResource *resource)
+du_content_build_condition(const DesiredReport *wish, const CustomResource *resource)
 {
 	ResourceCondition condition;
 	bool		stays = resource->has_condition && resource->condition_since != NULL &&
@@ -126,6 +126,6 @@ du_wish_build_condition(const ReportWish *wish, const CustomResource *resource)
 	condition.reason = wish->content.reason;
 	condition.message = wish->content.message;
 	condition.since = stays ? resource->condition_since :
-		du_message_format_time(GetCurrentTimestamp());
-	return du_message_build_condition(resource, &condition);
+		du_body_format_time(GetCurrentTimestamp());
+	return du_body_build_condition(resource, &condition);
 }

@@ -18,7 +18,7 @@
 
 /* True when the resource is the one about which something was sent last. */
 static bool
-is_same_version(const ReportTopic *topic, const char *version)
+is_same_version(const ReportPace *topic, const char *version)
 {
 	return strcmp(topic->version, version) == 0;
 }
@@ -28,7 +28,7 @@ is_same_version(const ReportTopic *topic, const char *version)
  * by the clock; -1 when it is not to be sent at all.
  */
 int64
-du_topic_get_due(const ReportTopic *topic, uint64 serial, const char *version)
+du_pace_get_due(const ReportPace *topic, uint64 serial, const char *version)
 {
 	if (topic->accepted && topic->serial == serial && is_same_version(topic, version))
 		return -1;
@@ -38,7 +38,7 @@ du_topic_get_due(const ReportTopic *topic, uint64 serial, const char *version)
 }
 
 void
-du_topic_note_sent(ReportTopic *topic, uint64 serial, const char *version)
+du_pace_note_sent(ReportPace *topic, uint64 serial, const char *version)
 {
 	topic->accepted = false;
 	topic->outdated = false;
@@ -50,13 +50,13 @@ du_topic_note_sent(ReportTopic *topic, uint64 serial, const char *version)
  * What was sent last was accepted, for this generation of the resource.
  */
 void
-du_topic_accept(ReportTopic *topic, int64 generation)
+du_pace_accept(ReportPace *topic, int64 generation)
 {
 	topic->accepted = true;
 	topic->logged = false;
 	topic->backoff.failures = 0;
 	if (topic->accepted_serial == topic->serial && topic->accepted_generation == generation)
-		du_topic_put_off(topic, du_kube_next_delay(&topic->undone));
+		du_pace_put_off(topic, du_kube_next_delay(&topic->undone));
 	else
 		topic->undone.failures = 0;
 	topic->accepted_serial = topic->serial;
@@ -68,23 +68,23 @@ du_topic_accept(ReportTopic *topic, int64 generation)
  * is now, or after a while.
  */
 void
-du_topic_outdate(ReportTopic *topic)
+du_pace_outdate(ReportPace *topic)
 {
 	topic->outdated = true;
-	du_topic_retry(topic);
+	du_pace_retry(topic);
 }
 
 /*
  * What was sent last has failed: due again after a while.
  */
 void
-du_topic_retry(ReportTopic *topic)
+du_pace_retry(ReportPace *topic)
 {
-	du_topic_put_off(topic, du_kube_next_delay(&topic->backoff));
+	du_pace_put_off(topic, du_kube_next_delay(&topic->backoff));
 }
 
 void
-du_topic_put_off(ReportTopic *topic, long ms)
+du_pace_put_off(ReportPace *topic, long ms)
 {
 	topic->not_before = du_clock_ms() + ms;
 }
@@ -93,7 +93,7 @@ du_topic_put_off(ReportTopic *topic, long ms)
  * There is another resource: nothing was sent about that one.
  */
 void
-du_topic_restart(ReportTopic *topic)
+du_pace_restart(ReportPace *topic)
 {
 	bool		logged = topic->logged;
 

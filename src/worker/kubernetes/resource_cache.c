@@ -23,10 +23,10 @@
 /*
  * A view of nothing yet, in the current memory context.
  */
-ResourceView *
-du_view_open(DesiredState *state)
+ResourceCache *
+du_cache_open(DesiredState *state)
 {
-	ResourceView *view = palloc0(sizeof(ResourceView));
+	ResourceCache *view = palloc0(sizeof(ResourceCache));
 
 	view->state = state;
 	view->context = CurrentMemoryContext;
@@ -46,7 +46,7 @@ same_text(const char *a, const char *b)
  * What is read, for people.
  */
 void
-du_view_set_location(ResourceView *view, const char *location)
+du_cache_set_location(ResourceCache *view, const char *location)
 {
 	if (same_text(view->state->location, location))
 		return;
@@ -58,7 +58,7 @@ du_view_set_location(ResourceView *view, const char *location)
  * Takes over health, problem and hint, unless they are the same already.
  */
 void
-du_view_set_health(ResourceView *view, SourceHealth health, const char *problem,
+du_cache_set_health(ResourceCache *view, SourceHealth health, const char *problem,
 				   const char *hint)
 {
 	DesiredState *state = view->state;
@@ -77,7 +77,7 @@ du_view_set_health(ResourceView *view, SourceHealth health, const char *problem,
  * The server has just said what is true.
  */
 void
-du_view_note_contact(ResourceView *view)
+du_cache_note_contact(ResourceCache *view)
 {
 	view->state->last_contact = GetCurrentTimestamp();
 }
@@ -86,20 +86,20 @@ du_view_note_contact(ResourceView *view)
  * The server has just said that there is no resource.
  */
 void
-du_view_note_absence(ResourceView *view)
+du_cache_note_absence(ResourceCache *view)
 {
-	du_view_set_health(view, SOURCE_MISSING,
+	du_cache_set_health(view, SOURCE_MISSING,
 					   psprintf("There is no custom resource \"%s\".", view->state->location),
 					   "Nothing runs until it is there; see documentdb_upgrade.kubernetes_resource if its name is wrong.");
-	du_view_note_contact(view);
+	du_cache_note_contact(view);
 }
 
 /*
- * A context for a resource that is about to be read; du_view_take() takes
+ * A context for a resource that is about to be read; du_cache_take() takes
  * care of it then.
  */
 MemoryContext
-du_view_create_context(ResourceView *view)
+du_cache_create_context(ResourceCache *view)
 {
 	return AllocSetContextCreate(view->context, "documentdb_upgrade custom resource",
 								 ALLOCSET_SMALL_SIZES);
@@ -109,7 +109,7 @@ du_view_create_context(ResourceView *view)
  * True for a version that can be part of a URL as it is.
  */
 bool
-du_view_is_version(const char *version)
+du_cache_is_version(const char *version)
 {
 	return version != NULL && version[0] != '\0' &&
 		strlen(version) < RESOURCE_VERSION_LENGTH &&
@@ -118,7 +118,7 @@ du_view_is_version(const char *version)
 
 /* Shows another resource, or another version of it. */
 static void
-replace_resource(ResourceView *view, MemoryContext fresh, const CustomResource *resource)
+replace_resource(ResourceCache *view, MemoryContext fresh, const CustomResource *resource)
 {
 	if (view->resource_context != NULL)
 		MemoryContextDelete(view->resource_context);
@@ -134,7 +134,7 @@ replace_resource(ResourceView *view, MemoryContext fresh, const CustomResource *
  * a reason, a constant, when it is not one that can be used.
  */
 const char *
-du_view_take(ResourceView *view, MemoryContext fresh, const CustomResource *resource,
+du_cache_take(ResourceCache *view, MemoryContext fresh, const CustomResource *resource,
 			 const char *name)
 {
 	DesiredState *state = view->state;
@@ -145,7 +145,7 @@ du_view_take(ResourceView *view, MemoryContext fresh, const CustomResource *reso
 		reason = "it has another name";
 	else if (resource->uid == NULL || resource->namespace_name == NULL)
 		reason = "it has no uid or no namespace";
-	else if (!du_view_is_version(resource->resource_version))
+	else if (!du_cache_is_version(resource->resource_version))
 		reason = "it has no usable resourceVersion";
 	if (reason != NULL)
 	{
@@ -153,7 +153,7 @@ du_view_take(ResourceView *view, MemoryContext fresh, const CustomResource *reso
 		return reason;
 	}
 
-	du_view_note_contact(view);
+	du_cache_note_contact(view);
 	if (known == NULL || !same_text(known->uid, resource->uid) ||
 		!same_text(known->resource_version, resource->resource_version))
 		replace_resource(view, fresh, resource);
@@ -165,10 +165,10 @@ du_view_take(ResourceView *view, MemoryContext fresh, const CustomResource *reso
 		MemoryContextDelete(fresh);
 	}
 	if (state->resource->being_deleted)
-		du_view_set_health(view, SOURCE_MISSING, "The custom resource is being deleted.",
+		du_cache_set_health(view, SOURCE_MISSING, "The custom resource is being deleted.",
 						   "Nothing runs until there is a new one.");
 	else
-		du_view_set_health(view, SOURCE_OK, NULL, NULL);
+		du_cache_set_health(view, SOURCE_OK, NULL, NULL);
 	return NULL;
 }
 
@@ -191,7 +191,7 @@ is_lower_version(const char *a, const char *b)
  * True when an event tells less than what is known already.
  */
 bool
-du_view_is_older(const ResourceView *view, const CustomResource *resource)
+du_cache_is_older(const ResourceCache *view, const CustomResource *resource)
 {
 	const CustomResource *known = view->state->resource;
 

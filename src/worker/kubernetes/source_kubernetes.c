@@ -43,7 +43,7 @@ typedef struct KubernetesSource
 	MemoryContext context;		/* of all that follows */
 	MemoryContext scratch;		/* of one advance() */
 	KubernetesApi *api;
-	ResourceView *view;
+	ResourceCache *view;
 	bool		guessed;		/* the resource's name is the cluster's */
 
 	HttpExchange *read;
@@ -78,7 +78,7 @@ fail(KubernetesSource *k, const KubeVerdict *verdict)
 {
 	long		delay = du_kube_next_delay(&k->backoff);
 
-	du_view_set_health(k->view, verdict->health, verdict->problem, verdict->hint);
+	du_cache_set_health(k->view, verdict->health, verdict->problem, verdict->hint);
 	if (verdict->retry_after_ms >= 0)
 		k->not_before = du_clock_ms() + verdict->retry_after_ms;
 	plan_read(k, KUBE_GET_RESOURCE, delay);
@@ -106,7 +106,7 @@ use_name(KubernetesSource *k, const char *name)
 {
 	if (k->api->resource == NULL || strcmp(k->api->resource, name) != 0)
 		du_kube_set_resource(k->api, name);
-	du_view_set_location(k->view, psprintf("%s/%s", k->api->namespace_name, k->api->resource));
+	du_cache_set_location(k->view, psprintf("%s/%s", k->api->namespace_name, k->api->resource));
 }
 
 /*
@@ -206,7 +206,7 @@ judge_read(const KubernetesSource *k, const CustomResource *resource)
 	if (resource == NULL || state->resource == NULL || state->health == SOURCE_MISSING ||
 		resource->uid == NULL || strcmp(resource->uid, state->resource->uid) != 0)
 		return READ_UNCLEAR;
-	return du_view_is_older(k->view, resource) ? READ_OVERTAKEN : READ_ANSWERS;
+	return du_cache_is_older(k->view, resource) ? READ_OVERTAKEN : READ_ANSWERS;
 }
 
 /* Another read has to answer. */
@@ -225,7 +225,7 @@ take_absence(KubernetesSource *k)
 		read_again(k);
 		return;
 	}
-	du_view_note_absence(k->view);
+	du_cache_note_absence(k->view);
 	plan_next(k, false);
 }
 
@@ -237,12 +237,12 @@ take_resource(KubernetesSource *k, MemoryContext fresh, const CustomResource *re
 	const char *reason = NULL;
 
 	if (worth == READ_ANSWERS)
-		reason = du_view_take(k->view, fresh, resource, k->api->resource);
+		reason = du_cache_take(k->view, fresh, resource, k->api->resource);
 	else
 		MemoryContextDelete(fresh);
 
 	if (worth == READ_OVERTAKEN)
-		du_view_note_contact(k->view);
+		du_cache_note_contact(k->view);
 	if (reason != NULL)
 		fail_parse(k, "custom resource", reason);
 	else if (worth == READ_UNCLEAR)
@@ -254,7 +254,7 @@ take_resource(KubernetesSource *k, MemoryContext fresh, const CustomResource *re
 static void
 parse_resource(KubernetesSource *k, const HttpAnswer *answer)
 {
-	MemoryContext fresh = du_view_create_context(k->view);
+	MemoryContext fresh = du_cache_create_context(k->view);
 	CustomResource *resource;
 	const char *reason;
 
@@ -307,17 +307,17 @@ take_list(KubernetesSource *k, const HttpAnswer *answer, const KubeVerdict *verd
 		read_again(k);
 		return;
 	}
-	fresh = du_view_create_context(k->view);
+	fresh = du_cache_create_context(k->view);
 	MemoryContextSwitchTo(fresh);
 	resource = du_resource_parse_list(answer->body, answer->body_length, k->api->resource,
 									  &version, &reason);
 	MemoryContextSwitchTo(k->scratch);
 	version = version != NULL ? pstrdup(version) : NULL;
 	reason = reason != NULL ? pstrdup(reason) : NULL;
-	if (reason == NULL && !du_view_is_version(version))
+	if (reason == NULL && !du_cache_is_version(version))
 		reason = "it has no usable resourceVersion";
 	if (reason == NULL && resource != NULL)
-		reason = du_view_take(k->view, fresh, resource, k->api->resource);
+		reason = du_cache_take(k->view, fresh, resource, k->api->resource);
 	else
 		MemoryContextDelete(fresh);
 	if (reason != NULL)
@@ -326,7 +326,7 @@ take_list(KubernetesSource *k, const HttpAnswer *answer, const KubeVerdict *verd
 		return;
 	}
 	if (resource == NULL)
-		du_view_note_absence(k->view);
+		du_cache_note_absence(k->view);
 	strlcpy(k->view->resume, version, sizeof(k->view->resume));
 	plan_next(k, true);
 }
@@ -510,7 +510,7 @@ du_source_kubernetes_open(void)
 	k->base.reload = reload;
 	k->base.close = close_source;
 	k->api = du_kube_open();
-	k->view = du_view_open(&k->base.state);
+	k->view = du_cache_open(&k->base.state);
 	k->watch = du_watch_create(k->api, k->view);
 	plan_read(k, KUBE_GET_RESOURCE, 0);
 	MemoryContextSwitchTo(caller);

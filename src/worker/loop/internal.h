@@ -42,7 +42,7 @@ typedef struct Worker
 	DesiredSource *source;		/* NULL on other standbys */
 	int			source_kind;
 	KubernetesReport *report;	/* NULL when the source is another */
-	StandbyReport *standby_report;	/* NULL on a primary */
+	UpstreamReport *upstream_report;	/* NULL on a primary */
 
 	ReportCounters past_reports;	/* of reports that are closed */
 
@@ -79,9 +79,9 @@ typedef struct Worker
  * ----
  */
 
-extern void du_worker_announce(Worker *worker, const Outlook *outlook);
-extern void du_worker_say_started(Worker *worker);
-extern void du_worker_say_succeeded(Worker *worker);
+extern void du_worker_announce(Worker *worker, const Assessment *assessment);
+extern void du_announce_started(Worker *worker);
+extern void du_announce_succeeded(Worker *worker);
 
 /* ----
  * worker_attempt.c
@@ -90,8 +90,8 @@ extern void du_worker_say_succeeded(Worker *worker);
  * ----
  */
 
-extern void du_worker_recall(Worker *worker, const Outlook *outlook);
-extern void du_worker_forget_if_changed(Worker *worker, const Outlook *outlook);
+extern void du_worker_recall(Worker *worker, const Assessment *assessment);
+extern void du_worker_forget_if_changed(Worker *worker, const Assessment *assessment);
 extern void du_worker_take_retries(Worker *worker);
 extern void du_worker_start_attempt(Worker *worker);
 extern void du_worker_conclude_attempt(Worker *worker);

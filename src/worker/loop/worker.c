@@ -104,8 +104,8 @@ answer_requests(Worker *worker)
 		worker->reads_seen = du_shared_reads_asked();
 		if (worker->source != NULL)
 			worker->source->refresh(worker->source);
-		if (worker->standby_report != NULL)
-			du_standby_report_hurry(worker->standby_report);
+		if (worker->upstream_report != NULL)
+			du_upstream_report_hurry(worker->upstream_report);
 	}
 	return look;
 }
@@ -143,8 +143,8 @@ work(Worker *worker, bool look)
 
 	if (worker->source != NULL)
 		look |= du_worker_advance_source(worker);
-	if (worker->standby_report != NULL)
-		look |= du_standby_report_is_due(worker->standby_report);
+	if (worker->upstream_report != NULL)
+		look |= du_upstream_report_is_due(worker->upstream_report);
 	if (worker->confirming && !worker->source->state.refreshing)
 	{
 		worker->confirming = false;
@@ -163,9 +163,9 @@ work(Worker *worker, bool look)
 		act(worker, confirmed);
 	}
 	if (worker->report != NULL)
-		du_report_advance(worker->report);
-	if (worker->standby_report != NULL)
-		du_standby_report_advance(worker->standby_report);
+		du_kube_report_advance(worker->report);
+	if (worker->upstream_report != NULL)
+		du_upstream_report_advance(worker->upstream_report);
 	publish(worker);
 }
 
@@ -185,9 +185,9 @@ gather_waits(const Worker *worker, TimestampTz next_look, WaitList *list)
 	if (worker->source != NULL)
 		worker->source->add_waits(worker->source, list);
 	if (worker->report != NULL)
-		du_report_add_waits(worker->report, list);
-	if (worker->standby_report != NULL)
-		du_standby_report_add_waits(worker->standby_report, list);
+		du_kube_report_add_waits(worker->report, list);
+	if (worker->upstream_report != NULL)
+		du_upstream_report_add_waits(worker->upstream_report, list);
 }
 
 /*
@@ -296,8 +296,8 @@ is_done(const Worker *worker, TimestampTz started, bool looked)
 		return false;
 	if (TimestampDifferenceExceeds(started, now, LONGEST_REPORT_MS))
 		return true;
-	return (worker->report == NULL || du_report_is_idle(worker->report)) &&
-		(worker->standby_report == NULL || du_standby_report_was_made(worker->standby_report));
+	return (worker->report == NULL || du_kube_report_is_idle(worker->report)) &&
+		(worker->upstream_report == NULL || du_upstream_report_was_made(worker->upstream_report));
 }
 
 /*

@@ -29,16 +29,16 @@
 #include "worker/kubernetes/kubernetes.h"
 
 /* States and how the condition and Events of the custom resource call them. */
-typedef struct StateVoice
+typedef struct StateAnnouncement
 {
 	const char *state;
 	const char *reason;
 	bool		settled;
 	const char *event_type;		/* NULL: no Event */
 	const char *event_reason;
-} StateVoice;
+} StateAnnouncement;
 
-static const StateVoice voices[] = {
+static const StateAnnouncement voices[] = {
 	{"not_installed", "NotInstalled", false, NULL, NULL},
 	{"up_to_date", "UpToDate", true, NULL, NULL},
 	{"update_available", "UpdateAvailable", true, "Normal", "SchemaUpdateAvailable"},
@@ -55,7 +55,7 @@ static const StateVoice voices[] = {
 	{"standby", "ReplicaRegion", false, NULL, NULL},
 };
 
-static const StateVoice *
+static const StateAnnouncement *
 find_voice(const char *state)
 {
 	for (int i = 0; i < lengthof(voices); i++)
@@ -76,41 +76,41 @@ text_or(const char *value, const char *otherwise)
  * What a state depends on: when this is the same, nothing is new.
  */
 static char *
-key_of(const Worker *worker, const Outlook *outlook)
+key_of(const Worker *worker, const Assessment *assessment)
 {
-	const ExtensionFacts *extension = du_outlook_main(outlook);
+	const ExtensionFacts *extension = du_assessment_main(assessment);
 	const WorkerFacts *facts = &worker->facts;
 	StringInfoData key;
 	ListCell   *lc;
 
 	initStringInfo(&key);
-	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%s|%d|%s", outlook->state.state, outlook->decided.reason,
+	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%s|%d|%s", assessment->state.state, assessment->decided.reason,
 					 text_or(extension->installed, ""), text_or(extension->binary, ""),
 					 facts->desired, facts->last_error, facts->hold_reason,
-					 facts->gave_up, text_or(outlook->fence, ""));
+					 facts->gave_up, text_or(assessment->fence, ""));
 	if (!facts->source_ok)
 		appendStringInfo(&key, "|%s", facts->source_problem);
-	foreach(lc, du_outlook_failing_guards(outlook))
+	foreach(lc, du_assessment_failing_guards(assessment))
 		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
-	if (outlook->straggler != NULL)
-		appendStringInfo(&key, "|%s", outlook->straggler);
-	if (outlook->in_recovery)
+	if (assessment->straggler != NULL)
+		appendStringInfo(&key, "|%s", assessment->straggler);
+	if (assessment->in_recovery)
 		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
 	return key.data;
 }
 
 /* What listeners are told: a JSON object. */
 static char *
-notice_of(const Worker *worker, const Outlook *outlook)
+notice_of(const Worker *worker, const Assessment *assessment)
 {
-	const ExtensionFacts *extension = du_outlook_main(outlook);
+	const ExtensionFacts *extension = du_assessment_main(assessment);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"event\": \"state\", \"extension\": ");
 	escape_json(&buf, extension->name);
 	appendStringInfoString(&buf, ", \"state\": ");
-	escape_json(&buf, outlook->state.state);
+	escape_json(&buf, assessment->state.state);
 	appendStringInfoString(&buf, ", \"desired\": ");
 	escape_json(&buf, worker->facts.desired);
 	if (extension->installed != NULL)
@@ -118,10 +118,10 @@ notice_of(const Worker *worker, const Outlook *outlook)
 		appendStringInfoString(&buf, ", \"installed\": ");
 		escape_json(&buf, extension->installed);
 	}
-	if (outlook->decided.target != NULL)
+	if (assessment->decided.target != NULL)
 	{
 		appendStringInfoString(&buf, ", \"target\": ");
-		escape_json(&buf, outlook->decided.target);
+		escape_json(&buf, assessment->decided.target);
 	}
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
@@ -143,15 +143,15 @@ dotted(const char *text)
  * there are such.
  */
 static const char *
-event_message(const Outlook *outlook)
+event_message(const Assessment *assessment)
 {
-	const ExtensionFacts *extension = du_outlook_main(outlook);
+	const ExtensionFacts *extension = du_assessment_main(assessment);
 	char	   *binary = dotted(extension->binary);
 
 	/* A desired version changes nothing where only companions are behind. */
-	if (outlook->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL ||
-		outlook->in_recovery || strcmp(outlook->decided.target, extension->installed) == 0)
-		return outlook->state.next_step;
+	if (assessment->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL ||
+		assessment->in_recovery || strcmp(assessment->decided.target, extension->installed) == 0)
+		return assessment->state.next_step;
 	return psprintf("Schema update available: binary version is %s, schema is at %s. Set spec.schemaVersion to \"%s\" or \"auto\" to finalize the upgrade.",
 					binary, text_or(dotted(extension->installed), "none"), binary);
 }
@@ -161,55 +161,55 @@ event_message(const Outlook *outlook)
  * settled when nothing else is desired there; it comes from the primary.
  */
 static bool
-is_settled(const Outlook *outlook, const StateVoice *voice)
+is_settled(const Assessment *assessment, const StateAnnouncement *voice)
 {
-	if (!outlook->in_recovery)
+	if (!assessment->in_recovery)
 		return voice->settled;
-	return outlook->decided.decision == DECISION_NONE ||
-		outlook->decided.decision == DECISION_UPDATE_AVAILABLE;
+	return assessment->decided.decision == DECISION_NONE ||
+		assessment->decided.decision == DECISION_UPDATE_AVAILABLE;
 }
 
 static void
-report(Worker *worker, const Outlook *outlook, const StateVoice *voice, bool upgraded)
+report(Worker *worker, const Assessment *assessment, const StateAnnouncement *voice, bool upgraded)
 {
-	const ExtensionFacts *extension = du_outlook_main(outlook);
+	const ExtensionFacts *extension = du_assessment_main(assessment);
 	ReportContent content;
 
 	if (worker->report == NULL || voice == NULL)
 		return;
 	content.schema_version = dotted(extension->installed);
-	content.status = is_settled(outlook, voice) ? "True" : "False";
+	content.status = is_settled(assessment, voice) ? "True" : "False";
 	content.reason = voice->reason;
-	content.message = event_message(outlook);
-	du_report_set(worker->report, &content);
+	content.message = event_message(assessment);
+	du_kube_report_set(worker->report, &content);
 
 	if (upgraded)
-		du_report_event(worker->report, "Normal", "SchemaUpgraded",
+		du_kube_report_event(worker->report, "Normal", "SchemaUpgraded",
 						psprintf("Schema of extension %s is at %s. %s", extension->name,
 								 text_or(content.schema_version, extension->installed),
-								 outlook->state.next_step));
+								 assessment->state.next_step));
 	if (voice->event_type != NULL)
-		du_report_event(worker->report, voice->event_type, voice->event_reason,
+		du_kube_report_event(worker->report, voice->event_type, voice->event_reason,
 						content.message);
-	if (!upgraded && outlook->straggler != NULL && strcmp(worker->announced_state, "up_to_date") == 0)
-		du_report_event(worker->report, "Warning", "StandbyNotReady", content.message);
+	if (!upgraded && assessment->straggler != NULL && strcmp(worker->announced_state, "up_to_date") == 0)
+		du_kube_report_event(worker->report, "Warning", "StandbyNotReady", content.message);
 }
 
 /*
  * Tells of writes that are stopped for maintenance, and of the end of that.
  */
 static void
-report_fence(Worker *worker, const Outlook *outlook)
+report_fence(Worker *worker, const Assessment *assessment)
 {
 	bool		told = worker->fence_told;
 
-	worker->fence_told = outlook->maintenance;
-	if (worker->report == NULL || told == outlook->maintenance)
+	worker->fence_told = assessment->maintenance;
+	if (worker->report == NULL || told == assessment->maintenance)
 		return;
-	if (outlook->maintenance)
-		du_report_event(worker->report, "Normal", "FenceRaised", outlook->fence);
+	if (assessment->maintenance)
+		du_kube_report_event(worker->report, "Normal", "FenceRaised", assessment->fence);
 	else
-		du_report_event(worker->report, "Normal", "FenceLifted",
+		du_kube_report_event(worker->report, "Normal", "FenceLifted",
 						"Writes to this database are no longer stopped for maintenance.");
 }
 
@@ -218,20 +218,20 @@ report_fence(Worker *worker, const Outlook *outlook)
  * same.
  */
 static void
-log_state(Worker *worker, const Outlook *outlook)
+log_state(Worker *worker, const Assessment *assessment)
 {
-	bool		is_trouble = strcmp(outlook->state.state, "failed") == 0 ||
-	strcmp(outlook->state.state, "schema_ahead") == 0 ||
-	outlook->decided.decision == DECISION_REFUSE;
+	bool		is_trouble = strcmp(assessment->state.state, "failed") == 0 ||
+	strcmp(assessment->state.state, "schema_ahead") == 0 ||
+	assessment->decided.decision == DECISION_REFUSE;
 
-	if (outlook->in_recovery && !is_trouble && worker->standby_told)
+	if (assessment->in_recovery && !is_trouble && worker->standby_told)
 		return;
-	worker->standby_told = outlook->in_recovery;
+	worker->standby_told = assessment->in_recovery;
 	ereport(is_trouble ? WARNING : LOG,
 			(is_trouble ? errcode(ERRCODE_WARNING) : 0,
-			 errmsg("schema of extension \"%s\" is %s", du_outlook_main(outlook)->name,
-					outlook->state.state),
-			 errdetail_internal("%s", outlook->state.next_step)));
+			 errmsg("schema of extension \"%s\" is %s", du_assessment_main(assessment)->name,
+					assessment->state.state),
+			 errdetail_internal("%s", assessment->state.next_step)));
 }
 
 /* Remembers what is announced; false when it is nothing new. */
@@ -265,16 +265,16 @@ attempt_commits(void)
 }
 
 /*
- * Says what a pass has found, if it is new.  outlook is NULL in a database
+ * Says what a pass has found, if it is new.  assessment is NULL in a database
  * without this extension.  To be called in the pass's transaction.
  */
 void
-du_worker_announce(Worker *worker, const Outlook *outlook)
+du_worker_announce(Worker *worker, const Assessment *assessment)
 {
 	const char *installed;
 	bool		upgraded;
 
-	if (outlook == NULL)
+	if (assessment == NULL)
 	{
 		if (is_new(worker, ""))
 			ereport(LOG,
@@ -285,32 +285,32 @@ du_worker_announce(Worker *worker, const Outlook *outlook)
 	}
 	if (attempt_commits())
 		return;
-	if (!is_new(worker, key_of(worker, outlook)))
+	if (!is_new(worker, key_of(worker, assessment)))
 	{
 		if (worker->notice_pending)
-			Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
+			Async_Notify("documentdb_upgrade", notice_of(worker, assessment));
 		return;
 	}
 
-	installed = text_or(du_outlook_main(outlook)->installed, "");
+	installed = text_or(du_assessment_main(assessment)->installed, "");
 	upgraded = worker->announced_version[0] != '\0' && installed[0] != '\0' &&
 		strcmp(worker->announced_version, installed) != 0;
 	strlcpy(worker->announced_version, installed, sizeof(worker->announced_version));
 
-	log_state(worker, outlook);
-	worker->notice_pending = !outlook->in_recovery;
+	log_state(worker, assessment);
+	worker->notice_pending = !assessment->in_recovery;
 	if (worker->notice_pending)
-		Async_Notify("documentdb_upgrade", notice_of(worker, outlook));
-	report(worker, outlook, find_voice(outlook->state.state), upgraded);
-	report_fence(worker, outlook);
-	strlcpy(worker->announced_state, outlook->state.state, sizeof(worker->announced_state));
+		Async_Notify("documentdb_upgrade", notice_of(worker, assessment));
+	report(worker, assessment, find_voice(assessment->state.state), upgraded);
+	report_fence(worker, assessment);
+	strlcpy(worker->announced_state, assessment->state.state, sizeof(worker->announced_state));
 }
 
 /*
  * Says that an attempt begins.
  */
 void
-du_worker_say_started(Worker *worker)
+du_announce_started(Worker *worker)
 {
 	const AttemptOrder *order = &worker->order;
 
@@ -321,7 +321,7 @@ du_worker_say_started(Worker *worker)
 			 errmsg("finalizing extension \"%s\" to \"%s\"", order->extension, order->target),
 			 errdetail_internal("What changes: %s.", worker->changes)));
 	if (worker->report != NULL)
-		du_report_event(worker->report, "Normal", "SchemaUpgradeStarted",
+		du_kube_report_event(worker->report, "Normal", "SchemaUpgradeStarted",
 						psprintf("Finalizing %s. SELECT * FROM documentdb_upgrade.progress; shows how far it is.",
 								 worker->companions_alone ?
 								 psprintf("the companions of extension %s at %s: %s",
@@ -334,11 +334,11 @@ du_worker_say_started(Worker *worker)
  * extension will tell it.
  */
 void
-du_worker_say_succeeded(Worker *worker)
+du_announce_succeeded(Worker *worker)
 {
 	if (worker->report == NULL || worker->changes == NULL || !worker->companions_alone)
 		return;
-	du_report_event(worker->report, "Normal", "SchemaUpgraded",
+	du_kube_report_event(worker->report, "Normal", "SchemaUpgraded",
 					psprintf("The companions of extension %s at %s are at their targets: %s.",
 							 worker->order.extension, worker->order.target, worker->changes));
 }

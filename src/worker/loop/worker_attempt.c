@@ -81,7 +81,7 @@ remember(Worker *worker, bool final, const char *target, const char *fingerprint
  * one history.
  */
 void
-du_worker_recall(Worker *worker, const Outlook *outlook)
+du_worker_recall(Worker *worker, const Assessment *assessment)
 {
 	FailureMemory memory;
 
@@ -91,7 +91,7 @@ du_worker_recall(Worker *worker, const Outlook *outlook)
 	if (du_shared_exists())
 		worker->failures.retries_seen = du_shared_retries_asked();
 
-	du_failures_recall(du_outlook_main(outlook)->name, &memory);
+	du_failures_recall(du_assessment_main(assessment)->name, &memory);
 	worker->failures.recalled = true;
 	if (memory.message == NULL || memory.target == NULL)
 		return;
@@ -106,18 +106,18 @@ du_worker_recall(Worker *worker, const Outlook *outlook)
  * other files, or the target reached.
  */
 void
-du_worker_forget_if_changed(Worker *worker, const Outlook *outlook)
+du_worker_forget_if_changed(Worker *worker, const Assessment *assessment)
 {
 	const WorkerFailures *failures = &worker->failures;
 
-	if (outlook->decided.decision != DECISION_FINALIZE)
+	if (assessment->decided.decision != DECISION_FINALIZE)
 		worker->facts.next_retry = 0;
 	if (failures->target[0] == '\0')
 		return;
-	if (outlook->decided.decision != DECISION_FINALIZE ||
-		strcmp(outlook->decided.target, failures->target) != 0 ||
+	if (assessment->decided.decision != DECISION_FINALIZE ||
+		strcmp(assessment->decided.target, failures->target) != 0 ||
 		(worker->facts.gave_up && failures->fingerprint[0] != '\0' &&
-		 strcmp(du_outlook_fingerprint(outlook), failures->fingerprint) != 0))
+		 strcmp(du_assessment_fingerprint(assessment), failures->fingerprint) != 0))
 		forget(worker);
 }
 
@@ -167,7 +167,7 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 	if (outcome->result == ATTEMPT_SUCCEEDED)
 	{
 		forget(worker);
-		du_worker_say_succeeded(worker);
+		du_announce_succeeded(worker);
 		return;
 	}
 	if (outcome->cause == CAUSE_HOLD)
@@ -193,7 +193,7 @@ du_worker_start_attempt(Worker *worker)
 
 	worker->wants_attempt = false;
 	worker->facts.next_retry = 0;
-	du_worker_say_started(worker);
+	du_announce_started(worker);
 	if (worker->once)
 	{
 		du_attempt_carry_out(&worker->order, &outcome);

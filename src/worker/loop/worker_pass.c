@@ -96,21 +96,21 @@ follow_settings(Worker *worker)
  * when somebody asks how long an update has been waiting.
  */
 static void
-note_binary(Worker *worker, const Outlook *outlook)
+note_binary(Worker *worker, const Assessment *assessment)
 {
-	const char *binary = du_outlook_main(outlook)->binary;
+	const char *binary = du_assessment_main(assessment)->binary;
 
 	if (binary == NULL || strcmp(worker->binary, binary) == 0)
 		return;
-	if (du_surroundings_note_binary(outlook->facts))
+	if (du_server_facts_note_binary(assessment->facts))
 		strlcpy(worker->binary, binary, sizeof(worker->binary));
 }
 
 /* True when the target of the running attempt is what is desired, or reached. */
 static bool
-is_still_wanted(const Worker *worker, const Outlook *outlook)
+is_still_wanted(const Worker *worker, const Assessment *assessment)
 {
-	const DecisionResult *decided = &outlook->decided;
+	const DecisionResult *decided = &assessment->decided;
 
 	return (decided->decision == DECISION_FINALIZE || decided->decision == DECISION_NONE) &&
 		decided->target != NULL && strcmp(decided->target, worker->order.target) == 0;
@@ -122,14 +122,14 @@ is_still_wanted(const Worker *worker, const Outlook *outlook)
  * nothing.
  */
 static void
-reconsider_attempt(Worker *worker, const Outlook *outlook)
+reconsider_attempt(Worker *worker, const Assessment *assessment)
 {
 	const SourceHealth health = worker->source->state.health;
-	List	   *failing = du_outlook_failing_guards(outlook);
+	List	   *failing = du_assessment_failing_guards(assessment);
 	ListCell   *lc;
 
 	if (health == SOURCE_MISSING ||
-		(health == SOURCE_OK && !is_still_wanted(worker, outlook)))
+		(health == SOURCE_OK && !is_still_wanted(worker, assessment)))
 		(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_WITHDRAWAL);
 
 	foreach(lc, failing)
@@ -143,13 +143,13 @@ reconsider_attempt(Worker *worker, const Outlook *outlook)
  * Decides whether an attempt is due, and writes its order.
  */
 static void
-consider_attempt(Worker *worker, const Outlook *outlook)
+consider_attempt(Worker *worker, const Assessment *assessment)
 {
 	const WorkerFacts *facts = &worker->facts;
 	AttemptOrder *order = &worker->order;
 
-	worker->wants_attempt = outlook->decided.decision == DECISION_FINALIZE &&
-		outlook->guards->nfailed == 0 && facts->source_ok && !facts->gave_up &&
+	worker->wants_attempt = assessment->decided.decision == DECISION_FINALIZE &&
+		assessment->guards->nfailed == 0 && facts->source_ok && !facts->gave_up &&
 		GetCurrentTimestamp() >= facts->next_retry;
 	if (!worker->wants_attempt)
 		return;
@@ -158,15 +158,15 @@ consider_attempt(Worker *worker, const Outlook *outlook)
 	strlcpy(order->actor, worker->actor, sizeof(order->actor));
 	strlcpy(order->role_name, worker->role_name, sizeof(order->role_name));
 	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
-	strlcpy(order->target, outlook->decided.target, sizeof(order->target));
-	strlcpy(order->fingerprint, du_outlook_fingerprint(outlook), sizeof(order->fingerprint));
+	strlcpy(order->target, assessment->decided.target, sizeof(order->target));
+	strlcpy(order->fingerprint, du_assessment_fingerprint(assessment), sizeof(order->fingerprint));
 	strlcpy(order->resource_uid, facts->resource_uid, sizeof(order->resource_uid));
 	order->resource_generation = facts->resource_generation;
 	if (worker->changes != NULL)
 		pfree(worker->changes);
 	worker->changes = MemoryContextStrdup(TopMemoryContext,
-										  du_plan_describe_changes(outlook->plan, outlook->facts));
-	worker->companions_alone = strcmp(order->target, du_outlook_main(outlook)->installed) == 0;
+										  du_plan_describe_changes(assessment->plan, assessment->facts));
+	worker->companions_alone = strcmp(order->target, du_assessment_main(assessment)->installed) == 0;
 }
 
 /*
@@ -175,9 +175,9 @@ consider_attempt(Worker *worker, const Outlook *outlook)
  * fence is up when it is promoted.
  */
 static void
-follow_binary(const Outlook *outlook)
+follow_binary(const Assessment *assessment)
 {
-	DecisionResult found = du_outlook_decide_undesired(outlook);
+	DecisionResult found = du_assessment_decide_undesired(assessment);
 	bool		wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
 
 	if (wanted && found.decision == DECISION_REFUSE)
@@ -185,7 +185,7 @@ follow_binary(const Outlook *outlook)
 	if (wanted && found.decision == DECISION_SCHEMA_AHEAD)
 		du_fence_raise(FENCE_SCHEMA_AHEAD, 0, found.reason,
 					   psprintf("Bring back a binary of %s or later; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.",
-								du_outlook_main(outlook)->installed));
+								du_assessment_main(assessment)->installed));
 	else
 		du_fence_lift(FENCE_SCHEMA_AHEAD);
 }
@@ -194,7 +194,7 @@ follow_binary(const Outlook *outlook)
  * What the source says of maintenance: nothing while it cannot be read.  A
  * resource that is gone wishes nothing.
  */
-static MaintenanceWish
+static MaintenanceRequest
 maintenance_wish(const DesiredSource *source)
 {
 	const CustomResource *resource = source != NULL ? source->state.resource : NULL;
@@ -243,13 +243,13 @@ follow_maintenance(const Worker *worker)
  * that goes away later does not open the question again.
  */
 static void
-note_verified(Worker *worker, const Outlook *outlook)
+note_verified(Worker *worker, const Assessment *assessment)
 {
 	WorkerFacts *facts = &worker->facts;
-	const char *installed = du_outlook_main(outlook)->installed;
+	const char *installed = du_assessment_main(assessment)->installed;
 
-	if (worker->primary && installed != NULL && outlook->straggler == NULL &&
-		outlook->decided.decision == DECISION_NONE)
+	if (worker->primary && installed != NULL && assessment->straggler == NULL &&
+		assessment->decided.decision == DECISION_NONE)
 		strlcpy(facts->verified, installed, sizeof(facts->verified));
 }
 
@@ -259,21 +259,21 @@ note_verified(Worker *worker, const Outlook *outlook)
  * another database than the worker's sees another schema.
  */
 static void
-compose_report(Worker *worker, const Outlook *outlook)
+compose_report(Worker *worker, const Assessment *assessment)
 {
 	char		identity[SHARED_IDENTITY_LENGTH];
 	OwnReport	own;
 
-	if (worker->standby_report == NULL)
+	if (worker->upstream_report == NULL)
 		return;
 	du_identity_read(identity, NULL);
 	if (identity[0] == '\0' || strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
 	{
-		du_standby_report_set(worker->standby_report, NULL, NULL);
+		du_upstream_report_set(worker->upstream_report, NULL, NULL);
 		return;
 	}
-	own = du_own_report_compose(outlook, &worker->facts, worker->designated);
-	du_standby_report_set(worker->standby_report, own.text, own.digest);
+	own = du_own_report_compose(assessment, &worker->facts, worker->designated);
+	du_upstream_report_set(worker->upstream_report, own.text, own.digest);
 }
 
 /*
@@ -283,41 +283,41 @@ static void
 look(Worker *worker)
 {
 	WorkerFacts *facts = &worker->facts;
-	Outlook		outlook;
+	Assessment		assessment;
 
-	du_outlook_open(&outlook);
-	du_outlook_decide(&outlook, facts->desired);
+	du_assessment_open(&assessment);
+	du_assessment_decide(&assessment, facts->desired);
 	if (worker->primary)
 	{
-		note_binary(worker, &outlook);
-		du_release_record(outlook.facts, &worker->release);
-		du_worker_recall(worker, &outlook);
-		du_worker_forget_if_changed(worker, &outlook);
+		note_binary(worker, &assessment);
+		du_release_record(assessment.facts, &worker->release);
+		du_worker_recall(worker, &assessment);
+		du_worker_forget_if_changed(worker, &assessment);
 	}
 	if (!worker->once)
 	{
-		follow_binary(&outlook);
+		follow_binary(&assessment);
 		follow_maintenance(worker);
 	}
-	du_outlook_find_state(&outlook, facts);
-	strlcpy(facts->state, outlook.state.state, sizeof(facts->state));
-	note_verified(worker, &outlook);
-	compose_report(worker, &outlook);
+	du_assessment_find_state(&assessment, facts);
+	strlcpy(facts->state, assessment.state.state, sizeof(facts->state));
+	note_verified(worker, &assessment);
+	compose_report(worker, &assessment);
 
 	worker->wants_attempt = false;
 	if (worker->primary && worker->source != NULL)
 	{
 		if (worker->attempt_runs)
-			reconsider_attempt(worker, &outlook);
+			reconsider_attempt(worker, &assessment);
 		else
-			consider_attempt(worker, &outlook);
+			consider_attempt(worker, &assessment);
 	}
 
 	/* After a plain ALTER EXTENSION, say. */
-	if (worker->primary && outlook.gate_is_stale)
-		du_steps_refresh_gates(outlook.facts);
-	du_worker_announce(worker, &outlook);
-	du_outlook_close(&outlook);
+	if (worker->primary && assessment.gate_is_stale)
+		du_steps_refresh_gates(assessment.facts);
+	du_worker_announce(worker, &assessment);
+	du_assessment_close(&assessment);
 }
 
 /*
@@ -358,8 +358,8 @@ pass(Worker *worker)
 			du_fence_abandon();
 		}
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
-		if (worker->standby_report != NULL)
-			du_standby_report_set(worker->standby_report, NULL, NULL);
+		if (worker->upstream_report != NULL)
+			du_upstream_report_set(worker->upstream_report, NULL, NULL);
 		du_worker_announce(worker, NULL);
 	}
 

@@ -82,7 +82,7 @@ open_source(Worker *worker)
 			break;
 		case SOURCE_KIND_KUBERNETES:
 			worker->source = du_source_kubernetes_open();
-			worker->report = du_report_open(worker->source);
+			worker->report = du_kube_report_open(worker->source);
 			break;
 	}
 
@@ -96,7 +96,7 @@ open_source(Worker *worker)
 static void
 add_reports(ReportCounters *counters, const KubernetesReport *report)
 {
-	ReportCounters more = du_report_counters(report);
+	ReportCounters more = du_kube_report_counters(report);
 
 	counters->delivered += more.delivered;
 	counters->failed += more.failed;
@@ -104,7 +104,7 @@ add_reports(ReportCounters *counters, const KubernetesReport *report)
 }
 
 static void
-add_standby_reports(ReportCounters *counters, const StandbyReport *report)
+add_standby_reports(ReportCounters *counters, const UpstreamReport *report)
 {
 	counters->delivered += du_standby_reports_taken(report);
 	counters->failed += du_standby_reports_failed(report);
@@ -121,16 +121,16 @@ du_worker_take_counters(Worker *worker)
 
 	if (worker->report != NULL)
 		add_reports(&counters, worker->report);
-	if (worker->standby_report != NULL)
-		add_standby_reports(&counters, worker->standby_report);
+	if (worker->upstream_report != NULL)
+		add_standby_reports(&counters, worker->upstream_report);
 	worker->facts.reports_delivered = counters.delivered;
 	worker->facts.reports_failed = counters.failed;
 	worker->facts.events_dropped = counters.dropped;
 
 	if (worker->source != NULL)
 		worker->facts.last_contact = worker->source->state.last_contact;
-	if (worker->standby_report != NULL)
-		du_standby_report_tell(worker->standby_report, &worker->facts);
+	if (worker->upstream_report != NULL)
+		du_upstream_report_tell(worker->upstream_report, &worker->facts);
 }
 
 static void
@@ -139,7 +139,7 @@ close_source(Worker *worker)
 	if (worker->report != NULL)
 	{
 		add_reports(&worker->past_reports, worker->report);
-		du_report_close(worker->report);
+		du_kube_report_close(worker->report);
 	}
 	if (worker->source != NULL)
 		worker->source->close(worker->source);
@@ -153,11 +153,11 @@ close_standby_report(Worker *worker)
 {
 	WorkerFacts *facts = &worker->facts;
 
-	if (worker->standby_report == NULL)
+	if (worker->upstream_report == NULL)
 		return;
-	add_standby_reports(&worker->past_reports, worker->standby_report);
-	du_standby_report_close(worker->standby_report);
-	worker->standby_report = NULL;
+	add_standby_reports(&worker->past_reports, worker->upstream_report);
+	du_upstream_report_close(worker->upstream_report);
+	worker->upstream_report = NULL;
 
 	facts->upstream_ok = false;
 	facts->upstream[0] = facts->upstream_problem[0] = facts->upstream_hint[0] = '\0';
@@ -215,10 +215,10 @@ du_worker_follow_role(Worker *worker)
 
 	if (primary)
 		close_standby_report(worker);
-	else if (worker->standby_report == NULL)
-		worker->standby_report = du_standby_report_open(designated);
+	else if (worker->upstream_report == NULL)
+		worker->upstream_report = du_upstream_report_open(designated);
 	else
-		du_standby_report_reload(worker->standby_report, designated);
+		du_upstream_report_reload(worker->upstream_report, designated);
 
 	strlcpy(worker->facts.source, du_guc_source_name(), sizeof(worker->facts.source));
 	worker->source_kind = du_guc_source;

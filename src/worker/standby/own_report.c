@@ -128,7 +128,7 @@ describe_extensions(FleetMember *member, const UpgradeFacts *facts)
 	{
 		const ExtensionFacts *extension = &facts->extensions[i];
 		MemberExtension seen = {extension->name, known(extension->installed),
-		known(extension->binary), "", du_surroundings_binary_digest(extension)};
+		known(extension->binary), "", du_server_facts_binary_digest(extension)};
 
 		if (i == facts->main)
 			seen.loaded = known(du_loaded_version(extension));
@@ -152,11 +152,11 @@ describe_replay(FleetMember *member)
 }
 
 static void
-describe_self(FleetMember *member, const Outlook *outlook, const WorkerFacts *worker,
+describe_self(FleetMember *member, const Assessment *assessment, const WorkerFacts *worker,
 			  bool designated)
 {
-	const ExtensionFacts *extension = du_catalog_main(outlook->facts);
-	const char *program = du_catalog_installed_version("documentdb_upgrade", NULL);
+	const ExtensionFacts *extension = du_managed_main(assessment->facts);
+	const char *program = du_managed_installed_version("documentdb_upgrade", NULL);
 
 	du_identity_read(member->identity, member->incarnation);
 	set_text(member->name, cluster_name, sizeof(member->name));
@@ -165,22 +165,22 @@ describe_self(FleetMember *member, const Outlook *outlook, const WorkerFacts *wo
 	member->designated = designated;
 	member->expected = designated ? worker->region_standbys : -1;
 	describe_replay(member);
-	member->library = du_library_facts(outlook->facts).state;
+	member->library = du_library_facts(assessment->facts).state;
 	member->server = PG_VERSION_NUM;
 	set_text(member->program, known(program), sizeof(member->program));
 	if (extension->installed != NULL)
 		set_text(member->gate, known(du_gate_read(extension->installed)), sizeof(member->gate));
-	set_text(member->fingerprint, du_outlook_fingerprint(outlook), sizeof(member->fingerprint));
-	describe_extensions(member, outlook->facts);
+	set_text(member->fingerprint, du_assessment_fingerprint(assessment), sizeof(member->fingerprint));
+	describe_extensions(member, assessment->facts);
 }
 
 /*
  * Composes the report of this standby, palloc'd: what report_standby() takes,
- * and a digest of all of it but positions.  To be called while the outlook is
+ * and a digest of all of it but positions.  To be called while the assessment is
  * open.  worker is what this server's worker knows.
  */
 OwnReport
-du_own_report_compose(const Outlook *outlook, const WorkerFacts *worker, bool designated)
+du_own_report_compose(const Assessment *assessment, const WorkerFacts *worker, bool designated)
 {
 	OwnReport	report;
 	FleetMember self = {0};
@@ -189,7 +189,7 @@ du_own_report_compose(const Outlook *outlook, const WorkerFacts *worker, bool de
 	StringInfoData essence;
 	ListCell   *lc;
 
-	describe_self(&self, outlook, worker, designated);
+	describe_self(&self, assessment, worker, designated);
 	initStringInfo(&text);
 	initStringInfo(&essence);
 	appendStringInfoString(&text, "{\"protocol\": 1, \"members\": [");

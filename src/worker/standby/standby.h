@@ -27,7 +27,7 @@ typedef struct OwnReport
 	char	   *digest;			/* of what is worth a report at once */
 } OwnReport;
 
-extern PGDLLEXPORT OwnReport du_own_report_compose(const Outlook *outlook,
+extern PGDLLEXPORT OwnReport du_own_report_compose(const Assessment *assessment,
 												   const WorkerFacts *worker,
 												   bool designated);
 
@@ -47,19 +47,19 @@ extern bool du_upstream_is_designated(void);
  * ----
  */
 
-typedef struct StandbyReport StandbyReport;
+typedef struct UpstreamReport UpstreamReport;
 
-extern StandbyReport *du_standby_report_open(bool designated);
-extern bool du_standby_report_is_due(const StandbyReport *report);
-extern void du_standby_report_set(StandbyReport *report, const char *body, const char *digest);
-extern void du_standby_report_advance(StandbyReport *report);
-extern bool du_standby_report_was_made(const StandbyReport *report);
-extern void du_standby_report_hurry(StandbyReport *report);
-extern void du_standby_report_reload(StandbyReport *report, bool designated);
-extern void du_standby_report_add_waits(const StandbyReport *report, WaitList *list);
-extern void du_standby_report_tell(const StandbyReport *report, WorkerFacts *facts);
-extern uint64 du_standby_reports_taken(const StandbyReport *report);
-extern uint64 du_standby_reports_failed(const StandbyReport *report);
-extern void du_standby_report_close(StandbyReport *report);
+extern UpstreamReport *du_upstream_report_open(bool designated);
+extern bool du_upstream_report_is_due(const UpstreamReport *report);
+extern void du_upstream_report_set(UpstreamReport *report, const char *body, const char *digest);
+extern void du_upstream_report_advance(UpstreamReport *report);
+extern bool du_upstream_report_was_made(const UpstreamReport *report);
+extern void du_upstream_report_hurry(UpstreamReport *report);
+extern void du_upstream_report_reload(UpstreamReport *report, bool designated);
+extern void du_upstream_report_add_waits(const UpstreamReport *report, WaitList *list);
+extern void du_upstream_report_tell(const UpstreamReport *report, WorkerFacts *facts);
+extern uint64 du_standby_reports_taken(const UpstreamReport *report);
+extern uint64 du_standby_reports_failed(const UpstreamReport *report);
+extern void du_upstream_report_close(UpstreamReport *report);
 
 #endif							/* DU_STANDBY_H */

@@ -41,7 +41,7 @@
 
 static const char statement[] = "CALL documentdb_upgrade.run_report_standby($1::pg_catalog.jsonb, NULL)";
 
-struct StandbyReport
+struct UpstreamReport
 {
 	MemoryContext context;
 	MemoryContext scratch;		/* of one step */
@@ -80,7 +80,7 @@ get_interval(void)
 
 /* Keeps a verdict, and says in the log what is new in it. */
 static void
-take_verdict(StandbyReport *report, const UpstreamVerdict *verdict)
+take_verdict(UpstreamReport *report, const UpstreamVerdict *verdict)
 {
 	UpstreamVerdict before = report->verdict;
 
@@ -114,7 +114,7 @@ take_verdict(StandbyReport *report, const UpstreamVerdict *verdict)
  * Reads primary_conninfo, into the current memory context.
  */
 static UpstreamConninfo
-find_upstream(StandbyReport *report)
+find_upstream(UpstreamReport *report)
 {
 	UpstreamConninfo upstream = du_upstream_conninfo();
 	UpstreamVerdict verdict;
@@ -135,19 +135,19 @@ find_upstream(StandbyReport *report)
  * Opens reports to the upstream, in a memory context of their own.
  * designated is true for the head of a replica region.
  */
-StandbyReport *
-du_standby_report_open(bool designated)
+UpstreamReport *
+du_upstream_report_open(bool designated)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
 												  "documentdb_upgrade standby report",
 												  ALLOCSET_DEFAULT_SIZES);
-	StandbyReport *report = MemoryContextAllocZero(context, sizeof(StandbyReport));
+	UpstreamReport *report = MemoryContextAllocZero(context, sizeof(UpstreamReport));
 
 	report->context = context;
 	report->scratch = AllocSetContextCreate(context, "documentdb_upgrade report scratch",
 											ALLOCSET_DEFAULT_SIZES);
 	report->receiver_away = -1;
-	du_standby_report_reload(report, designated);
+	du_upstream_report_reload(report, designated);
 	return report;
 }
 
@@ -156,7 +156,7 @@ du_standby_report_open(bool designated)
  * report would be refused now, and the log would have a failure for nothing.
  */
 static bool
-waits_for_receiver(const StandbyReport *report)
+waits_for_receiver(const UpstreamReport *report)
 {
 	return !du_upstream_receiver_connected() &&
 		(report->receiver_away < 0 || du_clock_ms() < report->receiver_away + RECEIVER_GRACE_MS);
@@ -164,7 +164,7 @@ waits_for_receiver(const StandbyReport *report)
 
 /* Sees whether the WAL receiver is connected. */
 static void
-look_at_receiver(StandbyReport *report)
+look_at_receiver(UpstreamReport *report)
 {
 	if (du_upstream_receiver_connected())
 		report->receiver_away = -1;
@@ -174,7 +174,7 @@ look_at_receiver(StandbyReport *report)
 
 /* When the next report is due, by the clock; -1 while none can be. */
 static int64
-get_due_time(const StandbyReport *report)
+get_due_time(const UpstreamReport *report)
 {
 	int64		now = du_clock_ms();
 	int64		due = report->due;
@@ -193,7 +193,7 @@ get_due_time(const StandbyReport *report)
  * True when a fresh text is wanted.
  */
 bool
-du_standby_report_is_due(const StandbyReport *report)
+du_upstream_report_is_due(const UpstreamReport *report)
 {
 	int64		due = get_due_time(report);
 
@@ -205,7 +205,7 @@ du_standby_report_is_due(const StandbyReport *report)
  * digest is of what is worth a report at once when it changes.
  */
 void
-du_standby_report_set(StandbyReport *report, const char *body, const char *digest)
+du_upstream_report_set(UpstreamReport *report, const char *body, const char *digest)
 {
 	if (report->body != NULL)
 		pfree(report->body);
@@ -221,7 +221,7 @@ du_standby_report_set(StandbyReport *report, const char *body, const char *diges
 
 /* Sends the text, which is gone then. */
 static void
-send_text(StandbyReport *report)
+send_text(UpstreamReport *report)
 {
 	UpstreamConninfo upstream = find_upstream(report);
 	LibpqRequest request = {0};
@@ -266,7 +266,7 @@ get_delay(int failures, bool refused)
 
 /* Takes what has become of the report under way, when that is known. */
 static void
-conclude(StandbyReport *report)
+conclude(UpstreamReport *report)
 {
 	const LibpqAnswer *answer = du_libpq_get_answer(report->client);
 	UpstreamVerdict verdict;
@@ -309,7 +309,7 @@ conclude(StandbyReport *report)
  * Takes what has arrived and sends what is due, without waiting.
  */
 void
-du_standby_report_advance(StandbyReport *report)
+du_upstream_report_advance(UpstreamReport *report)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
 
@@ -319,7 +319,7 @@ du_standby_report_advance(StandbyReport *report)
 		du_libpq_advance(report->client);
 		conclude(report);
 	}
-	if (du_standby_report_is_due(report))
+	if (du_upstream_report_is_due(report))
 	{
 		if (report->body != NULL)
 			send_text(report);
@@ -337,7 +337,7 @@ du_standby_report_advance(StandbyReport *report)
  * True when a report was taken or has failed, or there is none to be made.
  */
 bool
-du_standby_report_was_made(const StandbyReport *report)
+du_upstream_report_was_made(const UpstreamReport *report)
 {
 	return report->nowhere || report->starved || report->taken + report->failed > 0;
 }
@@ -346,7 +346,7 @@ du_standby_report_was_made(const StandbyReport *report)
  * Has the next report made now.
  */
 void
-du_standby_report_hurry(StandbyReport *report)
+du_upstream_report_hurry(UpstreamReport *report)
 {
 	report->due = 0;
 	report->not_before = 0;
@@ -356,13 +356,13 @@ du_standby_report_hurry(StandbyReport *report)
  * Settings were reloaded: another upstream, perhaps, which knows nothing yet.
  */
 void
-du_standby_report_reload(StandbyReport *report, bool designated)
+du_upstream_report_reload(UpstreamReport *report, bool designated)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->scratch);
 
 	report->designated = designated;
 	report->failures = 0;
-	du_standby_report_hurry(report);
+	du_upstream_report_hurry(report);
 	(void) find_upstream(report);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(report->scratch);
@@ -372,7 +372,7 @@ du_standby_report_reload(StandbyReport *report, bool designated)
  * Adds what is waited for.
  */
 void
-du_standby_report_add_waits(const StandbyReport *report, WaitList *list)
+du_upstream_report_add_waits(const UpstreamReport *report, WaitList *list)
 {
 	int64		due = get_due_time(report);
 
@@ -386,7 +386,7 @@ du_standby_report_add_waits(const StandbyReport *report, WaitList *list)
  * Tells in the facts how reports fare.
  */
 void
-du_standby_report_tell(const StandbyReport *report, WorkerFacts *facts)
+du_upstream_report_tell(const UpstreamReport *report, WorkerFacts *facts)
 {
 	const UpstreamVerdict *verdict = &report->verdict;
 
@@ -404,13 +404,13 @@ du_standby_report_tell(const StandbyReport *report, WorkerFacts *facts)
  * How many reports the upstream has taken, and how many it has not.
  */
 uint64
-du_standby_reports_taken(const StandbyReport *report)
+du_standby_reports_taken(const UpstreamReport *report)
 {
 	return report->taken;
 }
 
 uint64
-du_standby_reports_failed(const StandbyReport *report)
+du_standby_reports_failed(const UpstreamReport *report)
 {
 	return report->failed;
 }
@@ -419,7 +419,7 @@ du_standby_reports_failed(const StandbyReport *report)
  * Ends a report under way and frees everything.
  */
 void
-du_standby_report_close(StandbyReport *report)
+du_upstream_report_close(UpstreamReport *report)
 {
 	MemoryContextDelete(report->context);
 }

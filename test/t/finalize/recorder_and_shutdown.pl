@@ -70,7 +70,7 @@ my $watcher = DocumentdbUpgrade::Session->new($node);
 my $caller = DocumentdbUpgrade::Session->new($node);
 my $offset = -s $node->logfile;
 
-$watcher->start(when_recorder(q{wait_event_type = 'Lock'}, 'PERFORM pg_terminate_backend(recorder)'));
+$watcher->start(when_recorder(q{wait_event_type = 'Extension'}, 'PERFORM pg_terminate_backend(recorder)'));
 $watcher->wait_for(q{state = 'active'});
 $locker->run('BEGIN; LOCK TABLE documentdb_upgrade.history IN ACCESS EXCLUSIVE MODE');
 is($caller->run('SELECT documentdb_upgrade.finalize()')->{sqlstate}, '22012', 'a recorder that waits');

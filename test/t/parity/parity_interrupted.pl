@@ -21,7 +21,7 @@ my $to_mute = sprintf 'host=127.0.0.1 port=%d user=nobody dbname=postgres connec
 my $parity = q{backend_type = 'documentdb_upgrade parity'};
 my %phase = (
 	'connects' => { there => $to_mute, workers => 2, is_there => [ here => "count(*) = 2 AND count(*) FILTER (WHERE query ~ '^connecting') = 1" ] },
-	'asks the engine' => { lock => 1, workers => 2, is_there => [ here => q{count(*) FILTER (WHERE wait_event_type = 'Lock') = 2} ] },
+	'asks the engine' => { lock => 1, workers => 2, is_there => [ here => q{count(*) FILTER (WHERE state = 'active' AND wait_event_type IN ('Lock', 'Extension')) = 2} ] },
 	'runs a statement here' => { steps => [ [ 0, run => 'SELECT public.gate()' ] ], is_there => [ here => q{count(*) FILTER (WHERE wait_event = 'advisory') = 1} ] },
 	'runs a statement there' => {
 		there => $there, steps => [ [ 0, run => undef, 'SELECT public.gate()' ] ],

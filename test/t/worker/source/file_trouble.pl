@@ -74,8 +74,8 @@ kill 'STOP', $worker;
 $locker->run('BEGIN; LOCK TABLE documentdb_upgrade.history');
 put('1.2');
 kill 'CONT', $worker;
-ok( poll_until(sub { $locker->run("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $worker")->{stdout} eq 'Lock' },
-		'the worker waits'), 'the wish was read and is thought over');
+ok( poll_until(sub { $locker->run('SELECT pg_stat_clear_snapshot()'); $locker->run("SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $worker")->{stdout} eq 't' },
+		'the worker waits'), 'what is desired was read and is being decided upon');
 unlink $file;
 $locker->run('COMMIT');
 wait_for_state($node, 'waiting', qr/No such file/);

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * database_yield.c
+ * give_way.c
  *	  Makes the worker give way to those who want its database for
  *	  themselves.
  *
@@ -158,7 +158,7 @@ ask_until_end_of_transaction(Oid database)
  * that wants a database for itself, and this role may run it.
  */
 void
-du_yield_to(Node *statement)
+du_give_way_to(Node *statement)
 {
 	Oid			database = find_wanted(statement);
 

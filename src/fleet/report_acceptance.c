@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * report_intake.c
+ * report_acceptance.c
  *	  Takes the report of a standby: allowed, read, stored, answered.
  *
  * Who is a standby is known by two things that a session cannot claim: it has
@@ -132,7 +132,7 @@ answer_of(const char *own_identity)
  * 54000, or 55000 where nothing is preloaded.
  */
 char *
-du_intake_take(Jsonb *report)
+du_report_accept(Jsonb *report)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	ExecutionContext context;
