@@ -1,16 +1,16 @@
 # documentdb_upgrade: built with PGXS.  "make check", "make check-all", "make
-# check-documentdb", "make check-bluegreen", "make check-fresh", "make demo" and
-# "make bench" set up all they need by themselves (see test/check), pg_config
+# check-documentdb", "make check-bluegreen", "make check-fresh", "make check-sanitize",
+# "make fuzz", "make demo" and "make bench" set up all they need by themselves (see test/check), pg_config
 # included, so PGXS is left out for them.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh demo bench,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb check-bluegreen check-fresh demo bench
-check check-all check-documentdb check-bluegreen check-fresh demo:
+.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz
+check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo:
 	@test/$@
-bench:
-	@test/bench/run
+bench fuzz:
+	@test/$@/run
 
 else
 
@@ -21,7 +21,12 @@ WORKER_LIBRARY = $(EXTENSION)_worker$(DLSUFFIX)
 
 MODULE_big = documentdb_upgrade
 OBJS = $(patsubst %.c,%.o,$(sort $(filter-out src/worker/%,$(wildcard src/*.c src/*/*.c))))
-DATA = $(wildcard sql/$(EXTENSION)--*.sql)
+# The install script is the files of sql/, one for each topic, in the order of
+# their names; the update scripts are what is left there.
+EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+JOINED_SCRIPT = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
+DATA = $(filter-out $(JOINED_SCRIPT),$(wildcard sql/$(EXTENSION)--*.sql))
+DATA_built = $(JOINED_SCRIPT)
 DOCS := $(wildcard README.md)
 
 PG_CPPFLAGS = -I$(srcdir)/src
@@ -74,9 +79,17 @@ include $(PGXS)
 
 src/checksum/canonical_buffer.o: override CPPFLAGS += $(HASH_CFLAGS)
 
-VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
-$(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(VERSION)"'
+$(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(EXTENSION_VERSION)"'
 $(WORKER_OBJS): $(EXTENSION).control
+
+$(JOINED_SCRIPT): $(sort $(wildcard sql/[0-9]*.sql))
+	awk 'FNR == 1 && NR > 1 { print "" } { print }' $^ >$@
+
+# What PGXN takes: the tree of the last commit, and the install script.
+ARCHIVE = $(EXTENSION)-$(EXTENSION_VERSION)
+.PHONY: dist
+dist: $(JOINED_SCRIPT)
+	git archive --prefix=$(ARCHIVE)/sql/ --add-file=$(JOINED_SCRIPT) --prefix=$(ARCHIVE)/ -o $(ARCHIVE).zip HEAD
 
 all: $(WORKER_LIBRARY)
 $(WORKER_LIBRARY): $(WORKER_OBJS)

@@ -29,6 +29,7 @@
 #include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/extension.h"
 #endif
@@ -80,12 +81,30 @@ parse_boolean(const char *name, const char *value, bool *result)
 					name);
 }
 
-/* Parameters that the server knows and that do not matter here. */
+/* Parameters whose values are lists of extensions and do not matter here. */
 static bool
-is_other_parameter(const char *name)
+is_list_parameter(const char *name)
 {
-	return strcmp(name, "comment") == 0 || strcmp(name, "requires") == 0 ||
-		strcmp(name, "no_relocate") == 0;	/* new in 16 */
+#if PG_VERSION_NUM >= 160000
+	if (strcmp(name, "no_relocate") == 0)	/* new in 16 */
+		return true;
+#endif
+	return strcmp(name, "requires") == 0;
+}
+
+static bool
+is_list_of_names(const char *value)
+{
+	List	   *names;
+
+	return SplitIdentifierString(pstrdup(value), ',', &names);
+}
+
+/* Parameters that the control file of a single version must not have. */
+static bool
+is_primary_parameter(const char *name)
+{
+	return strcmp(name, "directory") == 0 || strcmp(name, "default_version") == 0;
 }
 
 /*
@@ -93,7 +112,7 @@ is_other_parameter(const char *name)
  * the server would refuse is a problem, so that its own reading never raises.
  */
 static const char *
-apply_file(ControlFile *control, FILE *file, const char *path)
+apply_file(ControlFile *control, FILE *file, const char *path, bool secondary)
 {
 	ConfigVariable *head = NULL;
 	ConfigVariable *tail = NULL;
@@ -105,7 +124,10 @@ apply_file(ControlFile *control, FILE *file, const char *path)
 
 	for (ConfigVariable *item = head; item != NULL && problem == NULL; item = item->next)
 	{
-		if (strcmp(item->name, "directory") == 0)
+		if (secondary && is_primary_parameter(item->name))
+			problem = psprintf("Parameter \"%s\" is not allowed in the control file \"%s\" of a single version.",
+							   item->name, path);
+		else if (strcmp(item->name, "directory") == 0)
 		{
 			char	   *base = pstrdup(path);
 
@@ -134,7 +156,13 @@ apply_file(ControlFile *control, FILE *file, const char *path)
 			problem = parse_boolean(item->name, item->value, &control->trusted);
 		else if (strcmp(item->name, "schema") == 0)
 			has_schema = true;
-		else if (!is_other_parameter(item->name))
+		else if (is_list_parameter(item->name))
+		{
+			if (!is_list_of_names(item->value))
+				problem = psprintf("Parameter \"%s\" in control file \"%s\" is not a list of extensions.",
+								   item->name, path);
+		}
+		else if (strcmp(item->name, "comment") != 0)
 			problem = psprintf("Parameter \"%s\" in control file \"%s\" is not known.",
 							   item->name, path);
 	}
@@ -142,6 +170,19 @@ apply_file(ControlFile *control, FILE *file, const char *path)
 	if (problem == NULL && has_schema && control->relocatable)
 		problem = psprintf("The control file \"%s\" names a schema and is relocatable.", path);
 	return problem;
+}
+
+/* Why the scripts cannot be looked for, or NULL. */
+static const char *
+check_directory(const ControlFile *control)
+{
+	DIR		   *dir = AllocateDir(control->directory);
+
+	if (dir == NULL)
+		return psprintf("The script directory \"%s\" of control file \"%s\" cannot be opened: %m.",
+						control->directory, control->path);
+	FreeDir(dir);
+	return NULL;
 }
 
 /*
@@ -178,8 +219,10 @@ du_control_read(const char *extension)
 			control->problem = psprintf("The control file \"%s\" cannot be read: %m.", path);
 			return control;
 		}
-		control->problem = apply_file(control, file, path);
+		control->problem = apply_file(control, file, path, false);
 		FreeFile(file);
+		if (control->problem == NULL && control->directory != directory)
+			control->problem = check_directory(control);
 		return control;
 	}
 
@@ -202,7 +245,7 @@ du_control_apply_secondary(ControlFile *control, const char *extension,
 
 	if (file == NULL)
 		return;
-	control->problem = apply_file(control, file, path);
+	control->problem = apply_file(control, file, path, true);
 	FreeFile(file);
 }
 

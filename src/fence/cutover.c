@@ -397,7 +397,7 @@ du_cutover_count_writers(TimestampTz since)
 
 	/* Sessions are to be seen as they are now. */
 	pgstat_clear_snapshot();
-	du_query("SELECT pg_catalog.count(*) FROM documentdb_upgrade.writers_since($1) w"
+	du_query("SELECT pg_catalog.count(*) FROM documentdb_upgrade_internal.writers_since($1) w"
 			 " WHERE w.awaited",
 			 1, types, values);
 	writers = du_query_int(0, 1);

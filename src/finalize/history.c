@@ -284,7 +284,7 @@ note_binary(const char *json)
 	Datum		values[1];
 
 	values[0] = CStringGetTextDatum(json);
-	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
+	du_query("INSERT INTO documentdb_upgrade_internal.binaries_seen (extension, version, digest, first_seen)"
 			 " SELECT j->>'extension', j->>'binary_version', j->>'binary_digest',"
 			 "   (j->>'started_at')::pg_catalog.timestamptz"
 			 " FROM (SELECT $1::pg_catalog.jsonb) AS r(j)"

@@ -55,7 +55,7 @@ read_checks(const char *kind)
 					" pg_catalog.to_regprocedure(c.function)::pg_catalog.oid::pg_catalog.int8"
 					" FROM documentdb_upgrade.checks c"
 					" WHERE c.kind = $1 AND c.enabled"
-					" AND documentdb_upgrade.check_applies(c.requires) ORDER BY c.name",
+					" AND documentdb_upgrade_internal.check_applies(c.requires) ORDER BY c.name",
 					1, types, values);
 	for (int i = 0; i < rows; i++)
 	{

@@ -138,7 +138,7 @@ gather_binary(ServerFacts *server_facts, const ExtensionFacts *extension)
 	binary_key(extension, values);
 	if (du_query("SELECT pg_catalog.date_part('epoch',"
 				 "   pg_catalog.clock_timestamp() - b.first_seen)"
-				 " FROM documentdb_upgrade.binaries_seen b"
+				 " FROM documentdb_upgrade_internal.binaries_seen b"
 				 " WHERE b.extension = $1 AND b.version = $2 AND b.digest = $3",
 				 3, types, values) > 0)
 	{
@@ -166,7 +166,7 @@ insert_binary(void *arg)
 	Datum		values[3];
 
 	binary_key(extension, values);
-	du_query("INSERT INTO documentdb_upgrade.binaries_seen (extension, version, digest, first_seen)"
+	du_query("INSERT INTO documentdb_upgrade_internal.binaries_seen (extension, version, digest, first_seen)"
 			 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
 			 3, types, values);
 }
@@ -194,7 +194,7 @@ du_server_facts_note_binary(const UpgradeFacts *facts)
 	 * for a transaction that has noted the same binary and goes on.
 	 */
 	if (!ConditionalLockRelationOid(get_relname_relid("binaries_seen",
-													  get_namespace_oid("documentdb_upgrade", false)),
+													  get_namespace_oid("documentdb_upgrade_internal", false)),
 									ShareRowExclusiveLock))
 		return false;
 	error = du_subtransaction_run(insert_binary, unconstify(ExtensionFacts *, extension),

@@ -59,7 +59,7 @@ give_rows(FunctionCallInfo fcinfo, const char *sql)
 Datum
 documentdb_upgrade_parity_checksums(PG_FUNCTION_ARGS)
 {
-	return give_rows(fcinfo, "SELECT * FROM documentdb_upgrade.parity_read_checksums($1, $2)");
+	return give_rows(fcinfo, "SELECT * FROM documentdb_upgrade_internal.parity_read_checksums($1, $2)");
 }
 
 /*
@@ -68,5 +68,5 @@ documentdb_upgrade_parity_checksums(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_parity_found(PG_FUNCTION_ARGS)
 {
-	return give_rows(fcinfo, "SELECT * FROM documentdb_upgrade.parity_read_differences($1, $2)");
+	return give_rows(fcinfo, "SELECT * FROM documentdb_upgrade_internal.parity_read_differences($1, $2)");
 }

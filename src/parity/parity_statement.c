@@ -281,7 +281,7 @@ du_parity_begin(const char *options, Oid role, int caller)
 	values[0] = CStringGetTextDatum(options);
 	values[1] = ObjectIdGetDatum(role);
 	values[2] = Int32GetDatum(caller);
-	query("SELECT documentdb_upgrade.parity_begin($1::pg_catalog.jsonb"
+	query("SELECT documentdb_upgrade_internal.parity_begin($1::pg_catalog.jsonb"
 		  " OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object("
 		  "   'role', $2, 'role_name', pg_catalog.pg_get_userbyid($2), 'caller', $3))",
 		  3, types, values, NULL);
@@ -317,7 +317,7 @@ du_parity_next(int64 run, int member, const char *answer, ParityStep *step)
 	values[1] = Int32GetDatum(member);
 	values[2] = answer != NULL ? CStringGetTextDatum(answer) : (Datum) 0;
 	query("SELECT n.action, n.local, n.remote, n.wait_ms"
-		  " FROM documentdb_upgrade.parity_next($1, $2, $3::pg_catalog.jsonb) n",
+		  " FROM documentdb_upgrade_internal.parity_next($1, $2, $3::pg_catalog.jsonb) n",
 		  3, types, values, answer != NULL ? "   " : "  n");
 	step->action = take_text(1, context);
 	step->local = take_text(2, context);
@@ -342,6 +342,6 @@ du_parity_fail(int64 run, const char *error)
 	begin_own("noting that a parity run has failed");
 	values[0] = Int64GetDatum(run);
 	values[1] = CStringGetTextDatum(error);
-	query("SELECT documentdb_upgrade.parity_fail($1, $2::pg_catalog.jsonb)", 2, types, values, NULL);
+	query("SELECT documentdb_upgrade_internal.parity_fail($1, $2::pg_catalog.jsonb)", 2, types, values, NULL);
 	commit_own(context);
 }

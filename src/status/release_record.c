@@ -139,7 +139,7 @@ store(void *arg)
 	Datum		values[1];
 
 	values[0] = CStringGetTextDatum((char *) arg);
-	du_query("SELECT documentdb_upgrade.observe_release($1::pg_catalog.jsonb)", 1, types, values);
+	du_query("SELECT documentdb_upgrade_internal.observe_release($1::pg_catalog.jsonb)", 1, types, values);
 	SPI_freetuptable(SPI_tuptable);
 }
 

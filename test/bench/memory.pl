@@ -59,11 +59,11 @@ my $node = bench_node('memory', $api, 1);
 # One read after the other.
 sql($node, q{
 	CREATE FUNCTION poll_in_vain(wanted bigint) RETURNS void LANGUAGE plpgsql AS $$
-	DECLARE failures bigint := (SELECT source_failures FROM documentdb_upgrade.worker_counters());
+	DECLARE failures bigint := (SELECT source_failures FROM documentdb_upgrade_internal.worker_counters());
 	BEGIN
 		FOR n IN 1 .. wanted LOOP
 			PERFORM documentdb_upgrade.tick();
-			WHILE (SELECT source_failures < failures + n FROM documentdb_upgrade.worker_counters()) LOOP
+			WHILE (SELECT source_failures < failures + n FROM documentdb_upgrade_internal.worker_counters()) LOOP
 				PERFORM pg_sleep(0.0005);
 			END LOOP;
 		END LOOP;

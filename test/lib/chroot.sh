@@ -77,16 +77,17 @@ in_chroot() {
 	return $status
 }
 
-# test_in_chroot ROOT SCRIPT: runs a test script of the tree there, with what
-# the caller's environment says of tests; kept logs belong to the tree's owner.
+# test_in_chroot ROOT [NAME=VALUE...] SCRIPT: runs a test script of the tree there, with
+# what the caller's environment says of tests; kept logs belong to the tree's owner.
 test_in_chroot() {
-	local name status
+	local name status root=$1
 	local -a settings=()
+	shift
 	for name in TESTS JOBS DU_LOGS CHECK_DOCUMENTDB CHECK_BLUEGREEN CHECK_FRESH "${!PG_TEST_@}"; do
 		[ -z "${!name:-}" ] || settings+=("$name=${!name}")
 	done
-	echo "In $1, where this tree is /mnt:"
-	in_chroot "$1" "${settings[@]}" "$2"
+	echo "In $root, where this tree is /mnt:"
+	in_chroot "$root" "${settings[@]}" "$@"
 	status=$?
 	[ ! -e "$SOURCE/tmp_check" ] || as_root chown -R --reference="$SOURCE" "$SOURCE/tmp_check"
 	return $status

@@ -99,6 +99,9 @@ make_work_dir() {
 	export TMPDIR="$WORK/tmp"
 }
 
+# The version that the control file names.
+control_version() { sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" "$SOURCE/$EXTENSION.control"; }
+
 # Prints this tree (what git knows and what is new, not what it ignores) as a tar
 # archive.  A tree that only lies inside somebody else's repository is taken whole.
 pack_source() {
@@ -112,7 +115,7 @@ pack_source() {
 		done) <"$list" | tar -C "$SOURCE" --null --no-recursion -T - -cf -
 	else
 		tar -C "$SOURCE" --exclude-vcs --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
-			--exclude='./tmp_check' -cf - .
+			--exclude='./tmp_check' --exclude="./sql/$EXTENSION--$(control_version).sql" -cf - .
 	fi
 	local status=$?
 	rm -f "$list"

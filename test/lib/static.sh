@@ -46,7 +46,7 @@ version_differences() {
 		my @said = ($meta->{version}, map { $_->{version} } values %{ $meta->{provides} });
 		print "META.json says $_, the control file $version\n" for grep { $_ ne $version } @said;
 		' "$version" <META.json 2>&1
-	[ -e "sql/$EXTENSION--$version.sql" ] || echo "sql/$EXTENSION--$version.sql does not exist"
+	[ -e "sql/$EXTENSION--$version.sql" ] || echo "no sql/$EXTENSION--$version.sql has been built"
 	newest=$(sed -n 's/^## *\[\{0,1\}v\{0,1\}\([0-9][^] ]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1)
 	[ "$newest" = "$version" ] || echo "CHANGELOG.md begins with ${newest:-no version}"
 }

@@ -68,6 +68,14 @@ run_tap() {
 	[ "$failed" = 0 ] || cp -r "$WORK/tap/tmp_check/log" "$tap/"
 }
 
+# What the logs say of servers that died of a fault of their own, each with the lines
+# that follow: a failed assertion, a report of a sanitizer, a signal that no test sends.
+faults() {
+	find "$OUT" "$WORK/tap/tmp_check/log" -name '*.log' ! -name 'build.log' -exec grep -H -A 40 -E \
+		'TRAP: |(Address|UndefinedBehavior)Sanitizer|: runtime error: |PANIC: |was terminated by signal (4|6|7|8|11):' {} + 2>/dev/null |
+		sed "s,^$WORK/,," | head -n 400
+}
+
 # The last line, and the exit status.
 summarize() {
 	local skipped=

@@ -11,7 +11,8 @@ INSERT INTO documentdb_upgrade.checks (name, kind, function) VALUES ('c', 'post'
 SELECT documentdb_upgrade.hold('a reason', now() + interval '1 hour');
 SELECT documentdb_upgrade.record_backup('b', now());
 CREATE ROLE regress_attacker LOGIN;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA documentdb_upgrade TO regress_attacker;
+GRANT USAGE ON SCHEMA documentdb_upgrade_internal TO regress_attacker;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA documentdb_upgrade, documentdb_upgrade_internal TO regress_attacker;
 -- Overriding a hold is granted here, which by default it is not.
 ALTER ROLE regress_attacker SET documentdb_upgrade.protected_guards = '';
 CREATE TABLE public.caught (n integer GENERATED ALWAYS AS IDENTITY, what text, who name);
@@ -82,13 +83,13 @@ SELECT pg_catalog.text 'a' = pg_catalog.text 'a' AS trapped;
 -- Everything that can be called is called.
 \set VERBOSITY terse
 SELECT documentdb_upgrade.schema_version(), documentdb_upgrade.binary_version(), documentdb_upgrade.loaded_version();
-SELECT extension, installed, target FROM documentdb_upgrade.managed_versions();
+SELECT extension, installed, target FROM documentdb_upgrade_internal.managed_versions();
 SELECT step, to_version FROM documentdb_upgrade.plan();
 SELECT OPERATOR(pg_catalog.-) pg_catalog.length(documentdb_upgrade.plan_sql()) OPERATOR(pg_catalog.<) 0 AS plan_sql;
 SELECT guard, status FROM documentdb_upgrade.preflight();
 SELECT documentdb_upgrade.can_finalize();
 SELECT pg_catalog.length(documentdb_upgrade.upgrade_fingerprint());
-SELECT installed, state, blocked_by FROM documentdb_upgrade.current_status();
+SELECT installed, state, blocked_by FROM documentdb_upgrade_internal.current_status();
 SELECT documentdb_upgrade.finalize_to('1.1');
 SELECT documentdb_upgrade.release();
 SELECT documentdb_upgrade.hold('another');

@@ -58,15 +58,15 @@ ROLLBACK;
 RESET client_min_messages;
 
 -- The statements for the other server, which may be a PostgreSQL 13.
-SELECT documentdb_upgrade.parity_table_statement(t, 'theirs', 'remote')
+SELECT documentdb_upgrade_internal.parity_table_statement(t, 'theirs', 'remote')
 FROM jsonb_populate_record(NULL::documentdb_upgrade.parity_tables, '{"schema_name": "sums", "table_name": "T \"1\"", "strategy": "range", "phase": "sum",
     "columns": [["A", "integer"], ["b", "text"]], "key_columns": [["b", "text", "OPERATOR(pg_catalog.=)"], ["A", "integer", "OPERATOR(pg_catalog.=)"]],
     "sides": {"remote": {"columns": ["b", "A"]}}, "place": {"from": ["it''s", "1"], "to": ["x", "2"]}, "work": {"digits": 2, "now": ["0a"]}}') t
 UNION ALL
-SELECT documentdb_upgrade.parity_table_statement(t, NULL, 'remote')
+SELECT documentdb_upgrade_internal.parity_table_statement(t, NULL, 'remote')
 FROM jsonb_populate_record(NULL::documentdb_upgrade.parity_tables, '{"schema_name": "sums", "table_name": "t", "strategy": "own", "phase": "rows",
     "columns": [["A", "integer"]], "sides": {"remote": {"columns": ["A"]}}, "place": {"remote": null}, "work": {"digits": 2, "now": ["0a"]}}') t;
 -- How the pace follows the time that a piece took.
-SELECT took, documentdb_upgrade.parity_pace(1000, 500, took) FROM (VALUES (0), (1), (250), (500), (1000), (400000)) AS v(took);
+SELECT took, documentdb_upgrade_internal.parity_pace(1000, 500, took) FROM (VALUES (0), (1), (250), (500), (1000), (400000)) AS v(took);
 
 DROP SCHEMA sums CASCADE;

@@ -23,7 +23,7 @@ WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND c.relkind <> 'c'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'documentdb_upgrade')
 GROUP BY c.oid, c.relkind ORDER BY c.oid::regclass::text COLLATE "C";
 SELECT nspname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee, a.privilege_type
-FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname = 'documentdb_upgrade' AND a.grantee <> n.nspowner;
+FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^documentdb_upgrade' AND a.grantee <> n.nspowner;
 
 -- A function that runs as its owner pins its search_path, as does every other
 -- one that is not in C; an aggregate is made of functions.
@@ -63,13 +63,13 @@ SELECT * FROM documentdb_upgrade.status;
 SELECT documentdb_upgrade.schema_version();
 SELECT documentdb_upgrade.binary_version();
 SELECT documentdb_upgrade.loaded_version();
-SELECT documentdb_upgrade.managed_versions();
+SELECT documentdb_upgrade_internal.managed_versions();
 SELECT documentdb_upgrade.plan();
 SELECT documentdb_upgrade.plan_sql();
 SELECT documentdb_upgrade.preflight();
 SELECT documentdb_upgrade.can_finalize();
 SELECT documentdb_upgrade.upgrade_fingerprint();
-SELECT documentdb_upgrade.current_status();
+SELECT documentdb_upgrade_internal.current_status();
 SELECT documentdb_upgrade.finalize();
 CALL documentdb_upgrade.run_finalize_to('1.2');
 SELECT documentdb_upgrade.hold('mine');

@@ -2,7 +2,7 @@
 -- ways there and back, and which versions go together.
 DROP EXTENSION documentdb_upgrade;
 CREATE EXTENSION documentdb_upgrade;
-SET search_path = public, documentdb_upgrade;
+SET search_path = public, documentdb_upgrade, documentdb_upgrade_internal;
 \pset null '(null)'
 
 CREATE EXTENSION documentdb_core VERSION '0.107-0';

@@ -1,7 +1,7 @@
 -- The upgrade guide of this server as Markdown, and the reports on its health.
 DROP EXTENSION documentdb_upgrade;
 CREATE EXTENSION documentdb_upgrade;
-SET search_path = public, documentdb_upgrade;
+SET search_path = public, documentdb_upgrade, documentdb_upgrade_internal;
 \pset format unaligned
 \pset footer off
 \pset null '(null)'
@@ -93,7 +93,7 @@ SET ROLE regress_nobody;
 \set VERBOSITY sqlstate
 SELECT documentdb_upgrade.runbook();
 SELECT documentdb_upgrade.pre_upgrade_report();
-SELECT documentdb_upgrade.worker_location();
+SELECT documentdb_upgrade_internal.worker_location();
 RESET ROLE;
 DROP ROLE regress_looker, regress_nobody;
 DROP FUNCTION section, title;

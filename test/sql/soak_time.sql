@@ -13,8 +13,8 @@ CREATE VIEW guard AS
 SELECT * FROM guard;
 
 -- The clock starts when somebody looks, not when somebody sets the time.
-SELECT extension, version, digest FROM documentdb_upgrade.binaries_seen;
-UPDATE documentdb_upgrade.binaries_seen SET first_seen = now() - interval '3 hours';
+SELECT extension, version, digest FROM documentdb_upgrade_internal.binaries_seen;
+UPDATE documentdb_upgrade_internal.binaries_seen SET first_seen = now() - interval '3 hours';
 SET documentdb_upgrade.soak_time = '2h';
 SELECT * FROM guard;
 SET documentdb_upgrade.soak_time = '4h';
@@ -25,17 +25,17 @@ SELECT documentdb_upgrade.finalize();
 SELECT refused_by FROM documentdb_upgrade.history;
 
 -- Another binary begins anew, and one that comes back goes on.
-UPDATE documentdb_upgrade.binaries_seen SET version = '1.0';
+UPDATE documentdb_upgrade_internal.binaries_seen SET version = '1.0';
 SELECT * FROM guard;
-SELECT version FROM documentdb_upgrade.binaries_seen ORDER BY 1;
+SELECT version FROM documentdb_upgrade_internal.binaries_seen ORDER BY 1;
 
 -- A look in a read-only transaction notes nothing, and a finalize is refused
 -- then rather than let through.
-TRUNCATE documentdb_upgrade.binaries_seen;
+TRUNCATE documentdb_upgrade_internal.binaries_seen;
 BEGIN READ ONLY;
 SELECT * FROM guard;
 COMMIT;
-SELECT count(*) FROM documentdb_upgrade.binaries_seen;
+SELECT count(*) FROM documentdb_upgrade_internal.binaries_seen;
 \set VERBOSITY terse
 SELECT documentdb_upgrade.finalize();
 SELECT outcome, skipped_guards FROM documentdb_upgrade.finalize_to('1.1', skip_guards => '{soak_time}');

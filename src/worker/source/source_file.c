@@ -34,6 +34,7 @@ typedef struct FileSource
 	MemoryContext context;		/* of the state's texts */
 	TimestampTz next_read;
 	char	   *content;		/* last read, in context */
+	size_t		length;			/* of that */
 } FileSource;
 
 /*
@@ -165,7 +166,9 @@ take(DesiredSource *source, const char *content, size_t length, int error)
 	state.last_contact = source->state.last_contact;
 	if (content != NULL)
 	{
-		file->content = pnstrdup(content, length);
+		/* There may be zeros in it. */
+		file->content = memcpy(palloc(length), content, length);
+		file->length = length;
 		state.last_contact = GetCurrentTimestamp();
 		interpret(&state, content, length);
 	}
@@ -203,7 +206,8 @@ advance(DesiredSource *source)
 	file->next_read = TimestampTzPlusMilliseconds(now, du_guc_poll_interval);
 
 	content = read_content(du_guc_desired_file, &length);
-	if (content != NULL && file->content != NULL && strcmp(content, file->content) == 0)
+	if (content != NULL && file->content != NULL && length == file->length &&
+		memcmp(content, file->content, length) == 0)
 	{
 		state->refreshing = false;
 		state->last_contact = now;

@@ -194,7 +194,7 @@ sub locks_of
 		WHERE pid = pg_backend_pid() AND locktype = 'relation' AND :'existing'::jsonb ? (relation::text)});
 	my $result = sql($node, qq{
 		SELECT jsonb_object_agg(oid, format('%I.%I', relnamespace::regnamespace::text, relname)) AS existing
-			FROM pg_class WHERE oid >= 16384 AND relnamespace <> 'documentdb_upgrade'::regnamespace AND relpersistence <> 't' \\gset
+			FROM pg_class WHERE oid >= 16384 AND relnamespace::regnamespace::text !~ '^documentdb_upgrade' AND relpersistence <> 't' \\gset
 		BEGIN;
 		$sql;
 		SELECT 'locks:';

@@ -39,14 +39,14 @@ CREATE SCHEMA stub;
 CREATE TABLE stub.steps (id serial, worker int, action text, local text, remote text, wait_ms int);
 CREATE TABLE stub.answers (id serial, worker int, pid int DEFAULT pg_backend_pid(), answer jsonb);
 CREATE TABLE stub.failures (run bigint, error jsonb);
-CREATE OR REPLACE FUNCTION documentdb_upgrade.parity_begin(options jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_begin(options jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
 	IF options ? 'fail' THEN
 		RAISE EXCEPTION 'it cannot begin' USING ERRCODE = options->>'fail', DETAIL = 'A detail.', HINT = 'A hint.';
 	END IF;
 	RETURN 7;
 END $$;
-CREATE OR REPLACE FUNCTION documentdb_upgrade.parity_next(run bigint, worker integer, answer jsonb,
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_next(run bigint, worker integer, answer jsonb,
 	OUT action text, OUT local text, OUT remote text, OUT wait_ms integer) LANGUAGE plpgsql AS $$
 BEGIN
 	IF answer IS NOT NULL THEN
@@ -59,7 +59,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'XX001', MESSAGE = 'the engine fails';
 	END IF;
 END $$;
-CREATE OR REPLACE FUNCTION documentdb_upgrade.parity_fail(run bigint, error jsonb) RETURNS void LANGUAGE sql AS
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_fail(run bigint, error jsonb) RETURNS void LANGUAGE sql AS
 	'INSERT INTO stub.failures VALUES (run, error)';
 
 -- Keeps a processor busy for so long.
@@ -161,7 +161,7 @@ sub call
 	my ($options, $there) = @_;
 
 	$there = conninfo($there) if ref $there;
-	return sprintf 'SELECT documentdb_upgrade.run_parity(%s, %s)', quote(encode_json($options)), quote($there);
+	return sprintf 'SELECT documentdb_upgrade_internal.run_parity(%s, %s)', quote(encode_json($options)), quote($there);
 }
 
 sub run_ok

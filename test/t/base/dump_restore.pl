@@ -44,7 +44,7 @@ sub kept
 }
 my $before = kept($node, 'postgres');
 like($before, qr/"outcome": "refused".*"outcome": "succeeded"/s, 'there is a history to keep');
-is(sql($node, 'SELECT count(*) > 0 FROM documentdb_upgrade.binaries_seen'), 't', 'and a binary that was seen');
+is(sql($node, 'SELECT count(*) > 0 FROM documentdb_upgrade_internal.binaries_seen'), 't', 'and a binary that was seen');
 
 # What works only when the sequences went along.
 sub goes_on
@@ -74,7 +74,7 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $n
 	# The dump names no version, so the newest comes back.
 	my $newest = sql($node, q{SELECT default_version FROM pg_available_extensions WHERE name = 'pg_stat_statements'});
 	is(kept($node, 'copy'), $before, 'pg_dump keeps every row');
-	is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.binaries_seen', 'copy'),
+	is(sql($node, 'SELECT count(*) FROM documentdb_upgrade_internal.binaries_seen', 'copy'),
 		'0', 'but for the binaries that this server saw');
 	is(sql($node, 'SELECT documentdb_upgrade.schema_version()', 'copy'), $newest, 'a restored extension is of the binary');
 	is(sql($node, q{SELECT documentdb_upgrade.record_backup('after', now())}, 'copy'), '2', 'and the sequences go on');

@@ -154,6 +154,12 @@ my $before = catalogue_counts($fresh);
 ok(try_sql($node, "CREATE EXTENSION $extension", dbname => $fresh)->{ok}, 'installs into an empty database');
 
 my $description = description_of_members($fresh);
+
+# What people call is in one schema, and fits a screen or two; what serves it is in
+# the other.
+my $routines = q{SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'documentdb_upgrade'::regnamespace};
+cmp_ok(sql($node, "SELECT count(*) FROM ($routines) r", $fresh), '<=', 80, 'there are few functions for people');
+is(sql($node, "$routines AND coalesce(obj_description(p.oid, 'pg_proc'), 'serves') ~ '^serves'", $fresh), '', 'each has a comment, and none serves another');
 my $contents = contents_of_tables($fresh);
 
 is(sql($node, qq{$members

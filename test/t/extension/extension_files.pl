@@ -49,6 +49,23 @@ refused('control file unreadable', 'target_known', '0A000', qr/filed\.control.*P
 write_extension_file($node, 'filed.control', "default_version = '1.3\n");
 refused('control file broken', 'target_known', '0A000', qr/filed\.control.*cannot be parsed/);
 
+# What the server itself would raise when it is asked for paths.
+write_extension_file($node, 'filed.control', "default_version = '1.3'\ndirectory = '/no/such/directory'\n");
+refused('script directory missing', 'target_known', '0A000', qr{"/no/such/directory" of control file ".*filed\.control" cannot be opened: No such});
+write_extension_file($node, 'filed.control', "default_version = '1.3'\nrequires = 'a b'\n");
+refused('control file with a broken list', 'target_known', '0A000', qr/"requires" in control file ".*filed\.control" is not a list/);
+my $takes_no_relocate = $node->safe_psql('postgres', 'SHOW server_version_num') >= 160000;
+write_extension_file($node, 'filed.control', "default_version = '1.3'\nno_relocate = 'plpgsql'\n");
+$takes_no_relocate
+  ? is(sql($node, q{SELECT status FROM documentdb_upgrade.preflight('1.3') WHERE guard = 'target_known'}), 'pass', 'a parameter of 16 is taken from 16 on')
+  : refused('control file for a later release', 'target_known', '0A000', qr/"no_relocate" in control file ".*filed\.control" is not known/);
+
+# The control file of one version may not say where scripts are.
+write_extension($node, 'filed', '1.3');
+my $secondary = write_extension_file($node, 'filed--1.2.control', "directory = '/somewhere'\n");
+refused('secondary control file with a directory', 'update_path', '0A000', qr/"directory" is not allowed in the control file ".*filed--1\.2\.control"/);
+unlink $secondary;
+
 write_extension($node, 'filed', '1.3');
 unlink $middle;
 refused('script missing in the middle', 'update_path', '0A000', qr/no update path from "1\.0" to "1\.3"/);

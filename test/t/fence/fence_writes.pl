@@ -137,7 +137,7 @@ my %refused = (
 	"BEGIN; $fence; PREPARE TRANSACTION 'x'" => '0A000',
 	"BEGIN; $fence; $lift; $fence" => '25001');
 is(state_of($_), $refused{$_}, "refused: $_") foreach sort keys %refused;
-is(state_of($_, 'ops'), '42501', "not for everybody: $_") foreach 'SELECT documentdb_upgrade.note_parity(1)', 'SELECT documentdb_upgrade.fence_notice()';
+is(state_of($_, 'ops'), '42501', "not for everybody: $_") foreach 'SELECT documentdb_upgrade_internal.note_parity(1)', 'SELECT documentdb_upgrade_internal.fence_notice()';
 sql($node, 'CREATE EXTENSION documentdb_upgrade', 'other');
 $result = try_sql($node, $fence, dbname => 'other');
 is($result->{sqlstate}, '55000', 'not in another database');

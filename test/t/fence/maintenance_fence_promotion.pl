@@ -51,7 +51,7 @@ sql($primary, 'CREATE ROLE app LOGIN SUPERUSER; CREATE ROLE keeper LOGIN SUPERUS
 my $second = standby_of($primary, 'second');
 my $third = standby_of($primary, 'third', "documentdb_upgrade.poll_interval = '1h'\n");
 sql($primary, $fence);
-ok(comes_true($second, 'SELECT fence IS NOT NULL AND documentdb_upgrade.fence_since() IS NOT NULL FROM documentdb_upgrade.status'), 'a standby has the fence up');
+ok(comes_true($second, 'SELECT fence IS NOT NULL AND documentdb_upgrade_internal.fence_since() IS NOT NULL FROM documentdb_upgrade.status'), 'a standby has the fence up');
 is(try_sql($second, $_)->{sqlstate}, '25006', "on a standby this is refused: $_") foreach $fence, $lift;
 is(sql($second, q{SELECT string_agg(step, ', ') FROM documentdb_upgrade.cutover_report()}),
 	'fence raised, last writer gone, parity proved, fence lifted, total', 'it can report');
@@ -71,7 +71,7 @@ $idle->quit;
 $second->stop;
 $second = standby_of($third, 'fourth', "documentdb_upgrade.poll_interval = '100ms'\n");
 sql($third, $fence);
-comes_true($second, 'SELECT documentdb_upgrade.fence_since() IS NOT NULL');
+comes_true($second, 'SELECT documentdb_upgrade_internal.fence_since() IS NOT NULL');
 sql($third, $lift);
 is(promote($third, $second), 'written', 'one that was lifted is not up, although it has been');
 is(sql($second, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE lifted_at IS NULL'), 0, 'nor in the table');
@@ -79,7 +79,7 @@ is(sql($second, 'SELECT count(*) FROM documentdb_upgrade.cutovers WHERE lifted_a
 # One that stays up.
 my $fifth = standby_of($second, 'fifth');
 sql($second, $fence);
-comes_true($fifth, 'SELECT documentdb_upgrade.fence_since() IS NOT NULL');
+comes_true($fifth, 'SELECT documentdb_upgrade_internal.fence_since() IS NOT NULL');
 is(promote($second, $fifth), 'Writes to this database are stopped', 'one that is up stays up');
 sql($fifth, $lift);
 

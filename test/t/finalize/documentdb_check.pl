@@ -61,7 +61,7 @@ is(sql($node, q{SELECT kind, enabled, builtin FROM documentdb_upgrade.checks WHE
 is(applies(), 'does not apply', 'not where there is no DocumentDB');
 sql($node, q{CREATE EXTENSION documentdb VERSION '1.0-0'});
 is(applies(), 'applies', 'but where there is');
-is(sql($node, 'SELECT documentdb_upgrade.check_documentdb_crud()'), 't', 'it is met there');
+is(sql($node, 'SELECT documentdb_upgrade_internal.check_documentdb_crud()'), 't', 'it is met there');
 sql($node, 'DELETE FROM documentdb_api_catalog.documents');
 
 my %broken = (

@@ -17,7 +17,7 @@ write_extension($node, 'soaked', '1.1',
 sql($node, q{CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION soaked VERSION '1.0'});
 
 my $guard = q{SELECT status, detail FROM documentdb_upgrade.preflight() WHERE guard = 'soak_time'};
-my $seen = q{SELECT string_agg(version || ' ' || first_seen, ',' ORDER BY first_seen) FROM documentdb_upgrade.binaries_seen};
+my $seen = q{SELECT string_agg(version || ' ' || first_seen, ',' ORDER BY first_seen) FROM documentdb_upgrade_internal.binaries_seen};
 
 my $result = try_sql($node, 'SELECT documentdb_upgrade.finalize()');
 is($result->{sqlstate}, '55000', 'a binary that was just put in place is refused');
@@ -35,7 +35,7 @@ sql($node, $guard);
 is(sql($node, $seen), $first, 'a restart does not begin anew');
 
 # As if an hour had passed before another restart.
-sql($node, q{UPDATE documentdb_upgrade.binaries_seen SET first_seen = first_seen - interval '61 min'});
+sql($node, q{UPDATE documentdb_upgrade_internal.binaries_seen SET first_seen = first_seen - interval '61 min'});
 $node->restart;
 like(sql($node, $guard), qr/^pass\|This binary was first seen 61 min ago/, 'time before the restart counts');
 
@@ -49,7 +49,7 @@ ok(try_sql($node, q{SELECT documentdb_upgrade.finalize()})->{ok}, 'then finalize
 
 # Who looks in a transaction that goes on keeps nobody else from looking.
 my $looker = DocumentdbUpgrade::Session->new($node);
-sql($node, 'TRUNCATE documentdb_upgrade.binaries_seen');
+sql($node, 'TRUNCATE documentdb_upgrade_internal.binaries_seen');
 like($looker->run("BEGIN; $guard")->{stdout}, qr/^fail\|/, 'a look in an open transaction');
 like(try_sql($node, "SET lock_timeout = '1ms'; $guard")->{stdout}, qr/^fail\|/, 'is in nobody\'s way');
 $looker->run('ROLLBACK');

@@ -19,7 +19,7 @@ my ($here, $there);
 }
 install_stub($here);
 $there = stub_node('there');
-sql($here, 'CREATE ROLE plain LOGIN; GRANT EXECUTE ON FUNCTION documentdb_upgrade.run_parity(jsonb, text) TO plain');
+sql($here, 'CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA documentdb_upgrade_internal TO plain; GRANT EXECUTE ON FUNCTION documentdb_upgrade_internal.run_parity(jsonb, text) TO plain');
 sql($there, q{CREATE ROLE guest LOGIN PASSWORD 'Geheim1'});
 my $hba = slurp_file($there->data_dir . '/pg_hba.conf');
 unlink $there->data_dir . '/pg_hba.conf';

@@ -17,27 +17,28 @@ my ($blue, $green) = two_servers(q{
 	GRANT SELECT ON open TO clerk, colleague});
 my $sums = q{SELECT table_name, row_count, problem FROM documentdb_upgrade.table_checksums()};
 
-foreach my $call ($sums, 'SELECT * FROM ' . comparison($green), q{SELECT documentdb_upgrade.run_parity('{}')}, q{SELECT documentdb_upgrade.parity_checksums(1)},
-	q{SELECT documentdb_upgrade.parity_begin('{}')}, q{SELECT documentdb_upgrade.parity_next(1, 0, NULL)}, q{SELECT documentdb_upgrade.parity_fail(1, '{}')},
+foreach my $call ($sums, 'SELECT * FROM ' . comparison($green), q{SELECT documentdb_upgrade_internal.run_parity('{}')}, q{SELECT documentdb_upgrade_internal.parity_checksums(1)},
+	q{SELECT documentdb_upgrade_internal.parity_begin('{}')}, q{SELECT documentdb_upgrade_internal.parity_next(1, 0, NULL)}, q{SELECT documentdb_upgrade_internal.parity_fail(1, '{}')},
 	q{SELECT * FROM documentdb_upgrade.parity_runs}, q{SELECT * FROM documentdb_upgrade.parity_tables}, q{SELECT * FROM documentdb_upgrade.parity_differences},
 	q{SELECT * FROM documentdb_upgrade.parity_progress})
 {
 	is(try_sql($blue, $call, user => 'clerk')->{sqlstate}, '42501', "not for everybody: $call");
 }
-sql($blue, q{GRANT EXECUTE ON FUNCTION documentdb_upgrade.table_checksums, documentdb_upgrade.compare_with, documentdb_upgrade.run_parity,
-	documentdb_upgrade.parity_checksums, documentdb_upgrade.parity_found, documentdb_upgrade.row_checksum, documentdb_upgrade.columns_checksum,
+sql($blue, q{GRANT USAGE ON SCHEMA documentdb_upgrade_internal TO clerk, colleague;
+	GRANT EXECUTE ON FUNCTION documentdb_upgrade.table_checksums, documentdb_upgrade.compare_with, documentdb_upgrade_internal.run_parity,
+	documentdb_upgrade_internal.parity_checksums, documentdb_upgrade_internal.parity_found, documentdb_upgrade.row_checksum, documentdb_upgrade.columns_checksum,
 	documentdb_upgrade.record_checksum, documentdb_upgrade.checksum_algorithm TO clerk, colleague});
 is(try_sql($blue, $sums, user => 'clerk')->{stdout}, "closed||42501: permission denied for table closed\nopen|10|", 'a role that was granted it reads what it may read');
 is(last_run($blue, 'role_name, state'), 'clerk|incomplete', 'under its name');
 is(try_sql($blue, q{SET ROLE clerk; SELECT table_name, row_count FROM documentdb_upgrade.table_checksums(tables => '{open}')})->{stdout}, 'open|10', 'SET ROLE is heeded');
 is(last_run($blue, 'role_name'), 'clerk', 'in the record too');
-is(try_sql($blue, q{SELECT table_name FROM documentdb_upgrade.parity_checksums(1)}, user => 'clerk')->{stdout}, "closed\nopen", 'its own result');
-is(try_sql($blue, q{SELECT * FROM documentdb_upgrade.parity_checksums(1)}, user => 'colleague')->{sqlstate}, '42704', 'not that of somebody else');
+is(try_sql($blue, q{SELECT table_name FROM documentdb_upgrade_internal.parity_checksums(1)}, user => 'clerk')->{stdout}, "closed\nopen", 'its own result');
+is(try_sql($blue, q{SELECT * FROM documentdb_upgrade_internal.parity_checksums(1)}, user => 'colleague')->{sqlstate}, '42704', 'not that of somebody else');
 is(try_sql($blue, q{SELECT * FROM documentdb_upgrade.table_checksums(resume => 1)}, user => 'colleague')->{sqlstate}, '42704', 'nor to resume');
 is(compare($blue, $green, user => 'clerk')->{sqlstate}, '2F003', 'another server takes a password');
 foreach my $forged ('{"kind": "checksums", "workers": 1, "chunk_ms": 500, "role": "clerk", "caller": 1}', '{"kind": "checksums", "workers": 1, "chunk_ms": 500, "role": "clerk", "resume": 1}')
 {
-	my $result = try_sql($blue, "SELECT documentdb_upgrade.run_parity('$forged')", user => 'colleague');
+	my $result = try_sql($blue, "SELECT documentdb_upgrade_internal.run_parity('$forged')", user => 'colleague');
 	is($result->{ok} ? last_run($blue, 'role_name') : $result->{sqlstate}, $forged =~ /resume/ ? '42704' : 'colleague', 'who calls is not for the caller to say');
 }
 

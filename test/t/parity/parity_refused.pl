@@ -23,12 +23,12 @@ is(sqlstate("BEGIN ISOLATION LEVEL SERIALIZABLE; $call"), '25001', 'SERIALIZABLE
 is(sqlstate("BEGIN; SAVEPOINT a; $call"), '25001', 'a subtransaction');
 is(sqlstate("BEGIN READ ONLY; $call"), undef, 'a read-only one will do');
 is(sqlstate("BEGIN; CREATE TABLE t (); $call"), undef, 'and one that has written');
-is(sqlstate("DO \$\$BEGIN PERFORM documentdb_upgrade.run_parity('{}'); END\$\$"), undef, 'and one within a function');
+is(sqlstate("DO \$\$BEGIN PERFORM documentdb_upgrade_internal.run_parity('{}'); END\$\$"), undef, 'and one within a function');
 
 # Options.
 is(sqlstate(call({ workers => $_ })), '22023', "$_ workers") foreach 0, 33, -1, 'two';
-is(sqlstate('SELECT documentdb_upgrade.run_parity(NULL)'), '22004', 'no options');
-is(sqlstate(q{SELECT documentdb_upgrade.run_parity('[]')}), undef, 'options that are no object are none');
+is(sqlstate('SELECT documentdb_upgrade_internal.run_parity(NULL)'), '22004', 'no options');
+is(sqlstate(q{SELECT documentdb_upgrade_internal.run_parity('[]')}), undef, 'options that are no object are none');
 
 # What the engine raises.
 my $result = try_sql($node, call({ fail => '55006', workers => 2 }));

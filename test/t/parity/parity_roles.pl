@@ -17,13 +17,14 @@ my ($blue, $green) = two_servers(q{
 	GRANT SELECT ON of_red TO red;
 	GRANT SELECT ON of_yellow TO yellow});
 sql($blue, q{INSERT INTO of_red VALUES (1, 'theirs');
-	GRANT EXECUTE ON FUNCTION documentdb_upgrade.table_checksums, documentdb_upgrade.compare_with, documentdb_upgrade.run_parity,
-		documentdb_upgrade.parity_checksums, documentdb_upgrade.parity_found, documentdb_upgrade.row_checksum, documentdb_upgrade.columns_checksum,
+	GRANT USAGE ON SCHEMA documentdb_upgrade_internal TO red, yellow, pooler, deputy;
+	GRANT EXECUTE ON FUNCTION documentdb_upgrade.table_checksums, documentdb_upgrade.compare_with, documentdb_upgrade_internal.run_parity,
+		documentdb_upgrade_internal.parity_checksums, documentdb_upgrade_internal.parity_found, documentdb_upgrade.row_checksum, documentdb_upgrade.columns_checksum,
 		documentdb_upgrade.record_checksum, documentdb_upgrade.checksum_algorithm TO red, yellow, pooler, deputy});
 
 sub sums { return "SELECT table_name FROM documentdb_upgrade.table_checksums(tables => '{$_[0]}')" }
-sub found { return "SELECT kind FROM documentdb_upgrade.parity_found($_[0])" }
-sub result { return "SELECT table_name FROM documentdb_upgrade.parity_checksums($_[0])" }
+sub found { return "SELECT kind FROM documentdb_upgrade_internal.parity_found($_[0])" }
+sub result { return "SELECT table_name FROM documentdb_upgrade_internal.parity_checksums($_[0])" }
 sub run
 {
 	my ($sql, %how) = @_;
@@ -52,7 +53,7 @@ is(try_sql($blue, 'SET ROLE red; ' . found(3))->{sqlstate}, '42704', 'nor for an
 is(try_sql($blue, found(3))->{stdout}, "table\nrow", 'but for himself');
 
 # Behind a function that lends its owner's rights, the owner calls.
-sql($blue, q{CREATE FUNCTION lent(run bigint) RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT table_name FROM documentdb_upgrade.parity_checksums(run)';
+sql($blue, q{CREATE FUNCTION lent(run bigint) RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT table_name FROM documentdb_upgrade_internal.parity_checksums(run)';
 	ALTER FUNCTION lent(bigint) OWNER TO red});
 is(run('SELECT lent(1)', as => 'yellow'), 'of_red', 'a role that lends its rights lends this one');
 is(run('SELECT lent(2)', as => 'yellow'), '42704', 'and takes none');
@@ -64,8 +65,8 @@ is(try_sql($blue, q{SELECT table_name, row_count FROM documentdb_upgrade.table_c
 is(run(result(4), as => 'red'), '42704', 'it is his then');
 
 # A role of the same name is another.
-sql($blue, q{DROP FUNCTION lent; ALTER TABLE of_red DISABLE ROW LEVEL SECURITY; DROP OWNED BY red; DROP ROLE red; CREATE ROLE red LOGIN; GRANT red TO pooler;
-	GRANT EXECUTE ON FUNCTION documentdb_upgrade.parity_checksums, documentdb_upgrade.parity_found, documentdb_upgrade.table_checksums, documentdb_upgrade.run_parity TO red});
+sql($blue, q{DROP FUNCTION lent; ALTER TABLE of_red DISABLE ROW LEVEL SECURITY; DROP OWNED BY red; DROP ROLE red; CREATE ROLE red LOGIN; GRANT red TO pooler; GRANT USAGE ON SCHEMA documentdb_upgrade_internal TO red;
+	GRANT EXECUTE ON FUNCTION documentdb_upgrade_internal.parity_checksums, documentdb_upgrade_internal.parity_found, documentdb_upgrade.table_checksums, documentdb_upgrade_internal.run_parity TO red});
 is(run($_, as => 'red'), '42704', "a namesake: $_") foreach result(1), found(1), "SELECT * FROM documentdb_upgrade.table_checksums(resume => 1)";
 is(try_sql($blue, result(1))->{stdout}, 'of_red', 'a superuser still sees the run');
 processes_gone($_, 'nothing is left') foreach $blue, $green;

@@ -15,7 +15,8 @@ sql($node, q{
 	CREATE TABLE t AS SELECT generate_series(1, 3) AS id;
 	CREATE TABLE guarded (id int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
 	CREATE ROLE plain LOGIN;
-	GRANT EXECUTE ON FUNCTION documentdb_upgrade.run_parity(jsonb, text) TO plain;
+	GRANT USAGE ON SCHEMA documentdb_upgrade_internal TO plain;
+	GRANT EXECUTE ON FUNCTION documentdb_upgrade_internal.run_parity(jsonb, text) TO plain;
 	GRANT SELECT ON guarded TO plain});
 
 # Values and errors.

@@ -36,8 +36,8 @@ wait_for_state($node, 'held');
 $session->run(q{SET deadlock_timeout = '1ms'});
 my @ways = (
 	'DROP EXTENSION documentdb_upgrade',
-	'TRUNCATE documentdb_upgrade.history, documentdb_upgrade.holds, documentdb_upgrade.checks, documentdb_upgrade.binaries_seen',
-	'LOCK TABLE documentdb_upgrade.binaries_seen, documentdb_upgrade.holds');
+	'TRUNCATE documentdb_upgrade.history, documentdb_upgrade.holds, documentdb_upgrade.checks, documentdb_upgrade_internal.binaries_seen',
+	'LOCK TABLE documentdb_upgrade_internal.binaries_seen, documentdb_upgrade.holds');
 foreach my $way (@ways)
 {
 	$session->run('BEGIN; LOCK TABLE documentdb_upgrade.history IN ACCESS EXCLUSIVE MODE');

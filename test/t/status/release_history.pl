@@ -33,7 +33,7 @@ sub observed { return sql($node, qq{SELECT observed->'extension'->>'$_[0]' FROM 
 my $releases = '1 worker 1.0';
 recorded_by_itself($releases, 'the first release, once');
 is(sql($node, q{SELECT components->'extension'->'configuration' = observed->'extension' AND components->'postgres'->'configuration' = observed->'postgres'
-	AND observed = documentdb_upgrade.observed_release() AND recorded_by = 'postgres' FROM documentdb_upgrade.releases}), 't', 'is what this server sees');
+	AND observed = documentdb_upgrade_internal.observed_release() AND recorded_by = 'postgres' FROM documentdb_upgrade.releases}), 't', 'is what this server sees');
 my $first = observed('library_sha256');
 like($first, qr/^[0-9a-f]{64}$/, 'with the digest of the library');
 
@@ -102,7 +102,7 @@ rollout('1.2');
 $releases .= "\n7 worker 1.2";
 recorded_by_itself($releases, 'a binary that nobody has announced is one of its own');
 is(sql($node, q{SELECT string_agg(concat_ws(' ', component, change, to_version), ', ') FROM documentdb_upgrade.compare_releases(6, 7)}),
-	sprintf('extension changed 1.2, gateway unchanged 1.1, operator unchanged 1.1, postgres unchanged %s', sql($node, q{SELECT documentdb_upgrade.observed_release()->'postgres'->>'version'})),
+	sprintf('extension changed 1.2, gateway unchanged 1.1, operator unchanged 1.1, postgres unchanged %s', sql($node, q{SELECT documentdb_upgrade_internal.observed_release()->'postgres'->>'version'})),
 	'with the other components as they were described');
 
 # The ways between all pairs of three versions.

@@ -53,7 +53,7 @@ ok(comes_true($node, 'SELECT update_available_seconds > 0 FROM documentdb_upgrad
 
 # The age is counted from when the binary was first seen, whatever restarts.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'documentdb_upgrade'\n");
-sql($node, q{UPDATE documentdb_upgrade.binaries_seen SET first_seen = first_seen - interval '2 days'});
+sql($node, q{UPDATE documentdb_upgrade_internal.binaries_seen SET first_seen = first_seen - interval '2 days'});
 $node->restart;
 wait_for_state($node, 'update_available');
 is(sql($node, 'SELECT update_available_seconds BETWEEN 172800 AND 172800 + 86400 FROM documentdb_upgrade.metrics'), 't', 'over restarts');

@@ -56,9 +56,9 @@ wait_for_state($node, 'up_to_date');
 is(shape($node), $shape_of{'1.2'}, 'and goes on when the lock is gone');
 
 # What it would note by the way waits for a table that somebody holds.
-my $noted = q{SELECT count(*) = 1 FROM documentdb_upgrade.binaries_seen WHERE version = '1.3'};
+my $noted = q{SELECT count(*) = 1 FROM documentdb_upgrade_internal.binaries_seen WHERE version = '1.3'};
 my $held = -s $node->logfile;
-$locker->run('BEGIN; LOCK TABLE documentdb_upgrade.binaries_seen IN SHARE MODE');
+$locker->run('BEGIN; LOCK TABLE documentdb_upgrade_internal.binaries_seen IN SHARE MODE');
 write_extension($node, 'thing', '1.3', '1.2--1.3' => '');
 wait_for_looks($node, 2);
 is(sql($node, $noted), 'f', 'another binary is not noted while its table is held');

@@ -39,6 +39,7 @@ my @troubles = (
 	[ 'another kind', sub { put('{"kind": "Pod", "metadata": {"name": "x"}, "spec": {"schemaVersion": "1.2"}}') }, qr/holds no custom resource: .*Pod/ ],
 	[ 'no version', sub { put("1.2\n1.1\n") }, qr/holds neither a custom resource in JSON nor a version\./ ],
 	[ 'with zeros', sub { put("1.2\0\n") }, qr/holds neither/ ],
+	[ 'what was there before, and zeros', sub { put("1.0\0\n") }, qr/holds neither/ ],
 	[ 'too large', sub { put("$wish}" . ' ' x 1_100_000) }, qr/is larger than 1 MB\. It should hold/ ]);
 
 put('1.0');

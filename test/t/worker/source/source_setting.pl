@@ -17,7 +17,7 @@ write_extension($node, $_, '1.2', '1.0' => "CREATE TABLE $_ (id int);",
 sql($node, q{CREATE EXTENSION aside VERSION '1.0'; CREATE EXTENSION beside VERSION '1.0'});
 create_thing($node);
 
-ok(comes_true($node, q{SELECT count(*) = 1 FROM documentdb_upgrade.binaries_seen WHERE extension = 'thing' AND version = '1.2'}),
+ok(comes_true($node, q{SELECT count(*) = 1 FROM documentdb_upgrade_internal.binaries_seen WHERE extension = 'thing' AND version = '1.2'}),
 	'the worker notes since when the binary is there');
 wait_for_state($node, 'update_available', qr/An update to 1\.2 is available and no version is desired; .*finalize_to\('1\.2'\);/);
 my $status = status_of($node);

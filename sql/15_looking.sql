@@ -1,0 +1,104 @@
+--
+-- Looking
+--
+
+CREATE FUNCTION schema_version() RETURNS text
+    LANGUAGE C STABLE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_schema_version';
+COMMENT ON FUNCTION schema_version() IS
+'installed version of the main extension, null when it is not installed';
+
+CREATE FUNCTION binary_version() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_binary_version';
+COMMENT ON FUNCTION binary_version() IS
+'version that the main extension''s files on this instance offer: default_version of the control file, else the highest; null when there are no files';
+
+CREATE FUNCTION loaded_version() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_loaded_version';
+COMMENT ON FUNCTION loaded_version() IS
+'version that the library in this server''s memory reports; null when the main extension has no such function (setting documentdb_upgrade.loaded_version_function)';
+
+CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed text,
+                                 OUT "binary" text, OUT loaded text,
+                                 OUT gate text, OUT target text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 3
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_managed_versions';
+COMMENT ON FUNCTION managed_versions() IS 'the rows of view versions';
+
+CREATE VIEW versions AS
+    SELECT extension, installed, managed_versions."binary", loaded, gate, target
+    FROM managed_versions();
+COMMENT ON VIEW versions IS
+'one row per extension of the managed set, in the order of update: installed, binary and loaded version, the version in force (gate), and the target that follows the binary';
+
+CREATE FUNCTION plan(target text DEFAULT NULL,
+                     OUT step integer, OUT extension text,
+                     OUT from_version text, OUT to_version text,
+                     OUT script text, OUT sha256 text,
+                     OUT risk text, OUT risk_reason text, OUT locks text[])
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 5
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan';
+COMMENT ON FUNCTION plan(text) IS
+'one row per script that a finalize to the target (null: the binary version) would run, in order; risk and locks as far as the script''s text shows them; malformed target raises 22023';
+
+CREATE FUNCTION plan_sql(target text DEFAULT NULL) RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan_sql';
+COMMENT ON FUNCTION plan_sql(text) IS
+'the statements of the plan with their scripts as comments, for review';
+
+CREATE FUNCTION preflight(target text DEFAULT NULL,
+                          OUT guard text, OUT status text,
+                          OUT detail text, OUT hint text, OUT hard boolean)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 20
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_preflight';
+COMMENT ON FUNCTION preflight(text) IS
+'one row per guard for the target (null: the binary version): status pass, warn, fail or skip, why, and what to do; hard guards cannot be overridden';
+
+CREATE FUNCTION can_finalize(target text DEFAULT NULL) RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_can_finalize';
+COMMENT ON FUNCTION can_finalize(text) IS
+'true when no guard fails for the target (null: the binary version)';
+
+CREATE FUNCTION upgrade_fingerprint() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_upgrade_fingerprint';
+COMMENT ON FUNCTION upgrade_fingerprint() IS
+'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; give it to finalize_to to run only what was reviewed';
+
+CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed text,
+                               OUT "binary" text, OUT loaded text,
+                               OUT desired text, OUT mode text, OUT target text,
+                               OUT state text, OUT blocked_by text[],
+                               OUT next_step text, OUT last_error text,
+                               OUT attempts bigint, OUT next_retry timestamptz,
+                               OUT source text, OUT last_contact timestamptz,
+                               OUT worker_pid integer)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_current_status';
+COMMENT ON FUNCTION current_status() IS 'the row of view status';
+
+CREATE FUNCTION documentdb_upgrade_internal.fence_notice() RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_notice';
+COMMENT ON FUNCTION fence_notice() IS 'why writes to this database are stopped, or are to be; null when they are not';
+
+CREATE FUNCTION documentdb_upgrade_internal.fence_since() RETURNS timestamptz
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_since';
+COMMENT ON FUNCTION fence_since() IS 'since when this server refuses writes to this database for maintenance; null when it does not';
+
+CREATE VIEW status AS
+    SELECT role, installed, s."binary", loaded, desired, mode, target, state,
+           blocked_by, next_step, last_error, attempts, next_retry, source,
+           last_contact, worker_pid, fence_notice() AS fence
+    FROM current_status() s;
+COMMENT ON VIEW status IS
+'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';

@@ -1,0 +1,140 @@
+--
+-- Rehearsing
+--
+
+CREATE TABLE rehearsals (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    extension text NOT NULL,
+    from_version text,
+    to_version text,
+    extensions jsonb NOT NULL DEFAULT '[]',
+    outcome text NOT NULL CHECK (outcome IN ('passed', 'failed', 'refused')),
+    scratch boolean NOT NULL DEFAULT false,
+    role_name text NOT NULL,
+    client text,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    fingerprint text,
+    risk text,
+    steps_run integer NOT NULL,
+    lock_entries integer NOT NULL,
+    wal_bytes bigint NOT NULL,
+    report jsonb NOT NULL,
+    sqlstate text,
+    message text,
+    detail text,
+    hint text,
+    context text,
+    script text,
+    script_line integer
+);
+COMMENT ON TABLE rehearsals IS 'what rehearsals have found, one row each; true for the fingerprint that they name';
+COMMENT ON COLUMN rehearsals.extension IS 'the main extension';
+COMMENT ON COLUMN rehearsals.from_version IS 'installed version';
+COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal; the installed version where only companions were to change';
+COMMENT ON COLUMN rehearsals.extensions IS 'every extension that was to change, in the order of update: extension, from, to';
+COMMENT ON COLUMN rehearsals.outcome IS 'passed; failed: an error; refused: a hard guard';
+COMMENT ON COLUMN rehearsals.scratch IS 'in a throw-away database, where there are no data';
+COMMENT ON COLUMN rehearsals.role_name IS 'session user';
+COMMENT ON COLUMN rehearsals.client IS 'application name and address of the session';
+COMMENT ON COLUMN rehearsals.started_at IS 'when it began';
+COMMENT ON COLUMN rehearsals.finished_at IS 'when it had been rolled back';
+COMMENT ON COLUMN rehearsals.fingerprint IS 'upgrade_fingerprint() under the locks';
+COMMENT ON COLUMN rehearsals.risk IS 'the heaviest risk class of its steps; null when none ran';
+COMMENT ON COLUMN rehearsals.steps_run IS 'steps that ran to their end';
+COMMENT ON COLUMN rehearsals.lock_entries IS 'entries of the shared lock table that it held at most';
+COMMENT ON COLUMN rehearsals.wal_bytes IS 'WAL that its steps wrote';
+COMMENT ON COLUMN rehearsals.report IS 'steps with their effects, guards that do not pass, sequences that have advanced; rehearsal_report(id) gives it as text';
+COMMENT ON COLUMN rehearsals.sqlstate IS 'of the error';
+COMMENT ON COLUMN rehearsals.message IS 'of the error';
+COMMENT ON COLUMN rehearsals.detail IS 'of the error';
+COMMENT ON COLUMN rehearsals.hint IS 'of the error';
+COMMENT ON COLUMN rehearsals.context IS 'of the error';
+COMMENT ON COLUMN rehearsals.script IS 'file in which the error happened';
+COMMENT ON COLUMN rehearsals.script_line IS 'line of that file, as far as it is known';
+
+SELECT pg_catalog.pg_extension_config_dump('rehearsals', '');
+SELECT pg_catalog.pg_extension_config_dump('rehearsals_id_seq', '');
+
+CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
+    RETURNS rehearsals
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
+COMMENT ON FUNCTION rehearse(text, boolean) IS
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals that it has stored; the caller''s transaction goes on. In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, a lock that cannot be had and whatever fails in the update are no errors but outcome, sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; 42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; 55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
+
+CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_rehearse';
+COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
+'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; the same errors';
+
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_changes(step jsonb, action text) RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('  %s %s %s%s', action, c->>'kind', c->>'identity',
+                  coalesce(' (' || (SELECT string_agg(w, ', ') FROM jsonb_array_elements_text(c->'what') w) || ')', ''))
+           || coalesce((SELECT string_agg(E'\n    granted ' || g, '') FROM jsonb_array_elements_text(c->'granted') g), '')
+           || coalesce((SELECT string_agg(E'\n    revoked ' || r, '') FROM jsonb_array_elements_text(c->'revoked') r), '')
+    FROM jsonb_array_elements(step->action) c
+$$;
+COMMENT ON FUNCTION rehearsal_changes(jsonb, text) IS
+'serves rehearsal_report(): the lines about what a step has added, removed or changed (the action), one row each';
+
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_step(step jsonb, n bigint, steps integer) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n',
+        format('Step %s of %s: %s from %s to %s: %s%s', n, steps, step->>'extension',
+               step->>'from', step->>'to', step->>'risk', ', ' || (step->>'ms') || ' ms'),
+        '  ' || (step->>'risk_reason'),
+        (SELECT string_agg(format('  locks %s in %s%s', r->>'relation', r->>'mode',
+                                  ' (' || pg_size_pretty((r->>'bytes')::bigint) || ')'), E'\n')
+         FROM jsonb_array_elements(step->'relations') r),
+        '  locks ' || (step->>'relations_not_named') || ' more relations',
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade_internal.rehearsal_changes(step, 'added') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade_internal.rehearsal_changes(step, 'removed') line),
+        (SELECT string_agg(line, E'\n') FROM documentdb_upgrade_internal.rehearsal_changes(step, 'changed') line),
+        (SELECT string_agg(format('  writes rows of %s: %s inserted, %s updated, %s deleted', r->>'table',
+                                  r->>'inserted', r->>'updated', r->>'deleted'), E'\n')
+         FROM jsonb_array_elements(step->'rows') r),
+        (SELECT string_agg('  warns: ' || w, E'\n') FROM jsonb_array_elements_text(step->'warnings') w))
+$$;
+COMMENT ON FUNCTION rehearsal_step(jsonb, bigint, integer) IS
+'serves rehearsal_report(): step n of so many as text';
+
+CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(E'\n',
+        CASE WHEN r.from_version = r.to_version
+             THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE WHEN r.extensions <> '[]' THEN 'the companions of ' END,
+                         r.extension, r.to_version, r.outcome)
+             ELSE format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
+                         coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome) END,
+        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
+               round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
+               CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
+        format('  fingerprint %s', r.fingerprint),
+        CASE WHEN r.report->'steps' = '[]' THEN '  no step ran' ELSE
+            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', coalesce(r.risk, 'none, no step ran'), r.lock_entries,
+                   pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
+        CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
+        (SELECT string_agg(documentdb_upgrade_internal.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
+         FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
+        (SELECT E'Advanced, and not brought back by the rollback:\n'
+                || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')
+         FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
+        (SELECT E'Guards that do not pass now:\n'
+                || string_agg(format('  %s: %s. %s', g->>'guard', g->>'status', g->>'detail'), E'\n')
+         FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),
+        CASE WHEN r.outcome <> 'passed' THEN concat_ws(E'\n',
+            format('%s with %s: %s', initcap(r.outcome), r.sqlstate, r.message),
+            '  detail: ' || replace(r.detail, E'\n', E'\n    '), '  hint: ' || r.hint, '  script: ' || r.script,
+            '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
+            '  Nothing was changed.') END)
+    FROM documentdb_upgrade.rehearsals r
+    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
+$$;
+COMMENT ON FUNCTION rehearsal_report(bigint) IS
+'the rehearsal with that id (null: the newest) as a text for people; null when there is none';

@@ -1,0 +1,53 @@
+--
+-- Privileges: nothing here is for PUBLIC but what asks nothing of the server, and
+-- the reports of standbys, which are checked; pg_monitor may look
+--
+
+REVOKE ALL ON ALL ROUTINES IN SCHEMA documentdb_upgrade, documentdb_upgrade_internal FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION to_semver, to_extension_version, compare_versions, report_standby
+    TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE run_report_standby TO PUBLIC;
+
+GRANT EXECUTE ON FUNCTION
+    schema_version, binary_version, loaded_version, plan, plan_sql, preflight,
+    can_finalize, upgrade_fingerprint, wait_for, support_bundle, member_definitions,
+    rehearsal_report, validate_spec, admission_review, compare_releases,
+    release_plan, rollback_plan, verify_rollback, check_compatibility, classify,
+    pre_upgrade_report, post_upgrade_report, runbook, row_checksum,
+    columns_checksum, record_checksum, checksum_algorithm, add_checksums,
+    cutover_report, decide
+    TO pg_monitor;
+GRANT EXECUTE ON PROCEDURE run_validate_spec, run_admission_review TO pg_monitor;
+GRANT SELECT ON
+    history, checks, holds, backups, versions, status, progress, metrics,
+    member_digests, rehearsals, standbys, releases, rollbacks, compatibility,
+    parity_runs, parity_tables, parity_differences, parity_progress, cutovers,
+    fence_writers
+    TO pg_monitor;
+
+-- What these call as whoever calls them.
+GRANT EXECUTE ON FUNCTION
+    managed_versions, current_status, running_attempts, worker_counters,
+    check_applies, rehearsal_step, rehearsal_changes, fleet, observed_release,
+    image_versions, component_version, version_matches, release_components,
+    shell_quote, patch_resource, release_action, refuse_release, release_steps,
+    error_counters, health_versions, health_state, health_gate, health_guards,
+    health_surroundings, health_members, health_standbys, health_slots,
+    health_replication_lag, health_invalid_indexes, health_unvalidated_constraints,
+    health_tables, health_disabled_triggers, health_failed_jobs, health_connections,
+    health_transactions, health_prepared_transactions, health_wraparound,
+    health_statistics, health_counters, health_recorded_failures, health_checks,
+    health_installed, health_report, worker_location, runbook_text, runbook_name,
+    runbook_code, runbook_duration, runbook_changes, runbook_facts,
+    runbook_resource, runbook_psql, runbook_section_summary, runbook_section_news,
+    runbook_section_leavers, runbook_section_difficulty,
+    runbook_section_prerequisites, runbook_section_backup, runbook_section_binary,
+    runbook_section_schema, runbook_section_verification,
+    runbook_section_smoke_tests, runbook_section_rollback, runbook_section_recovery,
+    runbook_section_watch, runbook_section_clean_up, runbook_failure,
+    runbook_section_troubleshooting, runbook_section_checklist,
+    runbook_section_migration_sql, runbook_section_elsewhere, parity_is_alive,
+    fence_notice, fence_since, fence_exempts, writers_since
+    TO pg_monitor;
+GRANT SELECT ON binaries_seen TO pg_monitor;
