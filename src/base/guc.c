@@ -241,7 +241,7 @@ define_guards(const GucCheckHooks *hooks)
 							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
-	DefineCustomStringVariable("documentdb_upgrade.window",
+	DefineCustomStringVariable("documentdb_upgrade.maintenance_window",
 							   "When a finalize may run, for example \"Sat,Sun 02:00-04:00 UTC\".",
 							   "Empty means at any time. Several windows are separated by semicolons.",
 							   &du_guc_window,

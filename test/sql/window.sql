@@ -16,7 +16,7 @@ RETURNS text LANGUAGE sql VOLATILE AS $$
 $$;
 CREATE FUNCTION in_window(text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM set_config('documentdb_upgrade.window', $1, false);
+	PERFORM set_config('documentdb_upgrade.maintenance_window', $1, false);
 	RETURN (SELECT status FROM documentdb_upgrade.preflight() WHERE guard = 'window');
 END
 $$;
@@ -39,7 +39,7 @@ SELECT in_window('Sun,Mon,Tue,Wed,Thu,Fri,Sat 00:00-24:00') AS always,
        in_window(around('2 hours', '4 hours') || ';' || around('-1 hour', '1 hour')) AS one_of_two;
 
 -- Words and the way in.
-SELECT set_config('documentdb_upgrade.window', around('2 hours', '-2 hours'), false) IS NOT NULL AS set;
+SELECT set_config('documentdb_upgrade.maintenance_window', around('2 hours', '-2 hours'), false) IS NOT NULL AS set;
 SELECT status, regexp_replace(detail, '"\d.*"', '"..."') AS detail, hint
 FROM documentdb_upgrade.preflight() WHERE guard = 'window';
 \set VERBOSITY terse
@@ -49,19 +49,19 @@ SELECT outcome, skipped_guards FROM documentdb_upgrade.finalize_to('1.1', skip_g
 -- What cannot be read is refused when it is set.  (The word is a key word of
 -- SQL, so that SET needs it quoted.)
 \set VERBOSITY default
-SET documentdb_upgrade."window" = 'sometimes';
-SET documentdb_upgrade."window" = 'Sat';
-SET documentdb_upgrade."window" = 'Sat,Sonntag 02:00-04:00';
-SET documentdb_upgrade."window" = '02:00-25:00';
-SET documentdb_upgrade."window" = '02:00-02:00';
-SET documentdb_upgrade."window" = '2:60-4:00';
-SET documentdb_upgrade."window" = '02:00-04:00 Nowhere/City';
-SET documentdb_upgrade."window" = '02:00-04:00 UTC daily';
-SET documentdb_upgrade."window" = '02:00-04:00;';
-SET documentdb_upgrade."window" = '02:00-04:00junk';
+SET documentdb_upgrade.maintenance_window = 'sometimes';
+SET documentdb_upgrade.maintenance_window = 'Sat';
+SET documentdb_upgrade.maintenance_window = 'Sat,Sonntag 02:00-04:00';
+SET documentdb_upgrade.maintenance_window = '02:00-25:00';
+SET documentdb_upgrade.maintenance_window = '02:00-02:00';
+SET documentdb_upgrade.maintenance_window = '2:60-4:00';
+SET documentdb_upgrade.maintenance_window = '02:00-04:00 Nowhere/City';
+SET documentdb_upgrade.maintenance_window = '02:00-04:00 UTC daily';
+SET documentdb_upgrade.maintenance_window = '02:00-04:00;';
+SET documentdb_upgrade.maintenance_window = '02:00-04:00junk';
 -- What people write.
-SET documentdb_upgrade."window" = 'sat,SUN 2:00-4:00 UTC; 22:00-01:30 Europe/Berlin';
-SHOW documentdb_upgrade."window";
+SET documentdb_upgrade.maintenance_window = 'sat,SUN 2:00-4:00 UTC; 22:00-01:30 Europe/Berlin';
+SHOW documentdb_upgrade.maintenance_window;
 
 DROP FUNCTION around, in_window;
 DROP EXTENSION du_ahead;

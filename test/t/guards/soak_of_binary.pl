@@ -62,7 +62,7 @@ $looker->quit;
 write_extension($node, 'soaked', '1.2');
 $node->append_conf('postgresql.conf', q{
 	documentdb_upgrade.soak_time = 0
-	documentdb_upgrade.window = 'Mon 00:00-00:01 UTC; Tue 00:00-00:01 UTC'});
+	documentdb_upgrade.maintenance_window = 'Mon 00:00-00:01 UTC; Tue 00:00-00:01 UTC'});
 $node->restart;
 my $inside = sql($node, q{SELECT extract(isodow FROM now() AT TIME ZONE 'UTC') IN (1, 2)
 	AND (now() AT TIME ZONE 'UTC')::time < '00:02'});
