@@ -64,7 +64,7 @@ BEGIN
 	IF given IS NULL OR given = '' THEN
 		RETURN;
 	END IF;
-	PERFORM set_config('documentdb_upgrade.window', given, true);
+	PERFORM set_config('documentdb_upgrade.maintenance_window', given, true);
 	PERFORM fuzz.property(status IN ('pass', 'fail'), 'the window is open or closed: ' || status)
 		FROM documentdb_upgrade.preflight() WHERE guard = 'window';
 END $$;

@@ -23,7 +23,7 @@ WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' AND c.relkind <> 'c'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'documentdb_upgrade')
 GROUP BY c.oid, c.relkind ORDER BY c.oid::regclass::text COLLATE "C";
 SELECT nspname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee, a.privilege_type
-FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^documentdb_upgrade' AND a.grantee <> n.nspowner;
+FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^documentdb_upgrade' AND a.grantee <> n.nspowner ORDER BY nspname;
 
 -- A function that runs as its owner pins its search_path, as does every other
 -- one that is not in C; an aggregate is made of functions.
