@@ -20,8 +20,8 @@ CREATE FUNCTION loaded_version() RETURNS text
 COMMENT ON FUNCTION loaded_version() IS
 'version that the library in this server''s memory reports; null when the main extension has no such function (setting documentdb_upgrade.loaded_version_function)';
 
-CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed text,
-                                 OUT "binary" text, OUT loaded text,
+CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed_version text,
+                                 OUT binary_version text, OUT loaded_version text,
                                  OUT gate text, OUT target text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 3
@@ -29,7 +29,7 @@ CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text,
 COMMENT ON FUNCTION managed_versions() IS 'the rows of view versions';
 
 CREATE VIEW versions AS
-    SELECT extension, installed, managed_versions."binary", loaded, gate, target
+    SELECT extension, installed_version, binary_version, loaded_version, gate, target
     FROM managed_versions();
 COMMENT ON VIEW versions IS
 'one row per extension of the managed set, in the order of update: installed, binary and loaded version, the version in force (gate), and the target that follows the binary';
@@ -72,8 +72,8 @@ CREATE FUNCTION upgrade_fingerprint() RETURNS text
 COMMENT ON FUNCTION upgrade_fingerprint() IS
 'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; give it to finalize_to to run only what was reviewed';
 
-CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed text,
-                               OUT "binary" text, OUT loaded text,
+CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed_version text,
+                               OUT binary_version text, OUT loaded_version text,
                                OUT desired text, OUT mode text, OUT target text,
                                OUT state text, OUT blocked_by text[],
                                OUT next_step text, OUT last_error text,
@@ -96,7 +96,7 @@ CREATE FUNCTION documentdb_upgrade_internal.fence_since() RETURNS timestamptz
 COMMENT ON FUNCTION fence_since() IS 'since when this server refuses writes to this database for maintenance; null when it does not';
 
 CREATE VIEW status AS
-    SELECT role, installed, s."binary", loaded, desired, mode, target, state,
+    SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state,
            blocked_by, next_step, last_error, attempts, next_retry, source,
            last_contact, worker_pid, fence_notice() AS fence
     FROM current_status() s;

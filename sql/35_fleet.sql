@@ -5,8 +5,8 @@
 CREATE FUNCTION documentdb_upgrade_internal.fleet(
     OUT name text, OUT host text, OUT slot_name text, OUT identity text,
     OUT upstream text, OUT depth integer, OUT role text, OUT status text,
-    OUT problem text, OUT required boolean, OUT installed text,
-    OUT "binary" text, OUT loaded text, OUT gate text, OUT library text,
+    OUT problem text, OUT required boolean, OUT installed_version text,
+    OUT binary_version text, OUT loaded_version text, OUT gate text, OUT library text,
     OUT timeline integer, OUT replayed_lsn pg_lsn, OUT replication_lag interval,
     OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb)
     RETURNS SETOF record
@@ -27,9 +27,9 @@ COMMENT ON COLUMN standbys.role IS 'standby, or designated_primary: the head of 
 COMMENT ON COLUMN standbys.status IS 'ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
 COMMENT ON COLUMN standbys.problem IS 'the same as a sentence; null when it is ready';
 COMMENT ON COLUMN standbys.required IS 'guards wait for it';
-COMMENT ON COLUMN standbys.installed IS 'version of the main extension that it sees';
-COMMENT ON COLUMN standbys."binary" IS 'version of the main extension that its files offer';
-COMMENT ON COLUMN standbys.loaded IS 'version that its loaded library reports';
+COMMENT ON COLUMN standbys.installed_version IS 'version of the main extension that it sees';
+COMMENT ON COLUMN standbys.binary_version IS 'version of the main extension that its files offer';
+COMMENT ON COLUMN standbys.loaded_version IS 'version that its loaded library reports';
 COMMENT ON COLUMN standbys.gate IS 'version that its loaded library believes to be in force';
 COMMENT ON COLUMN standbys.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
 COMMENT ON COLUMN standbys.timeline IS 'that it replays';
@@ -52,12 +52,12 @@ COMMENT ON PROCEDURE run_report_standby(jsonb, jsonb) IS
 'does what report_standby does, for roles that a planner hook keeps out of SELECT';
 
 CREATE VIEW metrics AS
-    SELECT s.role, s.state, s.installed, s.desired,
+    SELECT s.role, s.state, s.installed_version AS installed, s.desired,
            w.served::integer AS worker_up,
-           CASE WHEN (decide('', s.installed, s."binary")).decision = 'update_available'
+           CASE WHEN (decide('', s.installed_version, s.binary_version)).decision = 'update_available'
                 THEN coalesce((SELECT extract(epoch FROM clock_timestamp() - min(b.first_seen))
                                FROM binaries_seen b
-                               WHERE b.version = s."binary"
+                               WHERE b.version = s.binary_version
                                  AND b.extension = w.extension), 0)
                 ELSE 0 END::double precision AS update_available_seconds,
            extract(epoch FROM clock_timestamp() - s.last_contact)::double precision AS contact_age_seconds,

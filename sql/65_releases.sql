@@ -718,7 +718,8 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 
-    SELECT s.role, s.state, s.installed, s."binary" AS offered, s.loaded, s.next_step INTO instance
+    SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
+           s.loaded_version AS loaded, s.next_step INTO instance
         FROM documentdb_upgrade.status s;
     "check" := 'loaded library';
     IF instance.loaded IS NULL OR instance.offered IS NULL THEN
