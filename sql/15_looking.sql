@@ -33,6 +33,12 @@ CREATE VIEW versions AS
     FROM managed_versions();
 COMMENT ON VIEW versions IS
 'one row per extension of the managed set, in the order of update: installed, binary and loaded version, the version in force (gate), and the target that follows the binary';
+COMMENT ON COLUMN versions.extension IS 'name of the extension';
+COMMENT ON COLUMN versions.installed_version IS 'version in the catalog of this database; null: not installed';
+COMMENT ON COLUMN versions.binary_version IS 'version that the files on this instance offer';
+COMMENT ON COLUMN versions.loaded_version IS 'version that the library in memory reports; null when not known';
+COMMENT ON COLUMN versions.gate IS 'version that the loaded library believes to be in force; null when not known';
+COMMENT ON COLUMN versions.target IS 'version that a finalize to the binary version of the main extension brings';
 
 CREATE FUNCTION plan(target text DEFAULT NULL,
                      OUT step integer, OUT extension text,
@@ -102,3 +108,21 @@ CREATE VIEW status AS
     FROM current_status() s;
 COMMENT ON VIEW status IS
 'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';
+COMMENT ON COLUMN status.role IS 'primary or standby';
+COMMENT ON COLUMN status.installed_version IS 'version of the main extension in this database; null: not installed';
+COMMENT ON COLUMN status.binary_version IS 'version that the files on this instance offer';
+COMMENT ON COLUMN status.loaded_version IS 'version that the library in memory reports; null when not known';
+COMMENT ON COLUMN status.desired IS 'what is desired, as its source says it; empty: nothing; null: not known';
+COMMENT ON COLUMN status.mode IS
+'two-phase: no version is desired; auto: that of the binary is; explicit: one is named';
+COMMENT ON COLUMN status.target IS 'version that a finalize would go to';
+COMMENT ON COLUMN status.state IS 'what this server is doing or waiting for, in one word';
+COMMENT ON COLUMN status.blocked_by IS 'guards that refuse the target';
+COMMENT ON COLUMN status.next_step IS 'why nothing happens, and the exact command that would change it';
+COMMENT ON COLUMN status.last_error IS 'of the last attempt that failed since the last success; null: none';
+COMMENT ON COLUMN status.attempts IS 'attempts since the last success, by whomever, repeated ones counted';
+COMMENT ON COLUMN status.next_retry IS 'when the worker tries again';
+COMMENT ON COLUMN status.source IS 'where the desired version is read: setting, file or kubernetes';
+COMMENT ON COLUMN status.last_contact IS 'when that source answered last';
+COMMENT ON COLUMN status.worker_pid IS 'process of the worker that serves this database; null: none';
+COMMENT ON COLUMN status.fence IS 'why writes to this database are stopped, or are to be; null: they are not';

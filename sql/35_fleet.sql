@@ -90,3 +90,29 @@ CREATE VIEW metrics AS
           WHERE a.extension = w.extension) h;
 COMMENT ON VIEW metrics IS
 'one row for exporters, on primaries and standbys; update_available_seconds is how long a newer binary has been waiting for its finalize, 0 when none does';
+COMMENT ON COLUMN metrics.role IS 'primary or standby';
+COMMENT ON COLUMN metrics.state IS 'as in view status';
+COMMENT ON COLUMN metrics.installed IS 'version of the main extension in this database';
+COMMENT ON COLUMN metrics.desired IS 'version that is desired; empty: none';
+COMMENT ON COLUMN metrics.worker_up IS '1: a worker serves this database';
+COMMENT ON COLUMN metrics.update_available_seconds IS
+'for how long the files have offered more than is installed; 0: they do not';
+COMMENT ON COLUMN metrics.contact_age_seconds IS 'how long ago the source of the desired version answered last';
+COMMENT ON COLUMN metrics.next_retry_seconds IS 'time until the next attempt of the worker';
+COMMENT ON COLUMN metrics.attempts_total IS 'attempts to finalize in history, repeated ones counted';
+COMMENT ON COLUMN metrics.attempts_failed_total IS 'those of them that did not succeed';
+COMMENT ON COLUMN metrics.attempts_succeeded_total IS 'those of them that succeeded';
+COMMENT ON COLUMN metrics.last_success_age_seconds IS 'how long ago the last one that succeeded ended';
+COMMENT ON COLUMN metrics.source_reads_total IS 'reads of the source since the worker started';
+COMMENT ON COLUMN metrics.source_failures_total IS 'reads of the source that failed since then';
+COMMENT ON COLUMN metrics.reports_delivered_total IS 'reports that the worker has delivered since then';
+COMMENT ON COLUMN metrics.reports_failed_total IS 'reports that it could not deliver since then';
+COMMENT ON COLUMN metrics.events_dropped_total IS 'events that it has dropped since then';
+COMMENT ON COLUMN metrics.blocked_guards IS 'how many guards refuse';
+COMMENT ON COLUMN metrics.held IS '1: guard hold refuses';
+COMMENT ON COLUMN metrics.standbys IS 'standbys that guards wait for';
+COMMENT ON COLUMN metrics.standbys_ready IS 'those of them that are ready';
+COMMENT ON COLUMN metrics.replication_lag_seconds IS 'the largest lag among them';
+COMMENT ON COLUMN metrics.fenced IS '1: writes to this database are stopped, or are to be';
+COMMENT ON COLUMN metrics.fence_seconds IS
+'for how long this server has refused writes for maintenance; 0: it does not';
