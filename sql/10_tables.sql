@@ -98,6 +98,12 @@ CREATE TABLE holds (
     released_by text
 );
 COMMENT ON TABLE holds IS 'holds placed by hold(); one without released_at and not past until is in force';
+COMMENT ON COLUMN holds.id IS 'number of the hold';
+COMMENT ON COLUMN holds.reason IS 'what hold() was told';
+COMMENT ON COLUMN holds.placed_at IS 'when it was placed';
+COMMENT ON COLUMN holds.placed_by IS 'session user';
+COMMENT ON COLUMN holds.released_at IS 'when release() ended it; null: it did not';
+COMMENT ON COLUMN holds.released_by IS 'session user of release()';
 COMMENT ON COLUMN holds.until IS 'when the hold ends by itself; null: never';
 
 CREATE TABLE backups (
@@ -108,6 +114,11 @@ CREATE TABLE backups (
     recorded_by text NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE backups IS 'backups told by record_backup(); guard backup_recent looks at the newest';
+COMMENT ON COLUMN backups.id IS 'number of the backup, as record_backup() returns it';
+COMMENT ON COLUMN backups.label IS 'what record_backup() was told';
+COMMENT ON COLUMN backups.finished_at IS 'when the backup finished, as told';
+COMMENT ON COLUMN backups.recorded_at IS 'when that was told';
+COMMENT ON COLUMN backups.recorded_by IS 'session user';
 
 CREATE TABLE documentdb_upgrade_internal.binaries_seen (
     extension text NOT NULL,
@@ -117,6 +128,9 @@ CREATE TABLE documentdb_upgrade_internal.binaries_seen (
     PRIMARY KEY (extension, version, digest)
 );
 COMMENT ON TABLE binaries_seen IS 'when each binary of the main extension was first seen on this server, for guard soak_time; not dumped';
+COMMENT ON COLUMN binaries_seen.extension IS 'the main extension';
+COMMENT ON COLUMN binaries_seen.version IS 'version that its files offer';
+COMMENT ON COLUMN binaries_seen.first_seen IS 'when this server saw it first';
 COMMENT ON COLUMN binaries_seen.digest IS 'SHA-256 over the libraries; empty for an extension without one';
 
 SELECT pg_catalog.pg_extension_config_dump('history', '');

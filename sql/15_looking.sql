@@ -20,8 +20,8 @@ CREATE FUNCTION loaded_version() RETURNS text
 COMMENT ON FUNCTION loaded_version() IS
 'version that the library in this server''s memory reports; null when the main extension has no such function (setting documentdb_upgrade.loaded_version_function)';
 
-CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed text,
-                                 OUT "binary" text, OUT loaded text,
+CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed_version text,
+                                 OUT binary_version text, OUT loaded_version text,
                                  OUT gate text, OUT target text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 3
@@ -29,10 +29,16 @@ CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text,
 COMMENT ON FUNCTION managed_versions() IS 'the rows of view versions';
 
 CREATE VIEW versions AS
-    SELECT extension, installed, managed_versions."binary", loaded, gate, target
+    SELECT extension, installed_version, binary_version, loaded_version, gate, target
     FROM managed_versions();
 COMMENT ON VIEW versions IS
 'one row per extension of the managed set, in the order of update: installed, binary and loaded version, the version in force (gate), and the target that follows the binary';
+COMMENT ON COLUMN versions.extension IS 'name of the extension';
+COMMENT ON COLUMN versions.installed_version IS 'version in the catalog of this database; null: not installed';
+COMMENT ON COLUMN versions.binary_version IS 'version that the files on this instance offer';
+COMMENT ON COLUMN versions.loaded_version IS 'version that the library in memory reports; null when not known';
+COMMENT ON COLUMN versions.gate IS 'version that the loaded library believes to be in force; null when not known';
+COMMENT ON COLUMN versions.target IS 'version that a finalize to the binary version of the main extension brings';
 
 CREATE FUNCTION plan(target text DEFAULT NULL,
                      OUT step integer, OUT extension text,
@@ -72,8 +78,8 @@ CREATE FUNCTION upgrade_fingerprint() RETURNS text
 COMMENT ON FUNCTION upgrade_fingerprint() IS
 'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; give it to finalize_to to run only what was reviewed';
 
-CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed text,
-                               OUT "binary" text, OUT loaded text,
+CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed_version text,
+                               OUT binary_version text, OUT loaded_version text,
                                OUT desired text, OUT mode text, OUT target text,
                                OUT state text, OUT blocked_by text[],
                                OUT next_step text, OUT last_error text,
@@ -96,9 +102,27 @@ CREATE FUNCTION documentdb_upgrade_internal.fence_since() RETURNS timestamptz
 COMMENT ON FUNCTION fence_since() IS 'since when this server refuses writes to this database for maintenance; null when it does not';
 
 CREATE VIEW status AS
-    SELECT role, installed, s."binary", loaded, desired, mode, target, state,
+    SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state,
            blocked_by, next_step, last_error, attempts, next_retry, source,
            last_contact, worker_pid, fence_notice() AS fence
     FROM current_status() s;
 COMMENT ON VIEW status IS
 'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';
+COMMENT ON COLUMN status.role IS 'primary or standby';
+COMMENT ON COLUMN status.installed_version IS 'version of the main extension in this database; null: not installed';
+COMMENT ON COLUMN status.binary_version IS 'version that the files on this instance offer';
+COMMENT ON COLUMN status.loaded_version IS 'version that the library in memory reports; null when not known';
+COMMENT ON COLUMN status.desired IS 'what is desired, as its source says it; empty: nothing; null: not known';
+COMMENT ON COLUMN status.mode IS
+'two-phase: no version is desired; auto: that of the binary is; explicit: one is named';
+COMMENT ON COLUMN status.target IS 'version that a finalize would go to';
+COMMENT ON COLUMN status.state IS 'what this server is doing or waiting for, in one word';
+COMMENT ON COLUMN status.blocked_by IS 'guards that refuse the target';
+COMMENT ON COLUMN status.next_step IS 'why nothing happens, and the exact command that would change it';
+COMMENT ON COLUMN status.last_error IS 'of the last attempt that failed since the last success; null: none';
+COMMENT ON COLUMN status.attempts IS 'attempts since the last success, by whomever, repeated ones counted';
+COMMENT ON COLUMN status.next_retry IS 'when the worker tries again';
+COMMENT ON COLUMN status.source IS 'where the desired version is read: setting, file or kubernetes';
+COMMENT ON COLUMN status.last_contact IS 'when that source answered last';
+COMMENT ON COLUMN status.worker_pid IS 'process of the worker that serves this database; null: none';
+COMMENT ON COLUMN status.fence IS 'why writes to this database are stopped, or are to be; null: they are not';

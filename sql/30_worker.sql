@@ -43,6 +43,19 @@ CREATE VIEW progress AS
     FROM running_attempts();
 COMMENT ON VIEW progress IS
 'one row per attempt that runs in this database, with the script that runs now as step n of m; empty without preloading';
+COMMENT ON COLUMN progress.pid IS 'process that runs the attempt';
+COMMENT ON COLUMN progress.actor IS 'who drives it: function, worker or tick';
+COMMENT ON COLUMN progress.extension IS 'the main extension';
+COMMENT ON COLUMN progress.from_version IS 'its version before the attempt';
+COMMENT ON COLUMN progress.target IS 'version that the attempt goes to';
+COMMENT ON COLUMN progress.step IS 'number of the script that runs';
+COMMENT ON COLUMN progress.steps IS 'how many scripts there are';
+COMMENT ON COLUMN progress.step_extension IS 'extension that this script updates';
+COMMENT ON COLUMN progress.step_from IS 'version that this script starts from';
+COMMENT ON COLUMN progress.step_to IS 'version that this script leads to';
+COMMENT ON COLUMN progress.started_at IS 'when the attempt began';
+COMMENT ON COLUMN progress.cancel_requested IS 'true: it was told to end';
+COMMENT ON COLUMN progress.commit_begun IS 'true: it cannot be ended any more';
 
 CREATE FUNCTION documentdb_upgrade_internal.worker_counters(OUT extension text, OUT served boolean,
                                 OUT source_reads bigint, OUT source_failures bigint,

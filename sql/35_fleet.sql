@@ -5,8 +5,8 @@
 CREATE FUNCTION documentdb_upgrade_internal.fleet(
     OUT name text, OUT host text, OUT slot_name text, OUT identity text,
     OUT upstream text, OUT depth integer, OUT role text, OUT status text,
-    OUT problem text, OUT required boolean, OUT installed text,
-    OUT "binary" text, OUT loaded text, OUT gate text, OUT library text,
+    OUT problem text, OUT required boolean, OUT installed_version text,
+    OUT binary_version text, OUT loaded_version text, OUT gate text, OUT library text,
     OUT timeline integer, OUT replayed_lsn pg_lsn, OUT replication_lag interval,
     OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb)
     RETURNS SETOF record
@@ -27,9 +27,9 @@ COMMENT ON COLUMN standbys.role IS 'standby, or designated_primary: the head of 
 COMMENT ON COLUMN standbys.status IS 'ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
 COMMENT ON COLUMN standbys.problem IS 'the same as a sentence; null when it is ready';
 COMMENT ON COLUMN standbys.required IS 'guards wait for it';
-COMMENT ON COLUMN standbys.installed IS 'version of the main extension that it sees';
-COMMENT ON COLUMN standbys."binary" IS 'version of the main extension that its files offer';
-COMMENT ON COLUMN standbys.loaded IS 'version that its loaded library reports';
+COMMENT ON COLUMN standbys.installed_version IS 'version of the main extension that it sees';
+COMMENT ON COLUMN standbys.binary_version IS 'version of the main extension that its files offer';
+COMMENT ON COLUMN standbys.loaded_version IS 'version that its loaded library reports';
 COMMENT ON COLUMN standbys.gate IS 'version that its loaded library believes to be in force';
 COMMENT ON COLUMN standbys.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
 COMMENT ON COLUMN standbys.timeline IS 'that it replays';
@@ -52,12 +52,12 @@ COMMENT ON PROCEDURE run_report_standby(jsonb, jsonb) IS
 'does what report_standby does, for roles that a planner hook keeps out of SELECT';
 
 CREATE VIEW metrics AS
-    SELECT s.role, s.state, s.installed, s.desired,
+    SELECT s.role, s.state, s.installed_version AS installed, s.desired,
            w.served::integer AS worker_up,
-           CASE WHEN (decide('', s.installed, s."binary")).decision = 'update_available'
+           CASE WHEN (decide('', s.installed_version, s.binary_version)).decision = 'update_available'
                 THEN coalesce((SELECT extract(epoch FROM clock_timestamp() - min(b.first_seen))
                                FROM binaries_seen b
-                               WHERE b.version = s."binary"
+                               WHERE b.version = s.binary_version
                                  AND b.extension = w.extension), 0)
                 ELSE 0 END::double precision AS update_available_seconds,
            extract(epoch FROM clock_timestamp() - s.last_contact)::double precision AS contact_age_seconds,
@@ -90,3 +90,29 @@ CREATE VIEW metrics AS
           WHERE a.extension = w.extension) h;
 COMMENT ON VIEW metrics IS
 'one row for exporters, on primaries and standbys; update_available_seconds is how long a newer binary has been waiting for its finalize, 0 when none does';
+COMMENT ON COLUMN metrics.role IS 'primary or standby';
+COMMENT ON COLUMN metrics.state IS 'as in view status';
+COMMENT ON COLUMN metrics.installed IS 'version of the main extension in this database';
+COMMENT ON COLUMN metrics.desired IS 'version that is desired; empty: none';
+COMMENT ON COLUMN metrics.worker_up IS '1: a worker serves this database';
+COMMENT ON COLUMN metrics.update_available_seconds IS
+'for how long the files have offered more than is installed; 0: they do not';
+COMMENT ON COLUMN metrics.contact_age_seconds IS 'how long ago the source of the desired version answered last';
+COMMENT ON COLUMN metrics.next_retry_seconds IS 'time until the next attempt of the worker';
+COMMENT ON COLUMN metrics.attempts_total IS 'attempts to finalize in history, repeated ones counted';
+COMMENT ON COLUMN metrics.attempts_failed_total IS 'those of them that did not succeed';
+COMMENT ON COLUMN metrics.attempts_succeeded_total IS 'those of them that succeeded';
+COMMENT ON COLUMN metrics.last_success_age_seconds IS 'how long ago the last one that succeeded ended';
+COMMENT ON COLUMN metrics.source_reads_total IS 'reads of the source since the worker started';
+COMMENT ON COLUMN metrics.source_failures_total IS 'reads of the source that failed since then';
+COMMENT ON COLUMN metrics.reports_delivered_total IS 'reports that the worker has delivered since then';
+COMMENT ON COLUMN metrics.reports_failed_total IS 'reports that it could not deliver since then';
+COMMENT ON COLUMN metrics.events_dropped_total IS 'events that it has dropped since then';
+COMMENT ON COLUMN metrics.blocked_guards IS 'how many guards refuse';
+COMMENT ON COLUMN metrics.held IS '1: guard hold refuses';
+COMMENT ON COLUMN metrics.standbys IS 'standbys that guards wait for';
+COMMENT ON COLUMN metrics.standbys_ready IS 'those of them that are ready';
+COMMENT ON COLUMN metrics.replication_lag_seconds IS 'the largest lag among them';
+COMMENT ON COLUMN metrics.fenced IS '1: writes to this database are stopped, or are to be';
+COMMENT ON COLUMN metrics.fence_seconds IS
+'for how long this server has refused writes for maintenance; 0: it does not';

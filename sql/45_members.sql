@@ -248,6 +248,10 @@ CREATE TABLE member_digests (
     PRIMARY KEY (extension, kind, identity)
 );
 COMMENT ON TABLE member_digests IS 'the members of the managed extensions as the last finalize left them, for guard members_intact';
+COMMENT ON COLUMN member_digests.extension IS 'managed extension';
+COMMENT ON COLUMN member_digests.kind IS 'kind of object, as member_definitions() gives it';
+COMMENT ON COLUMN member_digests.identity IS 'the object, as member_definitions() gives it';
+COMMENT ON COLUMN member_digests.recorded_at IS 'when that finalize recorded it';
 COMMENT ON COLUMN member_digests.version IS 'of the extension; for another one the record does not count';
 COMMENT ON COLUMN member_digests.server_release IS 'PostgreSQL major version; for another one the record does not count';
 COMMENT ON COLUMN member_digests.digest IS 'as member_definitions() gives it';

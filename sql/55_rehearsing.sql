@@ -29,6 +29,7 @@ CREATE TABLE rehearsals (
     script_line integer
 );
 COMMENT ON TABLE rehearsals IS 'what rehearsals have found, one row each; true for the fingerprint that they name';
+COMMENT ON COLUMN rehearsals.id IS 'number of the rehearsal, for rehearsal_report()';
 COMMENT ON COLUMN rehearsals.extension IS 'the main extension';
 COMMENT ON COLUMN rehearsals.from_version IS 'installed version';
 COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal; the installed version where only companions were to change';

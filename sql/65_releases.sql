@@ -13,6 +13,8 @@ CREATE TABLE releases (
     recorded_by text NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE releases IS 'what was deployed together, one revision a row, the newest release_retention of them and those that a rollback refers to';
+COMMENT ON COLUMN releases.revision IS 'number of the release';
+COMMENT ON COLUMN releases.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN releases.label IS 'for people';
 COMMENT ON COLUMN releases.components IS 'by name of the component: its configuration and the SHA-256 of that';
 COMMENT ON COLUMN releases.sha256 IS 'over the components; equal for equal content';
@@ -32,6 +34,8 @@ CREATE TABLE rollbacks (
     recorded_by text NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE rollbacks IS 'rollback plans that were executed, for verify_rollback()';
+COMMENT ON COLUMN rollbacks.id IS 'number of the rollback, for verify_rollback()';
+COMMENT ON COLUMN rollbacks.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN rollbacks.source IS 'revision that was left';
 COMMENT ON COLUMN rollbacks.target IS 'revision that was gone back to';
 COMMENT ON COLUMN rollbacks.release IS 'revision that came of it: the source with the changed components of the target';
@@ -718,7 +722,8 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 
-    SELECT s.role, s.state, s.installed, s."binary" AS offered, s.loaded, s.next_step INTO instance
+    SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
+           s.loaded_version AS loaded, s.next_step INTO instance
         FROM documentdb_upgrade.status s;
     "check" := 'loaded library';
     IF instance.loaded IS NULL OR instance.offered IS NULL THEN

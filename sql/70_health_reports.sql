@@ -10,18 +10,18 @@ AS $$
         SELECT v.* FROM documentdb_upgrade.versions v, documentdb_upgrade_internal.worker_counters() w
         WHERE v.extension = w.extension)
     SELECT 'versions',
-           CASE WHEN m.installed IS NULL OR m."binary" IS NULL THEN 'fail'
-                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") > 0 THEN 'fail'
-                WHEN documentdb_upgrade.compare_versions(m.loaded, m."binary") <> 0 THEN 'warn'
+           CASE WHEN m.installed_version IS NULL OR m.binary_version IS NULL THEN 'fail'
+                WHEN documentdb_upgrade.compare_versions(m.installed_version, m.binary_version) > 0 THEN 'fail'
+                WHEN documentdb_upgrade.compare_versions(m.loaded_version, m.binary_version) <> 0 THEN 'warn'
                 ELSE 'pass' END,
-           (SELECT string_agg(format('%s: installed %s, binary %s%s', v.extension, coalesce(v.installed, 'none'),
-                                     coalesce(v."binary", 'none'), ', loaded ' || v.loaded), '; ')
+           (SELECT string_agg(format('%s: installed %s, binary %s%s', v.extension, coalesce(v.installed_version, 'none'),
+                                     coalesce(v.binary_version, 'none'), ', loaded ' || v.loaded_version), '; ')
             FROM documentdb_upgrade.versions v) || format('; PostgreSQL %s.', current_setting('server_version')),
-           CASE WHEN m.installed IS NULL THEN format('Run CREATE EXTENSION %I;', m.extension)
-                WHEN m."binary" IS NULL THEN 'Put the extension''s control file and scripts in place.'
-                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") > 0
-                THEN format('Bring back a binary of %s or later.', m.installed)
-                WHEN documentdb_upgrade.compare_versions(m.loaded, m."binary") <> 0
+           CASE WHEN m.installed_version IS NULL THEN format('Run CREATE EXTENSION %I;', m.extension)
+                WHEN m.binary_version IS NULL THEN 'Put the extension''s control file and scripts in place.'
+                WHEN documentdb_upgrade.compare_versions(m.installed_version, m.binary_version) > 0
+                THEN format('Bring back a binary of %s or later.', m.installed_version)
+                WHEN documentdb_upgrade.compare_versions(m.loaded_version, m.binary_version) <> 0
                 THEN 'Restart PostgreSQL to load the library that is on disk.' END
     FROM main m
 $$;
@@ -47,13 +47,13 @@ CREATE FUNCTION documentdb_upgrade_internal.health_gate(OUT check_name text, OUT
     LANGUAGE sql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT 'gate',
-           CASE WHEN v.gate IS NULL OR v.installed IS NULL THEN 'skip'
-                WHEN documentdb_upgrade.compare_versions(v.gate, v.installed) <> 0 THEN 'fail'
+           CASE WHEN v.gate IS NULL OR v.installed_version IS NULL THEN 'skip'
+                WHEN documentdb_upgrade.compare_versions(v.gate, v.installed_version) <> 0 THEN 'fail'
                 ELSE 'pass' END,
-           CASE WHEN v.gate IS NULL OR v.installed IS NULL
+           CASE WHEN v.gate IS NULL OR v.installed_version IS NULL
                 THEN 'The library keeps no version in force, or reads it at its next use.'
-                ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed) END,
-           CASE WHEN documentdb_upgrade.compare_versions(v.gate, v.installed) <> 0
+                ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed_version) END,
+           CASE WHEN documentdb_upgrade.compare_versions(v.gate, v.installed_version) <> 0
                 THEN 'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.' END
     FROM documentdb_upgrade.versions v, documentdb_upgrade_internal.worker_counters() w
     WHERE v.extension = w.extension
@@ -131,7 +131,7 @@ AS $$
            CASE WHEN count(*) = 0 THEN 'No standby is below this server.'
                 ELSE format('%s of %s standbys are ready; they see %s.%s',
                             count(*) FILTER (WHERE b.required AND b.status = 'ready'), count(*) FILTER (WHERE b.required),
-                            coalesce(string_agg(DISTINCT b.installed, ', ' ORDER BY b.installed), 'nothing'),
+                            coalesce(string_agg(DISTINCT b.installed_version, ', ' ORDER BY b.installed_version), 'nothing'),
                             coalesce(' ' || string_agg(b.problem, ' ' ORDER BY b.name) FILTER (WHERE b.required AND b.status <> 'ready'), '')) END,
            CASE WHEN bool_or(b.required AND b.status <> 'ready')
                 THEN 'docs/fleet.md says what each status means; one that need not be waited for can be named in documentdb_upgrade.ignore_standbys.' END
@@ -455,29 +455,29 @@ AS $$
         SELECT h.* FROM documentdb_upgrade.history h JOIN main m USING (extension)
         WHERE h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1
     ), behind AS MATERIALIZED (
-        SELECT p.* FROM main m, documentdb_upgrade.plan(m.installed) p WHERE m.installed IS NOT NULL
+        SELECT p.* FROM main m, documentdb_upgrade.plan(m.installed_version) p WHERE m.installed_version IS NOT NULL
     ), refused AS MATERIALIZED (
-        SELECT g.detail, g.hint FROM main m, documentdb_upgrade.preflight(m.installed) g
-        WHERE m.installed IS NOT NULL AND g.guard = 'companions_aligned' AND g.status = 'fail')
+        SELECT g.detail, g.hint FROM main m, documentdb_upgrade.preflight(m.installed_version) g
+        WHERE m.installed_version IS NOT NULL AND g.guard = 'companions_aligned' AND g.status = 'fail')
     SELECT 'installed',
-           CASE WHEN m.installed IS NULL OR m.installed <> s.to_version THEN 'fail'
-                WHEN s.id IS NULL OR documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'warn' ELSE 'pass' END,
-           format('Installed is %s; the last upgrade was %s; the binary offers %s.', coalesce(m.installed, 'nothing'),
-                  coalesce('to ' || s.to_version, 'not recorded here'), coalesce(m."binary", 'nothing')),
-           CASE WHEN m.installed <> s.to_version THEN 'Something else has changed the version since; look at the server''s log.'
-                WHEN documentdb_upgrade.compare_versions(m.installed, m."binary") < 0 THEN 'If that was meant, nothing is to be done; else finalize to what the binary offers.' END
+           CASE WHEN m.installed_version IS NULL OR m.installed_version <> s.to_version THEN 'fail'
+                WHEN s.id IS NULL OR documentdb_upgrade.compare_versions(m.installed_version, m.binary_version) < 0 THEN 'warn' ELSE 'pass' END,
+           format('Installed is %s; the last upgrade was %s; the binary offers %s.', coalesce(m.installed_version, 'nothing'),
+                  coalesce('to ' || s.to_version, 'not recorded here'), coalesce(m.binary_version, 'nothing')),
+           CASE WHEN m.installed_version <> s.to_version THEN 'Something else has changed the version since; look at the server''s log.'
+                WHEN documentdb_upgrade.compare_versions(m.installed_version, m.binary_version) < 0 THEN 'If that was meant, nothing is to be done; else finalize to what the binary offers.' END
     FROM main m LEFT JOIN success s ON true
     UNION ALL
-    SELECT 'companions', CASE WHEN m.installed IS NULL THEN 'skip' WHEN count(b.step) > 0 OR r.detail IS NOT NULL THEN 'fail' ELSE 'pass' END,
-           CASE WHEN m.installed IS NULL THEN 'The main extension is not installed.'
+    SELECT 'companions', CASE WHEN m.installed_version IS NULL THEN 'skip' WHEN count(b.step) > 0 OR r.detail IS NOT NULL THEN 'fail' ELSE 'pass' END,
+           CASE WHEN m.installed_version IS NULL THEN 'The main extension is not installed.'
                 WHEN r.detail IS NOT NULL THEN r.detail
                 WHEN count(b.step) > 0 THEN 'Behind their targets: ' || string_agg(DISTINCT b.extension, ', ') || '.'
                 ELSE 'Every companion is at its target: '
-                     || coalesce((SELECT string_agg(format('%s %s', v.extension, v.installed), ', ')
-                                  FROM documentdb_upgrade.versions v WHERE v.extension <> m.extension AND v.installed IS NOT NULL), 'there is none') || '.' END,
+                     || coalesce((SELECT string_agg(format('%s %s', v.extension, v.installed_version), ', ')
+                                  FROM documentdb_upgrade.versions v WHERE v.extension <> m.extension AND v.installed_version IS NOT NULL), 'there is none') || '.' END,
            CASE WHEN r.detail IS NOT NULL THEN r.hint
-                WHEN count(b.step) > 0 THEN format('Run SELECT documentdb_upgrade.finalize_to(%L);', m.installed) END
-    FROM main m LEFT JOIN behind b ON true LEFT JOIN refused r ON true GROUP BY m.installed, m.extension, r.detail, r.hint
+                WHEN count(b.step) > 0 THEN format('Run SELECT documentdb_upgrade.finalize_to(%L);', m.installed_version) END
+    FROM main m LEFT JOIN behind b ON true LEFT JOIN refused r ON true GROUP BY m.installed_version, m.extension, r.detail, r.hint
     UNION ALL
     SELECT 'last_attempt', CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
            CASE WHEN a.id IS NULL THEN 'No attempt is on record.'

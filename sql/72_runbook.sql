@@ -95,18 +95,18 @@ BEGIN
     SELECT * INTO s FROM documentdb_upgrade.status;
     -- What is asked for here, else what is desired, else what the binary offers.
     SELECT * INTO decided FROM documentdb_upgrade.decide(
-        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed, s."binary");
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed_version, s.binary_version);
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
     BEGIN
         goal := coalesce((SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p WHERE p.extension = main ORDER BY p.step DESC LIMIT 1),
-                         (SELECT v FROM unnest(ARRAY[s.installed, s."binary"]) AS v WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
+                         (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
     EXCEPTION WHEN invalid_parameter_value THEN
         goal := NULL;    -- what is installed or offered is no version
     END;
-    goal := coalesce(goal, wanted, s."binary");
+    goal := coalesce(goal, wanted, s.binary_version);
     facts := jsonb_build_object('extension', main, 'status', to_jsonb(s), 'decision', to_jsonb(decided),
-        'from', s.installed, 'goal', goal, 'wanted', wanted, 'asked', target,
+        'from', s.installed_version, 'goal', goal, 'wanted', wanted, 'asked', target,
         'versions', (SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v),
         'settings', (SELECT jsonb_object_agg(name, current_setting(name, true))
                      FROM unnest('{port, wal_level, archive_mode, cluster_name, data_checksums, server_version,
@@ -115,7 +115,7 @@ BEGIN
                                    documentdb_upgrade.max_replication_lag}'::text[]) AS name),
         'location', location, 'database', current_database(),
         'written_at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'));
-    IF s.role = 'standby' OR s.installed IS NULL THEN
+    IF s.role = 'standby' OR s.installed_version IS NULL THEN
         RETURN facts || jsonb_build_object('kind', CASE WHEN s.role = 'standby' THEN 'standby' ELSE 'not_installed' END);
     END IF;
 
@@ -140,7 +140,7 @@ BEGIN
         -- Scripts or libraries may be others since; the fingerprint says so.
         'rehearsal', (SELECT to_jsonb(r) FROM documentdb_upgrade.rehearsals r
                       WHERE r.extension = main AND r.fingerprint = facts->>'fingerprint'
-                        AND r.from_version = s.installed AND r.to_version = goal
+                        AND r.from_version = s.installed_version AND r.to_version = goal
                       ORDER BY r.id DESC LIMIT 1),
         'earlier', (SELECT jsonb_build_object('count', count(*), 'longest', max(extract(epoch FROM h.finished_at - h.started_at) * 1000))
                     FROM documentdb_upgrade.history h
@@ -190,7 +190,7 @@ AS $$
             WHEN 'none' THEN CASE WHEN f->'status'->>'state' = 'blocked' THEN '- **What is left:** no script to run; the state names what keeps a companion from its target.'
                                   ELSE '- **What is left:** nothing. This runbook is for looking after the upgrade that is behind you, and for the next one.' END
             WHEN 'wait' THEN format('- **What is left:** both phases. The binary here offers %s; bring %s first (section 7), then write this runbook anew.',
-                                    f->'status'->>'binary', f->>'goal')
+                                    f->'status'->>'binary_version', f->>'goal')
             WHEN 'schema_ahead' THEN format('- **Do this now:** bring back a binary of %s or later (section 7). An older library may write what the newer schema does not mean.', f->>'from')
             WHEN 'refuse' THEN '- **What is left:** this target cannot be reached from here. ' || documentdb_upgrade_internal.runbook_text(f->'decision'->>'reason') END,
         CASE WHEN f->>'kind' IN ('ready', 'wait', 'refuse') THEN
@@ -209,15 +209,15 @@ AS $$
         '',
         '| extension | installed | binary | loaded | in force | target |',
         '|---|---|---|---|---|---|',
-        (SELECT string_agg(format('| %s | %s | %s | %s | %s | %s |', documentdb_upgrade_internal.runbook_text(v->>'extension'), coalesce(v->>'installed', '-'),
-                                  coalesce(v->>'binary', '-'), coalesce(v->>'loaded', '-'), coalesce(v->>'gate', '-'),
+        (SELECT string_agg(format('| %s | %s | %s | %s | %s | %s |', documentdb_upgrade_internal.runbook_text(v->>'extension'), coalesce(v->>'installed_version', '-'),
+                                  coalesce(v->>'binary_version', '-'), coalesce(v->>'loaded_version', '-'), coalesce(v->>'gate', '-'),
                                   CASE WHEN v->>'extension' = f->>'extension' THEN f->>'goal'
-                                       WHEN v->>'installed' IS NULL OR f->>'kind' = 'wait' THEN '-'
+                                       WHEN v->>'installed_version' IS NULL OR f->>'kind' = 'wait' THEN '-'
                                        ELSE coalesce((SELECT max(p->>'to_version') FROM jsonb_array_elements(f->'plan') p
                                                       WHERE p->>'extension' = v->>'extension'
                                                         AND NOT EXISTS (SELECT FROM jsonb_array_elements(f->'plan') q
                                                                         WHERE q->>'extension' = p->>'extension' AND (q->>'step')::integer > (p->>'step')::integer)),
-                                                     v->>'installed') END), E'\n')
+                                                     v->>'installed_version') END), E'\n')
          FROM jsonb_array_elements(f->'versions') v))
     FROM (SELECT string_agg(documentdb_upgrade_internal.runbook_name(x->>'guard'), ', ') AS failing
           FROM jsonb_array_elements(f->'guards') x WHERE x->>'status' = 'fail') g,
@@ -395,14 +395,14 @@ CREATE FUNCTION documentdb_upgrade_internal.runbook_section_binary(f jsonb) RETU
 AS $$
     SELECT concat_ws(E'\n\n',
         CASE f->>'kind'
-            WHEN 'ready' THEN format('**Done on this server:** its files offer %s%s. The standbys must have followed.', f->'status'->>'binary',
-                                     coalesce(', and the library in memory says ' || (f->'status'->>'loaded'), ''))
-            WHEN 'none' THEN format('**Nothing to roll out now.** This server offers %s. The next release is rolled out like this:', f->'status'->>'binary')
+            WHEN 'ready' THEN format('**Done on this server:** its files offer %s%s. The standbys must have followed.', f->'status'->>'binary_version',
+                                     coalesce(', and the library in memory says ' || (f->'status'->>'loaded_version'), ''))
+            WHEN 'none' THEN format('**Nothing to roll out now.** This server offers %s. The next release is rolled out like this:', f->'status'->>'binary_version')
             WHEN 'schema_ahead' THEN format('**Do this now.** The schema is at %s and the binary of this server offers %s. Put a binary of %1$s or later back, on every instance:',
-                                            f->>'from', f->'status'->>'binary')
+                                            f->>'from', f->'status'->>'binary_version')
             WHEN 'refuse' THEN '**Do not change the binary for this target:** ' || documentdb_upgrade_internal.runbook_text(f->'decision'->>'reason')
             ELSE format('**To be done:** this server offers %s, wanted is %s. Raise the standbys first, then switch over or restart the primary. Nothing happens to the schema.',
-                        coalesce(f->'status'->>'binary', 'nothing'), f->>'goal') END,
+                        coalesce(f->'status'->>'binary_version', 'nothing'), f->>'goal') END,
         CASE WHEN f->>'kind' NOT IN ('ready', 'refuse') THEN concat_ws(E'\n\n',
             'On a server of its own, on each standby and then on the primary:',
             documentdb_upgrade_internal.runbook_code('bash', E'apt-get install <PACKAGE>=<PACKAGE_VERSION>\npg_ctl restart -D <DATA_DIRECTORY> -m fast'),
@@ -413,8 +413,8 @@ kubectl -n %1$s get pods -l cnpg.io/cluster=%4$s -w$code$,
                 CASE WHEN f->>'kind' = 'none' OR v.version IS NULL THEN '<NEW_VERSION>' ELSE v.version END,
                 documentdb_upgrade_internal.runbook_resource(f, 'cluster')))) END,
         'What every instance runs:',
-        documentdb_upgrade_internal.runbook_code('sql', E'SELECT extension, installed, "binary", loaded, gate FROM documentdb_upgrade.versions;\n'
-            'SELECT name, depth, status, installed, "binary", loaded, problem FROM documentdb_upgrade.standbys;'),
+        documentdb_upgrade_internal.runbook_code('sql', E'SELECT extension, installed_version, binary_version, loaded_version, gate FROM documentdb_upgrade.versions;\n'
+            'SELECT name, depth, status, installed_version, binary_version, loaded_version, problem FROM documentdb_upgrade.standbys;'),
         (SELECT E'Standbys that are not ready:\n\n' || string_agg(format('- %s: %s. %s', documentdb_upgrade_internal.runbook_text(b.name), b.status,
                                                                         documentdb_upgrade_internal.runbook_text(b.problem)), E'\n' ORDER BY b.name)
          FROM documentdb_upgrade.standbys b WHERE b.required AND b.status <> 'ready' HAVING count(*) > 0),
@@ -474,9 +474,9 @@ AS $$
     SELECT concat_ws(E'\n\n',
         CASE WHEN f->>'kind' IN ('ready', 'wait') THEN format('After phase two. Expected: state `up_to_date`, version %s everywhere, outcome `succeeded`, and no row of the report fails.', f->>'goal')
              ELSE 'Expected: no row of the report fails.' END,
-        documentdb_upgrade_internal.runbook_code('sql', E'SELECT state, installed, next_step FROM documentdb_upgrade.status;\n'
-            'SELECT extension, installed, "binary", loaded, gate FROM documentdb_upgrade.versions;\n'
-            'SELECT name, status, installed, gate, problem FROM documentdb_upgrade.standbys;\n'
+        documentdb_upgrade_internal.runbook_code('sql', E'SELECT state, installed_version, next_step FROM documentdb_upgrade.status;\n'
+            'SELECT extension, installed_version, binary_version, loaded_version, gate FROM documentdb_upgrade.versions;\n'
+            'SELECT name, status, installed_version, gate, problem FROM documentdb_upgrade.standbys;\n'
             'SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restore_timeline FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 3;\n'
             'SELECT * FROM documentdb_upgrade.post_upgrade_report() WHERE status IN (''fail'', ''warn'');'))
 $$;
@@ -521,7 +521,7 @@ kubectl -n %1$s patch dbs %2$s --type=merge -p '{"spec": {"documentDBVersion": "
             'On a server of its own install the old package on each instance and restart it, the primary last:',
             documentdb_upgrade_internal.runbook_code('bash', E'apt-get install --allow-downgrades <PACKAGE>=<OLD_PACKAGE_VERSION>\npg_ctl restart -D <DATA_DIRECTORY> -m fast'),
             format('It is done when the old binary is back, and not below %s:', f->>'from'),
-            documentdb_upgrade_internal.runbook_code('sql', 'SELECT extension, installed, "binary", loaded FROM documentdb_upgrade.versions;'),
+            documentdb_upgrade_internal.runbook_code('sql', 'SELECT extension, installed_version, binary_version, loaded_version FROM documentdb_upgrade.versions;'),
             'End the hold when it is time: `SELECT documentdb_upgrade.release();`')
         END
     FROM (SELECT documentdb_upgrade.to_semver(f->>'from') AS version) v
@@ -718,12 +718,12 @@ AS $$
              FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL),
             'The primary commits the schema, and this standby replays it. What is to be done here is phase one alone: raise its binary **before** the primary''s.',
             '- ' || documentdb_upgrade_internal.runbook_text(f->'status'->>'next_step'),
-            documentdb_upgrade_internal.runbook_code('sql', E'SELECT state, next_step FROM documentdb_upgrade.status;\nSELECT extension, installed, "binary", loaded, gate FROM documentdb_upgrade.versions;'))
+            documentdb_upgrade_internal.runbook_code('sql', E'SELECT state, next_step FROM documentdb_upgrade.status;\nSELECT extension, installed_version, binary_version, loaded_version, gate FROM documentdb_upgrade.versions;'))
         ELSE concat_ws(E'\n\n',
             format('**Extension %s is not installed in database %s**, so there is no schema to upgrade.', documentdb_upgrade_internal.runbook_name(f->>'extension'),
                    documentdb_upgrade_internal.runbook_name(f->>'database')),
-            CASE WHEN f->'status'->>'binary' IS NULL THEN 'Its files are not on this server either: install its package first.'
-                 ELSE format('Its files are here and offer %s. A fresh installation needs no upgrade:', f->'status'->>'binary') END,
+            CASE WHEN f->'status'->>'binary_version' IS NULL THEN 'Its files are not on this server either: install its package first.'
+                 ELSE format('Its files are here and offer %s. A fresh installation needs no upgrade:', f->'status'->>'binary_version') END,
             documentdb_upgrade_internal.runbook_code('sql', format('CREATE EXTENSION %I CASCADE;', f->>'extension')),
             'If it is in another database of this server, install documentdb_upgrade there, and write this runbook there. If another extension is meant, say which, and open a new session:',
             documentdb_upgrade_internal.runbook_code('sql', format('ALTER DATABASE %I SET documentdb_upgrade.extension = ''<EXTENSION>'';', f->>'database'))) END
@@ -749,7 +749,7 @@ BEGIN
             WHEN 'not_installed' THEN format('Upgrade of extension %s: not installed', facts->>'extension')
             WHEN 'none' THEN format('Extension %s at %s: nothing to upgrade', facts->>'extension', facts->>'from')
             WHEN 'refuse' THEN format('Extension %s cannot go from %s to %s', facts->>'extension', facts->>'from', coalesce(facts->>'goal', 'an unknown version'))
-            WHEN 'schema_ahead' THEN format('Extension %s: the schema (%s) is ahead of the binary (%s)', facts->>'extension', facts->>'from', facts->'status'->>'binary')
+            WHEN 'schema_ahead' THEN format('Extension %s: the schema (%s) is ahead of the binary (%s)', facts->>'extension', facts->>'from', facts->'status'->>'binary_version')
             ELSE CASE WHEN facts->>'from' = facts->>'goal' THEN format('Upgrade of the companions of extension %s at %s', facts->>'extension', facts->>'from')
                  ELSE format('Upgrade of extension %s from %s to %s', facts->>'extension', facts->>'from', facts->>'goal') END END,
         format('Written %s on a %s with PostgreSQL %s, database %s. It describes this server at that moment; write it anew after each change: %s',

@@ -43,7 +43,7 @@ is(installed($node), all_at(BINARY), 'all are at the binary version');
 is(order(), $all, 'in order');
 keeps($node, 'before', 'what was written before is there');
 works($node, 'after', 'DocumentDB works after');
-is(sql($node, q{SELECT string_agg(concat_ws(' ', extension, installed, target), ', ') FROM documentdb_upgrade.versions}),
+is(sql($node, q{SELECT string_agg(concat_ws(' ', extension, installed_version, target), ', ') FROM documentdb_upgrade.versions}),
 	join(', ', map { "$_ 1.0-0 1.0-0" } split / /, $all), 'versions says so');
 
 done_testing();

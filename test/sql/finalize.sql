@@ -53,11 +53,11 @@ COMMIT;
 
 -- documentdb_core has no 0.104-1: it goes to the highest below.
 SELECT to_version FROM finalize_to('0.104-1');
-SELECT extension, installed FROM versions;
+SELECT extension, installed_version FROM versions;
 
 -- A companion that comes later is brought along, and may be all there is to do.
 CREATE EXTENSION documentdb_extended_rum VERSION '0.103-0';
-SELECT extension, installed, target FROM versions;
+SELECT extension, installed_version, target FROM versions;
 SELECT outcome, to_version FROM finalize_to('0.105-0');
 SELECT * FROM public.steps_of((SELECT max(id) FROM history));
 DROP EXTENSION documentdb_extended_rum;
@@ -71,7 +71,7 @@ SELECT outcome, id FROM finalize_to('0.105-0');
 -- documentdb 1.0-0 brings.
 SELECT outcome, from_version, to_version, restore_point, jsonb_array_length(steps) FROM finalize();
 SELECT step FROM public.steps_of((SELECT max(id) FROM history)) AS step WHERE step ~ 'to 1.0-0$';
-SELECT extension, installed FROM versions;
+SELECT extension, installed_version FROM versions;
 SELECT outcome, id, message FROM finalize();
 
 -- In the wrong order it fails, as a whole.
@@ -84,7 +84,7 @@ SET documentdb_upgrade.managed_extensions = 'documentdb, documentdb_core';
 SELECT finalize();
 \set VERBOSITY default
 RESET documentdb_upgrade.managed_extensions;
-SELECT extension, installed FROM versions;
+SELECT extension, installed_version FROM versions;
 SELECT outcome FROM finalize();
 
 DROP EXTENSION documentdb, documentdb_core;

@@ -83,13 +83,13 @@ SELECT pg_catalog.text 'a' = pg_catalog.text 'a' AS trapped;
 -- Everything that can be called is called.
 \set VERBOSITY terse
 SELECT documentdb_upgrade.schema_version(), documentdb_upgrade.binary_version(), documentdb_upgrade.loaded_version();
-SELECT extension, installed, target FROM documentdb_upgrade_internal.managed_versions();
+SELECT extension, installed_version, target FROM documentdb_upgrade_internal.managed_versions();
 SELECT step, to_version FROM documentdb_upgrade.plan();
 SELECT OPERATOR(pg_catalog.-) pg_catalog.length(documentdb_upgrade.plan_sql()) OPERATOR(pg_catalog.<) 0 AS plan_sql;
 SELECT guard, status FROM documentdb_upgrade.preflight();
 SELECT documentdb_upgrade.can_finalize();
 SELECT pg_catalog.length(documentdb_upgrade.upgrade_fingerprint());
-SELECT installed, state, blocked_by FROM documentdb_upgrade_internal.current_status();
+SELECT installed_version, state, blocked_by FROM documentdb_upgrade_internal.current_status();
 SELECT documentdb_upgrade.finalize_to('1.1');
 SELECT documentdb_upgrade.release();
 SELECT documentdb_upgrade.hold('another');

@@ -121,8 +121,8 @@ CALL documentdb_upgrade.run_finalize_to('1.2', skip_guards => '{window}');
 CREATE ROLE regress_watcher LOGIN IN ROLE pg_monitor;
 \c - regress_watcher
 SELECT id, extension, from_version, to_version, outcome, role_name, skipped_guards FROM documentdb_upgrade.history ORDER BY id;
-SELECT installed, state FROM documentdb_upgrade.status;
-SELECT extension, installed FROM documentdb_upgrade.versions;
+SELECT installed_version, state FROM documentdb_upgrade.status;
+SELECT extension, installed_version FROM documentdb_upgrade.versions;
 SELECT guard FROM documentdb_upgrade.preflight() WHERE status NOT IN ('pass', 'skip');
 SELECT documentdb_upgrade.upgrade_fingerprint() ~ '^[0-9a-f]{64}$' AS fingerprint;
 SELECT documentdb_upgrade.support_bundle() ->> 'extension_version' IS NOT NULL AS bundle;

@@ -20,13 +20,13 @@ $$;
 --
 -- Nothing desired: two-phase.
 --
-SELECT role, installed, "binary", loaded, desired, mode, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
+SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
 SELECT do_next_step();
 SELECT state FROM documentdb_upgrade.status;
 DROP EXTENSION du_ahead;
 CREATE EXTENSION du_ahead VERSION '1.0';
 
-SELECT role, installed, "binary", loaded, desired, mode, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
+SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
 
 -- What no worker does here is null.
 SELECT last_error, attempts, next_retry, source, last_contact, worker_pid FROM documentdb_upgrade.status;
@@ -38,11 +38,11 @@ SELECT documentdb_upgrade.release();
 
 -- The next step, run as it stands.
 SELECT do_next_step();
-SELECT installed, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
+SELECT installed_version, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
 
 -- The binary went back.
 ALTER EXTENSION du_ahead UPDATE TO '1.2';
-SELECT installed, "binary", target, state, blocked_by, next_step FROM documentdb_upgrade.status;
+SELECT installed_version, binary_version, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
 DROP EXTENSION du_ahead;
 CREATE EXTENSION du_ahead VERSION '1.0';
 

@@ -21,7 +21,7 @@ SELECT count(*) FROM jsonb_each(documentdb_upgrade.support_bundle()->'settings')
 RESET standard_conforming_strings;
 
 -- They say what the functions say.
-SELECT bundle->'status'->>'state' AS state, bundle->'versions'->1->>'installed' AS installed,
+SELECT bundle->'status'->>'state' AS state, bundle->'versions'->1->>'installed_version' AS installed,
        jsonb_array_length(bundle->'plan') AS steps, jsonb_array_length(bundle->'preflight') AS guards,
        bundle->>'fingerprint' = documentdb_upgrade.upgrade_fingerprint() AS fingerprint,
        bundle->'holds'->0->>'reason' AS hold, bundle->'backups'->0->>'label' AS backup,

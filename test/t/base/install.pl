@@ -160,6 +160,9 @@ my $description = description_of_members($fresh);
 my $routines = q{SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'documentdb_upgrade'::regnamespace};
 cmp_ok(sql($node, "SELECT count(*) FROM ($routines) r", $fresh), '<=', 80, 'there are few functions for people');
 is(sql($node, "$routines AND coalesce(obj_description(p.oid, 'pg_proc'), 'serves') ~ '^serves'", $fresh), '', 'each has a comment, and none serves another');
+is(sql($node, q{SELECT a.attrelid::regclass || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+	WHERE c.relnamespace = 'documentdb_upgrade'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
+	  AND col_description(c.oid, a.attnum) IS NULL ORDER BY 1}, $fresh), '', 'each column that people read has a comment');
 my $contents = contents_of_tables($fresh);
 
 is(sql($node, qq{$members

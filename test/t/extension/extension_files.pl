@@ -33,8 +33,8 @@ sub refused
 	is(sql($node, q{SELECT status FROM documentdb_upgrade.preflight('1.3') WHERE guard = '} . $guard . q{'}),
 		'fail', "$case: preflight says so too");
 	is(sql($node, q{SELECT documentdb_upgrade.can_finalize('1.3')}), 'f', "$case: so does can_finalize");
-	is(sql($node, q{SELECT role, installed FROM documentdb_upgrade.status}), 'primary|1.0', "$case: status answers");
-	is(sql($node, q{SELECT extension, installed FROM documentdb_upgrade.versions}), 'filed|1.0', "$case: so does versions");
+	is(sql($node, q{SELECT role, installed_version FROM documentdb_upgrade.status}), 'primary|1.0', "$case: status answers");
+	is(sql($node, q{SELECT extension, installed_version FROM documentdb_upgrade.versions}), 'filed|1.0', "$case: so does versions");
 	is(sql($node, $catalogue), '{id}|1.0', "$case: nothing was changed");
 }
 

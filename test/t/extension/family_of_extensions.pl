@@ -39,7 +39,7 @@ is(sql($node, q{SELECT extension || ' ' || from_version || ' ' || to_version || 
 # The smallest case: a main extension that never changes.
 sql($node, q{ALTER DATABASE postgres SET documentdb_upgrade.extension = 'plpgsql'});
 wait_for_state($node, 'up_to_date', qr/^Nothing is to be done\.$/);
-ok(comes_true($node, q{SELECT installed = '1.0' FROM documentdb_upgrade.status}), 'the worker serves plpgsql');
+ok(comes_true($node, q{SELECT installed_version = '1.0' FROM documentdb_upgrade.status}), 'the worker serves plpgsql');
 wait_for_looks($node, 3);
 is(sql($node, $installed), 'documentdb 0.100-0, documentdb_core 0.100-0', 'DocumentDB stays where it is');
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.history}), '1', 'there was no other attempt');

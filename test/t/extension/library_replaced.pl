@@ -12,7 +12,7 @@ use Test::More;
 # Ours comes first, so the other is loaded later and recorded all the same.
 my $node = library_node('main', preload => 'documentdb_upgrade, standin', conf => "restart_after_crash = on\n");
 my $file = library_file($node);
-my $versions = q{SELECT installed, "binary", loaded FROM documentdb_upgrade.versions};
+my $versions = q{SELECT installed_version, binary_version, loaded_version FROM documentdb_upgrade.versions};
 my $stale = qr/^fail\|The file of library "\Q$file\E" of extension "standin" has been replaced, .*\|Restart PostgreSQL to load the new library\.$/;
 my $current = qr/^pass\|Each library of the managed set that is in memory is the file on disk\.\|$/;
 

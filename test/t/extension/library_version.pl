@@ -15,7 +15,7 @@ announce($node, '1.1');
 like(guard($node), qr/^fail\|The library of extension "standin" in memory reports version "1\.0", the control file says "1\.1"\.\|$same_release/,
 	'a control file that is newer than the library');
 is(try_sql($node, 'SELECT documentdb_upgrade.finalize()')->{sqlstate}, '55000', 'nothing is finalized with it');
-is(sql($node, q{SELECT installed, "binary", loaded FROM documentdb_upgrade.versions}), '1.0|1.1|1.0', 'versions shows it');
+is(sql($node, q{SELECT installed_version, binary_version, loaded_version FROM documentdb_upgrade.versions}), '1.0|1.1|1.0', 'versions shows it');
 
 announce($node, '0.9');
 like(guard($node), qr/^fail\|.*reports version "1\.0", the control file says "0\.9"\.\|$same_release/, 'one that is older');
@@ -54,7 +54,7 @@ my $refused = try_sql($node, 'ALTER EXTENSION standin UPDATE');
 is($refused->{sqlstate}, '55000', 'a plain update over the old library is refused');
 like($refused->{stderr}, qr/refused by guard "library_loaded".*Restart PostgreSQL to load the new library/s, 'with what to do');
 sql($node, 'SET documentdb_upgrade.enforce = off; ALTER EXTENSION standin UPDATE');
-is(sql($node, q{SELECT installed, loaded, state, next_step ~ 'Restart PostgreSQL to load the new library\.$' FROM documentdb_upgrade.status}),
+is(sql($node, q{SELECT installed_version, loaded_version, state, next_step ~ 'Restart PostgreSQL to load the new library\.$' FROM documentdb_upgrade.status}),
 	'1.1|1.0|verifying|t', 'a schema that was updated over the old library is not in force');
 ok($node->poll_query_until('postgres', q{SELECT state = 'verifying' FROM documentdb_upgrade.status WHERE worker_pid IS NOT NULL}),
 	'the worker is of the same opinion');

@@ -35,7 +35,7 @@ foreach my $query (
 {
 	is(sql($standby, $query), sql($primary, $query), $query);
 }
-is(sql($standby, q{SELECT role, state, installed, "binary", blocked_by FROM documentdb_upgrade.status}),
+is(sql($standby, q{SELECT role, state, installed_version, binary_version, blocked_by FROM documentdb_upgrade.status}),
 	'standby|standby|1.0|1.2|{not_in_recovery}', 'status says that this is a standby');
 is(sql($standby, q{SELECT string_agg(guard, ',') FROM documentdb_upgrade.preflight() WHERE status = 'fail'}),
 	'not_in_recovery', 'preflight fails for that alone');

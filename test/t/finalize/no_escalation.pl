@@ -108,7 +108,7 @@ sql($node, q{
 	UPDATE pg_extension SET extowner = 'owner'::regrole WHERE extname = 'served';
 	ALTER DATABASE postgres SET documentdb_upgrade.loaded_version_function = 'trap_owner.version'});
 is(sql($node, q{SELECT documentdb_upgrade.loaded_version();
-	SELECT loaded FROM documentdb_upgrade.versions; SHOW search_path}),
+	SELECT loaded_version FROM documentdb_upgrade.versions; SHOW search_path}),
 	qq{1.5\n1.5\n"\$user", public}, 'a version function tells its version and leaves no settings');
 sql($node, q{
 	CREATE OR REPLACE FUNCTION trap_owner.version() RETURNS text LANGUAGE plpgsql AS $$

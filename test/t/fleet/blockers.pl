@@ -43,7 +43,7 @@ my $worker = process_of($b, 'worker');
 kill 'STOP', $worker;
 wait_for_standbys($p, a => 'ready', b => 'stale');
 is(blocker($p), 'fail: b', 'a standby that streams and says nothing is waited for');
-is(sql($p, q{SELECT reported_at IS NOT NULL, "binary" FROM documentdb_upgrade.standbys WHERE name = 'b'}), 't|1.2', 'what it said last is shown');
+is(sql($p, q{SELECT reported_at IS NOT NULL, binary_version FROM documentdb_upgrade.standbys WHERE name = 'b'}), 't|1.2', 'what it said last is shown');
 kill 'CONT', $worker;
 wait_for_standbys($p, a => 'ready', b => 'ready');
 

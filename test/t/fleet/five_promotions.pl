@@ -73,7 +73,7 @@ foreach my $node ($x, $y, $z)
 	my %there = map { $_ => 1 } split /\n/, sql($node, 'SELECT id FROM written');
 	is(scalar(grep { !$there{$_} } @acknowledged), 0, $node->name . ' has every row that was acknowledged');
 }
-is(sql($primary, 'SELECT role, installed, state FROM documentdb_upgrade.status'), 'primary|1.5|up_to_date', 'the primary is up to date');
+is(sql($primary, 'SELECT role, installed_version, state FROM documentdb_upgrade.status'), 'primary|1.5|up_to_date', 'the primary is up to date');
 is(sql($primary, 'SELECT timeline_id FROM pg_control_checkpoint()') >= 5, 1, 'five timelines later');
 
 done_testing();

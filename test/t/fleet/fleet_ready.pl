@@ -28,7 +28,7 @@ foreach my $node ($p, values %node)
 }
 wait_for_standbys($p, map { $_ => 'ready' } @all);
 ok(comes_true($p, q{SELECT count(*) FILTER (WHERE gate = '1.0.0') = 4 FROM documentdb_upgrade.standbys}), 'each tells its gate');
-is(sql($p, q{SELECT string_agg(concat_ws(' ', s.name, s.depth, coalesce(u.name, 'here'), s.slot_name, s.required, s.installed, s."binary", s.gate, s.role, s.timeline), ', ' ORDER BY s.name)
+is(sql($p, q{SELECT string_agg(concat_ws(' ', s.name, s.depth, coalesce(u.name, 'here'), s.slot_name, s.required, s.installed_version, s.binary_version, s.gate, s.role, s.timeline), ', ' ORDER BY s.name)
 		FROM documentdb_upgrade.standbys s LEFT JOIN documentdb_upgrade.standbys u ON u.identity = s.upstream}),
 	'a 1 here a t 1.0 1.0 1.0.0 standby 1, b 1 here t 1.0 1.0 1.0.0 standby 1, c 2 a c t 1.0 1.0 1.0.0 standby 1, d 3 c t 1.0 1.0 1.0.0 standby 1',
 	'the tree is known, and what each has');
@@ -50,7 +50,7 @@ sub raise_one_by_one
 		is(can_finalize(), 'f', "not while the binary of @old is old");
 		is(blocker($p), "fail: @old", 'and preflight names each');
 		like(status_of($p)->{next_step}, qr/standbys_ready refuses.*"$old[0]"/, 'so does status');
-		is(sql($p, 'SELECT installed, blocked_by FROM documentdb_upgrade.status'), sql($p, 'SELECT documentdb_upgrade.schema_version()') . '|{standbys_ready}',
+		is(sql($p, 'SELECT installed_version, blocked_by FROM documentdb_upgrade.status'), sql($p, 'SELECT documentdb_upgrade.schema_version()') . '|{standbys_ready}',
 			'nothing else is in the way');
 		raise_binary($node{$next}, $version);
 	}
@@ -70,7 +70,7 @@ is(sql($p, q{SELECT outcome FROM documentdb_upgrade.finalize_to('1.1')}), 'succe
 wait_for_standbys($p, a => 'ready', b => 'old_gate', c => 'ready', d => 'behind');
 wait_for_state($p, 'verifying', qr/2 standbys do not see .*"[bd]"/);
 is(sql($p, q{SELECT documentdb_upgrade.wait_for('1.1', '10 ms')}), 'f', 'wait_for waits for them');
-is(sql($p, q{SELECT string_agg(concat_ws(' ', name, installed, gate), ', ' ORDER BY name) FROM documentdb_upgrade.standbys}),
+is(sql($p, q{SELECT string_agg(concat_ws(' ', name, installed_version, gate), ', ' ORDER BY name) FROM documentdb_upgrade.standbys}),
 	'a 1.1, b 1.1 1.0.0, c 1.1, d 1.0 1.0.0', 'what each sees is shown');
 has_schema($c, '1.1');
 sql($b, q{SELECT watch('thing'), set_gate(1, 1, 0)});

@@ -169,7 +169,7 @@ $receiver->finish;
 ok(comes_true($p, q{SELECT count(*) = 0 FROM pg_stat_replication WHERE usename = 'hostile'}), 'the hostile one goes');
 is(send_report('hostile', report(member()))->{sqlstate}, '42501', 'and may not report any more');
 wait_for_standbys($p, a => 'old_binary');
-is(sql($p, q{SELECT identity, "binary", documentdb_upgrade.can_finalize() FROM documentdb_upgrade.standbys}), "$true|1.0|f", 'what was true is shown');
+is(sql($p, q{SELECT identity, binary_version, documentdb_upgrade.can_finalize() FROM documentdb_upgrade.standbys}), "$true|1.0|f", 'what was true is shown');
 raise_binary($a, '1.2');
 wait_for_standbys($p, a => 'ready');
 is(sql($p, 'SELECT documentdb_upgrade.can_finalize()'), 't', 'true reports work');

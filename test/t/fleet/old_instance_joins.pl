@@ -24,8 +24,8 @@ foreach my $case ([ 'b', $p, 1 ], [ 'c', $a, 2 ])
 	my $joined = add_standby($upstream, $name, binary => '1.1', backup_of => $p);
 
 	wait_for_standbys($p, a => 'ready', $name => 'old_binary');
-	ok(comes_true($p, "SELECT installed = '1.2' FROM documentdb_upgrade.standbys WHERE name = '$name'"), "$name: it has replayed all");
-	is(sql($p, qq{SELECT depth, required, installed, "binary", problem ~ '1.1' AND problem ~ '1.2' FROM documentdb_upgrade.standbys WHERE name = '$name'}),
+	ok(comes_true($p, "SELECT installed_version = '1.2' FROM documentdb_upgrade.standbys WHERE name = '$name'"), "$name: it has replayed all");
+	is(sql($p, qq{SELECT depth, required, installed_version, binary_version, problem ~ '1.1' AND problem ~ '1.2' FROM documentdb_upgrade.standbys WHERE name = '$name'}),
 		"$depth|t|1.2|1.1|t", "$name: an old instance is shown with its versions");
 	my $sender = sql($upstream, "SELECT backend_start FROM pg_stat_replication WHERE application_name = '$name'");
 	my $reported = sql($p, "SELECT min(reported_at) < '$sender'::timestamptz + (SELECT setting::int * interval '1 ms' FROM pg_settings WHERE name = 'documentdb_upgrade.standby_report_timeout') FROM documentdb_upgrade.standbys WHERE name = '$name'");

@@ -115,7 +115,7 @@ fail_over('verifying', '1.5', '1.4 1.5 succeeded worker');
 
 # And the last one goes on as if nothing had been.
 wish('1.6');
-wait_for_status($primary, sub { $_[0]->{installed} eq '1.6' && $_[0]->{state} eq 'up_to_date' }, 'the last one is there');
+wait_for_status($primary, sub { $_[0]->{installed_version} eq '1.6' && $_[0]->{state} eq 'up_to_date' }, 'the last one is there');
 has_schema($_, '1.6') foreach $primary, $standby;
 
 done_testing();

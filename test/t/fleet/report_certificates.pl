@@ -78,7 +78,7 @@ is(sql($p, q{SELECT s.version, r.usename, host(r.client_addr) FROM pg_stat_ssl s
 	'TLSv1.3|streamer|127.0.0.1', 'it streams with certificates');
 like(logged($p), qr/connection authorized: user=streamer database=postgres application_name=s SSL enabled \(protocol=TLSv1\.3/,
 	'and reports with them');
-is(sql($p, q{SELECT "binary" FROM documentdb_upgrade.standbys WHERE name = 's'}), '1.1', 'what arrives is what it has');
+is(sql($p, q{SELECT binary_version FROM documentdb_upgrade.standbys WHERE name = 's'}), '1.1', 'what arrives is what it has');
 
 # Certificates that are replaced under it are used for the next report.
 my $contents = slurp_file("$dir/streamer.crt");

@@ -38,6 +38,6 @@ like(slurp_file($node->logfile), qr/could not access file "documentdb_upgrade": 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 ok($node->start(fail_ok => 1), 'it starts when the library is not preloaded, whatever else is set');
 rename "$libraries/away.so", "$libraries/documentdb_upgrade.so" or die "could not rename: $!";
-is(sql($node, 'SELECT installed FROM documentdb_upgrade.status'), '0.112-0', 'with the file back, all but the worker is there at once');
+is(sql($node, 'SELECT installed_version FROM documentdb_upgrade.status'), '0.112-0', 'with the file back, all but the worker is there at once');
 
 done_testing();

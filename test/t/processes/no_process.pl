@@ -62,7 +62,7 @@ $node->append_conf('postgresql.conf', 'max_worker_processes = 8');
 system_or_bail(@pg_ctl, '-o', '-b', 'start');
 my $output = '';
 IPC::Run::run([ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), '-c', $processes,
-		'-c', 'SELECT installed, worker_pid FROM documentdb_upgrade.status' ], '>', \$output);
+		'-c', 'SELECT installed_version, worker_pid FROM documentdb_upgrade.status' ], '>', \$output);
 is($output, "0\n1.1|\n", 'in binary upgrade mode nothing of ours runs, and status works');
 system_or_bail(@pg_ctl, 'stop');
 is(count_logged($node, qr/documentdb_upgrade worker/, $offset), 0, 'nor does the log know of it');

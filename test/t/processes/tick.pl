@@ -84,10 +84,10 @@ append_to_file($file, 'auto');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'documentdb_upgrade'\ndocumentdb_upgrade.poll_interval = '1h'\n");
 $node->restart;
 wait_for_state($node, 'up_to_date');
-is(status_of($node)->{installed}, '1.5', 'a worker has done what was left');
+is(status_of($node)->{installed_version}, '1.5', 'a worker has done what was left');
 write_extension($node, 'thing', '1.6', '1.5--1.6' => 'SELECT 1;');
 is(tick(), 'up_to_date', 'tick() gives the state that the worker has found');
-ok(comes_true($node, q{SELECT installed = '1.6' FROM documentdb_upgrade.status}), 'and wakes it to look again');
+ok(comes_true($node, q{SELECT installed_version = '1.6' FROM documentdb_upgrade.status}), 'and wakes it to look again');
 is(sql($node, q{SELECT actor FROM documentdb_upgrade.history WHERE to_version = '1.6'}), 'worker', 'which then does it');
 $_->quit foreach @sessions;
 

@@ -88,7 +88,7 @@ foreach my $name (sort keys %nonsense)
 {
 	wait_for_watch($api);
 	unharmed($node, $api, $name, sub { $api->watch_send($nonsense{$name}) });
-	is(status_of($node)->{installed}, '0.100-0', "and nothing came of $name");
+	is(status_of($node)->{installed_version}, '0.100-0', "and nothing came of $name");
 }
 
 done_testing();

@@ -32,7 +32,7 @@ unharmed($node, $api, 'a deleted resource', sub {
 	is(sql($node, $runs), '1', 'nothing runs for a deleted resource');
 
 	my $second = $api->put_resource('db1', spec => { nodeCount => 1, schemaVersion => '0.102.1' });
-	wait_for_status($node, sub { $_[0]->{installed} eq '0.102-1' }, 'another one is followed');
+	wait_for_status($node, sub { $_[0]->{installed_version} eq '0.102-1' }, 'another one is followed');
 	is(sql($node, q{SELECT resource_uid FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}), $second->{metadata}{uid},
 		'one that is created again is followed as itself');
 }, ROOM_FOR_UPGRADES);
@@ -42,7 +42,7 @@ $api->patch_spec('db1', schemaVersion => "77.77.$_") foreach 1 .. 5;
 unharmed($node, $api, 'a resource replaced in one go', sub {
 	my $third = $api->recreate_resource('db1', spec => { nodeCount => 1, schemaVersion => '0.103.0' });
 	is($third->{metadata}{generation}, 1, 'a new resource begins at generation 1');
-	wait_for_status($node, sub { $_[0]->{installed} eq '0.103-0' }, 'it is followed');
+	wait_for_status($node, sub { $_[0]->{installed_version} eq '0.103-0' }, 'it is followed');
 	is(sql($node, q{SELECT resource_uid FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}), $third->{metadata}{uid},
 		'and is followed nevertheless');
 }, ROOM_FOR_UPGRADES);
@@ -51,6 +51,6 @@ unharmed($node, $api, 'a resource replaced in one go', sub {
 $api->put_resource('db1', metadata => { deletionTimestamp => '2026-01-01T00:00:00Z', finalizers => ['x/y'] });
 $api->patch_spec('db1', schemaVersion => 'auto');
 wait_for_state($node, 'waiting', qr/delet/);
-is(status_of($node)->{installed}, '0.103-0', 'nothing runs for a resource that is being deleted');
+is(status_of($node)->{installed_version}, '0.103-0', 'nothing runs for a resource that is being deleted');
 
 done_testing();

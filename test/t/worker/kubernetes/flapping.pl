@@ -37,7 +37,7 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activi
 	WHERE backend_type = 'documentdb_upgrade attempt'}), 'and ends when the wish is taken back');
 $blocker->run('COMMIT');
 wait_for_state($node, 'update_available');
-is(status_of($node)->{installed}, '0.100-0', 'the schema is as it was');
+is(status_of($node)->{installed_version}, '0.100-0', 'the schema is as it was');
 is(sql($node, q{SELECT string_agg(DISTINCT outcome, ',') FROM documentdb_upgrade.history}), 'cancelled', 'history says cancelled');
 
 # A wish that goes and comes ends as the last one.
@@ -45,7 +45,7 @@ foreach my $version ('0.101.0', '', '0.102.1', '', '0.104.0', '', '0.105.0')
 {
 	$api->patch_spec('db1', schemaVersion => $version);
 }
-wait_for_status($node, sub { $_[0]->{installed} eq '0.105-0' }, 'the last wish is followed');
+wait_for_status($node, sub { $_[0]->{installed_version} eq '0.105-0' }, 'the last wish is followed');
 wait_for_state($node, 'up_to_date');
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.history WHERE outcome = 'failed'}), '0', 'without a failure');
 $blocker->quit;

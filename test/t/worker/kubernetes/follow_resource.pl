@@ -23,7 +23,7 @@ ok($status->{last_contact}, 'and when it was read');
 is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.history'), '0', 'nothing runs unasked');
 
 $resource = $api->patch_spec('db1', schemaVersion => '0.105.0');
-wait_for_status($node, sub { $_[0]->{installed} eq '0.105-0' }, 'the version asked for is installed');
+wait_for_status($node, sub { $_[0]->{installed_version} eq '0.105-0' }, 'the version asked for is installed');
 is(sql($node, 'SELECT documentdb_upgrade.schema_version()'), '0.105-0', 'a version is finalized as written with dots');
 is(sql($node, $last), "worker|0.100-0|0.105-0|succeeded|$resource->{metadata}{uid}|$resource->{metadata}{generation}",
 	'history keeps who, what, and which generation of which resource asked for it');
@@ -31,7 +31,7 @@ wait_for_state($node, 'up_to_date');
 
 # A jump over a version of the companion that does not exist is no problem.
 $resource = $api->patch_spec('db1', schemaVersion => '0.112.0');
-wait_for_status($node, sub { $_[0]->{installed} eq '0.112-0' }, 'the next version is installed');
+wait_for_status($node, sub { $_[0]->{installed_version} eq '0.112-0' }, 'the next version is installed');
 wait_for_state($node, 'up_to_date');
 is(sql($node, q{SELECT extversion FROM pg_extension WHERE extname = 'documentdb_core'}), '0.112-0', 'with the companion');
 
@@ -42,7 +42,7 @@ wait_for_state($node, 'blocked', qr/0\.105/);
 is(sql($node, 'SELECT documentdb_upgrade.schema_version()'), '0.112-0', 'a schema never goes back');
 
 $resource = $api->patch_spec('db1', schemaVersion => 'auto');
-wait_for_status($node, sub { $_[0]->{installed} eq '1.0-0' }, '"auto" is followed');
+wait_for_status($node, sub { $_[0]->{installed_version} eq '1.0-0' }, '"auto" is followed');
 wait_for_state($node, 'up_to_date');
 is(sql($node, $last), "worker|0.112-0|1.0-0|succeeded|$resource->{metadata}{uid}|$resource->{metadata}{generation}",
 	'"auto" goes to the binary');

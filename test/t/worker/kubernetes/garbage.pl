@@ -48,7 +48,7 @@ foreach my $version ('1.0.0; DROP TABLE x', 'latest', '1' x 5000, '-1.0.0')
 	unharmed($node, $api, $name, sub {
 		$api->patch_spec('db1', schemaVersion => $version);
 		wait_for_status($node, sub { $_[0]->{state} =~ /^(?:blocked|waiting)$/ }, "$name is refused");
-		is(status_of($node)->{installed}, '0.100-0', "$name is refused");
+		is(status_of($node)->{installed_version}, '0.100-0', "$name is refused");
 		$api->patch_spec('db1', schemaVersion => '');
 	});
 }

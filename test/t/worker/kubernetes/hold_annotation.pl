@@ -24,7 +24,7 @@ ok(poll_until(sub { (($api->condition('db1', 'SchemaSettled') // {})->{reason} /
 
 $api->annotate('db1', 'documentdb-upgrade/hold', undef);
 wait_for_state($node, 'up_to_date');
-is(status_of($node)->{installed}, '0.106-0', 'without it the schema follows');
+is(status_of($node)->{installed_version}, '0.106-0', 'without it the schema follows');
 
 # A hold over SQL counts beside it.
 sql($node, q{SELECT documentdb_upgrade.hold('by SQL')});
@@ -36,6 +36,6 @@ sql($node, 'SELECT documentdb_upgrade.release()');
 wait_for_state($node, 'held', qr/by annotation/);
 $api->annotate('db1', 'documentdb-upgrade/hold', undef);
 wait_for_state($node, 'up_to_date');
-is(status_of($node)->{installed}, '0.107-0', 'both have to go');
+is(status_of($node)->{installed_version}, '0.107-0', 'both have to go');
 
 done_testing();

@@ -26,7 +26,7 @@ poll_until(sub { !$api->counts->{busy} }, 'the late answer is sent');
 still_follows($node, $api, 'a late answer');
 wait_for_state($node, 'update_available');
 is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.history'), '0', 'a wish that was withdrawn meanwhile is not acted on');
-is(status_of($node)->{installed}, '0.100-0', 'the schema is as it was');
+is(status_of($node)->{installed_version}, '0.100-0', 'the schema is as it was');
 is(status_of($node)->{desired}, '', 'and what is desired is what the watch said last');
 
 # However many reads in a row are overtaken, none of them is believed.

@@ -26,7 +26,7 @@ is(status_of($node)->{state}, 'update_available', 'that is no trouble to report'
 
 $api->patch_spec('db1', schemaVersion => '0.101.0');
 wait_for_state($node, 'up_to_date');
-is(status_of($node)->{installed}, '0.101-0', 'the schema follows');
+is(status_of($node)->{installed_version}, '0.101-0', 'the schema follows');
 $api->patch_spec('db1', schemaVersion => '');
 wait_for_state($node, 'update_available');
 

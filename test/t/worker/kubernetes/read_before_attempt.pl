@@ -20,7 +20,7 @@ wait_for_watch($api);
 
 $api->mark;
 $api->patch_spec('db1', schemaVersion => '0.101.0');
-wait_for_status($node, sub { $_[0]->{installed} eq '0.101-0' }, 'the schema follows');
+wait_for_status($node, sub { $_[0]->{installed_version} eq '0.101-0' }, 'the schema follows');
 my @reads = $api->requests(%reads, path => qr{/dbs/db1$});
 ok(scalar @reads, 'the resource is read once more before an attempt');
 my $told;

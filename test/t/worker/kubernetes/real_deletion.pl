@@ -42,7 +42,7 @@ sub comes_and_goes
 	$api->create_resource({ schemaVersion => '0.109.0' });
 	my $new = $api->resource->{metadata}{uid};
 	isnt($new, $old, "$mode: a new resource");
-	ok($node->poll_query_until('postgres', q{SELECT installed = '0.109-0' AND state = 'up_to_date' FROM documentdb_upgrade.status}), "$mode: is followed");
+	ok($node->poll_query_until('postgres', q{SELECT installed_version = '0.109-0' AND state = 'up_to_date' FROM documentdb_upgrade.status}), "$mode: is followed");
 	is(sql($node, 'SELECT to_version, resource_uid FROM documentdb_upgrade.history'), "0.109-0|$new", "$mode: under its own identity");
 	poll_until(sub { ($api->resource->{status}{schemaVersion} // '') eq '0.109.0' }, 'the new resource is told');
 	is($api->resource->{status}{schemaVersion}, '0.109.0', "$mode: and told");

@@ -20,7 +20,7 @@ sub follows
 	my ($api, $node) = lab(modern => $modern, crd => operator_crd(), name => "main$modern");
 	my $settled = sub {
 		my ($version, $what) = @_;
-		ok($node->poll_query_until('postgres', "SELECT state IN ('up_to_date', 'update_available') AND installed = '$version'
+		ok($node->poll_query_until('postgres', "SELECT state IN ('up_to_date', 'update_available') AND installed_version = '$version'
 			FROM documentdb_upgrade.status"), "$mode: $what: the schema is at $version");
 		(my $dotted = $version) =~ s/^(\d+\.\d+)-(\d+)$/$1.$2/;
 		poll_until(sub { ($api->resource->{status}{schemaVersion} // '') eq $dotted }, "status.schemaVersion is $dotted");

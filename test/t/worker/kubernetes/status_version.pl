@@ -35,7 +35,7 @@ $node->reload;
 is($node->poll_query_until('postgres', q{SELECT current_setting('documentdb_upgrade.report_status') = 'off'}), 1, 'reports are switched off');
 $api->mark;
 $api->patch_spec('db1', schemaVersion => '0.107.0');
-wait_for_status($node, sub { $_[0]->{installed} eq '0.107-0' }, 'the schema follows all the same');
+wait_for_status($node, sub { $_[0]->{installed_version} eq '0.107-0' }, 'the schema follows all the same');
 wait_for_state($node, 'up_to_date');
 still_follows($node, $api, 'an upgrade that is not reported');
 is(scalar(grep { $_->{method} ne 'GET' } $api->requests), 0, 'and nothing at all is written');

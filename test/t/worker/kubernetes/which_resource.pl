@@ -36,7 +36,7 @@ is(resource_in_pod(CLUSTER_NAME => 'pod-cluster'), 'the-owner', "the cluster's o
 is(scalar $api->requests(path => $clusters), 1, 'after one look at the cluster');
 $api->put_resource('the-owner', spec => { schemaVersion => '0.101.0' });
 wait_for_state($node, 'up_to_date');
-is(status_of($node)->{installed}, '0.101-0', 'and followed');
+is(status_of($node)->{installed_version}, '0.101-0', 'and followed');
 $node->stop;
 
 $api->put_cluster('free-cluster', undef);

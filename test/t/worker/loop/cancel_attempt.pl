@@ -76,7 +76,7 @@ desire($node, '');
 ok($node->poll_query_until('postgres', q{SELECT desired = '' FROM documentdb_upgrade.status}), 'and takes note that nothing is');
 is(sql($node, q{SELECT commit_begun, cancel_requested FROM documentdb_upgrade.progress}), 't|f', 'it is too late for that as well');
 require_standby($node, '');
-ok($node->poll_query_until('postgres', q{SELECT installed = '1.3' AND state = 'up_to_date' FROM documentdb_upgrade.status}), 'the upgrade is done');
+ok($node->poll_query_until('postgres', q{SELECT installed_version = '1.3' AND state = 'up_to_date' FROM documentdb_upgrade.status}), 'the upgrade is done');
 is(attempts($node), "1.0 1.2 cancelled worker\n1.0 1.2 succeeded worker\n1.2 1.3 succeeded worker", 'and recorded as what it is');
 is(process_of($node, 'worker'), $worker, 'the worker is the same all the time');
 is(count_logged($node, qr/ERROR|WARNING/, $offset), 0, 'and has nothing to complain about');

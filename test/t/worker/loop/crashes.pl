@@ -78,7 +78,7 @@ foreach my $place (@places)
 			ok(comes_true($node, qq{SELECT extversion = '$to' FROM pg_extension WHERE extname = 'thing'}), "$case: committed");
 			require_standby($node, '');
 		}
-		ok(comes_true($node, qq{SELECT installed = '$to' AND state = 'up_to_date' FROM documentdb_upgrade.status}), "$case: done");
+		ok(comes_true($node, qq{SELECT installed_version = '$to' AND state = 'up_to_date' FROM documentdb_upgrade.status}), "$case: done");
 		is(sql($node, qq{SELECT string_agg(concat_ws(' ', from_version, outcome, actor), ', ') FROM documentdb_upgrade.history WHERE to_version = '$to'}),
 			"$from succeeded worker", "$case: once");
 	}

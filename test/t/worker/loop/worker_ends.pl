@@ -58,7 +58,7 @@ ok(poll_until(sub { $locker->run($waiting)->{stdout} eq '1' }, 'the process wait
 kill 'TERM', $worker;
 ok(poll_until(sub { $locker->run($waiting)->{stdout} eq '2' }, 'both wait'), 'so does the next worker\'s start');
 $locker->run('COMMIT');
-ok($node->poll_query_until('postgres', q{SELECT installed = '1.5' AND state = 'up_to_date' FROM documentdb_upgrade.status}), 'it is done');
+ok($node->poll_query_until('postgres', q{SELECT installed_version = '1.5' AND state = 'up_to_date' FROM documentdb_upgrade.status}), 'it is done');
 wait_for_looks($node, 5);
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.history WHERE to_version = '1.5'}), '1', 'and once');
 

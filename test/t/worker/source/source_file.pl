@@ -71,7 +71,7 @@ wait_for_state($node, 'up_to_date');
 is(sql($node, $row), '1.3|succeeded|worker|bbbb-2|1', 'another resource without the annotation is followed');
 
 publish('auto');
-ok($node->poll_query_until('postgres', q{SELECT installed = '1.4' FROM documentdb_upgrade.status}), 'auto follows the binary');
+ok($node->poll_query_until('postgres', q{SELECT installed_version = '1.4' FROM documentdb_upgrade.status}), 'auto follows the binary');
 
 # The other way of changing a file: in place.
 publish('1.4');

@@ -52,7 +52,7 @@ like($notices, qr/"event": "state", "extension": "thing", "state": "pending", "d
 like($notices, qr/"state": "up_to_date", "desired": "1\.1", "installed": "1\.1"/, 'and of the one after it');
 
 desire($node, 'auto');
-ok($node->poll_query_until('postgres', q{SELECT installed = '1.2' AND mode = 'auto' AND state = 'up_to_date' FROM documentdb_upgrade.status}),
+ok($node->poll_query_until('postgres', q{SELECT installed_version = '1.2' AND mode = 'auto' AND state = 'up_to_date' FROM documentdb_upgrade.status}),
 	'auto follows the binary');
 is(shape($node), $shape_of{'1.2'}, 'all of it is there');
 is(sql($node, q{SELECT string_agg(extname || ' ' || extversion, ', ' ORDER BY extname) FROM pg_extension WHERE extname ~ 'side'}),

@@ -57,7 +57,7 @@ sub standby_in
 
 my $plain = standby_in('plain', 'region-a', 'region-a-rw.lab.svc');
 my $outside = standby_in('outside', '', 'anything');
-ok(comes_true($primary, q{SELECT count(*) = 2 AND bool_and(role = 'standby' AND installed = '0.100-0') FROM documentdb_upgrade.standbys}), 'plain standbys report');
+ok(comes_true($primary, q{SELECT count(*) = 2 AND bool_and(role = 'standby' AND installed_version = '0.100-0') FROM documentdb_upgrade.standbys}), 'plain standbys report');
 is($api->counts->{accepted}, 0, 'and do not talk to the API server');
 
 my $head = standby_in('head', 'region-b', 'region-a-rw.lab.svc');

@@ -62,6 +62,6 @@ like(status_of($near)->{next_step}, qr/lead back to this one/, 'and shown');
 # One of them is promoted, and the other follows.
 $far->promote;
 wait_for_status($near, sub { $_[0]->{next_step} =~ /It reports to / }, 'the circle is broken by a promotion');
-ok(comes_true($far, q{SELECT name = 'near' AND depth = 1 AND installed = '1.0' FROM documentdb_upgrade.standbys}), 'and the new primary knows the other');
+ok(comes_true($far, q{SELECT name = 'near' AND depth = 1 AND installed_version = '1.0' FROM documentdb_upgrade.standbys}), 'and the new primary knows the other');
 
 done_testing();

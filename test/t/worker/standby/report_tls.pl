@@ -68,7 +68,7 @@ $standby->append_conf('postgresql.conf', "ssl = off\nprimary_conninfo = '" . con
 });
 $standby->start;
 
-ok(comes_true($primary, q{SELECT installed = '1.0' FROM documentdb_upgrade.standbys WHERE name = 'pod-2'}), 'a report arrives');
+ok(comes_true($primary, q{SELECT installed_version = '1.0' FROM documentdb_upgrade.standbys WHERE name = 'pod-2'}), 'a report arrives');
 is(sql($primary, q{SELECT usename, ssl FROM pg_stat_replication JOIN pg_stat_ssl USING (pid)}), 'streaming_replica|t', 'as encrypted as replication');
 my $reports = sql($standby, 'SELECT reports_delivered_total FROM documentdb_upgrade.metrics');
 ok(comes_true($standby, "SELECT reports_delivered_total >= $reports + 3 FROM documentdb_upgrade.metrics"), 'again and again');

@@ -29,14 +29,14 @@ sub size_of { return -s $_[0]->logfile; }
 
 ok(comes_true($primary, q{SELECT reported_at IS NOT NULL FROM documentdb_upgrade.standbys}), 'a report arrives');
 my $start = sql($primary, q{SELECT reported_at FROM documentdb_upgrade.standbys});
-is(sql($primary, q{SELECT name, depth, role, installed, "binary" FROM documentdb_upgrade.standbys}),
+is(sql($primary, q{SELECT name, depth, role, installed_version, binary_version FROM documentdb_upgrade.standbys}),
 	'pod-2|1|standby|1.0|1.2', 'with the name of the WAL receiver, and what the standby sees');
 is(reports(0), 1, 'one is enough until the next is due');
 
 # At once when something changes.
 my $worker = process_of($standby, 'worker');
 sql($primary, q{SELECT FROM documentdb_upgrade.finalize_to('1.1')});
-ok(comes_true($primary, q{SELECT installed = '1.1' FROM documentdb_upgrade.standbys}), 'a change is reported at once');
+ok(comes_true($primary, q{SELECT installed_version = '1.1' FROM documentdb_upgrade.standbys}), 'a change is reported at once');
 cmp_ok(reports(0), '<=', 3, 'without a storm');
 is(sql($primary, q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pod-2' AND backend_type = 'client backend'}),
 	'0', 'no connection stays');
