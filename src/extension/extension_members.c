@@ -4,7 +4,7 @@
  *	  What belongs to an extension: libraries, tables, schemas.
  *
  * Read from pg_depend by catalogue scans, for the same reason as in
- * catalog.c.
+ * managed_set.c.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,7 +3,7 @@
  * guard_overridable.c
  *	  The guards that a caller may override: one function for each.
  *
- * As in guard_checks.c they look at the gathered facts and read nothing; what
+ * As in guard_hard.c they look at the gathered facts and read nothing; what
  * they find is a judgement, whose weight settings and callers decide.
  *
  *-------------------------------------------------------------------------

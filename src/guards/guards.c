@@ -3,8 +3,8 @@
  * guards.c
  *	  The conditions that must hold before a schema may be committed.
  *
- * A guard is one row of the table below and one function of those that
- * guard_checks.h lists.
+ * A guard is one row of the table below and one function of those that the
+ * room's internal.h lists.
  * Hard guards name what cannot work and hold for everybody.  The others are
  * judgements: their severity can be set, and a caller may override them by
  * name, which is recorded.

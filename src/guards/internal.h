@@ -54,8 +54,8 @@ extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts,
 /* ----
  * guard_hard.c
  *
- * One function per guard: the hard ones are in guard_checks.c, those of
- * standbys in fleet_checks.c, the other judgements in guard_judgements.c.
+ * One function per guard: the hard ones are in guard_hard.c, those of
+ * standbys in guard_standbys.c, the other judgements in guard_overridable.c.
  * ----
  */
 

@@ -8,7 +8,7 @@
  * request, because it is replaced every hour, and goes nowhere else.
  *
  * Requests are started here; what their answers mean is found out in
- * kubernetes_answer.c.
+ * kube_answer.c.
  *
  *-------------------------------------------------------------------------
  */
