@@ -203,8 +203,18 @@ sub rewind_to
 
 	# What follows on the new timeline must be in the control file.
 	sql($source, 'CHECKPOINT');
-	system_or_bail($node->installed_command('pg_rewind'), '--no-sync', '--target-pgdata', $node->data_dir,
-		'--source-server', $source->connstr('postgres'));
+	my (undef, $said) = run_command([ $node->installed_command('pg_rewind'), '--no-sync', '--target-pgdata', $node->data_dir,
+		'--source-server', $source->connstr('postgres') ]);
+	die "pg_rewind failed: $said\n" if $?;
+
+	# A node that had begun to follow the new timeline when it was stopped may have
+	# a part of its first segment, over which the server does not start; it asks for
+	# all of it again.
+	if ($said =~ /no rewind required/)
+	{
+		my $timeline = sprintf '%08X', sql($source, 'SELECT timeline_id FROM pg_control_checkpoint()');
+		unlink glob $node->data_dir . "/pg_wal/$timeline" . '?' x 16;
+	}
 
 	# It copies configuration as it copies everything.
 	unlink $conf_file, $node->data_dir . '/postgresql.auto.conf';
