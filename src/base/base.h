@@ -25,7 +25,7 @@
  * ----
  */
 
-extern char *du_digest_bytes(const void *bytes, size_t length);
+extern PGDLLEXPORT char *du_digest_bytes(const void *bytes, size_t length);
 extern char *du_digest_file(const char *path);
 
 /* ----
@@ -158,11 +158,11 @@ extern void du_guc_define(const GucCheckHooks *hooks, bool preloading);
  */
 
 extern void du_write_key(StringInfo buf, const char *key);
-extern void du_write_open(StringInfo buf, const char *key, char bracket);
-extern void du_write_close(StringInfo buf, char bracket);
-extern void du_write_text(StringInfo buf, const char *key, const char *value);
-extern void du_write_bool(StringInfo buf, const char *key, bool value);
-extern void du_write_int(StringInfo buf, const char *key, int64 value);
+extern PGDLLEXPORT void du_write_open(StringInfo buf, const char *key, char bracket);
+extern PGDLLEXPORT void du_write_close(StringInfo buf, char bracket);
+extern PGDLLEXPORT void du_write_text(StringInfo buf, const char *key, const char *value);
+extern PGDLLEXPORT void du_write_bool(StringInfo buf, const char *key, bool value);
+extern PGDLLEXPORT void du_write_int(StringInfo buf, const char *key, int64 value);
 extern void du_write_number(StringInfo buf, const char *key, double value);
 extern void du_write_texts(StringInfo buf, const char *key, const List *values);
 

@@ -125,7 +125,7 @@ typedef struct UpgradeFacts
 
 extern UpgradeFacts *du_managed_gather(void);
 extern PGDLLEXPORT const ExtensionFacts *du_managed_main(const UpgradeFacts *facts);
-extern char *du_managed_installed_version(const char *extension, Oid *oid);
+extern PGDLLEXPORT char *du_managed_installed_version(const char *extension, Oid *oid);
 extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);
@@ -164,8 +164,8 @@ typedef struct LibraryFacts
 	const char *hint;			/* what to do, or NULL */
 } LibraryFacts;
 
-extern const char *du_library_state_name(LibraryState state);
-extern LibraryFacts du_library_facts(const UpgradeFacts *facts);
+extern PGDLLEXPORT const char *du_library_state_name(LibraryState state);
+extern PGDLLEXPORT LibraryFacts du_library_facts(const UpgradeFacts *facts);
 extern const char *du_library_problem(const ExtensionFacts *extension, const char **hint);
 
 /* ----
@@ -184,7 +184,7 @@ extern void du_record_install(void);
  * ----
  */
 
-extern char *du_loaded_version(const ExtensionFacts *main_extension);
+extern PGDLLEXPORT char *du_loaded_version(const ExtensionFacts *main_extension);
 
 /* ----
  * version_gate.c
@@ -193,6 +193,6 @@ extern char *du_loaded_version(const ExtensionFacts *main_extension);
  * ----
  */
 
-extern char *du_gate_read(const char *spelled_like);
+extern PGDLLEXPORT char *du_gate_read(const char *spelled_like);
 
 #endif							/* DU_EXTENSION_H */

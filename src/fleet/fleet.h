@@ -26,7 +26,7 @@
 #define INCARNATION_LENGTH 17	/* 16 hexadecimal digits */
 
 extern PGDLLEXPORT void du_identity_read(char *identity, char *incarnation);
-extern char *du_identity_host(void);
+extern PGDLLEXPORT char *du_identity_host(void);
 
 /* ----
  * standby_reports.c
@@ -92,10 +92,10 @@ typedef struct MemberExtension
 } MemberExtension;
 
 extern void du_reports_install(void);
-extern bool du_member_add_extension(FleetMember *member, const MemberExtension *extension);
+extern PGDLLEXPORT bool du_member_add_extension(FleetMember *member, const MemberExtension *extension);
 extern bool du_member_find_extension(const FleetMember *member, const char *name,
 									 MemberExtension *extension);
-extern const char *du_member_next_extension(const FleetMember *member, const char *position,
+extern PGDLLEXPORT const char *du_member_next_extension(const FleetMember *member, const char *position,
 											MemberExtension *extension);
 
 /* ----
@@ -128,7 +128,7 @@ typedef struct Fleet
 										 * NULL */
 } Fleet;
 
-extern Fleet *du_fleet_gather(void);
+extern PGDLLEXPORT Fleet *du_fleet_gather(void);
 
 /* ----
  * fleet_judgement.c

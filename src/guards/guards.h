@@ -111,7 +111,7 @@ typedef struct ServerFacts
 
 extern bool du_server_facts_can_write(void);
 extern PGDLLEXPORT bool du_server_facts_note_binary(const UpgradeFacts *facts);
-extern char *du_server_facts_binary_digest(const ExtensionFacts *extension);
+extern PGDLLEXPORT char *du_server_facts_binary_digest(const ExtensionFacts *extension);
 
 /* ----
  * guard_input.c
