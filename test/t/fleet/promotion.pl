@@ -76,8 +76,8 @@ fail_over('pending', '1.1', '1.0 1.1 failed worker', '1.0 1.1 succeeded worker')
 $gate = close_gate($primary);
 wish('1.2');
 attempt_at_gate($primary);
-$gate->vanish;
 $primary->stop('immediate');
+$gate->vanish;
 fail_over('finalizing', '1.2', '1.1 1.2 succeeded worker');
 is(sql($primary, 'SELECT restore_timeline FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1'), '3', 'finalizing: by the new primary');
 
