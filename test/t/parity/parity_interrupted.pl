@@ -48,6 +48,7 @@ order($here, [ 0, run => 'SELECT 1', 'SELECT 1' ]);
 run_ok($here, { workers => 2 }, $there);
 await_left('before', $here, $there);
 my $segments = segments();
+my $ran = 0;
 
 foreach my $phase (sort keys %phase)
 {
@@ -73,8 +74,10 @@ foreach my $phase (sort keys %phase)
 		my $node = $where eq 'here' ? $here : $there;
 		$node->poll_query_until('postgres', "SELECT $condition FROM pg_stat_activity WHERE $parity OR application_name = 'documentdb_upgrade parity'")
 		  or die "it never came so far that it $phase\n";
-		my @frozen = $do{freeze} ? split /\n/, sql($there, q{SELECT pid FROM pg_stat_activity WHERE application_name = 'documentdb_upgrade parity' AND wait_event = 'advisory'}) : ();
+		my @running = split /\n/, sql($there, q{SELECT pid FROM pg_stat_activity WHERE application_name = 'documentdb_upgrade parity' AND wait_event = 'advisory'});
+		my @frozen = $do{freeze} ? @running : ();
 		kill 'STOP', @frozen;
+		$ran += @running;
 
 		my $begun = time;
 		sql($here, "SELECT pg_${end}_backend(" . $session->pid . ')') if $end ne 'statement_timeout';
@@ -95,9 +98,9 @@ foreach my $phase (sort keys %phase)
 	}
 }
 my $log = slurp_file($there->logfile);
-like($log, qr/canceling statement due to user request/, 'statements are cancelled there');
+my $cancelled = () = $log =~ /canceling statement due to user request/g;
 # A busy machine may miss one, for a cancel is not waited for without end.
-cmp_ok(scalar(() = $log =~ /connection to client lost/g), "<=", 4, "and hardly any but those that are frozen must find out for themselves");
+cmp_ok($cancelled, '>=', $ran - 2, 'statements are cancelled there, and do not find out for themselves that nobody listens');
 unlike(slurp_file($_->logfile), qr/PANIC|was terminated by signal|TRAP|leak/, 'no crash: ' . $_->name) foreach $here, $there;
 
 done_testing();

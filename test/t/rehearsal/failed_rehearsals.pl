@@ -15,10 +15,10 @@ my $node = new_node('main', own_installation => 1, conf => q{
 write_extension($node, 'thing', '1.3',
 	'1.0' => 'CREATE TABLE thing (id int PRIMARY KEY);',
 	'1.0--1.1' => "CREATE TABLE one ();",
-	'1.1--1.2' => "ALTER TABLE thing ADD two int;\n\nDO \$\$ BEGIN PERFORM 1 / nullif(current_setting('du.fail', true), '')::int; END \$\$;\nSELECT pg_advisory_xact_lock(42);",
+	'1.1--1.2' => "ALTER TABLE thing ADD two int;\n\nDO \$\$ BEGIN PERFORM 1 / n FROM public.divisor; END \$\$;\nSELECT pg_advisory_xact_lock(42);",
 	'1.2--1.3' => 'CREATE TABLE three ();');
 sql($node, q{CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION thing VERSION '1.0';
-	CREATE FUNCTION yes() RETURNS boolean LANGUAGE sql AS 'SELECT true'; CREATE FUNCTION no() RETURNS boolean LANGUAGE sql AS 'SELECT false'});
+	CREATE TABLE divisor AS SELECT 1 AS n; CREATE FUNCTION yes() RETURNS boolean LANGUAGE sql AS 'SELECT true'; CREATE FUNCTION no() RETURNS boolean LANGUAGE sql AS 'SELECT false'});
 my $digests = catalogue_digests($node);
 
 # The row of a rehearsal, as a hash; the catalogues must be as before.
@@ -37,7 +37,8 @@ sub rehearse
 	return rehearsed($how);
 }
 
-my $row = rehearse('a failing script', "SET du.fail = '0';");
+sql($node, 'UPDATE divisor SET n = 0');
+my $row = rehearse('a failing script');
 is("$row->{outcome} $row->{sqlstate} $row->{message}", 'failed 22012 division by zero', 'the error is there');
 like($row->{script}, qr{/thing--1\.1--1\.2\.sql$}, 'with its script');
 is($row->{script_line}, 3, 'and line');
@@ -47,6 +48,7 @@ is_deeply([ map { $_->{risk} } @{ $row->{report}{steps} } ], [ 'catalogue', 'unk
 like($row->{context}, qr/step 2 of 3: extension "thing" from "1.1" to "1.2"/, 'the step is named');
 like(sql($node, 'SELECT documentdb_upgrade.rehearsal_report()'), qr/Failed with 22012: division by zero\n.*  line: 3\n.*Nothing was changed\.$/s, 'the text says it');
 
+sql($node, 'UPDATE divisor SET n = 1');
 foreach (['pre', 0, 'no check was met'], ['post', 3, 'the pre-checks were met'])
 {
 	my ($kind, $steps, $said) = @$_;

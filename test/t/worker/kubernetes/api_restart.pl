@@ -33,7 +33,7 @@ sub survives
 		$becomes->("state = 'update_available'", "SIG$signal: it finds it again");
 	}
 	$api->patch_resource({ spec => { schemaVersion => '0.109.0' } });
-	$becomes->("installed = '0.109-0' AND state = 'up_to_date'", 'the next wish is followed');
+	$becomes->("installed_version = '0.109-0' AND state = 'up_to_date'", 'the next wish is followed');
 
 	# Much happens, and is forgotten, while no watch is open.
 	my $before = scalar $api->requests(qr{^documentdb-upgrade/});
@@ -49,7 +49,7 @@ sub survives
 	$becomes->("state = 'up_to_date'", 'found again without its history');
 	my $wished = time;
 	$api->patch_resource({ spec => { schemaVersion => '0.112.0' } });
-	$becomes->("installed = '0.112-0'", 'the next wish is followed again');
+	$becomes->("installed_version = '0.112-0'", 'the next wish is followed again');
 	cmp_ok(time - $wished, '<', patience(30), "$mode: soon: the patience with what failed before is over");
 	is(sql($node, 'SELECT worker_pid FROM documentdb_upgrade.status'), $pid, "$mode: by the same process");
 

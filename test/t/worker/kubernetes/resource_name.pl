@@ -46,7 +46,7 @@ sub becomes
 	return;
 }
 
-becomes("installed = '0.109-0' AND state = 'up_to_date'", 'the owner of the Cluster is followed, in the namespace of the mounted file');
+becomes("installed_version = '0.109-0' AND state = 'up_to_date'", 'the owner of the Cluster is followed, in the namespace of the mounted file');
 is(sql($node, 'SELECT resource_uid FROM documentdb_upgrade.history'), $api->resource->{metadata}{uid}, 'it is that one');
 
 # Without such an owner, and without the right to ask, it is the Cluster's name.

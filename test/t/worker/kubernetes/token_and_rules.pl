@@ -69,14 +69,14 @@ becomes(q{state = 'waiting' AND next_step ~ 'does not allow to get dbs in namesp
 role(dbs => ['get']);
 becomes("state = 'update_available'", 'get alone will do');
 $api->patch_resource({ spec => { schemaVersion => '0.109.0' } });
-becomes("installed = '0.109-0' AND state = 'up_to_date'", 'a wish is followed without list and watch');
+becomes("installed_version = '0.109-0' AND state = 'up_to_date'", 'a wish is followed without list and watch');
 
 poll_until(sub { ($api->resource->{status}{schemaVersion} // '') eq '0.109.0' }, 'the report arrives');
 
 # Rules for reporting: nothing else suffers.
 role('dbs/status' => [], events => []);
 $api->patch_resource({ spec => { schemaVersion => '0.112.0' } });
-becomes("installed = '0.112-0' AND state = 'up_to_date'", 'a wish is followed when nothing can be reported');
+becomes("installed_version = '0.112-0' AND state = 'up_to_date'", 'a wish is followed when nothing can be reported');
 is($api->resource->{status}{schemaVersion}, '0.109.0', 'the report did not arrive');
 ok($node->poll_query_until('postgres', 'SELECT reports_failed_total > 0 FROM documentdb_upgrade.metrics'), 'that is counted');
 like(slurp_file($node->logfile), qr{dbs/status}, 'and the log names the missing rule');
