@@ -15,11 +15,17 @@
 
 #include <sys/socket.h>
 
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/cash.h"
 #include "utils/date.h"
+#include "utils/float.h"
 #include "utils/geo_decls.h"
+#include "utils/guc.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -30,6 +36,54 @@
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
+
+/*
+ * True when every setting that is pinned below has its value already.
+ */
+static bool
+settings_are_stable(void)
+{
+	return DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_MDY &&
+		IntervalStyle == INTSTYLE_POSTGRES &&
+		extra_float_digits >= 1 && bytea_output == BYTEA_OUTPUT_HEX &&
+		strcmp(pg_get_timezone_name(session_timezone), "UTC") == 0 &&
+		strcmp(namespace_search_path, "pg_catalog, pg_temp") == 0;
+}
+
+static void
+pin(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * What the type's output function makes of the value whatever the session has
+ * set, in the current memory context.  Settings that output functions look at
+ * are pinned for the call; whoever sums many rows sets them once for the
+ * session, then nothing is done here.
+ */
+static char *
+stable_output(FmgrInfo *output, Datum value)
+{
+	char	   *text;
+	int			level;
+
+	if (settings_are_stable())
+		return OutputFunctionCall(output, value);
+
+	level = NewGUCNestLevel();
+	pin("search_path", "pg_catalog, pg_temp");
+	pin("datestyle", "ISO, MDY");
+	pin("intervalstyle", "postgres");
+	pin("timezone", "UTC");
+	pin("extra_float_digits", "1");
+	pin("bytea_output", "hex");
+	text = OutputFunctionCall(output, value);
+
+	AtEOXact_GUC(true, level);
+	return text;
+}
 
 static void
 put_floats(CanonicalBuffer *buffer, const char *floats, size_t count)
@@ -348,7 +402,7 @@ du_scalar_put(CanonicalBuffer *buffer, CanonicalType *type, Datum value)
 			put_text(buffer, OutputFunctionCall(&type->output, value));
 			break;
 		case FORM_STABLE_TEXT:
-			put_text(buffer, du_stable_output(&type->output, value));
+			put_text(buffer, stable_output(&type->output, value));
 			break;
 		case FORM_ENUM:
 			put_enum(buffer, type, DatumGetObjectId(value));

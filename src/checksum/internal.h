@@ -340,15 +340,6 @@ extern void du_value_put_tuple(CanonicalTypes *types, CanonicalBuffer *buffer,
 							   const CanonicalRow *row, HeapTupleHeader header);
 
 /* ----
- * stable_output.c
- *
- * Text output of values that does not depend on the session.
- * ----
- */
-
-extern char *du_stable_output(FmgrInfo *output, Datum value);
-
-/* ----
  * text_types.c
  *
  * The setting that lists types whose text form the user vouches for.

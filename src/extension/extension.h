@@ -185,14 +185,6 @@ extern void du_record_install(void);
  */
 
 extern PGDLLEXPORT char *du_loaded_version(const ExtensionFacts *main_extension);
-
-/* ----
- * version_gate.c
- *
- * The version that a loaded library believes to be in force.
- * ----
- */
-
-extern PGDLLEXPORT char *du_gate_read(const char *spelled_like);
+extern PGDLLEXPORT char *du_loaded_gate(const char *spelled_like);
 
 #endif							/* DU_EXTENSION_H */

@@ -222,7 +222,7 @@ run_attempt(Attempt *attempt)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
 	locks = du_plan_locks(attempt->plan);
-	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
+	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->server_facts = input.server_facts;
 
 	if (du_guc_soak_time > 0 && !attempt->server_facts->binary_known)

@@ -22,7 +22,7 @@
 /* ----
  * history.c
  *
- * The audit record of one attempt.
+ * The audit record of one attempt, and what those before it say.
  * ----
  */
 
@@ -87,6 +87,24 @@ extern char *du_history_json(const AttemptRecord *record);
 extern char *du_history_client(void);
 extern char *du_history_notice(const AttemptRecord *record);
 extern Datum du_history_insert(const char *json, bool *isnull);
+
+/* What it says of the attempts since the last success. */
+typedef struct FailureMemory
+{
+	int64		attempts;		/* of anybody, repeated ones included */
+	const char *last_error;		/* of the newest that failed, or NULL */
+
+	/* The newest failure of the worker (or tick), unless retry() was called. */
+	const char *message;		/* NULL: none */
+	FailureCause cause;
+	const char *target;
+	const char *fingerprint;	/* NULL when it had come to none */
+	int64		count;			/* how often in a row */
+	TimestampTz at;
+} FailureMemory;
+
+extern PGDLLEXPORT void du_history_recall_failures(const char *extension, FailureMemory *memory);
+extern bool du_history_dismiss_failures(const char *extension);
 
 /* ----
  * finalize.c
@@ -241,30 +259,6 @@ extern void du_stage_lock_and_look(Attempt *attempt);
 extern void du_stage_start_limits(Attempt *attempt);
 extern void du_stage_refuse(Attempt *attempt, const GuardResults *results,
 							const char *verb);
-
-/* ----
- * failure_memory.c
- *
- * What history says of the attempts since the last success.
- * ----
- */
-
-typedef struct FailureMemory
-{
-	int64		attempts;		/* of anybody, repeated ones included */
-	const char *last_error;		/* of the newest that failed, or NULL */
-
-	/* The newest failure of the worker (or tick), unless retry() was called. */
-	const char *message;		/* NULL: none */
-	FailureCause cause;
-	const char *target;
-	const char *fingerprint;	/* NULL when it had come to none */
-	int64		count;			/* how often in a row */
-	TimestampTz at;
-} FailureMemory;
-
-extern PGDLLEXPORT void du_failures_recall(const char *extension, FailureMemory *memory);
-extern bool du_failures_dismiss(const char *extension);
 
 /* ----
  * lock_budget.c

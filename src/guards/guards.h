@@ -114,12 +114,13 @@ extern PGDLLEXPORT bool du_server_facts_note_binary(const UpgradeFacts *facts);
 extern PGDLLEXPORT char *du_server_facts_binary_digest(const ExtensionFacts *extension);
 
 /* ----
- * guard_input.c
+ * guards.c
  *
- * What guards decide over.
+ * The conditions that must hold before a schema may be committed.
  * ----
  */
 
+/* What guards decide over. */
 typedef struct GuardInput
 {
 	const UpgradeFacts *facts;
@@ -130,17 +131,6 @@ typedef struct GuardInput
 	const MemberChanges *members;	/* NULL when they were not compared */
 	RememberedRehearsal rehearsal;
 } GuardInput;
-
-extern GuardInput du_guard_input_gather(const UpgradeFacts *facts,
-										const UpgradePlan *plan, Oid caller,
-										bool compare_members);
-
-/* ----
- * guards.c
- *
- * The conditions that must hold before a schema may be committed.
- * ----
- */
 
 typedef enum GuardStatus
 {
@@ -175,6 +165,8 @@ extern const char *du_guards_find_protected(const List *names);
 extern const char *du_guards_status_name(GuardStatus status);
 extern bool du_guards_check_severity(char **newval, void **extra, GucSource source);
 extern bool du_guards_check_protected(char **newval, void **extra, GucSource source);
+extern GuardInput du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan,
+								   Oid caller, bool compare_members);
 
 /* ----
  * maintenance_window.c

@@ -38,7 +38,7 @@ extern PGDLLEXPORT void du_outcome_fail(StatementOutcome *outcome, int sqlstate,
  * What the worker's library offers to whoever has statements run elsewhere.
  *
  * Those who use it are in the library that links no libpq, so they get these
- * functions from du_worker_library_function("documentdb_upgrade_remote_api").
+ * functions from du_process_worker_function("documentdb_upgrade_remote_api").
  * ----
  */
 

@@ -104,7 +104,7 @@ prepare_remote(void)
 	request.conninfo = du_parity_order_text(part.order, part.order->conninfo);
 	if (request.conninfo == NULL)
 		return;
-	function = (RemoteApiFunction) du_worker_library_function("documentdb_upgrade_remote_api", &why);
+	function = (RemoteApiFunction) du_process_worker_function("documentdb_upgrade_remote_api", &why);
 	if (function == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

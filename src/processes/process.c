@@ -1,13 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * process.c
- *	  How our background workers are described to the server.
+ *	  How our background workers are described to the server, and what they load.
+ *
+ * The worker's library links libcurl, cJSON and libpq.  It is loaded in processes
+ * of our own alone, so that a machine without them lacks the worker and nothing
+ * else.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "processes/internal.h"
+
+#include "fmgr.h"
 
 /*
  * Describes a process that runs a function of this library once, on standbys
@@ -24,4 +30,29 @@ du_process_describe(BackgroundWorker *process, const char *what, const char *fun
 	strlcpy(process->bgw_function_name, function, sizeof(process->bgw_function_name));
 	snprintf(process->bgw_name, sizeof(process->bgw_name), "documentdb_upgrade %s", what);
 	snprintf(process->bgw_type, sizeof(process->bgw_type), "documentdb_upgrade %s", what);
+}
+
+/*
+ * A function of the worker's library; NULL, and why, when it cannot be
+ * loaded.  The reason is palloc'd.  Loading is the only thing done here, so
+ * there is nothing to restore after an error.
+ */
+void *
+du_process_worker_function(const char *function, const char **problem)
+{
+	MemoryContext context = CurrentMemoryContext;
+	void	   *volatile found = NULL;
+
+	PG_TRY();
+	{
+		found = load_external_function("documentdb_upgrade_worker", function, true, NULL);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		*problem = CopyErrorData()->message;
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return found;
 }

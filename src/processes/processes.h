@@ -37,12 +37,15 @@ extern PGDLLEXPORT bool du_own_relations_lock(int wait_ms);
 /* ----
  * process.c
  *
- * How our background workers are described to the server.
+ * How our background workers are described to the server, and what they load.
  * ----
  */
 
+#define WORKER_PACKAGES "on Debian the packages libcurl4, libcjson1 and libpq5"
+
 extern void du_process_describe(BackgroundWorker *process, const char *what,
 								const char *function);
+extern void *du_process_worker_function(const char *function, const char **problem);
 
 /* ----
  * shared_status.c
@@ -210,16 +213,5 @@ extern PGDLLEXPORT pid_t du_running_worker_attempt(Oid database);
  */
 
 extern void du_launcher_register(void);
-
-/* ----
- * worker_library.c
- *
- * Loads the worker's library, which may be impossible.
- * ----
- */
-
-#define WORKER_PACKAGES "on Debian the packages libcurl4, libcjson1 and libpq5"
-
-extern void *du_worker_library_function(const char *function, const char **problem);
 
 #endif							/* DU_PROCESSES_H */

@@ -125,7 +125,7 @@ documentdb_upgrade_pass_main(Datum main_arg)
 
 	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
 
-	once = du_worker_library_function("documentdb_upgrade_worker_once", &problem);
+	once = du_process_worker_function("documentdb_upgrade_worker_once", &problem);
 	if (once == NULL)
 	{
 		strlcpy(message->problem, problem, sizeof(message->problem));

@@ -305,7 +305,7 @@ documentdb_upgrade_worker_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(du_guc_database, NULL, 0);
 
-	loop = du_worker_library_function("documentdb_upgrade_worker_loop", &problem);
+	loop = du_process_worker_function("documentdb_upgrade_worker_loop", &problem);
 	if (loop == NULL)
 	{
 		set_problem(psprintf("The worker's library cannot be loaded: %s.", problem),

@@ -157,17 +157,6 @@ extern CatalogChange *du_change_conclude(const TouchedObject *entry, bool with_r
 extern void du_change_set_privileges(CatalogChange *change, List *before, List *after);
 
 /* ----
- * object_privileges.c
- *
- * The privileges that a catalogue row grants.
- * ----
- */
-
-extern List *du_privileges_of(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc);
-extern List *du_privileges_usual(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc);
-extern List *du_privileges_without(List *a, List *b);
-
-/* ----
  * rehearsal.c
  *
  * Runs a real upgrade and takes it back.

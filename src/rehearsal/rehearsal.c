@@ -106,7 +106,7 @@ prepare(Rehearsal *rehearsal)
 	if (du_stage_decide(attempt).decision == DECISION_NONE)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
-	input = du_guard_input_gather(attempt->facts, attempt->plan, attempt->caller, true);
+	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->server_facts = input.server_facts;
 	rehearsal->locks_named = input.locks->named;
 	du_lock_budget_start(du_lock_count_budget(input.locks));

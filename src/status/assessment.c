@@ -100,7 +100,7 @@ du_assessment_evaluate_guards(Assessment *assessment, bool warnings)
 
 	if (du_server_facts_can_write())
 		(void) du_server_facts_note_binary(assessment->facts);
-	input = du_guard_input_gather(assessment->facts, assessment->plan, assessment->context.caller,
+	input = du_guards_gather(assessment->facts, assessment->plan, assessment->context.caller,
 								  warnings || du_guards_can_fail("members_intact"));
 	assessment->guards = du_guards_evaluate(&input, NIL);
 }
@@ -253,14 +253,14 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 	StateInput	input = {0};
 	LibraryFacts libraries;
 
-	du_failures_recall(extension->name, &assessment->failures);
+	du_history_recall_failures(extension->name, &assessment->failures);
 	input.facts = assessment->facts;
 	input.plan = assessment->plan;
 	input.guards = assessment->guards;
 	input.decided = assessment->decided;
 	input.in_recovery = assessment->in_recovery;
 	if (extension->installed != NULL)
-		input.gate = du_gate_read(extension->installed);
+		input.gate = du_loaded_gate(extension->installed);
 	if (assessment->decided.decision == DECISION_NONE)
 	{
 		libraries = du_library_facts(assessment->facts);

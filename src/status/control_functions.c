@@ -174,7 +174,7 @@ documentdb_upgrade_retry(PG_FUNCTION_ARGS)
 
 	du_context_enter(&context);
 	SPI_connect();
-	dismissed = du_failures_dismiss(du_guc_extension);
+	dismissed = du_history_dismiss_failures(du_guc_extension);
 	SPI_finish();
 	du_context_leave(&context);
 	if (served)
@@ -209,7 +209,7 @@ is_reached(const ExtensionVersion *target)
 	served = du_shared_serving(&worker);
 	du_assessment_open(&assessment);
 	straggler = du_assessment_straggler(&assessment, served ? &worker : NULL);
-	gate = du_gate_read(installed);
+	gate = du_loaded_gate(installed);
 	du_assessment_close(&assessment);
 	return straggler == NULL &&
 		(gate == NULL || !du_version_parse(gate, &version, &reason) ||

@@ -105,7 +105,7 @@ documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
 		du_row_add_text(&row, extension->installed);
 		du_row_add_text(&row, extension->binary);
 		du_row_add_text(&row, is_main ? du_loaded_version(extension) : NULL);
-		du_row_add_text(&row, is_main && extension->installed ? du_gate_read(extension->installed) : NULL);
+		du_row_add_text(&row, is_main && extension->installed ? du_loaded_gate(extension->installed) : NULL);
 		du_row_add_text(&row, assessment.plan->targets[i].target);
 		du_row_put(fcinfo, &row);
 	}

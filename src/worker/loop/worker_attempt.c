@@ -91,7 +91,7 @@ du_worker_recall(Worker *worker, const Assessment *assessment)
 	if (du_shared_exists())
 		worker->failures.retries_seen = du_shared_retries_asked();
 
-	du_failures_recall(du_assessment_main(assessment)->name, &memory);
+	du_history_recall_failures(du_assessment_main(assessment)->name, &memory);
 	worker->failures.recalled = true;
 	if (memory.message == NULL || memory.target == NULL)
 		return;

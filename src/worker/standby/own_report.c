@@ -169,7 +169,7 @@ describe_self(FleetMember *member, const Assessment *assessment, const WorkerFac
 	member->server = PG_VERSION_NUM;
 	set_text(member->program, known(program), sizeof(member->program));
 	if (extension->installed != NULL)
-		set_text(member->gate, known(du_gate_read(extension->installed)), sizeof(member->gate));
+		set_text(member->gate, known(du_loaded_gate(extension->installed)), sizeof(member->gate));
 	set_text(member->fingerprint, du_assessment_fingerprint(assessment), sizeof(member->fingerprint));
 	describe_extensions(member, assessment->facts);
 }
