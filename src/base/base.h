@@ -8,11 +8,14 @@
 #ifndef DU_BASE_H
 #define DU_BASE_H
 
+#include "catalog/objectaccess.h"
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "storage/lwlock.h"
+#include "tcop/utility.h"
 #include "utils/elog.h"
 #include "utils/guc.h"
 
@@ -151,6 +154,34 @@ typedef struct GucCheckHooks
 extern void du_guc_define(const GucCheckHooks *hooks, bool preloading);
 
 /* ----
+ * hooks.c
+ *
+ * One place in the server's chains of hooks for all parts of this library.
+ * ----
+ */
+
+/* What the server hands over, to be passed on as it came. */
+typedef struct UtilityCall
+{
+	PlannedStmt *pstmt;
+	const char *query_string;
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *query_env;
+	DestReceiver *dest;
+	QueryCompletion *qc;
+	int			parts_left;		/* that come before the hooks of others */
+} UtilityCall;
+
+typedef void (*UtilityPart) (const UtilityCall *call);
+typedef void (*AccessPart) (ObjectAccessType access, Oid classid, Oid objid, int subid);
+
+extern void du_hooks_add_utility(UtilityPart part);
+extern void du_hooks_pass_on(const UtilityCall *call);
+extern void du_hooks_add_access(AccessPart part);
+
+/* ----
  * json_writer.c
  *
  * Writes JSON into a string, value by value.
@@ -190,6 +221,28 @@ extern void du_row_add_time(ResultRow *row, TimestampTz time);
 extern void du_row_add_names(ResultRow *row, List *names);
 extern Datum du_row_inout(FunctionCallInfo fcinfo, const char *json);
 extern void du_row_put(FunctionCallInfo fcinfo, ResultRow *row);
+
+/* ----
+ * shared_memory.c
+ *
+ * One place where the parts of this library get their shared memory.
+ * ----
+ */
+
+typedef struct SharedPart
+{
+	const char *name;			/* of the memory, and of its locks */
+	Size		size;			/* 0: none, it wants to be started only */
+	int			nlocks;
+
+	/*
+	 * Called when the server has made its shared memory, at its start and
+	 * after a crash.  What is new is zeroed.
+	 */
+	void		(*start) (void *memory, LWLockPadded *locks, bool is_new);
+} SharedPart;
+
+extern void du_shared_memory_add(const SharedPart *part);
 
 /* ----
  * subtransaction.c

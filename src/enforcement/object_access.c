@@ -18,14 +18,13 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-static object_access_hook_type previous_access = NULL;
+#include "base/base.h"
 
 /*
  * Name and version of an extension, palloc'd; false when a snapshot (NULL:
@@ -88,21 +87,17 @@ look_at_extension(ObjectAccessType access, Oid extension)
 }
 
 static void
-watch_extensions(ObjectAccessType access, Oid class_id, Oid object_id,
-				 int sub_id, void *arg)
+watch_extensions(ObjectAccessType access, Oid classid, Oid objid, int subid)
 {
-	if (previous_access != NULL)
-		previous_access(access, class_id, object_id, sub_id, arg);
-	if (class_id == ExtensionRelationId)
-		look_at_extension(access, object_id);
+	if (classid == ExtensionRelationId)
+		look_at_extension(access, objid);
 }
 
 /*
- * Installs the hook; to be called while libraries are preloaded.
+ * Begins that; to be called while libraries are preloaded.
  */
 void
 du_access_install(void)
 {
-	previous_access = object_access_hook;
-	object_access_hook = watch_extensions;
+	du_hooks_add_access(watch_extensions);
 }

@@ -8,8 +8,7 @@
  * any script has run; the guards that warn; and the record when it is done.
  * It also has the worker give way to those who want its database.
  *
- * All other statements cost one switch.  The tree is never changed, and
- * whoever came before us in the chain of hooks is called exactly once.
+ * All other statements cost one switch.  The tree is never changed.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,37 +23,12 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "extension/extension.h"
 #include "processes/processes.h"
-
-static ProcessUtility_hook_type previous_utility = NULL;
-
-/* What the server hands over, to be passed on as it came. */
-typedef struct UtilityCall
-{
-	PlannedStmt *pstmt;
-	const char *query_string;
-	bool		read_only_tree;
-	ProcessUtilityContext context;
-	ParamListInfo params;
-	QueryEnvironment *query_env;
-	DestReceiver *dest;
-	QueryCompletion *qc;
-} UtilityCall;
-
-static void
-pass_on(const UtilityCall *call)
-{
-	ProcessUtility_hook_type next = previous_utility ? previous_utility : standard_ProcessUtility;
-
-	next(call->pstmt, call->query_string, call->read_only_tree, call->context,
-		 call->params, call->query_env, call->dest, call->qc);
-}
 
 /*
  * Passes a statement on while it is known to be the one that runs.
@@ -65,7 +39,7 @@ pass_on_guarded(const UtilityCall *call, GuardedStatement *statement)
 	du_enforcement_begin(statement);
 	PG_TRY();
 	{
-		pass_on(call);
+		du_hooks_pass_on(call);
 	}
 	PG_FINALLY();
 	{
@@ -137,7 +111,7 @@ update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
 	update.extension = alter->extname;
 	if (!may_change(alter->extname, &update.oid, &update.from))
 	{
-		pass_on(call);
+		du_hooks_pass_on(call);
 		return;
 	}
 	refuse_in_recovery(alter->extname);
@@ -182,22 +156,17 @@ before_drop(DropStmt *drop)
 }
 
 static void
-guarded_utility(PlannedStmt *pstmt, const char *query_string,
-				bool read_only_tree, ProcessUtilityContext context,
-				ParamListInfo params, QueryEnvironment *query_env,
-				DestReceiver *dest, QueryCompletion *qc)
+guarded_utility(const UtilityCall *call)
 {
-	UtilityCall call = {pstmt, query_string, read_only_tree, context,
-	params, query_env, dest, qc};
-	Node	   *statement = pstmt->utilityStmt;
+	Node	   *statement = call->pstmt->utilityStmt;
 
 	switch (nodeTag(statement))
 	{
 		case T_AlterExtensionStmt:
-			update_extension(&call, (AlterExtensionStmt *) statement);
+			update_extension(call, (AlterExtensionStmt *) statement);
 			return;
 		case T_CreateExtensionStmt:
-			create_extension(&call, (CreateExtensionStmt *) statement);
+			create_extension(call, (CreateExtensionStmt *) statement);
 			return;
 		case T_DropStmt:
 			before_drop((DropStmt *) statement);
@@ -211,15 +180,14 @@ guarded_utility(PlannedStmt *pstmt, const char *query_string,
 		default:
 			break;
 	}
-	pass_on(&call);
+	du_hooks_pass_on(call);
 }
 
 /*
- * Installs the hook; to be called while libraries are preloaded.
+ * Begins that; to be called while libraries are preloaded.
  */
 void
 du_utility_install(void)
 {
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = guarded_utility;
+	du_hooks_add_utility(guarded_utility);
 }

@@ -23,7 +23,6 @@
 
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/varlena.h"
@@ -35,7 +34,6 @@
 static LibraryRecord records[MAX_RECORDS];
 static int	nrecords = 0;
 static bool recorded = false;
-static shmem_startup_hook_type previous_startup = NULL;
 
 static void
 add_record(const char *path)
@@ -170,10 +168,8 @@ record_safely(void)
 }
 
 static void
-start_record(void)
+start_record(void *memory, LWLockPadded *locks, bool is_new)
 {
-	if (previous_startup != NULL)
-		previous_startup();
 #ifndef EXEC_BACKEND
 	if (!recorded)
 		record_safely();
@@ -183,13 +179,14 @@ start_record(void)
 
 /*
  * Has the libraries recorded when all are loaded; to be called while they are
- * preloaded.  The hook runs when shared memory is made, which is after that.
+ * preloaded.  It is done when shared memory is made, which is after that.
  */
 void
 du_record_install(void)
 {
-	previous_startup = shmem_startup_hook;
-	shmem_startup_hook = start_record;
+	static const SharedPart part = {"documentdb_upgrade library record", 0, 0, start_record};
+
+	du_shared_memory_add(&part);
 }
 
 /*

@@ -22,10 +22,10 @@
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
-#include "storage/ipc.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 
+#include "base/base.h"
 #include "processes/processes.h"
 
 #define FENCE_FILE		"documentdb_upgrade.fence"
@@ -42,8 +42,6 @@ typedef struct FileContent
 	Fence		fences[KEPT_FENCES];
 	pg_crc32c	crc;			/* of all before it */
 } FileContent;
-
-static shmem_startup_hook_type previous_startup = NULL;
 
 static pg_crc32c
 checksum(const FileContent *content)
@@ -88,13 +86,10 @@ read_file(FileContent *content)
  * when no session is there.
  */
 static void
-start_fences(void)
+start_fences(void *memory, LWLockPadded *locks, bool is_new)
 {
 	Fences	   *fences;
 	FileContent content;
-
-	if (previous_startup != NULL)
-		previous_startup();
 
 	/* A server in single-user mode is there to repair something. */
 	if (!IsPostmasterEnvironment || IsUnderPostmaster || !read_file(&content))
@@ -120,8 +115,9 @@ start_fences(void)
 void
 du_fence_file_install(void)
 {
-	previous_startup = shmem_startup_hook;
-	shmem_startup_hook = start_fences;
+	static const SharedPart part = {"documentdb_upgrade fences", 0, 0, start_fences};
+
+	du_shared_memory_add(&part);
 }
 
 /* Copies what is to be kept; false when that is nothing. */

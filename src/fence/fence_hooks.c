@@ -63,8 +63,6 @@ static bool was_read_only;
 
 static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
-static ProcessUtility_hook_type previous_utility = NULL;
-static object_access_hook_type previous_access = NULL;
 
 /*
  * True for a background process in which pg_cron runs a job: a session of the
@@ -281,21 +279,13 @@ fence_executor_run(DU_EXECUTOR_RUN_PARAMETERS)
  * must work in a transaction that has failed, where no name can be looked up.
  */
 static void
-fence_utility(PlannedStmt *pstmt, const char *query_string,
-			  bool read_only_tree, ProcessUtilityContext context,
-			  ParamListInfo params, QueryEnvironment *query_env,
-			  DestReceiver *dest, QueryCompletion *qc)
+fence_utility(const UtilityCall *call)
 {
 	ErrorContextCallback callback;
-	bool		entered = !IsA(pstmt->utilityStmt, TransactionStmt) &&
+	bool		entered = !IsA(call->pstmt->utilityStmt, TransactionStmt) &&
 	enter_statement(&callback);
 
-	if (previous_utility != NULL)
-		previous_utility(pstmt, query_string, read_only_tree, context, params,
-						 query_env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
-								params, query_env, dest, qc);
+	du_hooks_pass_on(call);
 	leave_statement(entered, &callback);
 }
 
@@ -323,18 +313,15 @@ refuse_large_object_writers(Oid function)
  * protocol, and in expressions of procedures after their COMMIT.
  */
 static void
-fence_object_access(ObjectAccessType access, Oid class, Oid object,
-					int column, void *arg)
+fence_object_access(ObjectAccessType access, Oid classid, Oid objid, int subid)
 {
 	ErrorContextCallback callback;
 
 	if (access == OAT_FUNCTION_EXECUTE && enter_statement(&callback))
 	{
-		refuse_large_object_writers(object);
+		refuse_large_object_writers(objid);
 		leave_statement(true, &callback);
 	}
-	if (previous_access != NULL)
-		previous_access(access, class, object, column, arg);
 }
 
 /*
@@ -369,10 +356,8 @@ du_fence_install(void)
 	ExecutorStart_hook = fence_executor_start;
 	previous_run = ExecutorRun_hook;
 	ExecutorRun_hook = fence_executor_run;
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = fence_utility;
-	previous_access = object_access_hook;
-	object_access_hook = fence_object_access;
+	du_hooks_add_utility(fence_utility);
+	du_hooks_add_access(fence_object_access);
 	du_fence_file_install();
 }
 

@@ -19,7 +19,6 @@
 
 #include "finalize/internal.h"
 
-#include "catalog/objectaccess.h"
 #include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -36,7 +35,6 @@ static int64 peak = 0;
 static int64 events_left = 0;	/* before the next count */
 
 static bool installed = false;
-static object_access_hook_type previous_access = NULL;
 
 /* Entries of this process in the shared lock table; the fast path has none. */
 static int64
@@ -80,10 +78,8 @@ count_and_judge(void)
 }
 
 static void
-note_access(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
+note_access(ObjectAccessType access, Oid classid, Oid objid, int subid)
 {
-	if (previous_access != NULL)
-		previous_access(access, classid, objid, subid, arg);
 	du_lock_budget_note();
 }
 
@@ -97,8 +93,7 @@ du_lock_budget_start(int64 entries)
 {
 	if (!installed)
 	{
-		previous_access = object_access_hook;
-		object_access_hook = note_access;
+		du_hooks_add_access(note_access);
 		installed = true;
 	}
 	budget = entries;

@@ -23,12 +23,12 @@
 #include "commands/extension.h"
 #include "executor/executor.h"
 #include "parser/analyze.h"
-#include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "base/base.h"
+
 static bool installed = false;
-static ProcessUtility_hook_type previous_utility = NULL;
 static post_parse_analyze_hook_type previous_analyze = NULL;
 static ExecutorEnd_hook_type previous_executor_end = NULL;
 
@@ -90,18 +90,9 @@ trace_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 }
 
 static void
-trace_utility(PlannedStmt *pstmt, const char *query_string,
-			  bool read_only_tree, ProcessUtilityContext context,
-			  ParamListInfo params, QueryEnvironment *query_env,
-			  DestReceiver *dest, QueryCompletion *qc)
+trace_utility(const UtilityCall *call)
 {
-	if (previous_utility != NULL)
-		previous_utility(pstmt, query_string, read_only_tree, context, params,
-						 query_env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
-								params, query_env, dest, qc);
-
+	du_hooks_pass_on(call);
 	du_lock_budget_note();
 	end_statement();
 }
@@ -121,8 +112,7 @@ install_hooks(void)
 {
 	if (installed)
 		return;
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = trace_utility;
+	du_hooks_add_utility(trace_utility);
 	previous_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = trace_analyze;
 	previous_executor_end = ExecutorEnd_hook;

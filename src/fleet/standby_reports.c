@@ -22,15 +22,12 @@
 #include "fleet/internal.h"
 
 #include "miscadmin.h"
-#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
 
-#define TRANCHE "documentdb_upgrade_reports"
 
 typedef struct ReportRow
 {
@@ -49,34 +46,13 @@ typedef struct ReportTable
 } ReportTable;
 
 static ReportTable *table = NULL;
-static shmem_request_hook_type previous_request = NULL;
-static shmem_startup_hook_type previous_startup = NULL;
 
 static void
-request_memory(void)
+start_memory(void *memory, LWLockPadded *locks, bool is_new)
 {
-	if (previous_request != NULL)
-		previous_request();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(ReportTable)));
-	RequestNamedLWLockTranche(TRANCHE, 1);
-}
-
-static void
-start_memory(void)
-{
-	bool		found;
-
-	if (previous_startup != NULL)
-		previous_startup();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	table = ShmemInitStruct(TRANCHE, sizeof(ReportTable), &found);
-	if (!found)
-	{
-		table->lock = &(GetNamedLWLockTranche(TRANCHE))->lock;
-		for (int i = 0; i < FLEET_MEMBERS; i++)
-			table->rows[i].used = false;
-	}
-	LWLockRelease(AddinShmemInitLock);
+	table = memory;
+	if (is_new)
+		table->lock = &locks->lock;
 }
 
 /*
@@ -85,10 +61,9 @@ start_memory(void)
 void
 du_reports_install(void)
 {
-	previous_request = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup = shmem_startup_hook;
-	shmem_startup_hook = start_memory;
+	static const SharedPart part = {"documentdb_upgrade_reports", sizeof(ReportTable), 1, start_memory};
+
+	du_shared_memory_add(&part);
 }
 
 static bool

@@ -18,13 +18,11 @@
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
-#include "storage/shmem.h"
 
-#define TRANCHE "documentdb_upgrade"
+#include "base/base.h"
 
 #define LEAVE_REQUESTS 64		/* at the same time; more are not heard */
 
@@ -55,35 +53,16 @@ typedef struct SharedStatus
 
 static SharedStatus *shared = NULL;
 static const WorkerFacts *own_facts = NULL;
-static shmem_request_hook_type previous_request = NULL;
-static shmem_startup_hook_type previous_startup = NULL;
 
 static void
-request_memory(void)
+start_memory(void *memory, LWLockPadded *locks, bool is_new)
 {
-	if (previous_request != NULL)
-		previous_request();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedStatus)));
-	RequestNamedLWLockTranche(TRANCHE, 2);
-}
-
-static void
-start_memory(void)
-{
-	bool		found;
-
-	if (previous_startup != NULL)
-		previous_startup();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("documentdb_upgrade", sizeof(SharedStatus), &found);
-	if (!found)
-	{
-		memset(shared, 0, sizeof(SharedStatus));
-		shared->lock = &(GetNamedLWLockTranche(TRANCHE))[0].lock;
-		shared->file_lock = &(GetNamedLWLockTranche(TRANCHE))[1].lock;
-		ConditionVariableInit(&shared->changed);
-	}
-	LWLockRelease(AddinShmemInitLock);
+	shared = memory;
+	if (!is_new)
+		return;
+	shared->lock = &locks[0].lock;
+	shared->file_lock = &locks[1].lock;
+	ConditionVariableInit(&shared->changed);
 }
 
 /*
@@ -105,10 +84,9 @@ du_shared_copy_text(char *field, const char *text)
 void
 du_shared_install(void)
 {
-	previous_request = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup = shmem_startup_hook;
-	shmem_startup_hook = start_memory;
+	static const SharedPart part = {"documentdb_upgrade", sizeof(SharedStatus), 2, start_memory};
+
+	du_shared_memory_add(&part);
 }
 
 /*

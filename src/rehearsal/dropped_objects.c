@@ -14,7 +14,6 @@
 
 #include "rehearsal/internal.h"
 
-#include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -24,10 +23,11 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
+#include "base/base.h"
+
 static HTAB *dropped = NULL;	/* NULL: nobody watches */
 static HTAB *made = NULL;		/* OIDs of relations */
 static bool installed = false;
-static object_access_hook_type previous_access = NULL;
 
 /* Names what is about to be dropped, while it still has a name. */
 static void
@@ -64,12 +64,10 @@ is_known_as_new(Oid relation)
 }
 
 static void
-watch_access(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
+watch_access(ObjectAccessType access, Oid classid, Oid objid, int subid)
 {
 	bool		is_relation = classid == RelationRelationId && subid == 0;
 
-	if (previous_access != NULL)
-		previous_access(access, classid, objid, subid, arg);
 	if (dropped == NULL)
 		return;
 	if (access == OAT_DROP)
@@ -104,8 +102,7 @@ du_dropped_watch(void)
 
 	if (!installed)
 	{
-		previous_access = object_access_hook;
-		object_access_hook = watch_access;
+		du_hooks_add_access(watch_access);
 		installed = true;
 	}
 	ctl.keysize = sizeof(ObjectAddress);
