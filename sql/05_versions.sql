@@ -25,4 +25,5 @@ CREATE FUNCTION decide(desired text, installed text, binary text,
     LANGUAGE C IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_decide';
 COMMENT ON FUNCTION decide(text, text, text) IS
-'what a desired version ('''', auto or a version) means for an installed and a binary one: not_installed, refuse, schema_ahead, wait, none, update_available or finalize; a pure function of its arguments';
+'what a desired version ('''', auto or a version) means for an installed and a binary one: not_installed, refuse, '
+	'schema_ahead, wait, none, update_available or finalize; a pure function of its arguments';

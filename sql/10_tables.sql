@@ -42,18 +42,26 @@ COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to
 COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
 COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt';
 COMMENT ON COLUMN history.to_version IS 'its target; the installed version where only companions were to change';
-COMMENT ON COLUMN history.extensions IS 'every extension that has changed, or was to change when the attempt did not succeed, in the order of update: extension, from, to; empty where there was no way to the target';
-COMMENT ON COLUMN history.outcome IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, or rolled back by the caller after success';
+COMMENT ON COLUMN history.extensions
+	IS 'every extension that has changed, or was to change when the attempt did not succeed, in the order of update: '
+	'extension, from, to; empty where there was no way to the target';
+COMMENT ON COLUMN history.outcome
+	IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, '
+	'or rolled back by the caller after success';
 COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
 COMMENT ON COLUMN history.role_name IS 'session user';
 COMMENT ON COLUMN history.client IS 'application name and address of the session';
 COMMENT ON COLUMN history.started_at IS 'when the attempt began';
-COMMENT ON COLUMN history.finished_at IS 'when the attempt ended; the commit follows at once or with the caller''s transaction';
+COMMENT ON COLUMN history.finished_at
+	IS 'when the attempt ended; the commit follows at once or with the caller''s transaction';
 COMMENT ON COLUMN history.skipped_guards IS 'guards that the caller overrode, or that a manual update went against';
 COMMENT ON COLUMN history.refused_by IS 'guards that failed';
 COMMENT ON COLUMN history.fingerprint IS 'upgrade_fingerprint() at the time';
-COMMENT ON COLUMN history.restore_point IS 'name of the restore point written before the first script; an attempt that repeats the one before it writes none again and has the same name here; null with wal_level minimal';
-COMMENT ON COLUMN history.restore_lsn IS 'LSN just before the first script, to recover to; unique where the name is not';
+COMMENT ON COLUMN history.restore_point
+	IS 'name of the restore point written before the first script; an attempt that repeats the one before it writes '
+	'none again and has the same name here; null with wal_level minimal';
+COMMENT ON COLUMN history.restore_lsn
+	IS 'LSN just before the first script, to recover to; unique where the name is not';
 COMMENT ON COLUMN history.restore_timeline IS 'timeline of that LSN';
 COMMENT ON COLUMN history.steps IS 'scripts that ran: extension, from, to, sha256, ms';
 COMMENT ON COLUMN history.sqlstate IS 'of the error';
@@ -68,7 +76,11 @@ COMMENT ON COLUMN history.last_repeated_at IS 'when it came last';
 COMMENT ON COLUMN history.resource_uid IS 'uid of the custom resource that asked for it';
 COMMENT ON COLUMN history.resource_generation IS 'generation of that resource';
 COMMENT ON COLUMN history.dismissed_at IS 'when retry() dismissed this failure; the worker then looks at it no more';
-COMMENT ON COLUMN history.cause IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), end (the process was ended), hold (or not desired any more). Final until an input changes or retry() are script, check, cancel, limit (attempt_timeout), server (any other error)';
+COMMENT ON COLUMN history.cause
+	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
+	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
+	'end (the process was ended), hold (or not desired any more). Final until an input changes or retry() are script, '
+	'check, cancel, limit (attempt_timeout), server (any other error)';
 
 CREATE TABLE checks (
     name text PRIMARY KEY,
@@ -81,12 +93,15 @@ CREATE TABLE checks (
 );
 COMMENT ON TABLE checks IS 'functions that must return true in the transaction of a finalize';
 COMMENT ON COLUMN checks.kind IS 'pre: before the first script; post: after the last';
-COMMENT ON COLUMN checks.function IS 'schema-qualified name with (), a function without arguments that returns boolean; it runs as its owner';
+COMMENT ON COLUMN checks.function
+	IS 'schema-qualified name with (), a function without arguments that returns boolean; it runs as its owner';
 COMMENT ON COLUMN checks.enabled IS 'false leaves the check out';
 COMMENT ON COLUMN checks.builtin IS 'shipped with this extension';
 COMMENT ON COLUMN checks.name IS 'checks run in the order of their names';
 COMMENT ON COLUMN checks.description IS 'for people';
-COMMENT ON COLUMN checks.requires IS 'functions (schema.name) that must be members of the main extension for this check to apply; null: it always does';
+COMMENT ON COLUMN checks.requires
+	IS 'functions (schema.name) that must be members of the main extension for this check to apply; null: '
+	'it always does';
 
 CREATE TABLE holds (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -127,7 +142,8 @@ CREATE TABLE documentdb_upgrade_internal.binaries_seen (
     first_seen timestamptz NOT NULL,
     PRIMARY KEY (extension, version, digest)
 );
-COMMENT ON TABLE binaries_seen IS 'when each binary of the main extension was first seen on this server, for guard soak_time; not dumped';
+COMMENT ON TABLE binaries_seen
+	IS 'when each binary of the main extension was first seen on this server, for guard soak_time; not dumped';
 COMMENT ON COLUMN binaries_seen.extension IS 'the main extension';
 COMMENT ON COLUMN binaries_seen.version IS 'version that its files offer';
 COMMENT ON COLUMN binaries_seen.first_seen IS 'when this server saw it first';

@@ -12,13 +12,15 @@ CREATE FUNCTION binary_version() RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_binary_version';
 COMMENT ON FUNCTION binary_version() IS
-'version that the main extension''s files on this instance offer: default_version of the control file, else the highest; null when there are no files';
+'version that the main extension''s files on this instance offer: default_version of the control file, '
+	'else the highest; null when there are no files';
 
 CREATE FUNCTION loaded_version() RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_loaded_version';
 COMMENT ON FUNCTION loaded_version() IS
-'version that the library in this server''s memory reports; null when the main extension has no such function (setting documentdb_upgrade.loaded_version_function)';
+'version that the library in this server''s memory reports; null when the main extension has no such function (setting '
+	'documentdb_upgrade.loaded_version_function)';
 
 CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed_version text,
                                  OUT binary_version text, OUT loaded_version text,
@@ -32,7 +34,8 @@ CREATE VIEW versions AS
     SELECT extension, installed_version, binary_version, loaded_version, gate, target
     FROM managed_versions();
 COMMENT ON VIEW versions IS
-'one row per extension of the managed set, in the order of update: installed, binary and loaded version, the version in force (gate), and the target that follows the binary';
+'one row per extension of the managed set, in the order of update: installed, binary and loaded version, '
+	'the version in force (gate), and the target that follows the binary';
 COMMENT ON COLUMN versions.extension IS 'name of the extension';
 COMMENT ON COLUMN versions.installed_version IS 'version in the catalog of this database; null: not installed';
 COMMENT ON COLUMN versions.binary_version IS 'version that the files on this instance offer';
@@ -49,7 +52,8 @@ CREATE FUNCTION plan(target text DEFAULT NULL,
     LANGUAGE C VOLATILE ROWS 5
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan';
 COMMENT ON FUNCTION plan(text) IS
-'one row per script that a finalize to the target (null: the binary version) would run, in order; risk and locks as far as the script''s text shows them; malformed target raises 22023';
+'one row per script that a finalize to the target (null: the binary version) would run, in order; '
+	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
 CREATE FUNCTION plan_sql(target text DEFAULT NULL) RETURNS text
     LANGUAGE C VOLATILE
@@ -64,7 +68,8 @@ CREATE FUNCTION preflight(target text DEFAULT NULL,
     LANGUAGE C VOLATILE ROWS 20
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_preflight';
 COMMENT ON FUNCTION preflight(text) IS
-'one row per guard for the target (null: the binary version): status pass, warn, fail or skip, why, and what to do; hard guards cannot be overridden';
+'one row per guard for the target (null: the binary version): status pass, warn, fail or skip, why, and what to do; '
+	'hard guards cannot be overridden';
 
 CREATE FUNCTION can_finalize(target text DEFAULT NULL) RETURNS boolean
     LANGUAGE C VOLATILE
@@ -76,7 +81,8 @@ CREATE FUNCTION upgrade_fingerprint() RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_upgrade_fingerprint';
 COMMENT ON FUNCTION upgrade_fingerprint() IS
-'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; give it to finalize_to to run only what was reviewed';
+'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; '
+	'give it to finalize_to to run only what was reviewed';
 
 CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed_version text,
                                OUT binary_version text, OUT loaded_version text,
@@ -99,7 +105,8 @@ COMMENT ON FUNCTION fence_notice() IS 'why writes to this database are stopped, 
 CREATE FUNCTION documentdb_upgrade_internal.fence_since() RETURNS timestamptz
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_since';
-COMMENT ON FUNCTION fence_since() IS 'since when this server refuses writes to this database for maintenance; null when it does not';
+COMMENT ON FUNCTION fence_since()
+	IS 'since when this server refuses writes to this database for maintenance; null when it does not';
 
 CREATE VIEW status AS
     SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state,

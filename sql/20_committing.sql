@@ -8,7 +8,11 @@ CREATE FUNCTION finalize_to(target text, expected_fingerprint text DEFAULT NULL,
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_to';
 COMMENT ON FUNCTION finalize_to(text, text, text[]) IS
-'updates the managed set to the target and returns the history row; commits with the caller''s transaction; a target already reached is success and changes nothing. Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, 0A000 no such version or path, 55000 refused, 55006 another upgrade runs, 55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update or the caller may not override a guard, 25001 isolation level, 25006 standby or read-only, and what a script raises';
+'updates the managed set to the target and returns the history row; commits with the caller''s transaction; '
+	'a target already reached is success and changes nothing. Errors: 22023 malformed target or unknown guard, '
+	'22004 null target, 42704 not installed, 0A000 no such version or path, 55000 refused, 55006 another upgrade runs, '
+	'55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update or the caller may not '
+	'override a guard, 25001 isolation level, 25006 standby or read-only, and what a script raises';
 
 CREATE FUNCTION finalize() RETURNS history
     LANGUAGE C VOLATILE PARALLEL UNSAFE

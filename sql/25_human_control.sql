@@ -39,7 +39,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION hold(text, timestamptz) IS
-'places a hold: guard hold refuses every finalize until release() or the given time, and an attempt of the worker is ended at once; true when placed in time, false when the commit of such an attempt had begun (the hold stands all the same)';
+'places a hold: guard hold refuses every finalize until release() or the given time, and an attempt of the worker is '
+	'ended at once; true when placed in time, false when the commit of such an attempt had begun (the hold stands all '
+	'the same)';
 
 CREATE FUNCTION documentdb_upgrade_internal.await_holds() RETURNS void
     LANGUAGE C VOLATILE

@@ -6,7 +6,9 @@ CREATE FUNCTION cancel() RETURNS boolean
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_cancel';
 COMMENT ON FUNCTION cancel() IS
-'ends the attempt that the worker runs in this database, which then waits for another desired version, other files or retry(); false when none runs or its commit has begun; an attempt of a session is ended by pg_cancel_backend';
+'ends the attempt that the worker runs in this database, which then waits for another desired version, '
+	'other files or retry(); false when none runs or its commit has begun; an attempt of a session is ended by '
+	'pg_cancel_backend';
 
 CREATE FUNCTION retry() RETURNS boolean
     LANGUAGE C VOLATILE
@@ -18,13 +20,17 @@ CREATE FUNCTION tick() RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_tick';
 COMMENT ON FUNCTION tick() IS
-'one pass of the worker''s loop, for servers that cannot preload: reads the desired version, finalizes if that is due, reports, and returns the state; where a worker runs, has it read and look, and returns the state it was in. Errors: 53400 no background worker is free, 58P01 the worker''s library cannot be loaded, 55000 the pass ended before its time';
+'one pass of the worker''s loop, for servers that cannot preload: reads the desired version, finalizes if that is due, '
+	'reports, and returns the state; where a worker runs, has it read and look, and returns the state it was in. '
+	'Errors: 53400 no background worker is free, 58P01 the worker''s library cannot be loaded, '
+	'55000 the pass ended before its time';
 
 CREATE FUNCTION wait_for(target text, timeout interval) RETURNS boolean
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_wait_for';
 COMMENT ON FUNCTION wait_for(text, interval) IS
-'returns true as soon as the main extension is at the target version and its library has taken it up, false after the timeout; works on standbys; a malformed version raises 22023';
+'returns true as soon as the main extension is at the target version and its library has taken it up, '
+	'false after the timeout; works on standbys; a malformed version raises 22023';
 
 CREATE FUNCTION documentdb_upgrade_internal.running_attempts(OUT pid integer, OUT actor text,
                                  OUT extension text, OUT from_version text,
@@ -42,7 +48,8 @@ CREATE VIEW progress AS
            step_from, step_to, started_at, cancel_requested, commit_begun
     FROM running_attempts();
 COMMENT ON VIEW progress IS
-'one row per attempt that runs in this database, with the script that runs now as step n of m; empty without preloading';
+'one row per attempt that runs in this database, with the script that runs now as step n of m; '
+	'empty without preloading';
 COMMENT ON COLUMN progress.pid IS 'process that runs the attempt';
 COMMENT ON COLUMN progress.actor IS 'who drives it: function, worker or tick';
 COMMENT ON COLUMN progress.extension IS 'the main extension';
@@ -64,4 +71,6 @@ CREATE FUNCTION documentdb_upgrade_internal.worker_counters(OUT extension text, 
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 1
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_worker_counters';
-COMMENT ON FUNCTION worker_counters() IS 'what view metrics takes from the worker: the main extension, whether a worker serves this database, and its counters since it started';
+COMMENT ON FUNCTION worker_counters()
+	IS 'what view metrics takes from the worker: the main extension, whether a worker serves this database, '
+	'and its counters since it started';

@@ -16,7 +16,8 @@ COMMENT ON FUNCTION fleet() IS 'the rows of view standbys';
 
 CREATE VIEW standbys AS SELECT * FROM fleet();
 COMMENT ON VIEW standbys IS
-'one row per standby below this server, at any depth, with what it has reported; status is ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
+'one row per standby below this server, at any depth, with what it has reported; status is ready, ignored, '
+	'or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
 COMMENT ON COLUMN standbys.name IS 'application_name of its WAL sender';
 COMMENT ON COLUMN standbys.host IS 'host name as it reports it; null while it is silent';
 COMMENT ON COLUMN standbys.slot_name IS 'replication slot that it uses; null when it uses none';
@@ -24,26 +25,34 @@ COMMENT ON COLUMN standbys.identity IS 'of its data directory; null while it is 
 COMMENT ON COLUMN standbys.upstream IS 'identity of the server that it streams from; null when that is this one';
 COMMENT ON COLUMN standbys.depth IS '1: streams from this server; 2: from a standby of it; and so on';
 COMMENT ON COLUMN standbys.role IS 'standby, or designated_primary: the head of a replica region';
-COMMENT ON COLUMN standbys.status IS 'ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
+COMMENT ON COLUMN standbys.status
+	IS 'ready, ignored, or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, '
+	'contested';
 COMMENT ON COLUMN standbys.problem IS 'the same as a sentence; null when it is ready';
 COMMENT ON COLUMN standbys.required IS 'guards wait for it';
 COMMENT ON COLUMN standbys.installed_version IS 'version of the main extension that it sees';
 COMMENT ON COLUMN standbys.binary_version IS 'version of the main extension that its files offer';
 COMMENT ON COLUMN standbys.loaded_version IS 'version that its loaded library reports';
 COMMENT ON COLUMN standbys.gate IS 'version that its loaded library believes to be in force';
-COMMENT ON COLUMN standbys.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
+COMMENT ON COLUMN standbys.library
+	IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
 COMMENT ON COLUMN standbys.timeline IS 'that it replays';
 COMMENT ON COLUMN standbys.replayed_lsn IS 'that it has replayed up to, as last heard';
-COMMENT ON COLUMN standbys.replication_lag IS 'how long ago this server was where that standby was when it was last heard; null when not known';
-COMMENT ON COLUMN standbys.reported_at IS 'when its report arrived at the server that it streams from, by this server''s clock';
+COMMENT ON COLUMN standbys.replication_lag
+	IS 'how long ago this server was where that standby was when it was last heard; null when not known';
+COMMENT ON COLUMN standbys.reported_at
+	IS 'when its report arrived at the server that it streams from, by this server''s clock';
 COMMENT ON COLUMN standbys.fingerprint IS 'its upgrade_fingerprint(); equal on instances with equal files and schema';
-COMMENT ON COLUMN standbys.extensions IS 'the managed set as it sees it: name, installed, binary, loaded, sha256 of its libraries';
+COMMENT ON COLUMN standbys.extensions
+	IS 'the managed set as it sees it: name, installed, binary, loaded, sha256 of its libraries';
 
 CREATE FUNCTION report_standby(report jsonb) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_report_standby';
 COMMENT ON FUNCTION report_standby(jsonb) IS
-'takes the report of a standby about itself and its downstream, and answers who this server is; for roles with REPLICATION whose connection matches a live WAL sender, 42501 for others; 22023 for a malformed report, 54000 for one that is too large, 55000 without preloading';
+'takes the report of a standby about itself and its downstream, and answers who this server is; '
+	'for roles with REPLICATION whose connection matches a live WAL sender, 42501 for others; '
+	'22023 for a malformed report, 54000 for one that is too large, 55000 without preloading';
 
 CREATE PROCEDURE run_report_standby(report jsonb, INOUT answer jsonb DEFAULT NULL)
     LANGUAGE c
@@ -79,17 +88,20 @@ CREATE VIEW metrics AS
     FROM status s, worker_counters() w,
          LATERAL (SELECT count(*) FILTER (WHERE b.required)::integer AS standbys,
                  count(*) FILTER (WHERE b.required AND b.status = 'ready')::integer AS standbys_ready,
-                 extract(epoch FROM max(b.replication_lag) FILTER (WHERE b.required))::double precision AS replication_lag
+                 extract(epoch FROM max(b.replication_lag) FILTER (WHERE b.required))::double precision
+                     AS replication_lag
           FROM standbys b) f,
          LATERAL (SELECT coalesce(sum(1 + a.repeats), 0)::bigint AS attempts,
                  coalesce(sum(1 + a.repeats) FILTER (WHERE a.outcome <> 'succeeded'), 0)::bigint AS failed,
                  count(*) FILTER (WHERE a.outcome = 'succeeded') AS succeeded,
                  extract(epoch FROM clock_timestamp()
-                         - max(a.finished_at) FILTER (WHERE a.outcome = 'succeeded'))::double precision AS last_success_age
+                         - max(a.finished_at) FILTER (WHERE a.outcome = 'succeeded'))::double precision
+                             AS last_success_age
           FROM history a
           WHERE a.extension = w.extension) h;
 COMMENT ON VIEW metrics IS
-'one row for exporters, on primaries and standbys; update_available_seconds is how long a newer binary has been waiting for its finalize, 0 when none does';
+'one row for exporters, on primaries and standbys; update_available_seconds is how long a newer binary has been '
+	'waiting for its finalize, 0 when none does';
 COMMENT ON COLUMN metrics.role IS 'primary or standby';
 COMMENT ON COLUMN metrics.state IS 'as in view status';
 COMMENT ON COLUMN metrics.installed IS 'version of the main extension in this database';

@@ -16,9 +16,11 @@ BEGIN
         ('server_version', 'SELECT to_jsonb(version())'),
         ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
         ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
-        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', source)) FROM pg_settings
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', '
+            'source)) FROM pg_settings
                       WHERE name LIKE ''documentdb\_upgrade.%''
-                         OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', ''max_locks_per_transaction'',
+                         OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', '
+                             '''max_locks_per_transaction'',
                                      ''max_prepared_transactions'', ''max_worker_processes'', ''statement_timeout'',
                                      ''synchronous_commit'', ''wal_level'')'),
         ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s'),
@@ -29,14 +31,21 @@ BEGIN
         ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
         ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
         ('standbys', 'SELECT jsonb_agg(to_jsonb(b)) FROM documentdb_upgrade.standbys b'),
-        ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 50) h'),
-        ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 20) r'),
-        ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER BY id DESC LIMIT 20) h'),
-        ('cutovers', 'SELECT jsonb_agg(to_jsonb(c) ORDER BY c.id DESC) FROM (SELECT * FROM documentdb_upgrade.cutovers ORDER BY id DESC LIMIT 20) c'),
+        ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history '
+            'ORDER BY id DESC LIMIT 50) h'),
+        ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM '
+            'documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 20) r'),
+        ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER '
+            'BY id DESC LIMIT 20) h'),
+        ('cutovers', 'SELECT jsonb_agg(to_jsonb(c) ORDER BY c.id DESC) FROM (SELECT * FROM documentdb_upgrade.cutovers '
+            'ORDER BY id DESC LIMIT 20) c'),
         ('fence_writers', 'SELECT jsonb_agg(to_jsonb(w)) FROM documentdb_upgrade.fence_writers w'),
-        ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups ORDER BY id DESC LIMIT 20) b'),
-        ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', documentdb_upgrade_internal.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
-        ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM documentdb_upgrade_internal.binaries_seen b'),
+        ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups '
+            'ORDER BY id DESC LIMIT 20) b'),
+        ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', '
+            'documentdb_upgrade_internal.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
+        ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM '
+            'documentdb_upgrade_internal.binaries_seen b'),
         ('installed_extensions', 'SELECT jsonb_object_agg(extname, extversion) FROM pg_extension'),
         ('event_triggers', 'SELECT jsonb_agg(evtname ORDER BY evtname) FROM pg_event_trigger')
         ) AS v(name, query)

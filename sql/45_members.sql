@@ -86,7 +86,8 @@ WITH ext AS MATERIALIZED (
                t.typanalyze, t.typsubscript, t.typcollation::regcollation, 'default ' || t.typdefault,
                (SELECT string_agg(format('%L', v.enumlabel), ' ' ORDER BY v.enumsortorder)
                 FROM pg_enum v WHERE v.enumtypid = t.oid),
-               (SELECT string_agg(concat_ws(' ', c.conname, pg_get_constraintdef(c.oid), c.convalidated), E'\n' ORDER BY c.conname)
+               (SELECT string_agg(concat_ws(' ', c.conname, pg_get_constraintdef(c.oid), c.convalidated), E'\n'
+                   ORDER BY c.conname)
                 FROM pg_constraint c WHERE c.contypid = t.oid),
                (SELECT string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
                                             a.attcollation::regcollation), E'\n' ORDER BY a.attnum)
@@ -120,9 +121,11 @@ WITH ext AS MATERIALIZED (
                 FROM pg_attribute a
                 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
                 WHERE c.relkind <> 'S' AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-               (SELECT string_agg(concat_ws(' ', k.conname, pg_get_constraintdef(k.oid), k.convalidated), E'\n' ORDER BY k.conname)
+               (SELECT string_agg(concat_ws(' ', k.conname, pg_get_constraintdef(k.oid), k.convalidated), E'\n'
+                   ORDER BY k.conname)
                 FROM pg_constraint k WHERE k.conrelid = c.oid),
-               (SELECT string_agg(concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisclustered, i.indisreplident),
+               (SELECT string_agg(concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisclustered,
+                   i.indisreplident),
                                   E'\n' ORDER BY i.indexrelid::regclass::text)
                 FROM pg_index i WHERE i.indrelid = c.oid),
                (SELECT string_agg(concat_ws(' ', pg_get_triggerdef(g.oid), g.tgenabled), E'\n' ORDER BY g.tgname)
@@ -132,7 +135,8 @@ WITH ext AS MATERIALIZED (
                (SELECT string_agg(concat_ws(' ', quote_ident(y.polname), y.polcmd, y.polpermissive,
                     (SELECT string_agg(coalesce(r.rolname, 'public'), ',' ORDER BY r.rolname)
                      FROM unnest(y.polroles) AS u(role) LEFT JOIN pg_roles r ON r.oid = u.role),
-                    pg_get_expr(y.polqual, y.polrelid), pg_get_expr(y.polwithcheck, y.polrelid)), E'\n' ORDER BY y.polname)
+                    pg_get_expr(y.polqual, y.polrelid), pg_get_expr(y.polwithcheck, y.polrelid)), E'\n'
+                        ORDER BY y.polname)
                 FROM pg_policy y WHERE y.polrelid = c.oid),
                (SELECT string_agg(h.inhparent::regclass::text, ' ' ORDER BY h.inhseqno)
                 FROM pg_inherits h WHERE h.inhrelid = c.oid))
@@ -196,7 +200,8 @@ WITH ext AS MATERIALIZED (
     WHERE m.classid = 'pg_ts_config'::regclass
     UNION ALL
     SELECT m.classid, f.oid, f.fdwowner, f.fdwacl, 'F',
-           concat_ws(E'\n', f.fdwhandler::regprocedure, f.fdwvalidator::regprocedure, array_to_string(f.fdwoptions, ' '))
+           concat_ws(E'\n', f.fdwhandler::regprocedure, f.fdwvalidator::regprocedure,
+               array_to_string(f.fdwoptions, ' '))
     FROM member m JOIN pg_foreign_data_wrapper f ON f.oid = m.objid
     WHERE m.classid = 'pg_foreign_data_wrapper'::regclass
     UNION ALL
@@ -229,13 +234,16 @@ WITH ext AS MATERIALIZED (
 SELECT i.type, i.identity, encode(sha256(convert_to(d.body, 'UTF8')), 'hex'),
        concat_ws(' ', 'owner=' || quote_ident(pg_get_userbyid(d.owner)),
            (SELECT string_agg(x.item, ' ' ORDER BY x.item COLLATE "C") FROM (
-                SELECT format('%s=%s%s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                SELECT format('%s=%s%s', CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                    ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
                               a.privilege_type, CASE WHEN a.is_grantable THEN '*' END) AS item
                 FROM aclexplode(coalesce(d.acl, acldefault(d.aclkind, d.owner))) a) x))
 FROM definition d, pg_identify_object(d.classid, d.objid, 0) i
 $$;
 COMMENT ON FUNCTION member_definitions(text) IS
-'one row per member of an extension, and one for the extension itself: SHA-256 over its definition, independent of OIDs and of the session''s settings, and apart from it owner and privileges; comments and the values of sequences do not count';
+'one row per member of an extension, and one for the extension itself: SHA-256 over its definition, '
+	'independent of OIDs and of the session''s settings, and apart from it owner and privileges; '
+	'comments and the values of sequences do not count';
 
 CREATE TABLE member_digests (
     extension text NOT NULL,
@@ -247,13 +255,15 @@ CREATE TABLE member_digests (
     recorded_at timestamptz NOT NULL,
     PRIMARY KEY (extension, kind, identity)
 );
-COMMENT ON TABLE member_digests IS 'the members of the managed extensions as the last finalize left them, for guard members_intact';
+COMMENT ON TABLE member_digests
+	IS 'the members of the managed extensions as the last finalize left them, for guard members_intact';
 COMMENT ON COLUMN member_digests.extension IS 'managed extension';
 COMMENT ON COLUMN member_digests.kind IS 'kind of object, as member_definitions() gives it';
 COMMENT ON COLUMN member_digests.identity IS 'the object, as member_definitions() gives it';
 COMMENT ON COLUMN member_digests.recorded_at IS 'when that finalize recorded it';
 COMMENT ON COLUMN member_digests.version IS 'of the extension; for another one the record does not count';
-COMMENT ON COLUMN member_digests.server_release IS 'PostgreSQL major version; for another one the record does not count';
+COMMENT ON COLUMN member_digests.server_release
+	IS 'PostgreSQL major version; for another one the record does not count';
 COMMENT ON COLUMN member_digests.digest IS 'as member_definitions() gives it';
 
 SELECT pg_catalog.pg_extension_config_dump('member_digests', '');

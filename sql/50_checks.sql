@@ -35,7 +35,8 @@ BEGIN
     IF EXISTS (SELECT FROM pg_namespace n
                WHERE n.nspname IN ('documentdb_core', 'documentdb_api_catalog', 'documentdb_api_internal')
                  AND NOT has_schema_privilege(session_user, n.oid, 'USAGE')) THEN
-        RAISE WARNING 'check documentdb_crud did not run: role "%" lacks USAGE on the schemas of DocumentDB', session_user
+        RAISE WARNING 'check documentdb_crud did not run: role "%" lacks USAGE on the schemas of DocumentDB',
+            session_user
             USING HINT = 'Grant USAGE on documentdb_core, documentdb_api_catalog and documentdb_api_internal.';
         RETURN true;
     END IF;
@@ -51,7 +52,8 @@ BEGIN
         ('update', 'SELECT documentdb_api.update($1, $2::documentdb_core.bson)',
          '{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 5}}}]}'),
         ('find', '{"find": "c", "filter": {"_id": 1}}', '{"_id": 1, "kind": "a", "n": 5}'),
-        ('aggregate', '{"aggregate": "c", "pipeline": [{"$group": {"_id": null, "sum": {"$sum": "$n"}}}], "cursor": {}}',
+        ('aggregate',
+         '{"aggregate": "c", "pipeline": [{"$group": {"_id": null, "sum": {"$sum": "$n"}}}], "cursor": {}}',
          '{"_id": null, "sum": 8}'),
         ('delete', 'SELECT documentdb_api.delete($1, $2::documentdb_core.bson)',
          '{"delete": "c", "deletes": [{"q": {"_id": 2}, "limit": 1}]}'),
@@ -63,7 +65,8 @@ BEGIN
             CONTINUE;
         END IF;
         equal := NULL;
-        FOR found_document IN EXECUTE format('SELECT document FROM documentdb_api_catalog.%I(%L, %L::documentdb_core.bson)',
+        FOR found_document IN EXECUTE format(
+            'SELECT document FROM documentdb_api_catalog.%I(%L, %L::documentdb_core.bson)',
             CASE step.verb WHEN 'find' THEN 'bson_aggregation_find' ELSE 'bson_aggregation_pipeline' END,
             name, step.query)
         LOOP
@@ -83,10 +86,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION check_documentdb_crud() IS
-'serves checks: inserts, finds, updates, aggregates and deletes through DocumentDB''s SQL interface, in a database of its own; true when all of that gives what it should';
+'serves checks: inserts, finds, updates, aggregates and deletes through DocumentDB''s SQL interface, '
+	'in a database of its own; true when all of that gives what it should';
 
 INSERT INTO checks (name, kind, function, builtin, description, requires) VALUES
     ('documentdb_crud', 'post', 'documentdb_upgrade_internal.check_documentdb_crud()', true,
      'documents can be inserted, found, updated, aggregated and deleted',
-     '{documentdb_api.insert_one, documentdb_api.update, documentdb_api.delete, documentdb_api_catalog.bson_aggregation_find, documentdb_api_catalog.bson_aggregation_pipeline}')
+     '{documentdb_api.insert_one, documentdb_api.update, documentdb_api.delete, '
+         'documentdb_api_catalog.bson_aggregation_find, documentdb_api_catalog.bson_aggregation_pipeline}')
     ON CONFLICT (name) DO NOTHING;

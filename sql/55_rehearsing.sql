@@ -32,8 +32,10 @@ COMMENT ON TABLE rehearsals IS 'what rehearsals have found, one row each; true f
 COMMENT ON COLUMN rehearsals.id IS 'number of the rehearsal, for rehearsal_report()';
 COMMENT ON COLUMN rehearsals.extension IS 'the main extension';
 COMMENT ON COLUMN rehearsals.from_version IS 'installed version';
-COMMENT ON COLUMN rehearsals.to_version IS 'target of the rehearsal; the installed version where only companions were to change';
-COMMENT ON COLUMN rehearsals.extensions IS 'every extension that was to change, in the order of update: extension, from, to';
+COMMENT ON COLUMN rehearsals.to_version
+	IS 'target of the rehearsal; the installed version where only companions were to change';
+COMMENT ON COLUMN rehearsals.extensions
+	IS 'every extension that was to change, in the order of update: extension, from, to';
 COMMENT ON COLUMN rehearsals.outcome IS 'passed; failed: an error; refused: a hard guard';
 COMMENT ON COLUMN rehearsals.scratch IS 'in a throw-away database, where there are no data';
 COMMENT ON COLUMN rehearsals.role_name IS 'session user';
@@ -45,7 +47,9 @@ COMMENT ON COLUMN rehearsals.risk IS 'the heaviest risk class of its steps; null
 COMMENT ON COLUMN rehearsals.steps_run IS 'steps that ran to their end';
 COMMENT ON COLUMN rehearsals.lock_entries IS 'entries of the shared lock table that it held at most';
 COMMENT ON COLUMN rehearsals.wal_bytes IS 'WAL that its steps wrote';
-COMMENT ON COLUMN rehearsals.report IS 'steps with their effects, guards that do not pass, sequences that have advanced; rehearsal_report(id) gives it as text';
+COMMENT ON COLUMN rehearsals.report
+	IS 'steps with their effects, guards that do not pass, sequences that have advanced; rehearsal_report(id) gives it '
+	'as text';
 COMMENT ON COLUMN rehearsals.sqlstate IS 'of the error';
 COMMENT ON COLUMN rehearsals.message IS 'of the error';
 COMMENT ON COLUMN rehearsals.detail IS 'of the error';
@@ -62,21 +66,32 @@ CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
 COMMENT ON FUNCTION rehearse(text, boolean) IS
-'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, and returns the row of rehearsals that it has stored; the caller''s transaction goes on. In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, a lock that cannot be had and whatever fails in the update are no errors but outcome, sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; 42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; 55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, '
+	'and returns the row of rehearsals that it has stored; the caller''s transaction goes on. '
+	'In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; '
+	'with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, '
+	'a lock that cannot be had and whatever fails in the update are no errors but outcome, '
+	'sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in '
+	'a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; '
+	'42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; '
+	'55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
 
 CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_rehearse';
 COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
-'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; the same errors';
+'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; '
+	'the same errors';
 
 CREATE FUNCTION documentdb_upgrade_internal.rehearsal_changes(step jsonb, action text) RETURNS SETOF text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('  %s %s %s%s', action, c->>'kind', c->>'identity',
                   coalesce(' (' || (SELECT string_agg(w, ', ') FROM jsonb_array_elements_text(c->'what') w) || ')', ''))
-           || coalesce((SELECT string_agg(E'\n    granted ' || g, '') FROM jsonb_array_elements_text(c->'granted') g), '')
-           || coalesce((SELECT string_agg(E'\n    revoked ' || r, '') FROM jsonb_array_elements_text(c->'revoked') r), '')
+           || coalesce((SELECT string_agg(E'\n    granted ' || g, '') FROM jsonb_array_elements_text(c->'granted') g),
+               '')
+           || coalesce((SELECT string_agg(E'\n    revoked ' || r, '') FROM jsonb_array_elements_text(c->'revoked') r),
+               '')
     FROM jsonb_array_elements(step->action) c
 $$;
 COMMENT ON FUNCTION rehearsal_changes(jsonb, text) IS
@@ -109,7 +124,8 @@ CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
 AS $$
     SELECT concat_ws(E'\n',
         CASE WHEN r.from_version = r.to_version
-             THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE WHEN r.extensions <> '[]' THEN 'the companions of ' END,
+             THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE
+                 WHEN r.extensions <> '[]' THEN 'the companions of ' END,
                          r.extension, r.to_version, r.outcome)
              ELSE format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
                          coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome) END,
@@ -118,10 +134,12 @@ AS $$
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
         format('  fingerprint %s', r.fingerprint),
         CASE WHEN r.report->'steps' = '[]' THEN '  no step ran' ELSE
-            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', coalesce(r.risk, 'none, no step ran'), r.lock_entries,
+            format('  heaviest risk: %s; %s lock entries at most; %s of WAL; %s', coalesce(r.risk, 'none, no step ran'),
+                r.lock_entries,
                    pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
         CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
-        (SELECT string_agg(documentdb_upgrade_internal.rehearsal_step(s.step, s.n, jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
+        (SELECT string_agg(documentdb_upgrade_internal.rehearsal_step(s.step, s.n,
+            jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
          FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
         (SELECT E'Advanced, and not brought back by the rollback:\n'
                 || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')

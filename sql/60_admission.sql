@@ -7,22 +7,28 @@ CREATE FUNCTION validate_spec(new jsonb, old jsonb DEFAULT NULL)
     LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_validate_spec';
 COMMENT ON FUNCTION validate_spec(jsonb, jsonb) IS
-'what is wrong with a custom resource that is created (old null) or changed, one row each, no row when it is valid; both arguments are whole resources, of any release of the operator. field is the path, type a field error of Kubernetes: Invalid, TypeInvalid, Forbidden, Required, TooLong. Never raises';
+'what is wrong with a custom resource that is created (old null) or changed, one row each, no row when it is valid; '
+	'both arguments are whole resources, of any release of the operator. field is the path, '
+	'type a field error of Kubernetes: Invalid, TypeInvalid, Forbidden, Required, TooLong. Never raises';
 
 CREATE PROCEDURE run_validate_spec(new jsonb, old jsonb DEFAULT NULL, INOUT errors jsonb DEFAULT NULL)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_validate_spec';
 COMMENT ON PROCEDURE run_validate_spec(jsonb, jsonb, jsonb) IS
-'like validate_spec, for roles that a planner hook keeps out of SELECT: CALL enters no planner. errors is an array of objects with field, type, bad_value and detail, empty when the resource is valid; what is passed in is ignored';
+'like validate_spec, for roles that a planner hook keeps out of SELECT: CALL enters no planner. '
+	'errors is an array of objects with field, type, bad_value and detail, empty when the resource is valid; '
+	'what is passed in is ignored';
 
 CREATE FUNCTION admission_review(review jsonb) RETURNS jsonb
     LANGUAGE C IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_admission_review';
 COMMENT ON FUNCTION admission_review(jsonb) IS
-'answers an AdmissionReview of admission.k8s.io/v1 with a complete one, by the rules of validate_spec; what is no review is denied with the reason. Never raises';
+'answers an AdmissionReview of admission.k8s.io/v1 with a complete one, by the rules of validate_spec; '
+	'what is no review is denied with the reason. Never raises';
 
 CREATE PROCEDURE run_admission_review(review jsonb, INOUT response jsonb DEFAULT NULL)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_admission_review';
 COMMENT ON PROCEDURE run_admission_review(jsonb, jsonb) IS
-'like admission_review, for roles that a planner hook keeps out of SELECT: CALL enters no planner. What is passed as response is ignored';
+'like admission_review, for roles that a planner hook keeps out of SELECT: CALL enters no planner. '
+	'What is passed as response is ignored';

@@ -36,7 +36,8 @@ CREATE AGGREGATE row_checksum(record) (
     DESERIALFUNC = row_checksum_deserialize,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE row_checksum(record) IS 'checksum of rows that does not depend on their order, nor on the server that has them';
+COMMENT ON AGGREGATE row_checksum(record)
+	IS 'checksum of rows that does not depend on their order, nor on the server that has them';
 
 CREATE AGGREGATE columns_checksum(record, VARIADIC "any") (
     SFUNC = columns_checksum_add,
@@ -48,7 +49,8 @@ CREATE AGGREGATE columns_checksum(record, VARIADIC "any") (
     DESERIALFUNC = row_checksum_deserialize,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE columns_checksum(record, VARIADIC "any") IS 'the same as row_checksum, and faster: a NULL of the row type, and all columns in their order';
+COMMENT ON AGGREGATE columns_checksum(record, VARIADIC "any")
+	IS 'the same as row_checksum, and faster: a NULL of the row type, and all columns in their order';
 
 CREATE FUNCTION record_checksum(record) RETURNS text
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_record_checksum';
@@ -56,7 +58,8 @@ COMMENT ON FUNCTION record_checksum(record) IS 'checksum of one row';
 
 CREATE FUNCTION checksum_algorithm() RETURNS text
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_checksum_algorithm';
-COMMENT ON FUNCTION checksum_algorithm() IS 'how row_checksum and record_checksum hash: checksums of different algorithms are never compared';
+COMMENT ON FUNCTION checksum_algorithm()
+	IS 'how row_checksum and record_checksum hash: checksums of different algorithms are never compared';
 
 CREATE FUNCTION add_checksums(text, text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'documentdb_upgrade_add_checksums';

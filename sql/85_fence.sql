@@ -17,13 +17,17 @@ CREATE TABLE cutovers (
     parity_at timestamptz
 );
 CREATE UNIQUE INDEX cutovers_open ON cutovers (server, source) WHERE lifted_at IS NULL;
-COMMENT ON TABLE cutovers IS 'every time that writes were stopped for maintenance, one row each; while lifted_at is null a write fence is up, after a restart and a promotion too';
+COMMENT ON TABLE cutovers
+	IS 'every time that writes were stopped for maintenance, one row each; while lifted_at is null a write fence is '
+	'up, after a restart and a promotion too';
 COMMENT ON COLUMN cutovers.id IS 'in the order of raising';
 COMMENT ON COLUMN cutovers.reason IS 'as given to fence_writes(), or where the wish was read';
 COMMENT ON COLUMN cutovers.source IS 'manual: fence_writes(); resource: spec.maintenance of the custom resource';
 COMMENT ON COLUMN cutovers.raised_by IS 'session user, or worker';
 COMMENT ON COLUMN cutovers.raised_at IS 'since when statements that begin are refused';
-COMMENT ON COLUMN cutovers.server IS 'system identifier of the server; standbys share it, so a row that logical replication has brought from another server raises no fence';
+COMMENT ON COLUMN cutovers.server
+	IS 'system identifier of the server; standbys share it, so a row that logical replication has brought from another '
+	'server raises no fence';
 COMMENT ON COLUMN cutovers.lsn IS 'end of WAL when the fence was up';
 COMMENT ON COLUMN cutovers.drained_at IS 'when no older writer was left; null until then';
 COMMENT ON COLUMN cutovers.drained_lsn IS 'end of WAL at that moment: whoever has replayed it has everything';
@@ -37,20 +41,28 @@ CREATE FUNCTION fence_writes(reason text, drain interval DEFAULT '0',
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_writes';
 COMMENT ON FUNCTION fence_writes(text, interval) IS
-'stops writes to this database, except by the roles of documentdb_upgrade.fence_exempt_roles, until lift_fence(); in force when it returns, and taken back when the transaction is rolled back. Waits up to drain for writers that began before; writers is how many are left, drained_at null while there are any, and lsn the end of WAL at drained_at, else when the fence was up. Called again it waits again. Errors: 22023 no reason, 25001 isolation level, or a wait in a transaction that has written, 25006 standby or read-only, 55000 not preloaded, or not the worker''s database, 55006 another session raises one';
+'stops writes to this database, except by the roles of documentdb_upgrade.fence_exempt_roles, until lift_fence(); '
+	'in force when it returns, and taken back when the transaction is rolled back. Waits up to drain for writers that '
+	'began before; writers is how many are left, drained_at null while there are any, '
+	'and lsn the end of WAL at drained_at, else when the fence was up. Called again it waits again. Errors: '
+	'22023 no reason, 25001 isolation level, or a wait in a transaction that has written, 25006 standby or read-only, '
+	'55000 not preloaded, or not the worker''s database, 55006 another session raises one';
 
 CREATE FUNCTION lift_fence() RETURNS boolean
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_lift_fence';
 COMMENT ON FUNCTION lift_fence() IS
-'ends what fence_writes() has begun, when this transaction commits; false when there was nothing to lift. The fence of a custom resource goes with its spec.maintenance; where no worker runs, with this function. Errors: 25001 isolation level, 25006 standby or read-only, 55006 another session is raising the fence';
+'ends what fence_writes() has begun, when this transaction commits; false when there was nothing to lift. '
+	'The fence of a custom resource goes with its spec.maintenance; where no worker runs, with this function. Errors: '
+	'25001 isolation level, 25006 standby or read-only, 55006 another session is raising the fence';
 
 CREATE FUNCTION documentdb_upgrade_internal.fence_exempts(role oid) RETURNS boolean
     LANGUAGE C VOLATILE STRICT
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_exempts';
 COMMENT ON FUNCTION fence_exempts(oid) IS 'true for a role whose sessions a write fence does not hold back';
 
-CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, OUT pid integer, OUT role text, OUT what text,
+CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, OUT pid integer, OUT role text,
+	OUT what text,
                               OUT since timestamptz, OUT detail text, OUT awaited boolean)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -59,15 +71,18 @@ AS $$
     SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited FROM (
         SELECT a.pid, a.usename::text AS role,
                CASE WHEN a.old_transaction THEN 'transaction' WHEN a.old_statement THEN 'statement'
-                    WHEN a.applies THEN 'apply worker' WHEN a.exempt THEN 'exempt role' ELSE 'server process' END AS what,
-               CASE WHEN a.old_transaction OR NOT a.runs THEN coalesce(a.xact_start, a.backend_start) ELSE a.query_start END AS since,
+                    WHEN a.applies THEN 'apply worker' WHEN a.exempt THEN 'exempt role'
+                        ELSE 'server process' END AS what,
+               CASE WHEN a.old_transaction OR NOT a.runs THEN coalesce(a.xact_start, a.backend_start)
+                   ELSE a.query_start END AS since,
                concat_ws(', ', a.backend_type, nullif(a.application_name, ''), a.state,
                          nullif(left(regexp_replace(a.query, '\s+', ' ', 'g'), 200), '')) AS detail,
                a.old_transaction OR a.old_statement AS awaited
         FROM (SELECT s.*, t.*,
                      CASE WHEN s.state = 'disabled' THEN s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL
                           WHEN s.state IS NULL THEN s.xact_start < moment
-                          ELSE s.backend_xid IS NOT NULL AND coalesce(s.xact_start < moment, true) END AS old_transaction,
+                          ELSE s.backend_xid IS NOT NULL
+                              AND coalesce(s.xact_start < moment, true) END AS old_transaction,
                      t.runs AND s.query_start < moment AS old_statement
               FROM pg_stat_activity s,
                    LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
@@ -79,30 +94,38 @@ AS $$
                 AND (s.backend_type <> 'walsender' OR s.backend_xid IS NOT NULL
                      OR EXISTS (SELECT FROM pg_stat_replication r WHERE r.pid = s.pid AND r.state = 'startup'))) a
         WHERE a.old_transaction OR a.old_statement OR a.applies
-           OR ((a.exempt OR a.backend_type NOT IN ('client backend', 'walsender')) AND (a.backend_xid IS NOT NULL OR a.runs))) w
+           OR ((a.exempt OR a.backend_type NOT IN ('client backend', 'walsender'))
+               AND (a.backend_xid IS NOT NULL OR a.runs))) w
     UNION ALL
     SELECT NULL, p.owner::text, 'prepared transaction', p.prepared, p.gid, true
     FROM pg_prepared_xacts p
     WHERE p.database = current_database()
 $$;
-COMMENT ON FUNCTION writers_since(timestamptz) IS 'serves view fence_writers: who may still write when a fence went up at that moment';
+COMMENT ON FUNCTION writers_since(timestamptz)
+	IS 'serves view fence_writers: who may still write when a fence went up at that moment';
 
 CREATE VIEW fence_writers AS
     SELECT pid, role, what, since, detail, awaited
     FROM writers_since(coalesce(fence_since(), clock_timestamp()));
 COMMENT ON VIEW fence_writers IS
-'who may still write to this database although a fence is up, or could if one were raised now; a comparison is exact when none is awaited';
+'who may still write to this database although a fence is up, or could if one were raised now; '
+	'a comparison is exact when none is awaited';
 COMMENT ON COLUMN fence_writers.pid IS 'process; null for a prepared transaction';
 COMMENT ON COLUMN fence_writers.role IS 'its user, or who prepared it';
-COMMENT ON COLUMN fence_writers.what IS 'transaction or statement begun before the fence, prepared transaction; or by design: exempt role, apply worker, server process';
+COMMENT ON COLUMN fence_writers.what
+	IS 'transaction or statement begun before the fence, prepared transaction; or by design: exempt role, '
+	'apply worker, server process';
 COMMENT ON COLUMN fence_writers.since IS 'when it began, or was prepared';
-COMMENT ON COLUMN fence_writers.detail IS 'kind of process, application, state and statement, or name of the prepared transaction';
-COMMENT ON COLUMN fence_writers.awaited IS 'true: older than the fence, and must end before it is drained; false: not held back by a fence at all';
+COMMENT ON COLUMN fence_writers.detail
+	IS 'kind of process, application, state and statement, or name of the prepared transaction';
+COMMENT ON COLUMN fence_writers.awaited
+	IS 'true: older than the fence, and must end before it is drained; false: not held back by a fence at all';
 
 CREATE FUNCTION documentdb_upgrade_internal.note_parity(run bigint) RETURNS void
     LANGUAGE C VOLATILE STRICT
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_note_parity';
-COMMENT ON FUNCTION note_parity(bigint) IS 'notes in the cutover that has not ended that this comparison has finished; called by compare_with()';
+COMMENT ON FUNCTION note_parity(bigint)
+	IS 'notes in the cutover that has not ended that this comparison has finished; called by compare_with()';
 
 CREATE FUNCTION cutover_report() RETURNS TABLE (step text, at timestamptz, elapsed interval, detail text)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -125,7 +148,8 @@ BEGIN
     ELSIF cutover.lifted_at IS NOT NULL THEN
         detail := 'the fence was lifted before that';
     ELSE
-        SELECT format('%s left: %s', count(*), string_agg(concat_ws(' ', w.what, w.pid::text, w.role), ', ' ORDER BY w.since)) INTO detail
+        SELECT format('%s left: %s', count(*), string_agg(concat_ws(' ', w.what, w.pid::text, w.role), ', '
+            ORDER BY w.since)) INTO detail
             FROM documentdb_upgrade.fence_writers w WHERE w.awaited HAVING count(*) > 0;
         detail := coalesce(detail, 'none is left, and the worker has not looked yet');
     END IF;
@@ -153,10 +177,12 @@ BEGIN
         coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at, NULL::text;
 
     IF cutover.lifted_at IS NULL THEN
-        RETURN QUERY SELECT 'not held back', w.since, NULL::interval, concat_ws(' ', w.what, w.pid::text, w.role) || ': ' || w.detail
+        RETURN QUERY SELECT 'not held back', w.since, NULL::interval, concat_ws(' ', w.what, w.pid::text, w.role) ||
+            ': ' || w.detail
             FROM documentdb_upgrade.fence_writers w WHERE NOT w.awaited ORDER BY w.since;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION cutover_report() IS
-'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, parity proved, fence lifted, total; then who may write by design; no row when there was none';
+'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, '
+	'parity proved, fence lifted, total; then who may write by design; no row when there was none';
