@@ -267,14 +267,14 @@ du_cutover_fence(const Cutover *cutover)
 	Fence		fence = {0};
 	const char *cure = cutover->reason == FENCE_MANUAL ?
 	"SELECT documentdb_upgrade.lift_fence() ends that" :
-	"Setting spec.maintenance of the custom resource to false ends that";
+	"Set spec.maintenance of the custom resource to false to end that";
 
 	fence.cutover = cutover->id;
 	if (cutover->reason == FENCE_MANUAL)
 		snprintf(fence.why, sizeof(fence.why), "Role \"%s\" has called fence_writes(): %s",
 				 cutover->raised_by, sentence(cutover->text));
 	else
-		snprintf(fence.why, sizeof(fence.why), "The custom resource wishes it: %s",
+		snprintf(fence.why, sizeof(fence.why), "The custom resource asks for it: %s",
 				 sentence(cutover->text));
 	snprintf(fence.hint, sizeof(fence.hint),
 			 "%s; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.", cure);

@@ -77,7 +77,7 @@ read_file(FileContent *content)
 	ereport(LOG,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("file \"%s\" is damaged and was ignored", FENCE_FILE),
-			 errdetail("Write fences that are to be up are put up when the worker has looked.")));
+			 errdetail("The worker raises the write fences that are needed when it has looked at the database.")));
 	return false;
 }
 

@@ -240,7 +240,7 @@ tell_what_remains(bool maintenance)
 
 	if (maintenance)
 		ereport(NOTICE,
-				(errmsg("writes stay stopped, because the custom resource wishes it"),
+				(errmsg("writes stay stopped, because the custom resource asks for it"),
 				 errhint("Set its spec.maintenance to false.")));
 	if (OidIsValid(ahead.database) && ahead.database == MyDatabaseId)
 		ereport(NOTICE,
@@ -342,7 +342,7 @@ documentdb_upgrade_fence_notice(PG_FUNCTION_ARGS)
 			Cutover		cutover = du_cutover_find(i);
 
 			if (cutover.id != 0)
-				notice = psprintf("Writes to this database are to be stopped and are not%s. %s",
+				notice = psprintf("Writes to this database should be stopped, but are not%s. %s",
 								  du_shared_exists() ? " yet" : ", because documentdb_upgrade is not preloaded",
 								  du_cutover_fence(&cutover).why);
 		}

@@ -122,7 +122,7 @@ explain_cancel(Attempt *attempt, ErrorData *edata)
 		edata->sqlerrcode = ERRCODE_OBJECT_IN_USE;
 		edata->message = psprintf("another upgrade of extension \"%s\" is running",
 								  attempt->record.extension);
-		edata->hint = "Wait until it has ended, and look at the installed version then.";
+		edata->hint = "Wait until it has ended, then look at the installed version.";
 		return;
 	}
 	edata->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;

@@ -45,7 +45,7 @@ du_stage_check_transaction(const char *verb)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot %s in a REPEATABLE READ or SERIALIZABLE transaction", verb),
-				 errdetail("What is read after the locks must be of after the locks."),
+				 errdetail("An upgrade must see all that was committed before it got its locks."),
 				 errhint("Use a READ COMMITTED transaction.")));
 	if (running)
 		ereport(ERROR,

@@ -243,7 +243,7 @@ take_free_row(void)
 		row->used = true;
 		return row;
 	}
-	elog(ERROR, "no row is free for a standby's report");
+	elog(ERROR, "there is no room for the report of another standby");
 }
 
 static void

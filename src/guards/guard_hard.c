@@ -219,7 +219,7 @@ du_guard_owner_can_update(const GuardInput *input, GuardResult *result)
 								 psprintf("Run GRANT CREATE ON DATABASE for this database TO %s.",
 										  quote_identifier(extension->owner_name)));
 		return du_guard_fail(result,
-							 psprintf("Extension \"%s\" can be updated only by a superuser, and its owner \"%s\" is none.",
+							 psprintf("Extension \"%s\" can be updated only by a superuser, and its owner \"%s\" is not one.",
 									  extension->name, extension->owner_name),
 							 psprintf("Make \"%s\" a superuser for the upgrade.", extension->owner_name));
 	}

@@ -47,7 +47,7 @@ du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 	else
 		detail = psprintf("The scripts name relations that take at least " INT64_FORMAT
 						  " lock entries; rehearse to know how many the upgrade takes in all", locks->named);
-	detail = psprintf("%s; others hold " INT64_FORMAT ", and the lock table is made for " INT64_FORMAT ".",
+	detail = psprintf("%s; others hold " INT64_FORMAT ", and the lock table has room for " INT64_FORMAT ".",
 					  detail, locks->held, locks->formula);
 	if (total <= comfortable)
 		return du_guard_pass(result, detail);
@@ -104,12 +104,12 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 							 psprintf("Wait for it, or end it with SELECT pg_terminate_backend(%d).", first->pid));
 	}
 	if (nshort > 0)
-		return du_guard_pass(result, psprintf("%d short transaction(s) hold what the plan needs; they are waited for.",
+		return du_guard_pass(result, psprintf("%d short transaction(s) hold locks that the plan needs; the upgrade waits for them.",
 											  nshort));
 	if (nautovacuum > 0)
 		return du_guard_pass(result, psprintf("%d lock(s) of autovacuum are in the way; it is cancelled unless it works against wraparound.",
 											  nautovacuum));
-	return du_guard_pass(result, "Nobody holds what the plan is known to need.");
+	return du_guard_pass(result, "No session holds a lock that the plan is known to need.");
 }
 
 GuardStatus
@@ -271,7 +271,7 @@ du_guard_members_intact(const GuardInput *input, GuardResult *result)
 	if (input->plan->nsteps == 0)
 		return du_guard_skip(result, "There is nothing to upgrade.");
 	if (members == NULL)
-		return du_guard_skip(result, "Only failures are asked for, and this guard only warns.");
+		return du_guard_skip(result, "Not evaluated: only failures were asked for, and this guard only warns.");
 	if (members->nrecorded == 0)
 		return du_guard_unknown(result, GUARD_SKIP,
 								"No finalize has recorded the members of the installed versions.",

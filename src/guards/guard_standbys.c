@@ -123,6 +123,6 @@ du_guard_replication_lag(const GuardInput *input, GuardResult *result)
 	if (nunknown > 0)
 		return du_guard_unknown(result, GUARD_PASS,
 								psprintf("No standby is known to be behind; of %d it is not known.", nunknown),
-								"Have them stream, or name those that need not be waited for in documentdb_upgrade.ignore_standbys.");
+								"Start replication on them, or name those that need not be waited for in documentdb_upgrade.ignore_standbys.");
 	return du_guard_pass(result, "No standby is known to be behind.");
 }

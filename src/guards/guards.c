@@ -172,7 +172,7 @@ read_severity(char *item, const Guard **guard, GuardStatus *severity)
 	else if (strcmp(value, "skip") == 0)
 		*severity = GUARD_SKIP;
 	else
-		return psprintf("\"%s\" is no severity; use fail, warn or skip.", value);
+		return psprintf("\"%s\" is not a severity; use fail, warn or skip.", value);
 	return NULL;
 }
 

@@ -173,7 +173,7 @@ why_absent(void)
 	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
 		return psprintf("it serves database \"%s\" (documentdb_upgrade.database)", du_guc_database);
 	if (launcher.pid == 0)
-		return "its launcher does not run, for want of a free background worker (max_worker_processes) perhaps";
+		return "its launcher does not run, perhaps because no background worker was free (max_worker_processes)";
 	return "it is about to start";
 }
 

@@ -75,7 +75,7 @@ judge_failure(const KubernetesApi *api, const HttpAnswer *answer, KubeVerdict *v
 		default:
 			verdict->problem = psprintf("The API server at %s cannot be reached: %s.",
 										api->server, what);
-			verdict->hint = "It is tried again by itself; see documentdb_upgrade.kubernetes_api_server if the address is wrong.";
+			verdict->hint = "The worker tries again by itself; see documentdb_upgrade.kubernetes_api_server if the address is wrong.";
 			break;
 	}
 }
@@ -87,7 +87,7 @@ judge_forbidden(const KubernetesApi *api, KubeRequest what, const char *message,
 	const AccessRule *rule = &rules[what];
 
 	verdict->health = SOURCE_REFUSED;
-	verdict->problem = psprintf("The API server does not allow to %s %s in namespace \"%s\"%s",
+	verdict->problem = psprintf("The API server does not allow this pod to %s %s in namespace \"%s\"%s",
 								rule->verb, rule->resource, api->namespace_name,
 								quote_server(message));
 	verdict->hint = psprintf("Grant verb \"%s\" on resource \"%s\" of API group \"%s\" in namespace \"%s\" to the service account of this pod; see docs/kubernetes.md.",
@@ -123,7 +123,7 @@ judge_status(int status, const char *message, KubeVerdict *verdict)
 		verdict->health = SOURCE_UNREACHABLE;
 		verdict->problem = psprintf("The API server is not available now (HTTP %d)%s",
 									status, quote_server(message));
-		verdict->hint = "It is tried again by itself.";
+		verdict->hint = "The worker tries again by itself.";
 	}
 	else if (status >= 300 && status < 400)
 	{
@@ -185,7 +185,7 @@ du_kube_judge(const KubernetesApi *api, KubeRequest what, const HttpAnswer *answ
 	else if (!is_json(answer->content_type))
 	{
 		verdict.health = SOURCE_INVALID;
-		verdict.problem = "The API server's answer is no JSON.";
+		verdict.problem = "The API server's answer is not JSON.";
 		verdict.hint = "Check documentdb_upgrade.kubernetes_api_server: something else may answer there.";
 	}
 	return verdict;

@@ -206,7 +206,7 @@ du_kube_find_server(KubernetesApi *api, KubeVerdict *verdict)
 							   "This server does not run in a pod: set documentdb_upgrade.kubernetes_api_server, or another documentdb_upgrade.source.");
 	if (strncmp(api->server, "https://", 8) != 0 || strpbrk(api->server, "@?# \t\r\n") != NULL)
 		return refuse_settings(verdict,
-							   "The address of the Kubernetes API server is no https:// URL of a host and a port.",
+							   "The address of the Kubernetes API server is not an https:// URL of a host and a port.",
 							   "Correct documentdb_upgrade.kubernetes_api_server.");
 	if (api->namespace_name == NULL || !du_kube_is_name(api->namespace_name))
 	{

@@ -137,8 +137,8 @@ refuse_event(KubernetesWatch *watch, const char *reason, KubeVerdict *verdict)
 {
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->health = SOURCE_INVALID;
-	verdict->problem = psprintf("The API server's answer is no event of a watch: %s.", reason);
-	verdict->hint = "It is tried again by itself.";
+	verdict->problem = psprintf("The API server's answer is not an event of a watch: %s.", reason);
+	verdict->hint = "The worker tries again by itself.";
 	verdict->retry_after_ms = -1;
 	hold_back(watch);
 	return WATCH_FAILED;
@@ -161,7 +161,7 @@ take_error(KubernetesWatch *watch, const WatchEvent *event, KubeVerdict *verdict
 	verdict->health = SOURCE_UNREACHABLE;
 	verdict->problem = psprintf("The API server has ended the watch with code %d: %s.",
 								event->code, event->message ? event->message : "no reason");
-	verdict->hint = "It is tried again by itself.";
+	verdict->hint = "The worker tries again by itself.";
 	verdict->retry_after_ms = -1;
 	hold_back(watch);
 	return WATCH_FAILED;

@@ -93,8 +93,8 @@ fail_parse(KubernetesSource *k, const char *what, const char *reason)
 
 	verdict.health = SOURCE_INVALID;
 	verdict.retry_after_ms = -1;
-	verdict.problem = psprintf("The API server's answer is no %s: %s.", what, reason);
-	verdict.hint = "It is tried again by itself.";
+	verdict.problem = psprintf("The API server's answer is not a %s: %s.", what, reason);
+	verdict.hint = "The worker tries again by itself.";
 	fail(k, &verdict);
 }
 

@@ -82,6 +82,6 @@ du_http_describe_failure(CURL *easy, CURLcode code, bool too_large,
 			return "the address is not valid";
 		default:
 			*failure = HTTP_UNUSABLE;
-			return "the answer is no valid HTTP";
+			return "the answer is not valid HTTP";
 	}
 }

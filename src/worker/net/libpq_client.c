@@ -244,7 +244,7 @@ find_fault(const LibpqClient *client, const PGresult *row)
 	if (PQgetlength(row, 0, 0) > client->longest)
 		return "the answer is too large";
 	if (PQfformat(row, 0) != 0 || strlen(PQgetvalue(row, 0, 0)) != PQgetlength(row, 0, 0))
-		return "the answer is no text";
+		return "the answer is not text";
 	return NULL;
 }
 

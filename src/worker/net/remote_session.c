@@ -175,7 +175,7 @@ take_row(RemoteSession *session, const PGresult *row, char expected, StatementOu
 			   "the answer of the other server is too large", outcome);
 	else if ((text = get_text(row)) == NULL)
 		refuse(session, ERRCODE_PROTOCOL_VIOLATION,
-			   "the other server has answered with something that is no text", outcome);
+			   "the other server has answered with something that is not text", outcome);
 	else if (expected == RESULT_TIME)
 		outcome->ms = read_ms(session, text);
 	else if (expected == RESULT_VALUE)
@@ -369,7 +369,7 @@ connect_session(RemoteSession *session, StatementOutcome *outcome)
 	{
 		du_outcome_fail(outcome, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED, "password is required",
 						"A role that is not superuser cannot connect if the other server does not ask for a password.",
-						"Have the other server ask for a password.");
+						"Let the pg_hba.conf of the other server require a password.");
 		disconnect(session);
 		return false;
 	}

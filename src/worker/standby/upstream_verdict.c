@@ -158,7 +158,7 @@ read_answer(const cJSON *document, void *arg, const char **reason)
 	{
 		if (!cJSON_IsString(above) || !is_identity(above->valuestring))
 		{
-			*reason = "its path is no list of identities";
+			*reason = "its path is not a list of identities";
 			return NULL;
 		}
 		query->loop |= !add_to_path(verdict, above->valuestring, query->own, &cut);
@@ -180,7 +180,7 @@ judge_value(const char *value, const char *location, const char *own)
 
 	if (read == NULL)
 	{
-		verdict.problem = psprintf("What %s answers to a report makes no sense: %s.", location, reason);
+		verdict.problem = psprintf("The answer of %s to a report cannot be understood: %s.", location, reason);
 		verdict.hint = hint_for_database(failure_hints[LIBPQ_UNUSABLE]);
 		return verdict;
 	}

@@ -38,7 +38,7 @@ sub guard
 	my ($target, $node_or_settings) = @_;
 	my ($status, $detail, $hint) = split /\|/,
 	  sql($node, "SELECT status, detail, hint FROM documentdb_upgrade.preflight('$target') WHERE guard = 'lock_capacity'");
-	my ($held, $formula) = $detail =~ /; others hold (\d+), and the lock table is made for (\d+)\.$/ or die "unexpected: $detail";
+	my ($held, $formula) = $detail =~ /; others hold (\d+), and the lock table has room for (\d+)\.$/ or die "unexpected: $detail";
 	my ($needed) = $detail =~ /(\d+) lock entries/ or die "unexpected: $detail";
 	return { status => $status, needed => $needed, held => $held, formula => $formula, detail => $detail, hint => $hint };
 }

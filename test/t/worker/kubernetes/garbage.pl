@@ -37,7 +37,7 @@ foreach my $name (sort keys %answers)
 			$api->patch_spec('db1', schemaVersion => 'auto');
 		},
 		cure => sub { $api->patch_spec('db1', schemaVersion => '') },
-		says => $name eq 'an answer cut short' ? qr/cannot be reached/ : qr/answer is no (?:custom resource|JSON)/);
+		says => $name eq 'an answer cut short' ? qr/cannot be reached/ : qr/answer is not (?:a custom resource|JSON)/);
 }
 
 # A resource that is another's, or says what no version is.

@@ -63,7 +63,7 @@ becomes("state = 'update_available'", 'and taken up when it is there');
 
 # Rules for reading.
 role(dbs => []);
-becomes(q{state = 'waiting' AND next_step ~ 'does not allow to get dbs in namespace "databases"'
+becomes(q{state = 'waiting' AND next_step ~ 'does not allow this pod to get dbs in namespace "databases"'
 	AND next_step ~ 'Grant verb "get" on resource "dbs" of API group "documentdb\.io" in namespace "databases".*see docs/kubernetes\.md'},
 	'a missing rule is named in our own words: verb, resource, namespace and where to read on');
 role(dbs => ['get']);

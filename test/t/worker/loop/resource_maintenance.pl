@@ -46,14 +46,14 @@ is(sql($node, q{SELECT concat_ws('|', reason, source, raised_by) FROM documentdb
 	"spec.maintenance of lab/db1 (uid $uid, generation $generation)|resource|worker", 'which is on record');
 ok(comes_true($node, 'SELECT drained_at IS NOT NULL FROM documentdb_upgrade.cutovers'), 'it is drained');
 my $refused = try_sql($node, q{INSERT INTO t VALUES ('x')}, user => 'app');
-like($refused->{detail}, qr/^Writes to this database are stopped\. The custom resource wishes it: spec\.maintenance of lab\/db1 \(uid/, 'who is refused reads why');
+like($refused->{detail}, qr/^Writes to this database are stopped\. The custom resource asks for it: spec\.maintenance of lab\/db1 \(uid/, 'who is refused reads why');
 like($refused->{hint}, qr/^Setting spec\.maintenance of the custom resource to false ends that;/, 'and what to do');
 like(status_of($node)->{next_step}, qr/When that is over, set its spec\.maintenance to false\.$/, 'status says it');
 poll_until(sub { events('FenceRaised') }, 'there is an Event');
 is_deeply([ map { ($_->{type}, $_->{message}) } events('FenceRaised') ], [ 'Normal', status_of($node)->{fence} ], 'an Event tells of it');
 my $result = try_sql($node, $lift, user => 'app');
 is($result->{stdout}, 'f', 'a session cannot lift it');
-like($result->{stderr}, qr/NOTICE:.*writes stay stopped, because the custom resource wishes it/, 'and is told why');
+like($result->{stderr}, qr/NOTICE:.*writes stay stopped, because the custom resource asks for it/, 'and is told why');
 writes(0, 'indeed');
 
 # Other changes of the resource, other looks, another worker: nothing new.
@@ -102,7 +102,7 @@ is(rows(), '3 3', 'three times in all');
 $api->put_resource('db1', spec => { schemaVersion => '0.100.0', maintenance => $true });
 becomes(1, 'a new resource that wishes it from the start');
 is(try_sql($node, q{SELECT writers FROM documentdb_upgrade.fence_writes('cut-over')}, user => 'app')->{stdout}, 0, 'a session raises another');
-like(status_of($node)->{fence}, qr/has called fence_writes\(\): cut-over\. The custom resource wishes it/, 'both are told');
+like(status_of($node)->{fence}, qr/has called fence_writes\(\): cut-over\. The custom resource asks for it/, 'both are told');
 maintenance(JSON::PP::false);
 comes_true($node, q{SELECT fence !~ 'resource' FROM documentdb_upgrade.status});
 writes(0, 'one is left');
