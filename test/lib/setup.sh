@@ -17,7 +17,8 @@ SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$SOURCE/test/lib/packages.sh"
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
-heading() { printf '\n== %s\n' "$*"; }
+# With the time since the start, in minutes and seconds.
+heading() { printf '\n== %s [%d:%02d]\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 # A surrounding session or make must not leak into the servers or the build.
 clean_environment() {

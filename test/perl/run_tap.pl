@@ -8,7 +8,7 @@ use TAP::Harness;
 
 my ($jobs, $counts_file, @files) = @ARGV;
 my @skips;
-my $harness = TAP::Harness->new({ jobs => $jobs, failures => 1 });
+my $harness = TAP::Harness->new({ jobs => $jobs, failures => 1, timer => 1 });
 
 # Reasons are gone once a parser has run, so they are taken as they pass by.
 $harness->callback(
