@@ -92,6 +92,14 @@ sleeping_tests() {
 		--include='*.sql' --include='*.spec' 2>/dev/null
 }
 
+# Lines of SQL that are longer than 120 columns.
+long_lines() {
+	local file
+	for file in sql/[0-9]*.sql; do
+		expand -t 4 "$file" | awk -v file="$file" 'length > 120 { print file ":" FNR " has " length " columns" }'
+	done
+}
+
 run_static() {
 	selected static || return 0
 	heading "static checks: seconds"
@@ -104,4 +112,5 @@ run_static() {
 	verdict "META.json, CHANGELOG.md and sql/ agree with the control file's version" "$(version_differences)"
 	verdict "rooms include what is to the left of them" "$(wrong_includes)"
 	verdict "no test sleeps" "$(sleeping_tests)"
+	verdict "no line of SQL is longer than 120 columns" "$(long_lines)"
 }
