@@ -12,14 +12,17 @@ CREATE TABLE releases (
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     recorded_by text NOT NULL DEFAULT session_user
 );
-COMMENT ON TABLE releases IS 'what was deployed together, one revision a row, the newest release_retention of them and those that a rollback refers to';
+COMMENT ON TABLE releases IS
+'what was deployed together, one revision a row, the newest release_retention of them and those that a rollback refers '
+'to';
 COMMENT ON COLUMN releases.revision IS 'number of the release';
 COMMENT ON COLUMN releases.recorded_at IS 'when it was recorded';
 COMMENT ON COLUMN releases.label IS 'for people';
 COMMENT ON COLUMN releases.components IS 'by name of the component: its configuration and the SHA-256 of that';
 COMMENT ON COLUMN releases.sha256 IS 'over the components; equal for equal content';
 COMMENT ON COLUMN releases.observed IS 'what this server saw of itself then; observed_release()';
-COMMENT ON COLUMN releases.source IS 'operator: record_release(); worker: this server found that it runs something else; rollback: record_rollback()';
+COMMENT ON COLUMN releases.source IS
+'operator: record_release(); worker: this server found that it runs something else; rollback: record_rollback()';
 COMMENT ON COLUMN releases.recorded_by IS 'session user';
 
 CREATE TABLE rollbacks (
@@ -41,7 +44,8 @@ COMMENT ON COLUMN rollbacks.target IS 'revision that was gone back to';
 COMMENT ON COLUMN rollbacks.release IS 'revision that came of it: the source with the changed components of the target';
 COMMENT ON COLUMN rollbacks.changed IS 'components that were reverted';
 COMMENT ON COLUMN rollbacks.skipped IS 'components that differ and were left as they were';
-COMMENT ON COLUMN rollbacks.baseline IS 'counters of this database, the last attempt in history, and what this server saw of itself when it was recorded';
+COMMENT ON COLUMN rollbacks.baseline IS
+'counters of this database, the last attempt in history, and what this server saw of itself when it was recorded';
 COMMENT ON COLUMN rollbacks.recorded_by IS 'session user';
 
 SELECT pg_catalog.pg_extension_config_dump('releases', '');
@@ -52,30 +56,37 @@ CREATE FUNCTION documentdb_upgrade_internal.observed_release() RETURNS jsonb
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_observed_release';
 COMMENT ON FUNCTION observed_release() IS
-'what this server sees of the release that it runs: its own version, and of the main extension the binary version and SHA-256 of libraries and control file';
+'what this server sees of the release that it runs: its own version, and of the main extension the binary version and '
+'SHA-256 of libraries and control file';
 
-CREATE FUNCTION documentdb_upgrade_internal.image_versions(image text, OUT tag text, OUT postgres text, OUT extension text, OUT ferretdb text)
+CREATE FUNCTION documentdb_upgrade_internal.image_versions(image text, OUT tag text, OUT postgres text,
+                                                           OUT extension text, OUT ferretdb text)
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
-    SELECT t.tag, coalesce(m.part[1], substring(t.tag FROM '^(?:pg)?(\d{2}(?:\.\d+)?)(?:[-.][^0-9].*)?$')), m.part[2], m.part[3]
-    FROM (SELECT CASE WHEN image ~ '[/:@]' THEN substring(image FROM '^[^@]*:([^:/@]+)(?:@|$)') ELSE nullif(image, '') END AS tag) t
-    LEFT JOIN LATERAL regexp_match(t.tag, '^(?:pg)?(\d{2}(?:\.\d+)?)-v?(\d+\.\d+(?:[.-]\d+)*)(?:-ferretdb-(.+))?$') AS m(part) ON true
+    SELECT t.tag, coalesce(m.part[1], substring(t.tag FROM '^(?:pg)?(\d{2}(?:\.\d+)?)(?:[-.][^0-9].*)?$')),
+           m.part[2], m.part[3]
+    FROM (SELECT CASE WHEN image ~ '[/:@]' THEN substring(image FROM '^[^@]*:([^:/@]+)(?:@|$)')
+                      ELSE nullif(image, '') END AS tag) t
+    LEFT JOIN LATERAL regexp_match(t.tag,
+        '^(?:pg)?(\d{2}(?:\.\d+)?)-v?(\d+\.\d+(?:[.-]\d+)*)(?:-ferretdb-(.+))?$') AS m(part) ON true
 $$;
 COMMENT ON FUNCTION image_versions(text) IS
-'takes the tag of an image, or a bare tag, apart: 16.3-v1.3.0 is PostgreSQL 16.3 with the extension 1.3.0, 17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone; nulls for what a tag does not say, all of them for a digest';
+'takes the tag of an image, or a bare tag, apart: 16.3-v1.3.0 is PostgreSQL 16.3 with the extension 1.3.0, '
+'17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone; nulls for what a tag does not say, '
+'all of them for a digest';
 
 CREATE FUNCTION documentdb_upgrade_internal.component_version(component text, configuration jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN component = 'postgres'
-                THEN coalesce((documentdb_upgrade_internal.image_versions(configuration->>'version')).postgres, configuration->>'version',
-                              (documentdb_upgrade_internal.image_versions(configuration->>'image')).postgres)
-                ELSE coalesce(configuration->>'version',
-                              CASE component WHEN 'extension' THEN (documentdb_upgrade_internal.image_versions(configuration->>'image')).extension END,
-                              (documentdb_upgrade_internal.image_versions(configuration->>'image')).tag) END
+    SELECT CASE WHEN component = 'postgres' THEN coalesce(v.postgres, configuration->>'version', i.postgres)
+                ELSE coalesce(configuration->>'version', CASE component WHEN 'extension' THEN i.extension END,
+                              i.tag) END
+    FROM documentdb_upgrade_internal.image_versions(configuration->>'version') v,
+         documentdb_upgrade_internal.image_versions(configuration->>'image') i
 $$;
 COMMENT ON FUNCTION component_version(text, jsonb) IS
-'version that the configuration of a component states: its key version, else the tag of its key image; null for neither, or an image by digest alone';
+'version that the configuration of a component states: its key version, else the tag of its key image; null for '
+'neither, or an image by digest alone';
 
 CREATE FUNCTION documentdb_upgrade_internal.version_matches(version text, pattern text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -84,7 +95,8 @@ AS $$
     parsed AS (SELECT n, t, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
                       m[2] ~* '^[-.~]?(rc|alpha|beta|pre|dev)' AS is_early
                FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m),
-    padded AS (SELECT v.t, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers FROM parsed v WHERE v.n = 0)
+    padded AS (SELECT v.t, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
+               FROM parsed v WHERE v.n = 0)
     SELECT lower(version) = lower(pattern) OR coalesce(NOT v.is_early AND
            CASE WHEN pattern LIKE '%..%'
                 THEN v.numbers >= low.numbers AND (split_part(pattern, '..', 2) = ''
@@ -94,7 +106,8 @@ AS $$
     LEFT JOIN parsed low ON low.n = 1 LEFT JOIN parsed high ON high.n = 2
 $$;
 COMMENT ON FUNCTION version_matches(text, text) IS
-'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is 1.35 and later; a pre-release is matched by its own text alone';
+'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is '
+'1.35 and later; a pre-release is matched by its own text alone';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_components(components jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -107,7 +120,8 @@ BEGIN
     IF components IS NULL OR jsonb_typeof(components) <> 'object' OR components = '{}' THEN
         RAISE EXCEPTION 'components of a release must be an object with at least one component'
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Give for instance {"operator": "0.3.0", "extension": {"version": "0.110.0", "image": "..."}}.';
+                  HINT = 'Give for instance '
+                         '{"operator": "0.3.0", "extension": {"version": "0.110.0", "image": "..."}}.';
     END IF;
     IF length(components::text) > 1048576 THEN
         RAISE EXCEPTION 'components of a release must not be longer than 1 MB'
@@ -117,7 +131,8 @@ BEGIN
         IF part.key !~ '^[a-z][a-z0-9_.-]{0,62}$' THEN
             RAISE EXCEPTION 'component name "%" is not valid', part.key
                 USING ERRCODE = 'invalid_parameter_value',
-                      HINT = 'A name is of lower-case letters, digits, "_", "." and "-", 63 at the most; known are operator, gateway, postgres, extension, sidecar_injector and cnpg.';
+                      HINT = 'A name has at most 63 lower-case letters, digits, "_", "." and "-". Known names are '
+                             'operator, gateway, postgres, extension, sidecar_injector and cnpg.';
         END IF;
         configuration := CASE jsonb_typeof(part.value)
             WHEN 'string' THEN jsonb_build_object('version', part.value) ELSE part.value END;
@@ -137,9 +152,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION release_components(jsonb) IS
-'serves record_release(): the components as releases stores them, with their digests; a text stands for {"version": text}; 22023 for what is none';
+'serves record_release(): the components as releases stores them, with their digests; a text stands for {"version": '
+'text}; 22023 for what is none';
 
-CREATE FUNCTION documentdb_upgrade_internal.add_release(components jsonb, revision bigint, label text, observed jsonb, source text)
+CREATE FUNCTION documentdb_upgrade_internal.add_release(components jsonb, revision bigint, label text,
+                                                        observed jsonb, source text)
     RETURNS releases
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -174,7 +191,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION add_release(jsonb, bigint, text, jsonb, text) IS
-'serves record_release(), record_rollback() and the worker: stores a release unless it is the newest one, and deletes what release_retention leaves no room for; needs the lock of the table';
+'serves record_release(), record_rollback() and the worker: stores a release unless it is the newest one, and deletes '
+'what release_retention leaves no room for; needs the lock of the table';
 
 CREATE FUNCTION record_release(components jsonb, revision bigint DEFAULT NULL, label text DEFAULT NULL)
     RETURNS releases
@@ -194,19 +212,24 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     LOCK TABLE documentdb_upgrade.releases IN SHARE ROW EXCLUSIVE MODE;
-    result := documentdb_upgrade_internal.add_release(stored, record_release.revision, record_release.label, seen, 'operator');
+    result := documentdb_upgrade_internal.add_release(
+        stored, record_release.revision, record_release.label, seen, 'operator');
     RETURN result;
 END
 $$;
 COMMENT ON FUNCTION record_release(jsonb, bigint, text) IS
-'stores what is deployed together, by component (operator, gateway, postgres, extension, sidecar_injector, cnpg, or others) its version as a text or its configuration as an object, under the given revision or the next; returns the row. The content of the newest revision is not stored again: that row is returned, with its old revision and recorded_at, and takes the label. 22023 for what is not valid';
+'stores what is deployed together, by component (operator, gateway, postgres, extension, sidecar_injector, cnpg, or '
+'others) its version as a text or its configuration as an object, under the given revision or the next; returns the '
+'row. The content of the newest revision is not stored again: that row is returned, with its old revision and '
+'recorded_at, and takes the label. 22023 for what is not valid';
 
 CREATE PROCEDURE run_record_release(components jsonb, revision bigint DEFAULT NULL, label text DEFAULT NULL,
                                     INOUT recorded bigint DEFAULT NULL)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    recorded := (documentdb_upgrade.record_release(components, run_record_release.revision, run_record_release.label)).revision;
+    recorded := (documentdb_upgrade.record_release(
+        components, run_record_release.revision, run_record_release.label)).revision;
 END
 $$;
 COMMENT ON PROCEDURE run_record_release(jsonb, bigint, text, bigint) IS
@@ -229,7 +252,8 @@ BEGIN
     -- arrives: that is no other release.
     SELECT jsonb_object_agg(o.key, o.value) INTO other
         FROM jsonb_each(observe_release.observed) o,
-             LATERAL (SELECT documentdb_upgrade_internal.component_version(o.key, newest.components->o.key->'configuration')) AS stated(version)
+             LATERAL documentdb_upgrade_internal.component_version(
+                 o.key, newest.components->o.key->'configuration') AS stated(version)
         WHERE o.value IS DISTINCT FROM newest.observed->o.key
           AND (stated.version IS NULL
                OR NOT documentdb_upgrade_internal.version_matches(o.value->>'version', stated.version)
@@ -241,12 +265,14 @@ BEGIN
     END IF;
 
     -- The other components stay as they were described.
-    RETURN (documentdb_upgrade_internal.add_release(coalesce(newest.components, '{}') || documentdb_upgrade_internal.release_components(other),
+    RETURN (documentdb_upgrade_internal.add_release(
+            coalesce(newest.components, '{}') || documentdb_upgrade_internal.release_components(other),
             NULL, NULL, observe_release.observed, 'worker')).revision;
 END
 $$;
 COMMENT ON FUNCTION observe_release(jsonb) IS
-'serves the worker: records a release of its own when this server runs something else than before and the newest release does not say so; returns its revision, null when there is nothing to record';
+'serves the worker: records a release of its own when this server runs something else than before and the newest '
+'release does not say so; returns its revision, null when there is nothing to record';
 
 CREATE FUNCTION compare_releases(a bigint, b bigint,
                                  OUT component text, OUT change text,
@@ -275,14 +301,15 @@ BEGIN
                documentdb_upgrade_internal.component_version(key, x.value->'configuration'),
                documentdb_upgrade_internal.component_version(key, y.value->'configuration'),
                x.value->'configuration', y.value->'configuration', x.value->>'sha256', y.value->>'sha256'
-        FROM (SELECT c.key, c.value FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = a) x
-        FULL JOIN (SELECT c.key, c.value FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = b) y
+        FROM (SELECT c.* FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = a) x
+        FULL JOIN (SELECT c.* FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = b) y
             USING (key)
         ORDER BY key COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION compare_releases(bigint, bigint) IS
-'one row per component of either release: changed, unchanged, added or removed, by the digest of its configuration, with both configurations; 42704 when there is no such release';
+'one row per component of either release: changed, unchanged, added or removed, by the digest of its configuration, '
+'with both configurations; 42704 when there is no such release';
 
 CREATE FUNCTION documentdb_upgrade_internal.shell_quote(word text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -296,24 +323,29 @@ CREATE FUNCTION documentdb_upgrade_internal.patch_resource(spec jsonb) RETURNS t
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p %s',
-        coalesce(documentdb_upgrade_internal.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), '')), '"$NAME"'),
-        coalesce(documentdb_upgrade_internal.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"'),
-        documentdb_upgrade_internal.shell_quote(jsonb_build_object('spec', spec)::text))
+                  coalesce(documentdb_upgrade_internal.shell_quote(
+                      nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), '')), '"$NAME"'),
+                  coalesce(documentdb_upgrade_internal.shell_quote(
+                      nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"'),
+                  documentdb_upgrade_internal.shell_quote(jsonb_build_object('spec', spec)::text))
 $$;
 COMMENT ON FUNCTION patch_resource(jsonb) IS
-'serves release plans: the kubectl command that sets fields of the custom resource, which settings or else $NAME and $NAMESPACE name';
+'serves release plans: the kubectl command that sets fields of the custom resource, which settings or else $NAME and '
+'$NAMESPACE name';
 
-CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb, backwards boolean) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb,
+                                                           backwards boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
     images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
     image text := configuration->>'image';
-    chart text := documentdb_upgrade_internal.shell_quote(coalesce(configuration->>'chart', 'documentdb/documentdb-operator'));
+    chart text := documentdb_upgrade_internal.shell_quote(
+        coalesce(configuration->>'chart', 'documentdb/documentdb-operator'));
     word text := documentdb_upgrade_internal.shell_quote(version);
 BEGIN
     IF configuration IS NULL THEN
-        RETURN format('# take %s away: it is not part of that release', component);
+        RETURN format('# remove %s: it is not part of that release', component);
     END IF;
     IF version IS NULL AND image IS NULL THEN
         RETURN format('# bring %s to what the release describes: %s', component, configuration);
@@ -321,20 +353,25 @@ BEGIN
     CASE component
     WHEN 'cnpg' THEN
         IF configuration ? 'chart_version' THEN
-            RETURN format('helm upgrade cnpg cnpg/cloudnative-pg --namespace cnpg-system --version %s --reset-then-reuse-values --wait',
+            RETURN format('helm upgrade cnpg cnpg/cloudnative-pg --namespace cnpg-system --version %s'
+                          ' --reset-then-reuse-values --wait',
                           documentdb_upgrade_internal.shell_quote(configuration->>'chart_version'));
         ELSIF version ~ '^\d+\.\d+\.\d+$' THEN
-            RETURN format('kubectl apply --server-side --force-conflicts -f https://raw.githubusercontent.com/cloudnative-pg/cloudnative-pg/release-%s/releases/cnpg-%s.yaml',
+            RETURN format('kubectl apply --server-side --force-conflicts -f https://raw.githubusercontent.com'
+                          '/cloudnative-pg/cloudnative-pg/release-%s/releases/cnpg-%s.yaml',
                           substring(version FROM '^\d+\.\d+'), version);
         END IF;
     WHEN 'operator' THEN
         IF backwards AND configuration->>'helm_revision' ~ '^\d+$' THEN
-            RETURN format('helm rollback documentdb-operator %s --namespace documentdb-operator --wait', configuration->>'helm_revision');
+            RETURN format('helm rollback documentdb-operator %s --namespace documentdb-operator --wait',
+                          configuration->>'helm_revision');
         ELSIF version IS NOT NULL THEN
             -- Helm leaves CRDs as they are; an older operator works with newer ones.
             RETURN CASE WHEN backwards THEN '' ELSE
-                       format('helm show crds %s --version %s | kubectl apply --server-side --force-conflicts -f - && ', chart, word) END
-                || format('helm upgrade documentdb-operator %s --version %s --namespace documentdb-operator --reset-then-reuse-values --wait', chart, word);
+                       format('helm show crds %s --version %s | kubectl apply --server-side --force-conflicts -f - && ',
+                              chart, word) END
+                || format('helm upgrade documentdb-operator %s --version %s --namespace documentdb-operator'
+                          ' --reset-then-reuse-values --wait', chart, word);
         END IF;
     WHEN 'sidecar_injector' THEN
         RETURN format('kubectl set image deployment/sidecar-injector cnpg-i-sidecar-injector=%s --namespace cnpg-system'
@@ -389,33 +426,41 @@ BEGIN
                       AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
-                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at) FROM documentdb_upgrade.backups b
+                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at)
+                              FROM documentdb_upgrade.backups b
                               WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
                              format('a backup from when the schema was %s or older', part.to_version)),
                     CASE WHEN step.restore_point IS NOT NULL
-                         THEN format('a recovery to restore point "%s" (LSN %s, timeline %s)', step.restore_point, step.restore_lsn, step.restore_timeline) END);
-                RAISE EXCEPTION 'binary "%" of release % is older than the installed schema "%"', part.to_version, target, schema
+                         THEN format('a recovery to restore point "%s" (LSN %s, timeline %s)',
+                                     step.restore_point, step.restore_lsn, step.restore_timeline) END);
+                RAISE EXCEPTION 'binary "%" of release % is older than the installed schema "%"',
+                        part.to_version, target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
                           DETAIL = 'A schema never goes back, and an older binary does not know it.',
-                          HINT = 'What is left is a restore into a new cluster: ' || way_out || '.';
+                          HINT = 'The only way back is a restore into a new cluster: ' || way_out || '.';
             ELSIF below IS NULL THEN
-                RAISE EXCEPTION 'release % does not tell the version of its extension, so nobody knows whether it is older than the installed schema "%"', target, schema
+                RAISE EXCEPTION 'release % does not state the version of its extension, which may be older than '
+                                'the installed schema "%"', target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
                           HINT = 'Record the release with the key version beside an image by digest.';
             END IF;
         ELSIF part.component = 'postgres' AND substring(part.to_version FROM '^\d+')::numeric < major THEN
-            RAISE EXCEPTION 'PostgreSQL "%" of release % cannot open a data directory of %', part.to_version, target, major
+            RAISE EXCEPTION 'PostgreSQL "%" of release % cannot open a data directory of %',
+                    part.to_version, target, major
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       DETAIL = 'A data directory belongs to one major version.',
-                      HINT = format('What is left is a restore of a dump, or of a backup that PostgreSQL %s has made, into a new cluster.', part.to_version);
+                      HINT = format('The only way back is to restore a dump, or a backup that PostgreSQL %s has made, '
+                                    'into a new cluster.', part.to_version);
         END IF;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
-'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is left then';
+'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is '
+'left then';
 
-CREATE FUNCTION documentdb_upgrade_internal.release_steps(source bigint, target bigint, backwards boolean, force boolean,
+CREATE FUNCTION documentdb_upgrade_internal.release_steps(
+                              source bigint, target bigint, backwards boolean, force boolean,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
                               OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
     RETURNS SETOF record
@@ -423,9 +468,11 @@ CREATE FUNCTION documentdb_upgrade_internal.release_steps(source bigint, target 
 AS $$
 DECLARE
     -- The instances restart one after the other.
-    rolling interval := interval '1 minute' * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys b WHERE b.depth = 1));
+    rolling interval := interval '1 minute'
+        * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys b WHERE b.depth = 1));
     annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
-        || coalesce(documentdb_upgrade_internal.shell_quote(nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
+        || coalesce(documentdb_upgrade_internal.shell_quote(
+               nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
     part record;
     schema text := documentdb_upgrade.schema_version();
     pausing boolean;
@@ -435,7 +482,8 @@ DECLARE
 BEGIN
     PERFORM documentdb_upgrade_internal.refuse_release(source, target, force);
     SELECT CASE WHEN backwards
-                THEN count(*) > 1 AND bool_or(c.component IN ('gateway', 'extension', 'postgres', 'cnpg', 'sidecar_injector'))
+                THEN count(*) > 1
+                     AND bool_or(c.component IN ('gateway', 'extension', 'postgres', 'cnpg', 'sidecar_injector'))
                 ELSE count(*) FILTER (WHERE c.component IN ('gateway', 'extension', 'postgres')) > 1 END,
            max(c.to_version) FILTER (WHERE c.component = 'extension'), bool_or(c.component = 'operator')
         INTO pausing, extension_to, with_chart
@@ -457,11 +505,13 @@ BEGIN
     FOR part IN
         SELECT c.*, CASE WHEN backwards
                 THEN coalesce(array_position(ARRAY['sidecar_injector', 'operator', 'cnpg'], c.component), 5)
-                ELSE coalesce(array_position(ARRAY['cnpg', 'operator', 'sidecar_injector'], c.component), 5) END AS place,
+                ELSE coalesce(array_position(ARRAY['cnpg', 'operator', 'sidecar_injector'], c.component), 5)
+                END AS place,
             c.component IN ('gateway', 'extension', 'postgres') AS in_pods
         FROM documentdb_upgrade.compare_releases(source, target) c
         WHERE force OR c.change <> 'unchanged'
-        ORDER BY in_pods, place, array_position(ARRAY['gateway', 'extension', 'postgres'], c.component), c.component COLLATE "C"
+        ORDER BY in_pods, place, array_position(ARRAY['gateway', 'extension', 'postgres'], c.component),
+                 c.component COLLATE "C"
     LOOP
         -- One restart for everything, and after everything.
         IF pausing AND NOT paused AND (part.in_pods OR backwards) THEN
@@ -470,8 +520,9 @@ BEGIN
             component := 'cluster';
             action := annotate || ' cnpg.io/reconciliationLoop=disabled --overwrite';
             reason := CASE WHEN backwards
-                THEN 'Images and charts are to be back before a pod restarts: a restart in between would make it anew with what is to go.'
-                ELSE 'The pods are to restart once, with all that is new.' END;
+                THEN 'All images and charts must be set back before a pod restarts: a pod that restarts too early '
+                     'still gets the newer ones.'
+                ELSE 'So the pods restart only once, with all changes.' END;
             risk := 'medium: no failover until it is enabled again';
             restarts_pods := false;
             expected_duration := interval '1 second';
@@ -479,29 +530,36 @@ BEGIN
         END IF;
         step := step + 1;
         component := part.component;
-        action := documentdb_upgrade_internal.release_action(part.component, part.to_version, part.to_configuration, backwards);
+        action := documentdb_upgrade_internal.release_action(
+            part.component, part.to_version, part.to_configuration, backwards);
         reason := CASE part.change
             WHEN 'unchanged' THEN format('unchanged since release %s; listed because all were asked for', source)
-            WHEN 'added' THEN format('not part of release %s, %s in %s', source, coalesce(part.to_version, 'no version'), target)
+            WHEN 'added' THEN format('not part of release %s, %s in %s', source,
+                                     coalesce(part.to_version, 'no version'), target)
             WHEN 'removed' THEN format('not part of release %s', target)
             ELSE CASE WHEN part.from_version IS DISTINCT FROM part.to_version
                       THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), source,
                                   coalesce(part.to_version, 'no version'), target)
-                      ELSE format('configured otherwise in release %s', target) END END
+                      ELSE format('configured differently in release %s', target) END END
             || CASE WHEN with_chart AND part.component IN ('cnpg', 'sidecar_injector')
                     THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
         risk := CASE part.component
-            WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it is updated in place'
-            WHEN 'operator' THEN CASE WHEN backwards THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
-                                 ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
+            WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it '
+                             'is updated in place'
+            WHEN 'operator' THEN CASE WHEN backwards
+                THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
+                ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
             WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
             WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
-            WHEN 'extension' THEN CASE WHEN part.to_configuration ? 'image' THEN 'low: ' ELSE 'low: a gateway that the resource does not name goes to this version too; ' END
-                 || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
-                         ELSE 'can be taken back until the schema is finalized' END
-            WHEN 'postgres' THEN CASE WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
-                                      <> split_part(part.to_version, '.', 1)
-                                 THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
+            WHEN 'extension' THEN 'low: '
+                || CASE WHEN part.to_configuration ? 'image' THEN ''
+                        ELSE 'a gateway that the resource does not name goes to this version too; ' END
+                || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
+                        ELSE 'can be taken back until the schema is finalized' END
+            WHEN 'postgres' THEN CASE
+                WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
+                     <> split_part(part.to_version, '.', 1)
+                THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
             ELSE 'unknown' END;
         restarts_pods := part.in_pods AND NOT paused OR part.component = 'cnpg' AND NOT paused
                          OR part.component = 'sidecar_injector' AND NOT paused;
@@ -517,7 +575,7 @@ BEGIN
         component := 'cluster';
         action := annotate || ' cnpg.io/reconciliationLoop-';
         reason := 'Lets the pods restart, standbys first, with all that was changed.';
-        risk := 'medium: clients are cut off while the primary restarts';
+        risk := 'medium: clients are disconnected while the primary restarts';
         restarts_pods := true;
         expected_duration := rolling;
         RETURN NEXT;
@@ -536,9 +594,11 @@ BEGIN
           AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
         step := step + 1;
         component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format('CALL documentdb_upgrade.run_finalize_to(%L)',
-            documentdb_upgrade.to_extension_version(extension_to))));
-        reason := format('The schema is %s; the new one comes last, when every instance runs the new binary and it has proved itself.', schema);
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
+            format('CALL documentdb_upgrade.run_finalize_to(%L)',
+                   documentdb_upgrade.to_extension_version(extension_to))));
+        reason := format('The schema is %s; the new one comes last, when the new binary has run on every instance '
+                         'without trouble.', schema);
         risk := 'high: cannot be undone; rehearse it first';
         restarts_pods := false;
         expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
@@ -561,7 +621,9 @@ AS $$
     SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, false, false)
 $$;
 COMMENT ON FUNCTION release_plan(bigint, bigint) IS
-'how to come from release a to b, one row per step: CloudNativePG, operator, sidecar injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components only, each with the command, why, the risk, and how long it takes as far as that is known. 42704: no such release; 55000: what the installed schema forbids';
+'how to come from release a to b, one row per step: CloudNativePG, operator, sidecar injector, then what restarts with '
+'the pods (gateway, extension, PostgreSQL), then the schema; changed components only, each with the command, why, the '
+'risk, and how long it takes as far as that is known. 42704: no such release; 55000: what the installed schema forbids';
 
 CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
@@ -572,7 +634,9 @@ AS $$
     SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false))
 $$;
 COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean) IS
-'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data directory, is newer than what release b brings, and the hint says what is left';
+'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the '
+'pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data '
+'directory, is newer than what release b brings, and the hint says what is left';
 
 CREATE FUNCTION documentdb_upgrade_internal.error_counters() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -615,7 +679,8 @@ BEGIN
         RAISE EXCEPTION 'component "%" is in neither release', problem
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    problem := (SELECT min(c.component) FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c
+    problem := (SELECT min(c.component)
+                FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c
                 WHERE c.change <> 'unchanged' AND c.component <> ALL (named));
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
@@ -641,14 +706,18 @@ BEGIN
                 documentdb_upgrade_internal.error_counters() || jsonb_build_object('observed', seen))
         RETURNING * INTO result;
     made := documentdb_upgrade_internal.add_release(parts, NULL,
-        format('rollback %s: from %s to %s', result.id, record_rollback.source, record_rollback.target), seen, 'rollback');
+        format('rollback %s: from %s to %s', result.id, record_rollback.source, record_rollback.target),
+        seen, 'rollback');
     UPDATE documentdb_upgrade.rollbacks b SET release = made.revision WHERE b.id = result.id
         RETURNING * INTO result;
     RETURN result;
 END
 $$;
 COMMENT ON FUNCTION record_rollback(bigint, bigint, text[], text[]) IS
-'records that a rollback plan from the source release to the target was executed, with the components that were reverted and those that were left though they differ, and the release that came of it; returns the row, whose id is for verify_rollback(). 42704: no such release; 22023: a component that is in neither, in both lists, or differs and is in none';
+'records that a rollback plan from the source release to the target was executed, with the components that were '
+'reverted and those that were left though they differ, and the release that came of it; returns the row, whose id is '
+'for verify_rollback(). 42704: no such release; 22023: a component that is in neither, in both lists, or differs and '
+'is in none';
 
 CREATE PROCEDURE run_record_rollback(source bigint, target bigint, changed text[], skipped text[] DEFAULT '{}',
                                      INOUT id bigint DEFAULT NULL)
@@ -693,31 +762,41 @@ BEGIN
                seen->k.name->>'version' AS found,
                newest.revision > rollback.release AS recorded,
                newest.components->k.name->>'sha256' IS NOT DISTINCT FROM planned->k.name->>'sha256' AS equal
-        FROM (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(planned) UNION SELECT unnest(rollback.changed)) AS k(name)
+        FROM (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(planned)
+              UNION SELECT unnest(rollback.changed)) AS k(name)
         ORDER BY k.name COLLATE "C"
     LOOP
         "check" := CASE WHEN part.reverted THEN 'changed ' ELSE 'untouched ' END || part.name;
         IF part.found IS NOT NULL AND NOT part.reverted THEN
-            status := CASE WHEN seen->part.name = rollback.baseline->'observed'->part.name THEN 'pass' ELSE 'fail' END;
-            detail := CASE status WHEN 'pass' THEN format('It is %s as when the rollback was recorded.', part.found)
-                ELSE format('It was %s when the rollback was recorded, and is %s%s.', rollback.baseline->'observed'->part.name->>'version', part.found,
-                            CASE WHEN part.found = rollback.baseline->'observed'->part.name->>'version' THEN ' of another build' ELSE '' END) END;
+            IF seen->part.name = rollback.baseline->'observed'->part.name THEN
+                status := 'pass';
+                detail := format('It is %s as when the rollback was recorded.', part.found);
+            ELSE
+                status := 'fail';
+                says := rollback.baseline->'observed'->part.name->>'version';
+                detail := format('It was %s when the rollback was recorded, and is %s%s.', says, part.found,
+                                 CASE WHEN part.found = says THEN ' of another build' END);
+            END IF;
         ELSIF part.found IS NOT NULL AND part.wanted IS NOT NULL THEN
-            status := CASE WHEN documentdb_upgrade_internal.version_matches(part.found, part.wanted) THEN 'pass' ELSE 'fail' END;
+            status := CASE WHEN documentdb_upgrade_internal.version_matches(part.found, part.wanted) THEN 'pass'
+                           ELSE 'fail' END;
             detail := format('This server offers %s; planned is %s.', part.found, part.wanted);
             -- The same version can be another build.
             IF status = 'pass' AND planned->part.name->'configuration' ? 'library_sha256'
-               AND planned->part.name->'configuration'->'library_sha256' <> coalesce(seen->part.name->'library_sha256', 'null') THEN
+               AND planned->part.name->'configuration'->'library_sha256'
+                   <> coalesce(seen->part.name->'library_sha256', 'null') THEN
                 status := 'fail';
-                detail := format('Its libraries are others than release %s had, though the version is %s.', rollback.target, part.found);
+                detail := format('Its libraries differ from those of release %s, although the version is %s.',
+                                 rollback.target, part.found);
             END IF;
         ELSIF part.recorded THEN
             status := CASE WHEN part.equal THEN 'pass' ELSE 'fail' END;
-            detail := CASE WHEN part.equal THEN format('Release %s, recorded since, has it as planned.', newest.revision)
-                           ELSE format('Release %s, recorded since, has another configuration of it than planned.', newest.revision) END;
+            detail := format(CASE WHEN part.equal THEN 'Release %s, recorded since, has it as planned.'
+                                  ELSE 'Release %s, recorded since, has another configuration of it than planned.' END,
+                             newest.revision);
         ELSE
             status := 'skip';
-            detail := 'It cannot be seen from this server; record_release() with what is deployed now tells.';
+            detail := 'This server cannot see it: call record_release() with what is deployed now, then verify again.';
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -730,7 +809,8 @@ BEGIN
         status := 'skip';
         detail := 'The extension has no function that tells the version of the library in memory.';
     ELSE
-        status := CASE WHEN documentdb_upgrade.compare_versions(instance.loaded, instance.offered) = 0 THEN 'pass' ELSE 'fail' END;
+        status := CASE documentdb_upgrade.compare_versions(instance.loaded, instance.offered) WHEN 0 THEN 'pass'
+                      ELSE 'fail' END;
         detail := format('In memory is %s, the files offer %s.', instance.loaded, instance.offered)
             || CASE status WHEN 'fail' THEN ' Restart the server.' ELSE '' END;
     END IF;
@@ -741,9 +821,11 @@ BEGIN
         status := 'skip';
         detail := 'The main extension is not installed, or has no files.';
     ELSE
-        status := CASE WHEN documentdb_upgrade.compare_versions(instance.installed, instance.offered) > 0 THEN 'fail' ELSE 'pass' END;
+        status := CASE WHEN documentdb_upgrade.compare_versions(instance.installed, instance.offered) > 0 THEN 'fail'
+                       ELSE 'pass' END;
         detail := format('The schema is %s, the binary %s.', instance.installed, instance.offered)
-            || CASE status WHEN 'fail' THEN ' The binary is too old for the schema: bring the newer one back, or restore.' ELSE '' END;
+            || CASE status WHEN 'fail'
+                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.' ELSE '' END;
     END IF;
     RETURN NEXT;
 
@@ -753,15 +835,17 @@ BEGIN
     RETURN NEXT;
 
     "check" := 'standbys';
-    SELECT string_agg(format('%s: %s', b.name, coalesce(b.problem, b.status)), ' ' ORDER BY b.name) FILTER (WHERE b.status <> 'ready'),
-           count(*)
+    SELECT count(*), string_agg(format('%s: %s', b.name, coalesce(b.problem, b.status)), ' ' ORDER BY b.name)
+                         FILTER (WHERE b.status <> 'ready') AS problems
         INTO part FROM documentdb_upgrade.standbys b WHERE b.required;
-    status := CASE WHEN part.count = 0 THEN 'skip' WHEN part.string_agg IS NULL THEN 'pass' ELSE 'fail' END;
-    detail := CASE WHEN part.count = 0 THEN 'There is none.' ELSE coalesce(part.string_agg, format('All %s are ready.', part.count)) END;
+    status := CASE WHEN part.count = 0 THEN 'skip' WHEN part.problems IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := CASE WHEN part.count = 0 THEN 'There is none.'
+                   ELSE coalesce(part.problems, format('All %s are ready.', part.count)) END;
     RETURN NEXT;
 
     "check" := 'history';
-    SELECT string_agg(format('attempt %s %s: %s', h.id, h.outcome, coalesce(h.message, 'no message')), '; ' ORDER BY h.id)
+    SELECT string_agg(format('attempt %s %s: %s', h.id, h.outcome, coalesce(h.message, 'no message')), '; '
+                      ORDER BY h.id)
         INTO says FROM documentdb_upgrade.history h
         WHERE h.id > (rollback.baseline->>'last_attempt')::bigint AND h.outcome IN ('failed', 'refused');
     status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
@@ -777,10 +861,12 @@ BEGIN
        OR EXISTS (SELECT FROM (VALUES ('deadlocks'), ('conflicts'), ('sessions_fatal'), ('rolled_back')) AS c(name)
                   WHERE (now->>c.name)::bigint < (rollback.baseline->>c.name)::bigint) THEN
         status := 'skip';
-        detail := 'The statistics of this database were reset since then; the server''s log tells.';
+        detail := 'The statistics of this database were reset since then: look at the server''s log.';
     ELSE
         status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
-        detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may be as it should.',
+        detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts '
+                         'with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may '
+                         'be normal.',
             coalesce(says, 'Nothing'), rollback.baseline->>'at',
             (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
     END IF;
@@ -788,4 +874,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION verify_rollback(bigint) IS
-'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, fail, or skip with the reason. 42704: no such rollback';
+'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in '
+'memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, '
+'fail, or skip with the reason. 42704: no such rollback';

@@ -14,7 +14,8 @@ CREATE TABLE compatibility (
     PRIMARY KEY (component, version, other, other_version, builtin)
 );
 COMMENT ON TABLE compatibility IS 'which versions of two components go together, and who says so; add rows of your own';
-COMMENT ON COLUMN compatibility.component IS 'operator, gateway, postgres, extension, sidecar_injector, cnpg, ferretdb, kubernetes or another name';
+COMMENT ON COLUMN compatibility.component IS
+'operator, gateway, postgres, extension, sidecar_injector, cnpg, ferretdb, kubernetes or another name';
 COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35..';
 COMMENT ON COLUMN compatibility.other IS 'the component that it is about';
 COMMENT ON COLUMN compatibility.other_version IS 'like version';
@@ -26,36 +27,68 @@ COMMENT ON COLUMN compatibility.builtin IS 'shipped with this extension';
 SELECT pg_catalog.pg_extension_config_dump('compatibility', 'WHERE NOT builtin');
 
 -- Released pairs alone, each as its source has it.
-INSERT INTO compatibility (component, version, other, other_version, works, note, source, builtin) VALUES
-    ('ferretdb', '2.0.0', 'extension', '0.102.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.0.0', true),
-    ('ferretdb', '2.1.0', 'extension', '0.102.0', true, 'no update in place to it from earlier ones', 'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.1.0', true),
-    ('ferretdb', '2.2.0', 'extension', '0.103.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.103.0-ferretdb-2.2.0', true),
-    ('ferretdb', '2.3.0', 'extension', '0.104.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0', true),
-    ('ferretdb', '2.3.1', 'extension', '0.104.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0', true),
-    ('ferretdb', '2.4.0', 'extension', '0.105.0', true, 'update the extension first', 'https://github.com/FerretDB/documentdb/releases/tag/v0.105.0-ferretdb-2.4.0', true),
-    ('ferretdb', '2.5.0', 'extension', '0.106.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.106.0-ferretdb-2.5.0', true),
-    ('ferretdb', '2.7.0', 'extension', '0.107.0', true, NULL, 'https://github.com/FerretDB/documentdb/releases/tag/v0.107.0-ferretdb-2.7.0', true),
-    ('operator', '0.1.3', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0', 'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md (chart 0.27.0 is app 1.28.0)', true),
-    ('operator', '0.2.0', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0', 'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md (chart 0.27.0 is app 1.28.0)', true),
-    ('operator', '0.3.0', 'cnpg', '1.29.1', true, 'its chart depends on chart 0.28.1', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.3.0', true),
-    ('operator', '0.2.0', 'extension', '0.109.0', true, 'its default', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go', true),
-    ('operator', '0.2.0', 'gateway', '0.109.0', true, 'its default', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go', true),
-    ('operator', '0.2.0', 'postgres', '18', true, 'its default image is 18-minimal-trixie', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0', true),
-    ('operator', '0.2.0', 'kubernetes', '1.35..', true, 'needs image volumes', 'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0', true),
-    ('operator', '0.3.0', 'extension', '0.110.0', true, 'its default', 'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0', true),
-    ('operator', '1.0.0', 'extension', '1.0.0', true, 'its default', 'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0', true),
-    ('operator', '1.0.0', 'kubernetes', '1.33..', true, 'before 1.35 with the feature gate ImageVolume', 'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0', true),
-    ('extension', '0.113.0', 'postgres', '18.6', false, 'inserts crash; mended in 0.116.0', 'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459', true),
-    ('extension', '0.101..', 'postgres', '17', true, NULL, 'documentdb/documentdb: CHANGELOG.md, v0.101-0', true),
-    ('extension', '0.108..', 'postgres', '18', true, NULL, 'documentdb/documentdb: CHANGELOG.md, v0.108-0', true),
-    ('cnpg', '1.25', 'postgres', '13..17', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
-    ('cnpg', '1.26', 'postgres', '13..17', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
-    ('cnpg', '1.27', 'postgres', '13..18', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true),
-    ('cnpg', '1.28', 'postgres', '14..18', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true),
-    ('cnpg', '1.25', 'kubernetes', '1.29..1.32', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
-    ('cnpg', '1.26', 'kubernetes', '1.30..1.33', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27', true),
-    ('cnpg', '1.27', 'kubernetes', '1.31..1.33', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true),
-    ('cnpg', '1.28', 'kubernetes', '1.32..1.34', true, NULL, 'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28', true);
+INSERT INTO compatibility (component, version, other, other_version, works, note, source, builtin)
+SELECT *, true FROM (VALUES
+    ('ferretdb', '2.0.0', 'extension', '0.102.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.0.0'),
+    ('ferretdb', '2.1.0', 'extension', '0.102.0', true, 'no update in place to it from earlier ones',
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.1.0'),
+    ('ferretdb', '2.2.0', 'extension', '0.103.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.103.0-ferretdb-2.2.0'),
+    ('ferretdb', '2.3.0', 'extension', '0.104.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0'),
+    ('ferretdb', '2.3.1', 'extension', '0.104.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0'),
+    ('ferretdb', '2.4.0', 'extension', '0.105.0', true, 'update the extension first',
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.105.0-ferretdb-2.4.0'),
+    ('ferretdb', '2.5.0', 'extension', '0.106.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.106.0-ferretdb-2.5.0'),
+    ('ferretdb', '2.7.0', 'extension', '0.107.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.107.0-ferretdb-2.7.0'),
+    ('operator', '0.1.3', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0',
+     'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md '
+     '(chart 0.27.0 is app 1.28.0)'),
+    ('operator', '0.2.0', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0',
+     'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md '
+     '(chart 0.27.0 is app 1.28.0)'),
+    ('operator', '0.3.0', 'cnpg', '1.29.1', true, 'its chart depends on chart 0.28.1',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.3.0'),
+    ('operator', '0.2.0', 'extension', '0.109.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go'),
+    ('operator', '0.2.0', 'gateway', '0.109.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go'),
+    ('operator', '0.2.0', 'postgres', '18', true, 'its default image is 18-minimal-trixie',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.2.0', 'kubernetes', '1.35..', true, 'needs image volumes',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.3.0', 'extension', '0.110.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'extension', '1.0.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'kubernetes', '1.33..', true, 'before 1.35 with the feature gate ImageVolume',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('extension', '0.113.0', 'postgres', '18.6', false, 'inserts crash; fixed in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.101..', 'postgres', '17', true, NULL,
+     'documentdb/documentdb: CHANGELOG.md, v0.101-0'),
+    ('extension', '0.108..', 'postgres', '18', true, NULL,
+     'documentdb/documentdb: CHANGELOG.md, v0.108-0'),
+    ('cnpg', '1.25', 'postgres', '13..17', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.26', 'postgres', '13..17', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.27', 'postgres', '13..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.28', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.25', 'kubernetes', '1.29..1.32', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.26', 'kubernetes', '1.30..1.33', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.27', 'kubernetes', '1.31..1.33', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.28', 'kubernetes', '1.32..1.34', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28')) AS v;
 
 CREATE FUNCTION check_compatibility(components jsonb,
                                     OUT component text, OUT version text, OUT other text, OUT other_version text,
@@ -68,17 +101,20 @@ AS $$
         FROM jsonb_each(documentdb_upgrade_internal.release_components(components)) c
     ), tag AS (
         SELECT t.extension, t.ferretdb FROM part p,
-            LATERAL documentdb_upgrade_internal.image_versions(coalesce(p.configuration->>'image', p.configuration->>'version')) t
+            LATERAL documentdb_upgrade_internal.image_versions(
+                coalesce(p.configuration->>'image', p.configuration->>'version')) t
         WHERE p.name = 'postgres'
     ), stated AS (
-        SELECT p.name, documentdb_upgrade_internal.component_version(p.name, p.configuration) AS number, false AS of_tag FROM part p
+        SELECT p.name, documentdb_upgrade_internal.component_version(p.name, p.configuration) AS number, false AS of_tag
+        FROM part p
         UNION ALL SELECT 'extension', extension, true FROM tag WHERE extension IS NOT NULL
         UNION ALL SELECT 'ferretdb', ferretdb, true FROM tag WHERE ferretdb IS NOT NULL
     ), given AS MATERIALIZED (
         SELECT DISTINCT ON (s.name) s.name, s.number FROM stated s WHERE s.number IS NOT NULL ORDER BY s.name, s.of_tag
     ), fact AS (
         -- Each row of the matrix from both sides
-        SELECT m.component AS name, m.version AS pattern, m.other, m.other_version AS other_pattern, m.works, m.note, m.source
+        SELECT m.component AS name, m.version AS pattern, m.other, m.other_version AS other_pattern,
+               m.works, m.note, m.source
         FROM documentdb_upgrade.compatibility m
         UNION ALL
         SELECT m.other, m.other_version, m.component, m.version, m.works, m.note, m.source
@@ -101,12 +137,15 @@ AS $$
     SELECT p.name, p.number, p.other, p.other_number,
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
                 WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
-           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note) WHEN p.in_favour IS NOT NULL THEN 'listed together'
+           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note)
+                WHEN p.in_favour IS NOT NULL THEN 'listed together'
                 WHEN p.number !~ '^[vV]?\d' OR p.other_number !~ '^[vV]?\d'
-                THEN concat_ws(' and ', CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
-                               CASE WHEN p.other_number !~ '^[vV]?\d' THEN format('"%s" of %s', p.other_number, p.other) END)
+                THEN concat_ws(' and ',
+                         CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
+                         CASE WHEN p.other_number !~ '^[vV]?\d' THEN format('"%s" of %s', p.other_number, p.other) END)
                      || ': no version that can be compared'
-                WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these' ELSE 'the matrix has nothing about them' END,
+                WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these'
+                ELSE 'the matrix has nothing about them' END,
            coalesce(p.against, p.in_favour, p.known_source)
     FROM pair p
     UNION ALL
@@ -118,21 +157,26 @@ AS $$
     SELECT g.name, NULL, 'all', NULL, 'unknown', 'no version is stated', NULL
     FROM part g WHERE NOT EXISTS (SELECT FROM given v WHERE v.name = g.name)
     UNION ALL
-    SELECT 'unified', CASE WHEN u.aligned THEN u.first END, 'all', NULL, CASE WHEN u.aligned THEN 'compatible' ELSE 'untested' END,
+    SELECT 'unified', CASE WHEN u.aligned THEN u.first END, 'all', NULL,
+           CASE WHEN u.aligned THEN 'compatible' ELSE 'untested' END,
            CASE WHEN u.aligned THEN 'one version for ' || u.names ELSE 'not one version: ' || u.names END, NULL
     FROM (SELECT min(g.number) AS first, count(*) AS n,
                  bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number)) AS aligned,
                  CASE WHEN bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number))
                       THEN string_agg(g.name, ', ' ORDER BY g.name)
                       ELSE string_agg(g.name || ' ' || g.number, ', ' ORDER BY g.name) END AS names
-          FROM given g, (SELECT g2.number FROM given g2 WHERE g2.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')
+          FROM given g, (SELECT g2.number FROM given g2
+                         WHERE g2.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')
                          ORDER BY g2.name LIMIT 1) f
           WHERE g.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')) u
     WHERE u.n > 1
     ORDER BY 1, 3
 $$;
 COMMENT ON FUNCTION check_compatibility(jsonb) IS
-'one row per pair of the components, as record_release() takes them: compatible, incompatible, untested (the matrix has other partners of one of them) or unknown, with who says so; a row unified for whether operator, gateway, extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. 22023 for malformed components';
+'one row per pair of the components, as record_release() takes them: compatible, incompatible, untested (the matrix '
+'has other partners of one of them) or unknown, with who says so; a row unified for whether operator, gateway, '
+'extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. '
+'22023 for malformed components';
 
 CREATE FUNCTION classify("from" text, "to" text, component text DEFAULT 'extension',
                          OUT kind text, OUT risk text, OUT strategy text, OUT evidence text)
@@ -167,15 +211,18 @@ BEGIN
         IF kind = 'major' AND direction > 0 THEN
             risk := 'impossible';
             strategy := 'restore';
-            evidence := 'A data directory belongs to one major version, and there is no way to an older one but a dump or a restore.';
+            evidence := 'A data directory belongs to one major version: only a dump or a restore leads to an older '
+                        'one.';
         ELSIF kind = 'major' THEN
             risk := 'high';
             strategy := 'blue-green';
-            evidence := 'The catalogues are others: pg_upgrade with the server down, or a new cluster beside the old one. Extensions must exist for both.';
+            evidence := 'The system catalogs differ: use pg_upgrade while the server is stopped, or a new cluster '
+                        'beside the old one. The extensions must exist for both versions.';
         ELSE
             risk := CASE WHEN direction > 0 THEN 'medium' ELSE 'low' END;
             strategy := 'in place';
-            evidence := 'Minor releases of PostgreSQL share the data directory''s format: a restart of each instance, standbys first; read the release notes'
+            evidence := 'Minor releases of PostgreSQL share the data directory''s format: restart each instance, '
+                        'standbys first; read the release notes'
                 || CASE WHEN direction > 0 THEN ', for going back too.' ELSE '.' END;
         END IF;
         RETURN;
@@ -183,16 +230,18 @@ BEGIN
 
     kind := CASE WHEN a[1] <> b[1] THEN 'breaking' WHEN a[2] <> b[2] THEN 'feature' ELSE 'patch' END;
     evidence := format('By the version step, %s is %s.', "from" || ' to ' || "to",
-                       CASE kind WHEN 'breaking' THEN 'a major one' WHEN 'feature' THEN 'a minor one' ELSE 'a patch' END);
+                       CASE kind WHEN 'breaking' THEN 'a major one' WHEN 'feature' THEN 'a minor one'
+                                 ELSE 'a patch' END);
     IF "from" ~* '^v?\d+([.-]\d+)*[-.~]?(rc|alpha|beta|pre|dev)' THEN
-        evidence := evidence || ' The first is a pre-release, and who makes one need not offer an update from it.';
+        evidence := evidence || ' The first is a pre-release: there may be no update from it.';
     END IF;
     IF component <> 'extension' THEN
-        evidence := evidence || ' Nothing more is known of ' || component || ' here.';
+        evidence := evidence || ' Nothing more is known about ' || component || ' here.';
         RETURN;
     END IF;
     IF direction > 0 THEN
-        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible' ELSE 'medium' END;
+        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible'
+                     ELSE 'medium' END;
         strategy := CASE risk WHEN 'impossible' THEN 'restore' ELSE 'in place' END;
         evidence := evidence || CASE WHEN schema IS NULL THEN ' A schema never goes back.'
             ELSE format(' The installed schema is %s, and never goes back; a binary can, down to it.', schema) END;
@@ -208,9 +257,11 @@ BEGIN
     IF FOUND THEN
         class := CASE rehearsed.outcome WHEN 'passed' THEN coalesce(rehearsed.risk, 'functions only') ELSE 'failed' END;
         SELECT coalesce(sum(jsonb_array_length(s->'removed')), 0),
-               coalesce(sum((SELECT count(*) FROM jsonb_array_elements(s->'changed') c WHERE jsonb_array_length(c->'revoked') > 0)), 0)
+               coalesce(sum((SELECT count(*) FROM jsonb_array_elements(s->'changed') c
+                             WHERE jsonb_array_length(c->'revoked') > 0)), 0)
             INTO removed, taken FROM jsonb_array_elements(rehearsed.report->'steps') s;
-        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s object(s) removed, privileges taken from %s.',
+        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s object(s) removed, privileges '
+                                       'taken from %s.',
             rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'), removed, taken);
         -- Who uses what is gone finds it broken, whatever the version says.
         IF removed > 0 OR taken > 0 THEN
@@ -218,7 +269,8 @@ BEGIN
         END IF;
     ELSIF schema IS NOT NULL AND documentdb_upgrade.compare_versions(schema, "from") = 0 THEN
         SELECT p.risk INTO class FROM documentdb_upgrade.plan("to") p
-            ORDER BY array_position(ARRAY['unknown', 'cluster-wide', 'data tables', 'privileges', 'catalogue', 'functions only'], p.risk)
+            ORDER BY array_position(
+                '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)
             LIMIT 1;
         IF class IS NOT NULL THEN
             evidence := evidence || format(' The scripts look like "%s"; a rehearsal would know.', class);
@@ -238,7 +290,7 @@ BEGIN
         risk := 'high';
         strategy := 'blue-green';
     ELSE
-        evidence := evidence || ' Neither scripts nor a rehearsal tell more.';
+        evidence := evidence || ' Neither scripts nor a rehearsal say more.';
     END CASE;
     IF kind = 'breaking' AND risk = 'low' THEN
         risk := 'medium';
@@ -249,4 +301,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION classify(text, text, text) IS
-'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version step, and risk and strategy are unknown; malformed versions raise 22023';
+'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or '
+'major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last '
+'rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version '
+'step, and risk and strategy are unknown; malformed versions raise 22023';

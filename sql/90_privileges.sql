@@ -32,22 +32,8 @@ GRANT EXECUTE ON FUNCTION
     check_applies, rehearsal_step, rehearsal_changes, fleet, observed_release,
     image_versions, component_version, version_matches, release_components,
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
-    error_counters, health_versions, health_state, health_gate, health_guards,
-    health_surroundings, health_members, health_standbys, health_slots,
-    health_replication_lag, health_invalid_indexes, health_unvalidated_constraints,
-    health_tables, health_disabled_triggers, health_failed_jobs, health_connections,
-    health_transactions, health_prepared_transactions, health_wraparound,
-    health_statistics, health_counters, health_recorded_failures, health_checks,
-    health_installed, health_report, worker_location, runbook_text, runbook_name,
-    runbook_code, runbook_duration, runbook_changes, runbook_facts,
-    runbook_resource, runbook_psql, runbook_section_summary, runbook_section_news,
-    runbook_section_leavers, runbook_section_difficulty,
-    runbook_section_prerequisites, runbook_section_backup, runbook_section_binary,
-    runbook_section_schema, runbook_section_verification,
-    runbook_section_smoke_tests, runbook_section_rollback, runbook_section_recovery,
-    runbook_section_watch, runbook_section_clean_up, runbook_failure,
-    runbook_section_troubleshooting, runbook_section_checklist,
-    runbook_section_migration_sql, runbook_section_elsewhere, parity_is_alive,
+    error_counters, health_tables, health_part, health_report, worker_location,
+    runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,
     fence_notice, fence_since, fence_exempts, writers_since
     TO pg_monitor;
-GRANT SELECT ON binaries_seen TO pg_monitor;
+GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;

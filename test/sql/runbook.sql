@@ -13,7 +13,7 @@ DROP ROLE IF EXISTS documentdb_readonly_role;
 CREATE FUNCTION section(n integer, target text DEFAULT NULL) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(line,
 			   '[0-9a-f]{64}', 'FINGERPRINT', 'g'), '\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?([+-]\d\d| UTC)?', 'TIME', 'g'), '[0-9.]+ (ms|s)\M', 'N ms', 'g'),
-			   'psql -p \d+ -d ''[^'']*''', 'psql -p PORT -d ''DATABASE'''), '-d ''[^'']*''$', '-d ''DATABASE'''), '\*\*[0-9A-F]+/[0-9A-F]+\*\*', '**LSN**'),
+			   'psql -p \d+ -d \S+', 'psql -p PORT -d DATABASE'), 'psql -d \S+$', 'psql -d DATABASE'), '\*\*[0-9A-F]+/[0-9A-F]+\*\*', '**LSN**'),
 			   '\d+ entries of the lock table, .*', 'N entries of the lock table, N of WAL.')
 	FROM string_to_table(substring(documentdb_upgrade.runbook(target) FROM format(E'\n(## %s\\. .*?)\n\n(## %s\\. .*)?$', n, n + 1)), E'\n')
 		WITH ORDINALITY AS l(line, n)
@@ -25,12 +25,22 @@ $$;
 
 -- Its pieces: a text of the server is one line that means just that, without
 -- passwords.
-SELECT runbook_text(t) FROM unnest(ARRAY['plain, with SELECT * FROM t;', E'two\n# lines', '`code` [a](b) <b> a\b',
+SELECT runbook_value(t, '') FROM unnest(ARRAY['plain, with SELECT * FROM t;', E'two\n# lines', '`code` [a](b) <b> a\b',
 	'host=a password=geheim user=b', '"password": "geheim"', 'PASSWORD ''ge heim'' VALID', 'postgres://me:geheim@host/db',
 	'password authentication failed', NULL]) WITH ORDINALITY AS u(t, n) ORDER BY n;
-SELECT runbook_name(E'a`b\nc');
-SELECT runbook_code('sql', E'\nSELECT 1;\n'), runbook_code('sql', 'a ``` b ```` c');
-SELECT ms, runbook_duration(ms) FROM unnest(ARRAY[0.3, 12.34, 999.4, 1500, 119000, 600000]) AS ms;
+SELECT filter, runbook_value(E'a`b\n''c', filter) FROM unnest('{raw,code,literal,ident,shell,cell}'::text[]) AS filter;
+SELECT runbook_value('plain-1.0', 'shell'), runbook_value(NULL, 'cell'), runbook_value(NULL, 'literal');
+SELECT ms, runbook_value(ms, 'duration') FROM unnest('{0.3, 12.34, 999.4, 1500, 119000, 600000}'::text[]) AS ms;
+
+-- A template: what is there, what is not, and once for each; what is put in is
+-- text, whatever is in it.
+SELECT template, render(template, '{"a": 1, "no": false, "none": null, "empty": [], "b": {"c": "d"}, "text": "{{a}}",
+	"list": [{"a": 2, "n": ["x", "y"]}, {"n": null}]}')
+FROM unnest(ARRAY['{{a}}{{b.c}}{{gone}}', '{{text}}', '{{#a}}yes {{a}}{{/#a}}{{^a}}no{{/^a}}',
+	'{{#no}}1{{/#no}}{{#none}}2{{/#none}}{{#empty}}3{{/#empty}}{{#gone}}4{{/#gone}}{{?empty}}5{{/?empty}}',
+	'{{^no}}1{{/^no}}{{^none}}2{{/^none}}{{^empty}}3{{/^empty}}{{^gone}}4{{/^gone}}',
+	'{{#list}}({{a}}{{#n}} {{.|code}}{{/#n}}{{^n}} -{{/^n}}){{/#list}}', '{{?list}}list:{{#list}} {{a}}{{/#list}}{{/?list}}',
+	'{{#b}}{{c}}{{/#b}}', '{"spec": {"a": "{{a}}"}}']) AS template;
 
 -- Not installed.
 SELECT title();
@@ -79,7 +89,7 @@ SELECT check_name, status, hint FROM pre_upgrade_report()
 WHERE check_name IN ('versions', 'state', 'gate', 'standbys', 'invalid_indexes', 'unvalidated_constraints', 'checks');
 SELECT check_name, status, regexp_replace(detail, '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d', 'TIME') AS detail, hint FROM post_upgrade_report()
 WHERE check_name IN ('installed', 'companions', 'last_attempt', 'members_intact');
--- One that is not there is skipped, and so is each that cannot be read.
+-- A part that cannot be read is skipped.
 SELECT * FROM health_report('{nothing, connections}') WHERE status = 'skip';
 
 -- For pg_monitor and nobody else.

@@ -85,7 +85,7 @@ finds('invalid_indexes', qr/^fail: Not usable: public\.broken\. \/ Run REINDEX/)
 sql($node, 'DROP INDEX broken');
 passes('invalid_indexes');
 sql($node, 'ALTER TABLE t ADD CONSTRAINT late CHECK (n > 5) NOT VALID');
-finds('unvalidated_constraints', qr/^pass: Declared NOT VALID, for information: late of public\.t\. \/ ALTER TABLE/);
+finds('unvalidated_constraints', qr/^pass: Declared NOT VALID, for information: late of public\.t\. ALTER TABLE .*\.$/);
 sql($node, q{CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'; CREATE TRIGGER watch BEFORE INSERT ON thing FOR EACH ROW EXECUTE FUNCTION tf();
 	ALTER TABLE thing DISABLE TRIGGER watch});
 finds('disabled_triggers', qr/^warn: Disabled: watch of public\.thing\./);
@@ -163,7 +163,7 @@ SKIP: {
 # What is locked or broken is skipped, and the rest is there.
 my $holder = DocumentdbUpgrade::Session->new($node);
 $holder->run('BEGIN; LOCK TABLE documentdb_upgrade.holds, documentdb_upgrade.checks IN ACCESS EXCLUSIVE MODE');
-finds('checks', qr/^skip: It could not be read: canceling statement due to lock timeout \(SQLSTATE 55P03\)\. \/ Somebody holds/, 'post');
+finds('checks', qr/^skip: It could not be read: canceling statement due to lock timeout \(SQLSTATE 55P03\)\. \/ Another session holds/, 'post');
 passes('invalid_indexes', 'post');
 $holder->quit;
 
@@ -218,7 +218,7 @@ like(row('post', 'replication_lag', $standby), qr/^pass: This standby has 0 byte
 sql($standby, 'SELECT pg_wal_replay_pause()');
 ok($standby->poll_query_until('postgres', q{SELECT pg_get_wal_replay_pause_state() = 'paused'}), 'replay is paused');
 sql($node, q{LOAD 'documentdb_upgrade'; ALTER SYSTEM SET documentdb_upgrade.max_replication_lag = '10ms'; SELECT pg_reload_conf(); INSERT INTO t VALUES (9, 9)});
-poll_until(sub { row('pre', 'replication_lag') =~ /^fail: The standby that is furthest behind/ }, 'the lag is found on the primary');
+poll_until(sub { row('pre', 'replication_lag') =~ /^fail: .*standby.* is .* behind/ }, 'the lag is found on the primary');
 like(row('pre', 'replication_lag', $standby), qr/^warn: This standby has \d+ bytes to replay/, 'and on the standby');
 finds('standbys', qr/^fail: 0 of 1 standbys are ready; .* \/ docs\/fleet\.md/);
 $standby->stop('immediate');

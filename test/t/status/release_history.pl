@@ -129,7 +129,7 @@ foreach my $from (6, 8)
 {
 	my $refused = try_sql($node, "SELECT * FROM documentdb_upgrade.rollback_plan($from, 5)");
 	is($refused->{sqlstate}, '55000', "from $from to 1.0 is refused");
-	like($refused->{hint}, qr/^What is left is a restore into a new cluster: backup "before" of .*, or a recovery to restore point "before_finalize_1\.0_1\.1" \(LSN /, 'and what is left is said');
+	like($refused->{hint}, qr/^The only way back is a restore into a new cluster: backup "before" of .*, or a recovery to restore point "before_finalize_1\.0_1\.1" \(LSN /, 'and what is left is said');
 }
 like(try_sql($node, 'SELECT * FROM documentdb_upgrade.rollback_plan(8, 5, true)')->{message}, qr/binary "1\.0" of release 5 is older than the installed schema "1\.1"/, 'force does not change that');
 ok(try_sql($node, 'SELECT * FROM documentdb_upgrade.rollback_plan(8, 6)')->{ok}, 'from 1.2 to 1.1 there is one');

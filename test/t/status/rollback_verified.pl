@@ -32,7 +32,7 @@ is(sql($primary, "SELECT id, changed, skipped FROM documentdb_upgrade.record_rol
 
 is(failing(), 'changed extension', 'the binary is not back yet');
 is(check('changed extension'), 'fail|This server offers 1.2; planned is 1.1.', 'which is said');
-like(check('changed operator'), qr/^skip\|It cannot be seen from this server/, 'what cannot be seen is skipped');
+like(check('changed operator'), qr/^skip\|This server cannot see it/, 'what cannot be seen is skipped');
 like(check('loaded library'), qr/^skip\|/, 'there is no library');
 is(check('standbys'), 'pass|All 1 are ready.', 'the standby is ready');
 

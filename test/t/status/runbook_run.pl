@@ -142,10 +142,10 @@ $book = whole_book($node);
 like($book->{section}{'1. In short'}, qr/rehearsal 1 passed in/, 'rehearsed');
 like($book->{section}{'2. What is new'}, qr/### New objects\n\n- table `public\.more`\n- table column `public\.thing\.two`/, 'what is added');
 like($book->{section}{'2. What is new'}, qr/### Privileges\n\n.*\n\n- table `public\.thing`\n  - granted `pg_monitor=r/, 'who may do more');
-like($book->{section}{'3. Settings and objects that change or go'}, qr/These objects go away.*\n\n- function `public\.old\(\)`/, 'what goes');
+like($book->{section}{'3. Settings and objects that change or go'}, qr/These objects are removed.*\n\n- function `public\.old\(\)`/, 'what goes');
 like($book->{section}{'4. Difficulty and duration'}, qr/demanding\. Tables in use.*\n.*data tables, as rehearsed.*\n.*about .* ms for all steps/, 'how difficult');
 like($book->{section}{'4. Difficulty and duration'}, qr/`public\.thing` in AccessExclusiveLock/, 'what is locked');
-like($book->{section}{'16. Checklist'}, qr/- \[x\] rehearsed.*\n- \[ \] objects.*\n- \[x\] no guard.*\n- \[x\] a recent backup/, 'what is done is ticked');
+like($book->{section}{'16. Checklist'}, qr/- \[x\] rehearsed.*\n- \[ \] nobody uses.*\n- \[x\] no guard.*\n- \[x\] a recent backup/, 'what is done is ticked');
 
 # Guards that refuse, with texts that would be Markdown, and a password.
 sql($node, q{SELECT documentdb_upgrade.hold(E'`x` [y](z) <b>\n# no heading password=hunter2')});
@@ -161,6 +161,12 @@ my $stale = $book;
 write_extension($node, 'thing', '1.2', '1.1--1.2' => q{ALTER TABLE thing ADD two int; DROP FUNCTION old(); -- another one});
 like(whole_book($node)->{section}{'2. What is new'}, qr/This was not rehearsed/, 'with other files it was not rehearsed');
 is(try_sql($node, (blocks($stale, 8))[1]{text})->{sqlstate}, '55000', 'the old runbook refuses');
+
+# Scripts that are too long to be read there.
+write_extension($node, 'thing', '1.2', '1.1--1.2' => "-- A long one.\n" x 7000 . 'ALTER TABLE thing ADD two int; DROP FUNCTION old();');
+$book = whole_book($node);
+like($book->{section}{'17. The migration SQL, for review'}, qr/have 1\d{5} characters and are left out here.*^ALTER EXTENSION thing UPDATE TO '1\.2';\n\nCOMMIT/ms, 'long scripts are left out');
+unlike($book->{text}, qr/A long one/, 'all of them');
 
 # A target between: as written with dots.
 $book = whole_book($node, q{'v1.1.0'});
@@ -195,7 +201,7 @@ my ($lsn) = sql($node, 'SELECT restore_lsn FROM documentdb_upgrade.history ORDER
 like($book->{section}{'12. Recovery, when it is not'}, qr/`before_finalize_1\.0_1\.2` at LSN \*\*\Q$lsn\E\*\* on timeline \*\*1\*\*/, 'where a restore would go');
 is(scalar(grep { $_->{text} =~ /\Q$lsn\E/ } blocks($book, 12, 'ini'), blocks($book, 12, 'yaml')), 2, 'in both forms');
 like($book->{section}{'11. Rollback, while it is possible'}, qr/Not possible any more/, 'no way back');
-like($book->{section}{'13. What to watch for 24 hours'}, qr/You are in it/, 'the day after');
+like($book->{section}{'13. What to watch for 24 hours'}, qr/These 24 hours have begun/, 'the day after');
 like($book->{section}{'15. Troubleshooting: what fails now'}, qr/Nothing fails now/, 'what failed before is over');
 run_blocks($book, 14);
 
