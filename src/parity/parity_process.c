@@ -109,7 +109,8 @@ prepare_remote(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot connect to another server: %s", why),
-				 errhint("Install what the worker's library needs (%s), or compare checksums of table_checksums() by hand.",
+				 errhint("Install what the worker's library needs (%s), "
+						 "or compare checksums of table_checksums() by hand.",
 						 WORKER_PACKAGES)));
 	part.api = function();
 	request.password_required = part.order->password_required;
