@@ -61,7 +61,7 @@ COMMENT ON PROCEDURE run_report_standby(jsonb, jsonb) IS
 'does what report_standby does, for roles that a planner hook keeps out of SELECT';
 
 CREATE VIEW metrics AS
-    SELECT s.role, s.state, s.installed_version AS installed, s.desired,
+    SELECT s.role, s.state, s.installed_version, s.desired,
            w.served::integer AS worker_up,
            CASE WHEN (decide('', s.installed_version, s.binary_version)).decision = 'update_available'
                 THEN coalesce((SELECT extract(epoch FROM clock_timestamp() - min(b.first_seen))
@@ -104,7 +104,7 @@ COMMENT ON VIEW metrics IS
 	'waiting for its finalize, 0 when none does';
 COMMENT ON COLUMN metrics.role IS 'primary or standby';
 COMMENT ON COLUMN metrics.state IS 'as in view status';
-COMMENT ON COLUMN metrics.installed IS 'version of the main extension in this database';
+COMMENT ON COLUMN metrics.installed_version IS 'version of the main extension in this database';
 COMMENT ON COLUMN metrics.desired IS 'version that is desired; empty: none';
 COMMENT ON COLUMN metrics.worker_up IS '1: a worker serves this database';
 COMMENT ON COLUMN metrics.update_available_seconds IS

@@ -39,11 +39,11 @@ sub waits
 }
 
 # The columns that exporters are told of.
-my $metrics = q{SELECT role, state, installed, desired, worker_up, attempts_total, attempts_failed_total, attempts_succeeded_total,
+my $metrics = q{SELECT role, state, installed_version, desired, worker_up, attempts_total, attempts_failed_total, attempts_succeeded_total,
 	blocked_guards, held, contact_age_seconds >= 0, next_retry_seconds, source_failures_total, reports_delivered_total,
 	reports_failed_total, events_dropped_total, last_success_age_seconds >= 0 FROM documentdb_upgrade.metrics};
 is(sql($node, q{SELECT count(*) FROM information_schema.columns WHERE table_schema = 'documentdb_upgrade' AND table_name = 'metrics'
-		AND column_name !~ '_(seconds|total)$' AND column_name NOT IN ('role', 'state', 'installed', 'desired', 'worker_up', 'blocked_guards', 'held', 'standbys', 'standbys_ready', 'fenced')}),
+		AND column_name !~ '_(seconds|total)$' AND column_name NOT IN ('role', 'state', 'installed_version', 'desired', 'worker_up', 'blocked_guards', 'held', 'standbys', 'standbys_ready', 'fenced')}),
 	'0', 'names tell the unit');
 
 waits('without a worker');

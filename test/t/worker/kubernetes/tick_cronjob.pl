@@ -54,6 +54,6 @@ is(scalar @{ $api->events->{SchemaUpgraded} // [] }, 1, 'and says nothing twice'
 
 $api->stop;
 is(run_job(), 'waiting', 'without the API server a pass ends, too');
-is(sql($node, 'SELECT worker_up, installed FROM documentdb_upgrade.metrics'), '0|0.109-0', 'the metrics know of no worker');
+is(sql($node, 'SELECT worker_up, installed_version FROM documentdb_upgrade.metrics'), '0|0.109-0', 'the metrics know of no worker');
 
 done_testing();
