@@ -1,0 +1,1 @@
+-- From 1.0.0, the first version, whose script is kept as it was released.
