@@ -144,8 +144,11 @@ typedef struct UpdateScript
 	List	   *relations;		/* of ScriptRelation, in order of mention */
 	bool		superuser;		/* the control files ask for a superuser */
 	bool		trusted;
+	List	   *requires;		/* names of extensions that it needs */
 } UpdateScript;
 
+extern bool du_script_suits_owner(const UpdateScript *script,
+								  const ExtensionFacts *extension);
 extern int	du_script_line(const UpdateScript *script, int offset);
 extern int	du_script_statement_line(const UpdateScript *script, int offset);
 
