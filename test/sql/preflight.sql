@@ -21,7 +21,7 @@ CREATE EXTENSION documentdb VERSION '0.107-0';
 
 -- All guards, in their order.
 SELECT guard, status, hard, hint FROM preflight();
-SELECT guard, regexp_replace(detail, '(others hold|made for) \d+', '\1 N', 'g') AS detail
+SELECT guard, regexp_replace(detail, '(others hold|room for) \d+', '\1 N', 'g') AS detail
 FROM preflight() WHERE guard <> 'disk_headroom';
 SELECT can_finalize(), can_finalize('0.108.0'), can_finalize('0.107-0');
 
