@@ -69,7 +69,7 @@ CREATE EXTENSION du_notrust SCHEMA apart VERSION '1.0';
 RESET ROLE;
 -- A caller with no rights of its own but EXECUTE: what counts are the owner's.
 GRANT USAGE ON SCHEMA documentdb_upgrade TO regress_owner;
-GRANT EXECUTE ON FUNCTION finalize_to TO regress_owner;
+GRANT EXECUTE ON FUNCTION finalize_to, preflight TO regress_owner;
 SET ROLE regress_owner;
 SELECT * FROM trouble('1.2') WHERE status = 'fail';
 SELECT * FROM trouble('1.3') WHERE status = 'fail';
@@ -95,6 +95,8 @@ SELECT status, detail FROM preflight('1.3') WHERE guard = 'owner_can_update';
 SELECT outcome FROM finalize_to('1.3');
 SELECT ran_as FROM apart.notrust;
 DROP EXTENSION du_notrust;
+REVOKE ALL ON SCHEMA documentdb_upgrade FROM regress_owner;
+REVOKE ALL ON FUNCTION finalize_to, preflight FROM regress_owner;
 
 -- companions_aligned
 SET documentdb_upgrade.extension = 'du_ahead';
