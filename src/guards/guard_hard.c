@@ -153,8 +153,8 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 	if (order < 0)
 		return du_guard_skip(result, "There is no path downwards.");
 	if (target->problem != NULL)
-		return du_guard_fail(result, target->problem,
-							 "Install the missing update scripts, or finalize to an intermediate version.");
+		return du_guard_fail(result, target->problem, target->hint ? target->hint :
+							 "Correct the extension's files on this instance, or finalize to an intermediate version.");
 	for (int i = 0; i < input->plan->nsteps; i++)
 	{
 		if (input->plan->steps[i].script->problem != NULL)
