@@ -142,6 +142,7 @@ typedef struct UpdateScript
 	const char *text;			/* as the server runs it, NULL when unreadable */
 	int			nstatements;
 	int			kinds;			/* SCRIPT_ bits */
+	const char *forbidden;		/* a statement that cannot run there, or NULL */
 	List	   *relations;		/* of ScriptRelation, in order of mention */
 	bool		superuser;		/* the control files ask for a superuser */
 	bool		trusted;
