@@ -53,6 +53,7 @@ CREATE FUNCTION plan(target text DEFAULT NULL,
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan';
 COMMENT ON FUNCTION plan(text) IS
 'one row per script that a finalize to the target (null: the binary version) would run, in order; '
+	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
 CREATE FUNCTION plan_sql(target text DEFAULT NULL) RETURNS text

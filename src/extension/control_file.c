@@ -81,23 +81,15 @@ parse_boolean(const char *name, const char *value, bool *result)
 					name);
 }
 
-/* Parameters whose values are lists of extensions and do not matter here. */
+/* True for the list of extensions whose schemas stay; new in 16. */
 static bool
-is_list_parameter(const char *name)
+is_no_relocate(const char *name)
 {
 #if PG_VERSION_NUM >= 160000
-	if (strcmp(name, "no_relocate") == 0)	/* new in 16 */
-		return true;
+	return strcmp(name, "no_relocate") == 0;
+#else
+	return false;
 #endif
-	return strcmp(name, "requires") == 0;
-}
-
-static bool
-is_list_of_names(const char *value)
-{
-	List	   *names;
-
-	return SplitIdentifierString(pstrdup(value), ',', &names);
 }
 
 /* Parameters that the control file of a single version must not have. */
@@ -156,11 +148,15 @@ apply_file(ControlFile *control, FILE *file, const char *path, bool secondary)
 			problem = parse_boolean(item->name, item->value, &control->trusted);
 		else if (strcmp(item->name, "schema") == 0)
 			has_schema = true;
-		else if (is_list_parameter(item->name))
+		else if (strcmp(item->name, "requires") == 0 || is_no_relocate(item->name))
 		{
-			if (!is_list_of_names(item->value))
+			List	   *names;
+
+			if (!SplitIdentifierString(pstrdup(item->value), ',', &names))
 				problem = psprintf("Parameter \"%s\" in control file \"%s\" is not a list of extensions.",
 								   item->name, path);
+			else if (!is_no_relocate(item->name))
+				control->requires = names;
 		}
 		else if (strcmp(item->name, "comment") != 0)
 			problem = psprintf("Parameter \"%s\" in control file \"%s\" is not known.",

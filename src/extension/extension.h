@@ -29,6 +29,7 @@ typedef struct ControlFile
 	bool		relocatable;
 	bool		superuser;
 	bool		trusted;
+	List	   *requires;		/* names of extensions */
 } ControlFile;
 
 extern void du_control_apply_secondary(ControlFile *control,

@@ -252,7 +252,7 @@ run_attempt(Attempt *attempt)
 	du_checks_run("pre");
 	attempt->stage = STAGE_RUNNING;
 	write_restore_point(attempt);
-	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
+	du_steps_start(&attempt->steps, attempt->facts, attempt->plan, attempt->caller);
 	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);
 	du_own_scripts_end();

@@ -145,13 +145,14 @@ typedef struct StepsRun
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
 	const StepObserver *observer;	/* NULL: none, and no subtransactions */
+	Oid			caller;
 	int			current;		/* index of the running step, -1 outside */
 	bool		in_script;		/* what is raised is the script's */
 	StringInfoData report;		/* JSON objects of the steps that have run */
 } StepsRun;
 
 extern void du_steps_start(StepsRun *run, const UpgradeFacts *facts,
-						   const UpgradePlan *plan);
+						   const UpgradePlan *plan, Oid caller);
 extern void du_steps_run(StepsRun *run);
 extern PGDLLEXPORT void du_steps_refresh_gates(const UpgradeFacts *facts);
 

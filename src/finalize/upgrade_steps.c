@@ -28,10 +28,11 @@
  * Prepares a run; nothing is executed yet.
  */
 void
-du_steps_start(StepsRun *run, const UpgradeFacts *facts, const UpgradePlan *plan)
+du_steps_start(StepsRun *run, const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
 {
 	run->facts = facts;
 	run->plan = plan;
+	run->caller = caller;
 	run->observer = NULL;
 	run->current = -1;
 	initStringInfo(&run->report);
@@ -68,6 +69,21 @@ check_unchanged(const UpdateScript *script)
 			 errhint("Review the plan again.")));
 }
 
+/*
+ * As whom a step runs: the extension's owner, who gets no rights by it, or the
+ * caller where the server would not let the owner and the caller is a superuser,
+ * who could run ALTER EXTENSION just as well.
+ */
+static Oid
+role_of_step(const StepsRun *run, const PlanStep *step)
+{
+	const ExtensionFacts *extension = &run->facts->extensions[step->extension];
+
+	if (!du_script_suits_owner(step->script, extension) && superuser_arg(run->caller))
+		return run->caller;
+	return extension->owner;
+}
+
 /* Runs a step; gives back its duration in milliseconds. */
 static double
 run_step(StepsRun *run, const PlanStep *step)
@@ -82,7 +98,7 @@ run_step(StepsRun *run, const PlanStep *step)
 
 	INSTR_TIME_SET_CURRENT(start);
 	GetUserIdAndSecContext(&save_userid, &save_security);
-	SetUserIdAndSecContext(extension->owner,
+	SetUserIdAndSecContext(role_of_step(run, step),
 						   save_security | SECURITY_LOCAL_USERID_CHANGE);
 	guc_nestlevel = NewGUCNestLevel();
 	du_trace_start(extension->oid, &du_settings_keeper);

@@ -153,8 +153,8 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 	if (order < 0)
 		return du_guard_skip(result, "There is no path downwards.");
 	if (target->problem != NULL)
-		return du_guard_fail(result, target->problem,
-							 "Install the missing update scripts, or finalize to an intermediate version.");
+		return du_guard_fail(result, target->problem, target->hint ? target->hint :
+							 "Correct the extension's files on this instance, or finalize to an intermediate version.");
 	for (int i = 0; i < input->plan->nsteps; i++)
 	{
 		if (input->plan->steps[i].script->problem != NULL)
@@ -197,32 +197,63 @@ du_guard_library_loaded(const GuardInput *input, GuardResult *result)
 }
 
 /*
- * The server lets the owner run a script when the control files ask for no
- * superuser, when the owner is one, or when the extension is trusted and the
- * owner may create objects in this database.
+ * What the control files ask for at each version on the way: the server would
+ * raise 42704 in the middle of the upgrade.
+ */
+GuardStatus
+du_guard_requirements(const GuardInput *input, GuardResult *result)
+{
+	const MissingExtension *missing;
+
+	if (input->server_facts->missing == NIL)
+		return du_guard_pass(result, "Every extension that the upgrade requires is installed.");
+	missing = linitial(input->server_facts->missing);
+	return du_guard_fail(result,
+						 psprintf("Version \"%s\" of extension \"%s\" requires extension \"%s\", which is not installed in this database.",
+								  missing->version, missing->extension, missing->name),
+						 missing->problem == NULL ?
+						 psprintf("Run CREATE EXTENSION %s CASCADE;", quote_identifier(missing->name)) :
+						 psprintf("%s Install its files, then run CREATE EXTENSION %s CASCADE;",
+								  missing->problem, quote_identifier(missing->name)));
+}
+
+/*
+ * The server lets a script run as the owner, as a finalize does, or as a
+ * superuser, which a finalize does for a caller who is one when the owner may
+ * not.
  */
 GuardStatus
 du_guard_owner_can_update(const GuardInput *input, GuardResult *result)
 {
+	const ServerFacts *server = input->server_facts;
+	const char *as_superuser = NULL;
+
 	for (int i = 0; i < input->plan->nsteps; i++)
 	{
 		const PlanStep *step = &input->plan->steps[i];
 		const ExtensionFacts *extension = &input->facts->extensions[step->extension];
 
-		if (!step->script->superuser || extension->owner_is_superuser ||
-			(step->script->trusted && extension->owner_can_create))
+		if (du_script_suits_owner(step->script, extension))
 			continue;
+		if (server->caller_is_superuser)
+		{
+			as_superuser = extension->name;
+			continue;
+		}
 		if (step->script->trusted)
 			return du_guard_fail(result,
 								 psprintf("Role \"%s\", which owns extension \"%s\", may not create objects in this database.",
 										  extension->owner_name, extension->name),
-								 psprintf("Run GRANT CREATE ON DATABASE for this database TO %s.",
-										  quote_identifier(extension->owner_name)));
+								 psprintf("Run GRANT CREATE ON DATABASE %s TO %s; or finalize as a superuser.",
+										  server->database, quote_identifier(extension->owner_name)));
 		return du_guard_fail(result,
 							 psprintf("Extension \"%s\" can be updated only by a superuser, and its owner \"%s\" is not one.",
 									  extension->name, extension->owner_name),
-							 psprintf("Make \"%s\" a superuser for the upgrade.", extension->owner_name));
+							 "Finalize as a superuser, or let the worker do it.");
 	}
+	if (as_superuser != NULL)
+		return du_guard_pass(result, psprintf("The owner of extension \"%s\" may not run its scripts, and the caller, a superuser, may.",
+											  as_superuser));
 	return du_guard_pass(result, "The owner of each extension may run its scripts.");
 }
 

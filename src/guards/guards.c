@@ -45,6 +45,7 @@ static const Guard guards[] =
 	{"update_path", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
 	{"not_in_recovery", true, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
 	{"library_loaded", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
+	{"requirements", true, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_requirements},
 	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
 	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
 	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
@@ -345,13 +346,13 @@ du_guards_evaluate(const GuardInput *input, const List *skipped)
  */
 GuardInput
 du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
-					  bool compare_members)
+				 bool compare_members)
 {
 	GuardInput	input = {0};
 
 	input.facts = facts;
 	input.plan = plan;
-	input.server_facts = du_server_facts_gather(facts, du_plan_locks(plan), caller);
+	input.server_facts = du_server_facts_gather(facts, plan, caller);
 	input.fleet = du_fleet_gather();
 	input.locks = du_plan_count_locks(plan);
 	if (plan->nsteps > 0)

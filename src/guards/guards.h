@@ -80,6 +80,15 @@ extern RememberedRisk du_rehearsals_recall_step(const char *extension, const cha
  * ----
  */
 
+/* What a step requires and this database does not have. */
+typedef struct MissingExtension
+{
+	const char *name;
+	const char *extension;		/* the one that requires it, */
+	const char *version;		/* at this version */
+	const char *problem;		/* of its control file, or NULL */
+} MissingExtension;
+
 typedef struct ServerFacts
 {
 	bool		in_recovery;
@@ -103,6 +112,9 @@ typedef struct ServerFacts
 	List	   *upgrades;		/* of Blocker: holders of the extensions */
 	List	   *standbys;		/* descriptions of streaming standbys */
 	List	   *unusable_schemas;	/* that the caller cannot use */
+	List	   *missing;		/* of MissingExtension */
+	bool		caller_is_superuser;
+	const char *database;		/* its name, quoted */
 
 	int64		bytes_needed;
 	int64		bytes_free;		/* under the data directory, -1 unknown */

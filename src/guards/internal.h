@@ -48,8 +48,8 @@ extern void du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
  * ----
  */
 
-extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts,
-											List *locks, Oid caller);
+extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan,
+										   Oid caller);
 
 /* ----
  * guard_hard.c
@@ -106,6 +106,7 @@ extern GuardStatus du_guard_within_binary(const GuardInput *input, GuardResult *
 extern GuardStatus du_guard_update_path(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_not_in_recovery(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_library_loaded(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_requirements(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_owner_can_update(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_companions_aligned(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result);

@@ -21,8 +21,11 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/lmgr.h"
@@ -280,13 +283,45 @@ gather_disk(ServerFacts *server_facts, List *locks)
 	}
 }
 
+/* What the steps require and this database does not have, each once. */
+static List *
+find_missing(const UpgradeFacts *facts, const UpgradePlan *plan)
+{
+	List	   *missing = NIL;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		const PlanStep *step = &plan->steps[i];
+
+		foreach(lc, step->script->requires)
+		{
+			char	   *name = lfirst(lc);
+			MissingExtension *entry;
+
+			if (OidIsValid(get_extension_oid(name, true)) || list_member(names, makeString(name)))
+				continue;
+			names = lappend(names, makeString(name));
+			entry = palloc(sizeof(MissingExtension));
+			entry->name = name;
+			entry->extension = facts->extensions[step->extension].name;
+			entry->version = step->to;
+			entry->problem = du_managed_extension(name)->control->problem;
+			missing = lappend(missing, entry);
+		}
+	}
+	return missing;
+}
+
 /*
  * Everything, palloc'd.  locks are those that the plan is known to take;
  * caller is the role that asked.
  */
 ServerFacts *
-du_server_facts_gather(const UpgradeFacts *facts, List *locks, Oid caller)
+du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
 {
+	List	   *locks = du_plan_locks(plan);
 	ServerFacts *server_facts = palloc0(sizeof(ServerFacts));
 	const ExtensionFacts *main_extension = du_managed_main(facts);
 
@@ -318,6 +353,9 @@ du_server_facts_gather(const UpgradeFacts *facts, List *locks, Oid caller)
 				list_concat(server_facts->unusable_schemas,
 							du_members_schemas_without_usage(&facts->extensions[i], caller));
 	}
+	server_facts->missing = find_missing(facts, plan);
+	server_facts->caller_is_superuser = superuser_arg(caller);
+	server_facts->database = quote_identifier(get_database_name(MyDatabaseId));
 	gather_disk(server_facts, locks);
 	return server_facts;
 }

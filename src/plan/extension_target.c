@@ -108,6 +108,48 @@ path_problem(const ExtensionFacts *extension, const UpdatePath *path)
 }
 
 /*
+ * What to do when no scripts lead to a target: names the highest version before
+ * it that can be reached, and the script that is missing from there.
+ */
+static const char *
+missing_script_hint(const ExtensionFacts *extension, const char *target)
+{
+	const char *reached = extension->installed;
+	const char *next = target;
+	ExtensionVersion highest;
+	ExtensionVersion lowest;
+	ExtensionVersion version;
+	const char *reason;
+	ListCell   *lc;
+
+	if (!du_version_parse(target, &lowest, &reason) || !du_version_parse(reached, &highest, &reason))
+		return NULL;
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		const UpdatePath *path = &extension->paths[i];
+
+		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
+			du_version_compare(&version, &lowest) >= 0 || du_version_compare(&version, &highest) <= 0)
+			continue;
+		reached = path->target;
+		highest = version;
+	}
+	foreach(lc, extension->offered)
+	{
+		if (!du_version_parse(lfirst(lc), &version, &reason) ||
+			du_version_compare(&version, &highest) <= 0 || du_version_compare(&version, &lowest) >= 0)
+			continue;
+		next = lfirst(lc);
+		lowest = version;
+	}
+	if (reached != extension->installed)
+		return psprintf("Install the missing script \"%s--%s--%s.sql\", or finalize to \"%s\", the highest version that can be reached.",
+						extension->name, reached, next, reached);
+	return psprintf("Install the missing script \"%s--%s--%s.sql\". Where its maintainers have none, they drop and create the extension, which loses the data of its tables, grants, and whatever depends on it.",
+					extension->name, reached, next);
+}
+
+/*
  * Finds the way to a target that differs from the installed version.
  */
 static void
@@ -125,6 +167,7 @@ find_path(const ExtensionFacts *extension, ExtensionTarget *target)
 	}
 	target->problem = psprintf("Extension \"%s\" has no update path from \"%s\" to \"%s\".",
 							   extension->name, extension->installed, target->target);
+	target->hint = missing_script_hint(extension, target->target);
 }
 
 /*

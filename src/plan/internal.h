@@ -48,7 +48,6 @@ extern LockCount *du_lock_count(const List *relations);
 #define SCRIPT_CATALOGUE	0x02	/* other definitions */
 #define SCRIPT_PRIVILEGES	0x04	/* GRANT, REVOKE, owners */
 #define SCRIPT_CLUSTER		0x08	/* roles and memberships */
-#define SCRIPT_SETS_ROLE	0x20	/* SET ROLE or SET SESSION AUTHORIZATION */
 
 /* A relation that the script names, with the strongest lock it takes. */
 typedef struct ScriptRelation

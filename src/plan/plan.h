@@ -62,6 +62,7 @@ typedef struct ExtensionTarget
 {
 	const char *target;			/* NULL when there is none */
 	const char *problem;		/* why the target cannot be reached, or NULL */
+	const char *hint;			/* what would help, or NULL */
 	bool		unrelated;		/* because its numbers are not the main one's */
 	const UpdatePath *path;		/* NULL when nothing is to be done */
 } ExtensionTarget;
@@ -141,11 +142,15 @@ typedef struct UpdateScript
 	const char *text;			/* as the server runs it, NULL when unreadable */
 	int			nstatements;
 	int			kinds;			/* SCRIPT_ bits */
+	const char *forbidden;		/* a statement that cannot run there, or NULL */
 	List	   *relations;		/* of ScriptRelation, in order of mention */
 	bool		superuser;		/* the control files ask for a superuser */
 	bool		trusted;
+	List	   *requires;		/* names of extensions that it needs */
 } UpdateScript;
 
+extern bool du_script_suits_owner(const UpdateScript *script,
+								  const ExtensionFacts *extension);
 extern int	du_script_line(const UpdateScript *script, int offset);
 extern int	du_script_statement_line(const UpdateScript *script, int offset);
 

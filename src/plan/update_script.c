@@ -210,6 +210,7 @@ du_script_read(const ControlFile *control, const char *extension,
 	}
 	script->superuser = effective.superuser;
 	script->trusted = effective.trusted;
+	script->requires = effective.requires;
 	encoding = effective.encoding >= 0 ? effective.encoding : GetDatabaseEncoding();
 	if (!pg_verify_mbstr(encoding, content, length, true))
 	{
@@ -223,6 +224,18 @@ du_script_read(const ControlFile *control, const char *extension,
 	script->text = text_as_run(script->source, &effective, schema, owner);
 	du_script_scan(script);
 	return script;
+}
+
+/*
+ * True when the server lets the extension's owner run the script: the control
+ * files ask for no superuser, or the owner is one, or the extension is trusted
+ * and the owner may create objects in this database.
+ */
+bool
+du_script_suits_owner(const UpdateScript *script, const ExtensionFacts *extension)
+{
+	return !script->superuser || extension->owner_is_superuser ||
+		(script->trusted && extension->owner_can_create);
 }
 
 /*

@@ -199,9 +199,9 @@ classify(PlanStep *step)
 			"The script has no statements." :
 			"The script changes functions and nothing else.";
 	}
-	if (kinds & SCRIPT_SETS_ROLE)
-		step->risk_reason = psprintf("%s It contains SET ROLE or SET SESSION AUTHORIZATION and will fail.",
-									 step->risk_reason);
+	if (step->script->forbidden != NULL)
+		step->risk_reason = psprintf("%s A finalize will fail, because the script contains %s.",
+									 step->risk_reason, step->script->forbidden);
 }
 
 /*

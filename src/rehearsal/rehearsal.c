@@ -164,7 +164,7 @@ run_steps(Rehearsal *rehearsal)
 	rehearsal->checks = "no check was met";
 	du_checks_run("pre");
 	rehearsal->checks = "the pre-checks were met";
-	du_steps_start(&attempt->steps, attempt->facts, attempt->plan);
+	du_steps_start(&attempt->steps, attempt->facts, attempt->plan, attempt->caller);
 	attempt->steps.observer = &observer;
 	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);

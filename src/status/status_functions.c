@@ -128,6 +128,45 @@ describe_locks(const PlanStep *step)
 }
 
 /*
+ * Why there are no steps although another version was asked for: a row without
+ * a step.  Nothing when there is nothing to do.
+ */
+static void
+put_reason(FunctionCallInfo fcinfo, Assessment *assessment)
+{
+	static const char *const guards[] = {
+		"installed", "target_known", "not_downgrade", "within_binary", "update_path", "companions_aligned"
+	};
+	const ExtensionFacts *extension = du_managed_main(assessment->facts);
+	const GuardResult *reason = NULL;
+	ResultRow	row = {0};
+
+	du_assessment_evaluate_guards(assessment, false);
+	for (int i = 0; i < assessment->guards->nresults && reason == NULL; i++)
+	{
+		const GuardResult *result = &assessment->guards->results[i];
+
+		for (int j = 0; j < lengthof(guards); j++)
+		{
+			if (result->status == GUARD_FAIL && strcmp(result->guard, guards[j]) == 0)
+				reason = result;
+		}
+	}
+	if (reason == NULL)
+		return;
+	du_row_add_null(&row);
+	du_row_add_text(&row, extension->name);
+	du_row_add_text(&row, extension->installed);
+	du_row_add_text(&row, assessment->plan->target);
+	du_row_add_null(&row);
+	du_row_add_null(&row);
+	du_row_add_null(&row);
+	du_row_add_text(&row, psprintf("%s %s", reason->detail, reason->hint));
+	du_row_add_null(&row);
+	du_row_put(fcinfo, &row);
+}
+
+/*
  * plan(target text)
  */
 Datum
@@ -156,6 +195,8 @@ documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 		du_row_add_names(&row, describe_locks(step));
 		du_row_put(fcinfo, &row);
 	}
+	if (assessment.plan->nsteps == 0)
+		put_reason(fcinfo, &assessment);
 	du_assessment_close(&assessment);
 	return (Datum) 0;
 }
