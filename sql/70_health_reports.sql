@@ -406,7 +406,8 @@ BEGIN
                                         documentdb_upgrade.schema_version()) END
                 FROM documentdb_upgrade.preflight(documentdb_upgrade.schema_version()) g,
                      (SELECT string_agg(DISTINCT extension, ', ') AS behind
-                      FROM documentdb_upgrade.plan(documentdb_upgrade.schema_version())) p
+                      FROM documentdb_upgrade.plan(documentdb_upgrade.schema_version())
+                      WHERE step IS NOT NULL) p
                 WHERE g.guard = 'companions_aligned';
         END IF;
 

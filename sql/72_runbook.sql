@@ -156,7 +156,7 @@ BEGIN
     BEGIN
         goal := coalesce(
             (SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p
-             WHERE p.extension = main ORDER BY p.step DESC LIMIT 1),
+             WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
             (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
              WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
     EXCEPTION WHEN invalid_parameter_value THEN
@@ -173,7 +173,8 @@ BEGIN
             'upstream', (SELECT to_jsonb(r) FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL));
     END IF;
 
-    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p);
+    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p
+              WHERE p.step IS NOT NULL);
     guards := (SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object(
                    'mark', CASE WHEN p.status IN ('fail', 'warn') THEN upper(p.status) END,
                    'advice', CASE WHEN p.status IN ('fail', 'warn') THEN p.hint END))

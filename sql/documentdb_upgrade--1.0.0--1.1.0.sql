@@ -8,3 +8,574 @@ COMMENT ON FUNCTION plan(text) IS
 'one row per script that a finalize to the target (null: the binary version) would run, in order; '
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
+                                                        OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 3 SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    main constant text := (SELECT w.extension FROM documentdb_upgrade_internal.worker_counters() w);
+    longest constant interval := coalesce(current_setting('documentdb_upgrade.attempt_timeout', true), '5min');
+    own record;
+BEGIN
+    CASE part
+    WHEN 'versions' THEN
+        SELECT v.installed_version, v.binary_version, d.decision, d.reason INTO own
+            FROM documentdb_upgrade.versions v,
+                 LATERAL documentdb_upgrade.decide('', v.installed_version, v.binary_version) d
+            WHERE v.extension = main;
+        RETURN QUERY
+            SELECT part, CASE WHEN own.decision IN ('not_installed', 'refuse', 'schema_ahead') THEN 'fail'
+                              ELSE 'pass' END,
+                   string_agg(format('%s: installed %s, binary %s%s', v.extension,
+                                     coalesce(v.installed_version, 'none'), coalesce(v.binary_version, 'none'),
+                                     ', loaded ' || v.loaded_version), '; ')
+                   || format('; PostgreSQL %s.', current_setting('server_version')),
+                   CASE WHEN own.installed_version IS NULL THEN format('Run CREATE EXTENSION %I;', main)
+                        WHEN own.binary_version IS NULL THEN 'Put the extension''s control file and scripts in place.'
+                        WHEN own.decision = 'refuse' THEN own.reason
+                        ELSE format('Bring back a binary of %s or later.', own.installed_version) END
+            FROM documentdb_upgrade.versions v;
+
+    WHEN 'state' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN s.state IN ('failed', 'blocked', 'schema_ahead', 'not_installed') THEN 'fail'
+                              WHEN s.state IN ('up_to_date', 'update_available', 'standby') THEN 'pass' ELSE 'warn' END,
+                   concat_ws(' ', s.state || '.', s.next_step, CASE WHEN s.worker_pid IS NULL AND s.source <> 'setting'
+                       THEN format('No worker runs here to read source "%s".', s.source) END), NULL
+            FROM documentdb_upgrade.status s;
+
+    WHEN 'gate' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN v.differs IS NULL THEN 'skip' WHEN v.differs THEN 'fail' ELSE 'pass' END,
+                   CASE WHEN v.differs IS NULL
+                        THEN 'The library keeps no version in force, or reads it at its next use.'
+                        ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed_version) END,
+                   'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.'
+            FROM (SELECT *, documentdb_upgrade.compare_versions(gate, installed_version) <> 0 AS differs
+                  FROM documentdb_upgrade.versions WHERE extension = main) v;
+
+    -- What guards know: before an upgrade, and what of it counts after one.
+    WHEN 'guards', 'guards_after' THEN
+        RETURN QUERY
+            WITH guard AS MATERIALIZED (
+                SELECT g.* FROM documentdb_upgrade.preflight(
+                    CASE part WHEN 'guards_after' THEN documentdb_upgrade.schema_version() END) g)
+            SELECT part, CASE WHEN bool_or(g.status = 'fail') THEN 'fail' WHEN bool_or(g.status = 'warn') THEN 'warn'
+                              ELSE 'pass' END,
+                   format('%s guards: %s refuse%s, %s warn%s.', count(*), count(*) FILTER (WHERE g.status = 'fail'),
+                          ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'fail') || ')',
+                          count(*) FILTER (WHERE g.status = 'warn'),
+                          ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'warn') || ')'),
+                   'SELECT * FROM documentdb_upgrade.preflight() says why, and what to do.'
+            FROM guard g HAVING part = 'guards'
+            UNION ALL
+            SELECT r.name, g.status, g.detail, g.hint
+            FROM guard g JOIN (VALUES ('library', 'library_loaded', true), ('disk_headroom', 'disk_headroom', true),
+                                      ('members_intact', 'members_intact', false),
+                                      ('event_triggers', 'event_triggers', true),
+                                      ('blocking_sessions', 'blocking_sessions', false),
+                                      ('backup', 'backup_recent', false),
+                                      ('replication_lag', 'replication_lag', true))
+                              AS r(name, guard, after) USING (guard)
+            WHERE (part = 'guards' OR r.after) AND NOT (guard = 'replication_lag' AND pg_is_in_recovery());
+
+    -- The guard has nothing to say when there is nothing to upgrade.
+    WHEN 'members_intact' THEN
+        RETURN QUERY
+            WITH recorded AS MATERIALIZED (
+                SELECT d.extension, d.kind, d.identity, d.digest
+                FROM documentdb_upgrade.member_digests d
+                JOIN pg_extension e ON e.extname = d.extension AND e.extversion = d.version
+                WHERE d.server_release = current_setting('server_version_num')::integer / 10000
+            ), present AS (
+                SELECT r.extension, m.kind, m.identity, m.digest
+                FROM (SELECT DISTINCT extension FROM recorded) r, documentdb_upgrade.member_definitions(r.extension) m
+            ), differing AS (
+                SELECT format('%s %s (%s)', kind, identity,
+                              CASE WHEN p.digest IS NULL THEN 'missing' WHEN r.digest IS NULL THEN 'added'
+                                   ELSE 'altered' END) AS what
+                FROM recorded r FULL JOIN present p USING (extension, kind, identity)
+                WHERE r.digest IS DISTINCT FROM p.digest)
+            SELECT part, CASE WHEN NOT EXISTS (SELECT FROM recorded) THEN 'skip' WHEN count(*) > 0 THEN 'warn'
+                              ELSE 'pass' END,
+                   CASE WHEN NOT EXISTS (SELECT FROM recorded)
+                        THEN 'No finalize has recorded the members of the installed versions.'
+                        WHEN count(*) > 0 THEN format('%s members are not what the last finalize left: %s%s.', count(*),
+                            string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
+                            CASE WHEN count(*) > 5 THEN ' and others' END)
+                        ELSE 'All members are as the last finalize left them.' END,
+                   'Undo the change, or keep it knowingly: the next upgrade may fail on it or undo it.'
+            FROM (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d;
+
+    WHEN 'standbys' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN bool_or(b.required AND b.status <> 'ready') THEN 'fail' ELSE 'pass' END,
+                   CASE WHEN count(*) = 0 THEN 'No standby is below this server.'
+                        ELSE format('%s of %s standbys are ready; they see %s.%s',
+                                    count(*) FILTER (WHERE b.required AND b.status = 'ready'),
+                                    count(*) FILTER (WHERE b.required),
+                                    coalesce(string_agg(DISTINCT b.installed_version, ', '), 'nothing'),
+                                    ' ' || string_agg(b.problem, ' ' ORDER BY b.name)
+                                               FILTER (WHERE b.required AND b.status <> 'ready')) END,
+                   'docs/fleet.md says what each status means; a standby that the upgrade need not wait for can be '
+                   'named in documentdb_upgrade.ignore_standbys.'
+            FROM documentdb_upgrade.standbys b;
+
+    WHEN 'slots' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN bool_or(s.wal_status = 'lost') THEN 'fail'
+                              WHEN bool_or(NOT s.active OR s.wal_status = 'unreserved') THEN 'warn' ELSE 'pass' END,
+                   coalesce(string_agg(format('%s (%s): %s, %s of WAL kept, %s', s.slot_name, s.slot_type,
+                                CASE WHEN s.active THEN 'active' ELSE 'inactive' END,
+                                coalesce(pg_size_pretty(pg_wal_lsn_diff(s.here, s.restart_lsn)), 'no amount'),
+                                coalesce(s.wal_status, 'no status')), '; ' ORDER BY s.active, s.slot_name) || '.',
+                            'There are no replication slots.'),
+                   CASE WHEN bool_or(s.wal_status = 'lost')
+                        THEN 'Rebuild the standby or subscriber of a lost slot, and drop the slot.'
+                        ELSE 'Start the receiver of an inactive slot, or drop the slot with '
+                             'pg_drop_replication_slot(): it keeps WAL and old rows.' END
+            FROM (SELECT r.*, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                   ELSE pg_current_wal_lsn() END AS here
+                  FROM pg_replication_slots r
+                  -- Column synced is of 17.
+                  WHERE NOT r.temporary AND coalesce(to_jsonb(r)->>'synced', 'false') <> 'true') s;
+
+    WHEN 'replay' THEN
+        RETURN QUERY
+            SELECT 'replication_lag', CASE WHEN r.bytes > 0 THEN 'warn' ELSE 'pass' END,
+                   format('This standby has %s to replay of what it has received.',
+                          coalesce(pg_size_pretty(r.bytes), 'an unknown amount')),
+                   'Look at pg_get_wal_replay_pause_state(), and at queries that replay waits for.'
+            FROM (SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS bytes) r
+            WHERE pg_is_in_recovery();
+
+    WHEN 'invalid_indexes' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN bool_or(NOT i.building) THEN 'fail' WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+                   coalesce('Not usable: '
+                        || string_agg(i.name || CASE WHEN i.building THEN ' (being built)' ELSE '' END, ', '
+                                      ORDER BY i.n) FILTER (WHERE i.n <= 20)
+                        || CASE WHEN count(*) > 20 THEN format(' and %s others', count(*) - 20) ELSE '' END || '.',
+                        'All indexes of this database are valid.'),
+                   CASE WHEN bool_or(NOT i.building)
+                        THEN 'Run REINDEX INDEX CONCURRENTLY, or drop the index; a unique index ensures nothing until '
+                             'then.'
+                        ELSE 'Wait until they have been built.' END
+            FROM (SELECT x.indexrelid::regclass::text AS name,
+                         row_number() OVER (ORDER BY x.indexrelid::regclass::text) AS n,
+                         EXISTS (SELECT FROM pg_stat_progress_create_index p
+                                 WHERE p.index_relid = x.indexrelid) AS building
+                  FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+                  WHERE NOT (x.indisvalid AND x.indisready) AND c.relpersistence <> 't') i;
+
+    WHEN 'unvalidated_constraints' THEN
+        RETURN QUERY
+            SELECT part, 'pass',
+                   coalesce('Declared NOT VALID, for information: '
+                        || string_agg(format('%s of %s', c.conname, c.conrelid::regclass), ', '
+                                      ORDER BY c.conrelid::regclass::text, c.conname)
+                        || '. ALTER TABLE ... VALIDATE CONSTRAINT checks the rows that were there before.',
+                        'All constraints of this database are validated.'), NULL
+            FROM (SELECT k.conname, k.conrelid FROM pg_constraint k
+                  -- Since 18 there are some that are never enforced.
+                  WHERE NOT k.convalidated AND k.conrelid <> 0
+                    AND coalesce(to_jsonb(k)->>'conenforced', 'true') = 'true'
+                  ORDER BY k.oid LIMIT 20) c;
+
+    WHEN 'disabled_triggers' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+                   coalesce('Disabled: ' || string_agg(format('%s of %s', t.tgname, t.tgrelid::regclass), ', '
+                                                       ORDER BY t.tgname) || '.',
+                            'No trigger on a table of the managed extensions is disabled.'),
+                   'Run ALTER TABLE ... ENABLE TRIGGER, unless the trigger is disabled on purpose.'
+            FROM documentdb_upgrade_internal.health_tables() AS m(relation)
+            JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D';
+
+    WHEN 'failed_jobs' THEN
+        -- pg_cron may be absent, so nothing of it is named before this.
+        IF to_regclass('cron.job_run_details') IS NULL THEN
+            RETURN QUERY SELECT part, 'skip', 'pg_cron is not in this database, or keeps no record of its runs.', NULL;
+        ELSE
+            RETURN QUERY
+                SELECT part, CASE WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+                       CASE WHEN count(*) = 0 THEN 'No run has failed within 24 hours.'
+                            ELSE format('%s runs have failed within 24 hours, the last one of job %s: %s', count(*),
+                                        (array_agg(d.jobid ORDER BY d.runid DESC))[1],
+                                        (array_agg(d.return_message ORDER BY d.runid DESC))[1]) END
+                       || CASE WHEN row_security_active('cron.job_run_details')
+                               THEN ' Only runs of your own role can be seen.' ELSE '' END,
+                       'SELECT * FROM cron.job_run_details WHERE status = ''failed'' ORDER BY runid DESC says why.'
+                FROM cron.job_run_details d
+                WHERE d.status = 'failed' AND coalesce(d.end_time, d.start_time, now()) > now() - interval '24 hours';
+        END IF;
+
+    WHEN 'connections' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN c.used >= 0.95 * c.most THEN 'fail' WHEN c.used >= 0.8 * c.most THEN 'warn'
+                              ELSE 'pass' END,
+                   format('%s of %s connections are in use.', c.used, c.most),
+                   'Keep some free for the upgrade and for you: close idle ones, or raise max_connections (restart).'
+            FROM (SELECT count(*) AS used, current_setting('max_connections')::integer AS most
+                  FROM pg_stat_activity WHERE backend_type = 'client backend') c;
+
+    WHEN 'idle_in_transaction', 'long_transactions' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+                   coalesce('Process ' || string_agg(format('%s (%s, database %s, for %s s)', a.pid,
+                                coalesce(a.usename, a.backend_type), coalesce(a.datname, 'none'),
+                                round(extract(epoch FROM clock_timestamp() - a.xact_start))),
+                                ', ' ORDER BY a.xact_start) || '.',
+                            CASE part
+                                 WHEN 'long_transactions' THEN format('No transaction is older than %s.', longest)
+                                 ELSE format('No session has been idle in a transaction for longer than %s.', longest)
+                                 END),
+                   CASE part WHEN 'long_transactions'
+                        THEN 'Wait for it, or end it with pg_terminate_backend(pid): it keeps locks and old rows.'
+                        ELSE 'Have it commit, or end it with pg_terminate_backend(pid).' END
+            FROM pg_stat_activity a
+            WHERE a.pid <> pg_backend_pid() AND a.backend_type NOT IN ('walsender', 'autovacuum worker')
+              AND a.xact_start < clock_timestamp() - longest
+              AND (part = 'long_transactions'
+                   OR a.state LIKE 'idle in transaction%' AND a.state_change < clock_timestamp() - longest);
+
+    WHEN 'prepared_transactions' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN count(*) > 0 THEN 'warn' ELSE 'pass' END,
+                   coalesce(string_agg(format('%L of database %s since %s', x.gid, x.database,
+                                              date_trunc('second', x.prepared)), ', ' ORDER BY x.prepared) || '.',
+                            'There are no prepared transactions.'),
+                   'Run COMMIT PREPARED or ROLLBACK PREPARED: they keep their locks over restarts.'
+            FROM pg_prepared_xacts x;
+
+    WHEN 'wraparound' THEN
+        -- Vacuum turns to emergency measures at the failsafe ages, which it
+        -- raises to 105 % of the others.
+        RETURN QUERY
+            SELECT part, CASE WHEN bool_or(a.age > greatest(a.failsafe, 1.05 * a.freeze)) THEN 'fail'
+                              WHEN bool_or(a.age > 2.0 * a.freeze) THEN 'warn' ELSE 'pass' END,
+                   format('The oldest transaction id is %s old and the oldest multixact id %s; %s and %s are left.',
+                          max(a.age) FILTER (WHERE a.of = 'xid'), max(a.age) FILTER (WHERE a.of = 'mxid'),
+                          2147483647 - max(a.age) FILTER (WHERE a.of = 'xid'),
+                          2147483647 - max(a.age) FILTER (WHERE a.of = 'mxid')),
+                   format('VACUUM (FREEZE) database "%s"; look for what keeps old rows: slots, prepared and long '
+                          'transactions.',
+                          (array_agg(a.datname ORDER BY a.age DESC))[1])
+            FROM (SELECT d.datname, 'xid' AS of, age(d.datfrozenxid) AS age,
+                         current_setting('autovacuum_freeze_max_age')::bigint AS freeze,
+                         current_setting('vacuum_failsafe_age')::bigint AS failsafe
+                  FROM pg_database d
+                  UNION ALL
+                  SELECT d.datname, 'mxid', mxid_age(d.datminmxid),
+                         current_setting('autovacuum_multixact_freeze_max_age')::bigint,
+                         current_setting('vacuum_multixact_failsafe_age')::bigint
+                  FROM pg_database d) a;
+
+    WHEN 'statistics' THEN
+        IF pg_is_in_recovery() THEN
+            RETURN QUERY
+                SELECT part, 'skip', 'A standby does not count what is done to tables; look at the primary.', NULL;
+        ELSE
+            RETURN QUERY
+                SELECT part, CASE WHEN bool_or(s.stale OR s.bloated) OR current_setting('autovacuum') = 'off'
+                                  THEN 'warn' ELSE 'pass' END,
+                       concat_ws(' ',
+                           CASE WHEN current_setting('autovacuum') = 'off' THEN 'Setting autovacuum is off.' END,
+                           'To be analyzed: ' || string_agg(s.name, ', ' ORDER BY s.n)
+                               FILTER (WHERE s.stale AND s.n <= 20) || '.',
+                           'To be vacuumed: ' || string_agg(s.name, ', ' ORDER BY s.n)
+                               FILTER (WHERE s.bloated AND s.n <= 20) || '.',
+                           CASE WHEN bool_or((s.stale OR s.bloated) AND s.n > 20) THEN 'And others.'
+                                WHEN bool_or(s.stale OR s.bloated) THEN NULL
+                                ELSE format('The %s tables of the managed extensions have statistics that are fresh '
+                                            'enough.', count(*)) END),
+                       'Run VACUUM (ANALYZE) on them; plans made with old statistics are slow ones.'
+                FROM (SELECT t.*, row_number() OVER (ORDER BY t.stale OR t.bloated DESC, t.relid) AS n
+                      FROM (SELECT u.relid, u.relid::regclass::text AS name,
+                                   u.n_mod_since_analyze > 1000 + 0.5 * u.n_live_tup AS stale,
+                                   u.n_dead_tup > 1000 + 0.5 * u.n_live_tup AS bloated
+                            FROM pg_stat_all_tables u
+                            JOIN documentdb_upgrade_internal.health_tables() AS m(relation)
+                                ON m.relation = u.relid) t) s;
+        END IF;
+
+    WHEN 'checksums' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN current_setting('data_checksums') = 'off' THEN 'skip'
+                              WHEN sum(a.checksum_failures) > 0 THEN 'fail' ELSE 'pass' END,
+                   CASE WHEN current_setting('data_checksums') = 'off'
+                        THEN 'Data checksums are off: damaged pages are not noticed.'
+                        WHEN sum(a.checksum_failures) > 0
+                        THEN format('%s pages failed, in %s, the last at %s.', sum(a.checksum_failures),
+                                    string_agg(coalesce(a.datname, 'shared relations'), ', ')
+                                        FILTER (WHERE a.checksum_failures > 0),
+                                    date_trunc('second', max(a.checksum_last_failure)))
+                        ELSE 'No page has failed its checksum.' END,
+                   'Do not upgrade on damaged storage: look at the server''s log, and restore what is damaged.'
+            FROM pg_stat_database a;
+
+    WHEN 'counters' THEN
+        RETURN QUERY
+            SELECT c.name, CASE WHEN c.bad THEN 'warn' ELSE 'pass' END,
+                   format('%s since %s.', c.what,
+                          coalesce(date_trunc('second', d.stats_reset)::text, 'the counters began')), c.hint
+            FROM pg_stat_database d,
+                 LATERAL (VALUES ('deadlocks', d.deadlocks > 0, format('%s in this database', d.deadlocks),
+                                  'Note the number: what counts is whether it grows during and after the upgrade.'),
+                                 ('rollbacks',
+                                  d.xact_rollback >= 100 AND d.xact_rollback > 0.1 * (d.xact_commit + d.xact_rollback),
+                                  format('%s of %s transactions of this database were rolled back',
+                                         d.xact_rollback, d.xact_commit + d.xact_rollback),
+                                  'Look at the server''s log for the errors of clients, and compare the share after '
+                                  'the upgrade.'))
+                         AS c(name, bad, what, hint)
+            WHERE d.datname = current_database();
+
+    WHEN 'recorded_failures' THEN
+        SELECT h.id, h.finished_at INTO own FROM documentdb_upgrade.history h
+            WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+        RETURN QUERY
+            SELECT part, CASE WHEN bool_or(h.outcome = 'failed') THEN 'fail' WHEN count(*) > 0 THEN 'warn'
+                              ELSE 'pass' END,
+                   CASE WHEN count(*) = 0 THEN 'No attempt has failed'
+                        ELSE format('%s attempts failed, were refused or cancelled', sum(1 + h.repeats)) END
+                   || coalesce(' since the upgrade of ' || date_trunc('second', own.finished_at) || '.',
+                               ', and none has succeeded here.')
+                   || coalesce(' The last one: ' || (array_agg(h.message ORDER BY h.id DESC))[1] || '.', '')
+                   || ' The server''s log is not read.',
+                   'The last rows of documentdb_upgrade.history have detail, hint, script and line; read the server''s '
+                   'log as well.'
+            FROM documentdb_upgrade.history h
+            WHERE h.extension = main AND h.outcome <> 'succeeded' AND h.dismissed_at IS NULL
+              AND h.id > coalesce(own.id, 0);
+
+    WHEN 'checks' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN count(*) = 0 THEN 'skip' WHEN bool_or(c.missing) THEN 'fail' ELSE 'pass' END,
+                   coalesce('Run within the upgrade, not now: ' || string_agg(format('%s (%s%s)', c.name, c.kind,
+                                CASE WHEN c.missing THEN ', function missing' END),
+                                ', ' ORDER BY c.kind DESC, c.name) || '.',
+                            'No check applies here.'),
+                   'Create the missing function, or set enabled = false for that row of documentdb_upgrade.checks.'
+            FROM (SELECT k.*, to_regprocedure(k.function) IS NULL AS missing FROM documentdb_upgrade.checks k
+                  WHERE k.enabled AND documentdb_upgrade_internal.check_applies(k.requires)) c;
+
+    WHEN 'installed' THEN
+        SELECT h.to_version INTO own FROM documentdb_upgrade.history h
+            WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+        RETURN QUERY
+            SELECT part, CASE WHEN v.installed_version IS NULL OR v.installed_version <> own.to_version THEN 'fail'
+                              WHEN own.to_version IS NULL OR v.behind THEN 'warn' ELSE 'pass' END,
+                   format('Installed is %s; the last upgrade was %s; the binary offers %s.',
+                          coalesce(v.installed_version, 'nothing'),
+                          coalesce('to ' || own.to_version, 'not recorded here'),
+                          coalesce(v.binary_version, 'nothing')),
+                   CASE WHEN v.installed_version <> own.to_version
+                        THEN 'Something else has changed the version since; look at the server''s log.'
+                        WHEN v.behind
+                        THEN 'If that was intended, there is nothing to do; else finalize to what the binary offers.'
+                        END
+            FROM (SELECT *, documentdb_upgrade.compare_versions(installed_version, binary_version) < 0 AS behind
+                  FROM documentdb_upgrade.versions WHERE extension = main) v;
+
+    WHEN 'companions' THEN
+        IF documentdb_upgrade.schema_version() IS NULL THEN
+            RETURN QUERY SELECT part, 'skip', 'The main extension is not installed.', NULL;
+        ELSE
+            RETURN QUERY
+                SELECT part, CASE WHEN g.status = 'fail' OR p.behind IS NOT NULL THEN 'fail' ELSE 'pass' END,
+                       CASE WHEN g.status = 'fail' THEN g.detail
+                            WHEN p.behind IS NOT NULL THEN format('Behind their targets: %s.', p.behind)
+                            ELSE format('Every companion is at its target: %s.', coalesce(
+                                (SELECT string_agg(format('%s %s', v.extension, v.installed_version), ', ')
+                                 FROM documentdb_upgrade.versions v
+                                 WHERE v.extension <> main AND v.installed_version IS NOT NULL), 'there is none')) END,
+                       CASE WHEN g.status = 'fail' THEN g.hint
+                            ELSE format('Run SELECT documentdb_upgrade.finalize_to(%L);',
+                                        documentdb_upgrade.schema_version()) END
+                FROM documentdb_upgrade.preflight(documentdb_upgrade.schema_version()) g,
+                     (SELECT string_agg(DISTINCT extension, ', ') AS behind
+                      FROM documentdb_upgrade.plan(documentdb_upgrade.schema_version())
+                      WHERE step IS NOT NULL) p
+                WHERE g.guard = 'companions_aligned';
+        END IF;
+
+    WHEN 'last_attempt' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
+                   CASE WHEN a.id IS NULL THEN 'No attempt is on record.'
+                        ELSE format('Attempt %s %s at %s: %s%s.', a.id,
+                            CASE WHEN a.from_version = a.to_version THEN format('on the companions at %s', a.to_version)
+                                 ELSE format('from %s to %s', coalesce(a.from_version, 'none'),
+                                             coalesce(a.to_version, 'unknown')) END,
+                            date_trunc('second', a.finished_at), a.outcome, ': ' || a.message) END,
+                   coalesce(a.hint, 'SELECT documentdb_upgrade.runbook() says what to do.')
+            FROM (VALUES (main)) AS m(extension) LEFT JOIN LATERAL (
+                SELECT h.* FROM documentdb_upgrade.history h WHERE h.extension = m.extension
+                ORDER BY h.id DESC LIMIT 1) a ON true;
+    END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    main constant text := (SELECT w.extension FROM documentdb_upgrade_internal.worker_counters() w);
+    s record;
+    decided record;
+    rehearsal record;
+    success record;
+    failure record;
+    wanted text;
+    goal text;
+    kind text;
+    risk text;
+    steps jsonb;
+    guards jsonb;
+    facts jsonb;
+    resource text[] := '{}';
+BEGIN
+    -- A malformed version is the caller's mistake, and raised.
+    PERFORM documentdb_upgrade.to_semver(target);
+    SELECT * INTO s FROM documentdb_upgrade.status;
+    -- What is asked for here, else what is desired, else what the binary offers.
+    SELECT * INTO decided FROM documentdb_upgrade.decide(
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed_version, s.binary_version);
+    wanted := coalesce(decided.target, target);
+    -- As the extension itself spells it: 1.10, not 1.10-0.
+    BEGIN
+        goal := coalesce(
+            (SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p
+             WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
+            (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
+             WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
+    EXCEPTION WHEN invalid_parameter_value THEN
+        goal := NULL;    -- what is installed or offered is no version
+    END;
+    goal := coalesce(goal, wanted, s.binary_version);
+    facts := to_jsonb(s) || jsonb_build_object(
+        'extension', main, 'database', current_database(), 'asked', target, 'wanted', wanted, 'goal', goal,
+        'from', s.installed_version, 'reason', decided.reason, 'server_version', current_setting('server_version'),
+        'written_at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'));
+    IF s.role = 'standby' OR s.installed_version IS NULL THEN
+        RETURN facts || jsonb_build_object('elsewhere', true,
+            'kind', CASE WHEN s.role = 'standby' THEN '{"standby": true}' ELSE '{"not_installed": true}' END::jsonb,
+            'upstream', (SELECT to_jsonb(r) FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL));
+    END IF;
+
+    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p
+              WHERE p.step IS NOT NULL);
+    guards := (SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object(
+                   'mark', CASE WHEN p.status IN ('fail', 'warn') THEN upper(p.status) END,
+                   'advice', CASE WHEN p.status IN ('fail', 'warn') THEN p.hint END))
+               FROM documentdb_upgrade.preflight(wanted) p);
+    kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
+                 WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
+    SELECT * INTO success FROM documentdb_upgrade.history h
+        WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+    SELECT * INTO failure FROM documentdb_upgrade.history h
+        WHERE h.extension = main AND h.outcome <> 'succeeded' AND h.dismissed_at IS NULL
+          AND h.id > coalesce(success.id, 0)
+        ORDER BY h.id DESC LIMIT 1;
+    -- Scripts or libraries may be others since; the fingerprint says so.
+    SELECT r.*, extract(epoch FROM r.finished_at - r.started_at) * 1000 AS ms INTO rehearsal
+        FROM documentdb_upgrade.rehearsals r
+        WHERE r.extension = main AND r.fingerprint = documentdb_upgrade.upgrade_fingerprint()
+          AND r.from_version = s.installed_version AND r.to_version = goal
+        ORDER BY r.id DESC LIMIT 1;
+    risk := coalesce(CASE WHEN rehearsal.outcome = 'passed' THEN rehearsal.risk END,
+        (SELECT p->>'risk' FROM jsonb_array_elements(steps) p
+         ORDER BY array_position('{functions only, catalogue, privileges, data tables, cluster-wide, unknown}'::text[],
+                                 p->>'risk') DESC LIMIT 1));
+    IF s.source = 'kubernetes' THEN
+        resource := string_to_array(documentdb_upgrade_internal.worker_location(), '/');
+    END IF;
+
+    RETURN facts || jsonb_build_object(
+        'kind', jsonb_build_object(kind, true), 'to_do', kind IN ('ready', 'wait'),
+        'companions_only', s.installed_version = goal, 'blocked', s.state = 'blocked',
+        'fingerprint', documentdb_upgrade.upgrade_fingerprint(),
+        -- The last step of each extension leads to its target.
+        'versions', (SELECT jsonb_agg(to_jsonb(v) || jsonb_build_object('target',
+                CASE WHEN v.extension = main THEN goal
+                     WHEN v.installed_version IS NOT NULL AND kind <> 'wait'
+                     THEN coalesce((SELECT p->>'to_version' FROM jsonb_array_elements(steps) p
+                                    WHERE p->>'extension' = v.extension ORDER BY (p->>'step')::integer DESC LIMIT 1),
+                                   v.installed_version) END))
+            FROM documentdb_upgrade.versions v),
+        'steps', (SELECT jsonb_agg(p || jsonb_build_object('file', regexp_replace(p->>'script', '^.*/', '')))
+                  FROM jsonb_array_elements(steps) p),
+        'scripts', jsonb_array_length(steps),
+        'risk', risk, 'risk_is', jsonb_build_object(coalesce(replace(risk, ' ', '_'), 'none'), true),
+        'guards', guards)
+        || (SELECT jsonb_build_object('refusing', jsonb_agg(g),
+                'refusing_names', string_agg('`' || (g->>'guard') || '`', ', '),
+                'skippable', (array_agg(g->>'guard') FILTER (WHERE g->'hard' = 'false'))::text,
+                'skippable_names', string_agg('`' || (g->>'guard') || '`', ', ') FILTER (WHERE g->'hard' = 'false'),
+                -- Before phase one this guard says nothing new.
+                'not_yet', bool_or(kind <> 'wait' OR g->>'guard' NOT IN ('within_binary', 'target_known')))
+            FROM jsonb_array_elements(guards) g WHERE g->>'status' = 'fail')
+        || jsonb_build_object(
+        'rehearsal', CASE WHEN rehearsal.id IS NOT NULL THEN to_jsonb(rehearsal) - 'report' END,
+        'passed', rehearsal.outcome = 'passed', 'rehearsed_ms', (SELECT sum((r->>'ms')::numeric)
+            FROM jsonb_array_elements(rehearsal.report->'steps') r),
+        'changes', documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps'),
+        'warnings', (SELECT jsonb_agg(w.value) FROM jsonb_array_elements(rehearsal.report->'steps') r,
+                         jsonb_array_elements(r->'warnings') w),
+        'locks', CASE WHEN rehearsal.outcome = 'passed'
+            THEN (SELECT jsonb_agg(l.value) FROM jsonb_array_elements(rehearsal.report->'steps') r,
+                      jsonb_array_elements(r->'relations') l)
+            ELSE (SELECT jsonb_agg(DISTINCT jsonb_build_object('relation', l.name, 'mode', NULL))
+                  FROM jsonb_array_elements(steps) p, jsonb_array_elements_text(p->'locks') AS l(name)) END,
+        'failure', CASE WHEN failure.id IS NOT NULL THEN to_jsonb(failure) END,
+        'failures', (SELECT jsonb_agg(f || jsonb_build_object(
+                'what', CASE f->>'outcome' WHEN 'failed' THEN 'failed' ELSE 'was ' || (f->>'outcome') END,
+                'sqlstate_is', jsonb_build_object(
+                    CASE WHEN f->>'sqlstate' IN ('55P03', '57014', '53200', '55006', '55000') THEN f->>'sqlstate'
+                         ELSE 'other' END, true)))
+            FROM unnest(ARRAY[to_jsonb(failure) || '{"attempt": true}',
+                              to_jsonb(rehearsal) - 'report' || '{"attempt": false}']) f
+            WHERE f->>'outcome' <> 'passed'),
+        'success', CASE WHEN success.id IS NOT NULL THEN to_jsonb(success) END,
+        'in_first_day', success.finished_at > clock_timestamp() - interval '24 hours',
+        'restore_lsn', coalesce(success.restore_lsn::text, '<RESTORE_LSN>'),
+        'restore_timeline', coalesce(success.restore_timeline::text, '<RESTORE_TIMELINE>'),
+        'earlier', (SELECT jsonb_build_object('count', count(*),
+                        'longest', max(extract(epoch FROM h.finished_at - h.started_at) * 1000))
+                    FROM documentdb_upgrade.history h
+                    WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'manual' HAVING count(*) > 0),
+        'backup', (SELECT to_jsonb(b) FROM documentdb_upgrade.backups b ORDER BY b.finished_at DESC LIMIT 1),
+        'backup_label', format('before %s %s', main, goal), 'label_after', format('after %s %s', main, goal),
+        'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),
+        'archived', current_setting('archive_mode') <> 'off',
+        'post_checks', (SELECT jsonb_agg(to_jsonb(c) ORDER BY c.name) FROM documentdb_upgrade.checks c
+                        WHERE c.enabled AND c.kind = 'post' AND to_regprocedure(c.function) IS NOT NULL
+                          AND documentdb_upgrade_internal.check_applies(c.requires)),
+        'image', CASE kind WHEN 'none' THEN NULL WHEN 'schema_ahead' THEN s.installed_version ELSE goal END,
+        'is_documentdb', main = 'documentdb', 'follows_resource', s.source = 'kubernetes',
+        'port', current_setting('port'),
+        'lock_timeout', current_setting('documentdb_upgrade.lock_timeout', true),
+        'attempt_timeout', current_setting('documentdb_upgrade.attempt_timeout', true),
+        'ticks', (SELECT jsonb_object_agg(t.name, CASE WHEN t.done THEN 'x' ELSE ' ' END)
+            FROM (VALUES ('rehearsed', rehearsal.outcome = 'passed'),
+                         ('unused', rehearsal.outcome = 'passed' AND NOT EXISTS (
+                              SELECT FROM jsonb_array_elements(rehearsal.report->'steps') r,
+                                  jsonb_array_elements(r->'removed') o WHERE o.value->>'kind' <> 'extension')),
+                         ('guards', NOT guards @> '[{"status": "fail"}]'),
+                         ('backup', guards @> '[{"guard": "backup_recent", "status": "pass"}]')) AS t(name, done)))
+        -- Names of Kubernetes need no quotes; another text is not repeated.  CloudNativePG gives the name of its
+        -- Cluster to setting cluster_name.
+        || (SELECT jsonb_object_agg(n.fact, CASE WHEN n.name ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' THEN n.name
+                                                 ELSE format('<%s>', upper(n.fact)) END)
+            FROM (VALUES ('namespace', coalesce(nullif(resource[1], ''),
+                                                current_setting('documentdb_upgrade.kubernetes_namespace', true))),
+                         ('resource', coalesce(nullif(resource[2], ''),
+                                               current_setting('documentdb_upgrade.kubernetes_resource', true))),
+                         ('cluster', CASE WHEN s.source = 'kubernetes' THEN current_setting('cluster_name') END))
+                 AS n(fact, name));
+END
+$$;
