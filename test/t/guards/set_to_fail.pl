@@ -42,7 +42,7 @@ is(status_of('members_intact', 'members_intact=fail'), 'pass', 'they are');
 like(status_of('replication_lag', 'replication_lag=fail'), qr/^pass/, 'without standbys there is nothing to know');
 sql($node, q{SELECT pg_create_physical_replication_slot('away', true)});
 is(status_of('replication_lag', ''), 'pass', 'nobody is known to be behind');
-like(status_of('replication_lag', 'replication_lag=fail'), qr/^fail Have them stream/, 'which is not enough');
+like(status_of('replication_lag', 'replication_lag=fail'), qr/^fail Start replication on them/, 'which is not enough');
 sql($node, q{SELECT pg_drop_replication_slot('away')});
 
 # What nobody has asked for is no lack of knowledge.
