@@ -56,7 +56,8 @@ run_tap() {
 	local jobs passed=0 failed=1 skipped=0 tap="$OUT/tap"
 	mapfile -t files < <(select_tap "$1")
 	[ ${#files[@]} -gt 0 ] || return 0
-	jobs=${JOBS:-$(nproc)}
+	# They wait for one another, and for time limits, about a third of the time.
+	jobs=${JOBS:-$(($(nproc) + 1))}
 	heading "TAP: ${#files[@]} files, $jobs at a time, on servers of their own: about $((${#files[@]} * TAP_FILE_SECONDS / jobs / 60 + 1)) min"
 	as_user mkdir -p "$tap"
 	make_template
