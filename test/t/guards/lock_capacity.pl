@@ -30,7 +30,7 @@ my $node = new_node('main', own_installation => 1, conf => "max_locks_per_transa
 	  "documentdb_upgrade.extension = 'many'\ndocumentdb_upgrade.managed_extensions = ''\n");
 write_extension($node, 'many', '1.4', %scripts);
 sql($node, q{CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION many VERSION '1.0'});
-sql($node, q{DO $$ BEGIN FOR i IN 1 .. 300 LOOP EXECUTE format('CREATE TABLE many.documents_%s (id integer PRIMARY KEY, t text)', i); END LOOP; END $$});
+sql($node, q{DO $$ BEGIN FOR i IN 1 .. 700 LOOP EXECUTE format('CREATE TABLE many.documents_%s (id integer PRIMARY KEY, t text)', i); END LOOP; END $$});
 
 # The guard's row for a target.
 sub guard
@@ -63,7 +63,8 @@ is(sql($node, q{SELECT outcome FROM documentdb_upgrade.rehearse('1.2')}), 'passe
 my $fact = taken_by('1.2');
 $guard = guard('1.2');
 like($guard->{detail}, qr/^Rehearsal 1 counted \d+ lock entries; others/, 'the guard has the count');
-cmp_ok($guard->{needed}, '>=', 600, 'of tables and their types or defaults');
+# Since 18 the fast path has room for the weak ones.
+cmp_ok($guard->{needed}, '>=', 700, 'of tables, and before 18 of their types or defaults');
 cmp_ok(abs($guard->{needed} - $fact), '<=', 20, 'which is what the update takes') or diag("counted $guard->{needed}, taken $fact");
 
 # Servers with fewer entries.
