@@ -30,7 +30,7 @@ my $node = new_node('main', own_installation => 1, conf => "max_locks_per_transa
 	  "documentdb_upgrade.extension = 'many'\ndocumentdb_upgrade.managed_extensions = ''\n");
 write_extension($node, 'many', '1.4', %scripts);
 sql($node, q{CREATE EXTENSION documentdb_upgrade; CREATE EXTENSION many VERSION '1.0'});
-sql($node, q{DO $$ BEGIN FOR i IN 1 .. 700 LOOP EXECUTE format('CREATE TABLE many.documents_%s (id integer PRIMARY KEY, t text)', i); END LOOP; END $$});
+sql($node, q{DO $$ BEGIN FOR i IN 1 .. 1000 LOOP EXECUTE format('CREATE TABLE many.documents_%s (id integer PRIMARY KEY, t text)', i); END LOOP; END $$});
 
 # The guard's row for a target.
 sub guard
@@ -64,7 +64,7 @@ my $fact = taken_by('1.2');
 $guard = guard('1.2');
 like($guard->{detail}, qr/^Rehearsal 1 counted \d+ lock entries; others/, 'the guard has the count');
 # Since 18 the fast path has room for the weak ones.
-cmp_ok($guard->{needed}, '>=', 700, 'of tables, and before 18 of their types or defaults');
+cmp_ok($guard->{needed}, '>=', 1000, 'of tables, and before 18 of their types or defaults');
 cmp_ok(abs($guard->{needed} - $fact), '<=', 20, 'which is what the update takes') or diag("counted $guard->{needed}, taken $fact");
 
 # Servers with fewer entries.
@@ -126,10 +126,10 @@ like($fails->{hint}, qr/restart PostgreSQL; then rehearse\.$/, 'and that another
 
 # Relations that are named are more than there is room for: nobody need try.
 sql($node, q{UPDATE pg_extension SET extversion = '1.3' WHERE extname = 'many'});
-sql($node, q{SELECT format('CREATE TABLE many.part_%s PARTITION OF many.parent FOR VALUES FROM (%s) TO (%s)', i, i, i + 1) FROM generate_series(1, 700) AS i \gexec});
+sql($node, q{SELECT format('CREATE TABLE many.part_%s PARTITION OF many.parent FOR VALUES FROM (%s) TO (%s)', i, i, i + 1) FROM generate_series(1, 1200) AS i \gexec});
 $fails = guard('1.4');
 is($fails->{status}, 'fail', 'a table with many partitions is known to be too much');
-is($fails->{needed}, 701, 'with each of them');
+is($fails->{needed}, 1201, 'with each of them');
 is(try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.4', skip_guards => '{lock_capacity}')})->{sqlstate}, '53400', 'overridden it stops all the same');
 
 # What others hold counts.
