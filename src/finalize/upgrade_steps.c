@@ -4,7 +4,7 @@
  *	  Runs the steps of a plan: what finalize and rehearsal have in common.
  *
  * Each script runs by an ALTER EXTENSION UPDATE TO of its own, as the owner
- * of its extension.  The server would run the same scripts in one statement;
+ * of its extension where the server allows that.  The server would run the same scripts in one statement;
  * one by one they can be timed, named in errors, and interrupted in between.
  *
  *-------------------------------------------------------------------------
