@@ -31,6 +31,7 @@ BEGIN
         ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
         ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
         ('standbys', 'SELECT jsonb_agg(to_jsonb(b)) FROM documentdb_upgrade.standbys b'),
+        ('databases', 'SELECT jsonb_agg(to_jsonb(d)) FROM documentdb_upgrade.databases d'),
         ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history '
             'ORDER BY id DESC LIMIT 50) h'),
         ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM '

@@ -411,6 +411,23 @@ BEGIN
                 WHERE g.guard = 'companions_aligned';
         END IF;
 
+    WHEN 'databases' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN count(*) FILTER (WHERE d.behind) > 0 THEN 'warn'
+                              WHEN count(*) FILTER (WHERE d.looked_at IS NULL) > 0 THEN 'skip' ELSE 'pass' END,
+                   CASE WHEN count(*) FILTER (WHERE d.behind) > 0
+                        THEN format('In %s other databases the files do not match what is installed: %s.',
+                            count(*) FILTER (WHERE d.behind),
+                            string_agg(format('%s (%s %s)', d.database, d.extension, d.installed_version), ', '
+                                       ORDER BY d.database) FILTER (WHERE d.behind))
+                        WHEN count(*) FILTER (WHERE d.looked_at IS NULL) > 0
+                        THEN format('Not looked at: %s.', string_agg(d.database, ', ' ORDER BY d.database)
+                            FILTER (WHERE d.looked_at IS NULL))
+                        ELSE 'In no other database do the files differ from what is installed.' END,
+                   'SELECT * FROM documentdb_upgrade.databases; shows all, and says why and what to do.'
+            FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
+            WHERE p.datallowconn AND d.database <> current_database();
+
     WHEN 'last_attempt' THEN
         RETURN QUERY
             SELECT part, CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
@@ -478,8 +495,8 @@ CREATE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT de
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, last_attempt, versions, state,
-        gate, guards_after, members_intact, standbys, slots, replay, invalid_indexes, unvalidated_constraints,
+    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
+        state, gate, guards_after, members_intact, standbys, slots, replay, invalid_indexes, unvalidated_constraints,
         disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions, prepared_transactions,
         wraparound, statistics, checksums, counters, recorded_failures, checks}')
 $$;

@@ -23,7 +23,7 @@ GRANT SELECT ON
     history, checks, holds, backups, versions, status, progress, metrics,
     member_digests, rehearsals, standbys, releases, rollbacks, compatibility,
     parity_runs, parity_tables, parity_differences, parity_progress, cutovers,
-    fence_writers
+    fence_writers, databases
     TO pg_monitor;
 
 -- What these call as whoever calls them.
@@ -34,6 +34,6 @@ GRANT EXECUTE ON FUNCTION
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,
-    fence_notice, fence_since, fence_exempts, writers_since
+    fence_notice, fence_since, fence_exempts, writers_since, database_list
     TO pg_monitor;
 GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;

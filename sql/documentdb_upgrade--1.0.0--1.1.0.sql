@@ -403,6 +403,23 @@ BEGIN
                 WHERE g.guard = 'companions_aligned';
         END IF;
 
+    WHEN 'databases' THEN
+        RETURN QUERY
+            SELECT part, CASE WHEN count(*) FILTER (WHERE d.behind) > 0 THEN 'warn'
+                              WHEN count(*) FILTER (WHERE d.looked_at IS NULL) > 0 THEN 'skip' ELSE 'pass' END,
+                   CASE WHEN count(*) FILTER (WHERE d.behind) > 0
+                        THEN format('In %s other databases the files do not match what is installed: %s.',
+                            count(*) FILTER (WHERE d.behind),
+                            string_agg(format('%s (%s %s)', d.database, d.extension, d.installed_version), ', '
+                                       ORDER BY d.database) FILTER (WHERE d.behind))
+                        WHEN count(*) FILTER (WHERE d.looked_at IS NULL) > 0
+                        THEN format('Not looked at: %s.', string_agg(d.database, ', ' ORDER BY d.database)
+                            FILTER (WHERE d.looked_at IS NULL))
+                        ELSE 'In no other database do the files differ from what is installed.' END,
+                   'SELECT * FROM documentdb_upgrade.databases; shows all, and says why and what to do.'
+            FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
+            WHERE p.datallowconn AND d.database <> current_database();
+
     WHEN 'last_attempt' THEN
         RETURN QUERY
             SELECT part, CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
@@ -579,3 +596,109 @@ BEGIN
                  AS n(fact, name));
 END
 $$;
+
+CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
+        state, gate, guards_after, members_intact, standbys, slots, replay, invalid_indexes, unvalidated_constraints,
+        disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions, prepared_transactions,
+        wraparound, statistics, checksums, counters, recorded_failures, checks}')
+$$;
+
+CREATE OR REPLACE FUNCTION support_bundle() RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
+AS $$
+DECLARE
+    part record;
+    value jsonb;
+    bundle jsonb := '{}';
+BEGIN
+    FOR part IN SELECT * FROM (VALUES
+        ('collected_at', 'SELECT to_jsonb(clock_timestamp())'),
+        ('server_version', 'SELECT to_jsonb(version())'),
+        ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
+        ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', '
+            'source)) FROM pg_settings
+                      WHERE name LIKE ''documentdb\_upgrade.%''
+                         OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', '
+                             '''max_locks_per_transaction'',
+                                     ''max_prepared_transactions'', ''max_worker_processes'', ''statement_timeout'',
+                                     ''synchronous_commit'', ''wal_level'')'),
+        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s'),
+        ('versions', 'SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v'),
+        ('plan', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.plan() p'),
+        ('preflight', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.preflight() p'),
+        ('fingerprint', 'SELECT to_jsonb(documentdb_upgrade.upgrade_fingerprint())'),
+        ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
+        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
+        ('standbys', 'SELECT jsonb_agg(to_jsonb(b)) FROM documentdb_upgrade.standbys b'),
+        ('databases', 'SELECT jsonb_agg(to_jsonb(d)) FROM documentdb_upgrade.databases d'),
+        ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history '
+            'ORDER BY id DESC LIMIT 50) h'),
+        ('rehearsals', 'SELECT jsonb_agg(to_jsonb(r) - ''report'' ORDER BY r.id DESC) FROM (SELECT * FROM '
+            'documentdb_upgrade.rehearsals ORDER BY id DESC LIMIT 20) r'),
+        ('holds', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.holds ORDER '
+            'BY id DESC LIMIT 20) h'),
+        ('cutovers', 'SELECT jsonb_agg(to_jsonb(c) ORDER BY c.id DESC) FROM (SELECT * FROM documentdb_upgrade.cutovers '
+            'ORDER BY id DESC LIMIT 20) c'),
+        ('fence_writers', 'SELECT jsonb_agg(to_jsonb(w)) FROM documentdb_upgrade.fence_writers w'),
+        ('backups', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id DESC) FROM (SELECT * FROM documentdb_upgrade.backups '
+            'ORDER BY id DESC LIMIT 20) b'),
+        ('checks', 'SELECT jsonb_agg(to_jsonb(c) || jsonb_build_object(''applies'', '
+            'documentdb_upgrade_internal.check_applies(c.requires)) ORDER BY c.name) FROM documentdb_upgrade.checks c'),
+        ('binaries_seen', 'SELECT jsonb_agg(to_jsonb(b) ORDER BY b.first_seen) FROM '
+            'documentdb_upgrade_internal.binaries_seen b'),
+        ('installed_extensions', 'SELECT jsonb_object_agg(extname, extversion) FROM pg_extension'),
+        ('event_triggers', 'SELECT jsonb_agg(evtname ORDER BY evtname) FROM pg_event_trigger')
+        ) AS v(name, query)
+    LOOP
+        BEGIN
+            EXECUTE part.query INTO value;
+        EXCEPTION WHEN OTHERS THEN
+            value := jsonb_build_object('error', SQLERRM, 'sqlstate', SQLSTATE);
+        END;
+        bundle := bundle || jsonb_build_object(part.name, value);
+    END LOOP;
+    RETURN bundle;
+END
+$$;
+
+-- Every database.
+
+CREATE FUNCTION documentdb_upgrade_internal.database_list(OUT database text, OUT extension text,
+                              OUT installed_version text, OUT binary_version text, OUT target text,
+                              OUT state text, OUT behind boolean, OUT served boolean,
+                              OUT looked_at timestamptz, OUT note text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 10
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_database_list';
+COMMENT ON FUNCTION database_list() IS 'the rows of view databases';
+
+CREATE VIEW databases AS
+    SELECT database, extension, installed_version, binary_version, target, state, behind, served, looked_at, note
+    FROM database_list();
+COMMENT ON VIEW databases IS
+'one row per database of this server, on primaries and standbys, as it was when it was looked at last: by its worker, '
+	'else by a process that comes every documentdb_upgrade.database_look_interval; the database of this session is '
+	'looked at now';
+COMMENT ON COLUMN databases.database IS 'its name';
+COMMENT ON COLUMN databases.extension IS 'its main extension; null: it was not looked at, as for what follows';
+COMMENT ON COLUMN databases.installed_version IS 'version of that extension there; null: not installed';
+COMMENT ON COLUMN databases.binary_version IS 'version that the files on this instance offer';
+COMMENT ON COLUMN databases.target IS 'version that a finalize there would go to';
+COMMENT ON COLUMN databases.state
+	IS 'as in view status where a worker serves it, else what the versions say; finalizing while an attempt runs there';
+COMMENT ON COLUMN databases.behind
+	IS 'true: the files on this instance do not match what is installed, whatever is desired';
+COMMENT ON COLUMN databases.served IS 'true: a worker serves it now';
+COMMENT ON COLUMN databases.looked_at IS 'when that was found out; null: never';
+COMMENT ON COLUMN databases.note IS 'what is special about it, why it was not looked at, and what would upgrade it';
+
+REVOKE ALL ON FUNCTION database_list() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION database_list() TO pg_monitor;
+GRANT SELECT ON databases TO pg_monitor;
+-- End of every database.

@@ -67,6 +67,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	du_shared_install();
+	du_records_install();
 	du_reports_install();
 	du_record_install();
 	du_refusal_install();

@@ -110,6 +110,8 @@ extern PGDLLEXPORT int du_guc_resync_interval;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_retry_min;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_retry_max;	/* milliseconds */
 extern PGDLLEXPORT bool du_guc_report_status;
+extern int	du_guc_max_databases;	/* that are recorded */
+extern int	du_guc_database_look_interval;	/* milliseconds, 0: never */
 
 extern PGDLLEXPORT const char *du_guc_source_name(void);
 

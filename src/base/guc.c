@@ -46,6 +46,8 @@ int			du_guc_resync_interval;
 int			du_guc_retry_min;
 int			du_guc_retry_max;
 bool		du_guc_report_status;
+int			du_guc_max_databases;
+int			du_guc_database_look_interval;
 
 int			du_guc_schema_ahead_action;
 char	   *du_guc_fence_exempt_roles;
@@ -413,6 +415,29 @@ define_pace(void)
 }
 
 /*
+ * What is known of the databases of this server.
+ */
+static void
+define_databases(bool preloading)
+{
+	DefineCustomIntVariable("documentdb_upgrade.max_databases",
+							"How many databases of this server are kept track of.",
+							"Each takes some shared memory.",
+							&du_guc_max_databases,
+							64, 1, 10000,
+							preloading ? PGC_POSTMASTER : PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.database_look_interval",
+							"Pace of looks at the databases that no worker serves.",
+							"0 means that nobody looks at them.",
+							&du_guc_database_look_interval,
+							5 * 60 * 1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
+
+/*
  * The source in force, by its name.
  */
 const char *
@@ -436,6 +461,7 @@ du_guc_define(const GucCheckHooks *hooks, bool preloading)
 	define_source();
 	define_pace();
 	define_connection(preloading);
+	define_databases(preloading);
 
 	MarkGUCPrefixReserved("documentdb_upgrade");
 }

@@ -203,8 +203,7 @@ du_manual_finish(ManualUpdate *update)
 {
 	CommandCounterIncrement();
 	du_members_invalidate_tables(update->oid);
-	if (!OidIsValid(du_context_own_extension()))
-		return;
-	run_beside(record, update, "record");
 	du_shared_wake_worker_at_commit();
+	if (OidIsValid(du_context_own_extension()))
+		run_beside(record, update, "record");
 }

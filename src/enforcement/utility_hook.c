@@ -77,6 +77,7 @@ create_extension(const UtilityCall *call, CreateExtensionStmt *create)
 		!OidIsValid(get_extension_oid(create->extname, true)))
 		du_enforcement_judge_create(create->extname, statement.version);
 	pass_on_guarded(call, &statement);
+	du_shared_wake_worker_at_commit();
 }
 
 /*
@@ -143,7 +144,10 @@ before_drop(DropStmt *drop)
 {
 	ListCell   *lc;
 
-	if (drop->removeType != OBJECT_EXTENSION || du_guc_enforce != ENFORCE_ON)
+	if (drop->removeType != OBJECT_EXTENSION)
+		return;
+	du_shared_wake_worker_at_commit();
+	if (du_guc_enforce != ENFORCE_ON)
 		return;
 	foreach(lc, drop->objects)
 	{

@@ -10,9 +10,38 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/nodes.h"
+#include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
+
+/* ----
+ * database_catalog.c
+ *
+ * The databases of this server, as their catalogue lists them.
+ * ----
+ */
+
+typedef struct DatabaseEntry
+{
+	Oid			oid;
+	char		name[NAMEDATALEN];
+	bool		allows_connections;
+	bool		is_invalid;		/* its DROP DATABASE was interrupted */
+	bool		connectable;	/* neither of these is in the way */
+	bool		is_template;
+} DatabaseEntry;
+
+extern List *du_databases_list(void);
+
+/* ----
+ * database_looks.c
+ *
+ * Has databases looked at that no worker serves.
+ * ----
+ */
+
+extern bool du_look_begin(Oid database);
 
 /* ----
  * give_way.c
@@ -143,6 +172,7 @@ extern PGDLLEXPORT void du_shared_set_worker(const WorkerFacts *facts);
 extern PGDLLEXPORT void du_shared_read_worker(WorkerFacts *facts);
 extern PGDLLEXPORT void du_shared_pretend(const WorkerFacts *facts);
 extern PGDLLEXPORT bool du_shared_serving(WorkerFacts *facts);
+extern bool du_shared_serves(Oid database);
 extern PGDLLEXPORT void du_shared_clear_worker(void);
 
 extern void du_shared_ask_for_retry(void);
@@ -213,5 +243,40 @@ extern PGDLLEXPORT pid_t du_running_worker_attempt(Oid database);
  */
 
 extern void du_launcher_register(void);
+
+/* ----
+ * database_records.c
+ *
+ * What is known of each database of this server.
+ * ----
+ */
+
+/* What a look has found. */
+typedef struct DatabaseFindings
+{
+	bool		has_us;			/* this extension is installed there */
+	char		extension[NAMEDATALEN]; /* the main one */
+	char		installed[SHARED_VERSION_LENGTH];	/* "" when not */
+	char		binary[SHARED_VERSION_LENGTH];	/* "" when not known */
+	char		target[SHARED_VERSION_LENGTH];	/* "" when there is none */
+	char		state[NAMEDATALEN];
+	bool		behind;			/* the files offer other versions than are
+								 * installed */
+} DatabaseFindings;
+
+typedef struct DatabaseRecord
+{
+	Oid			database;		/* InvalidOid: free */
+	DatabaseFindings found;
+	TimestampTz looked_at;		/* 0: never */
+	TimestampTz tried_at;		/* a look began, 0: never */
+	bool		look_wanted;	/* somebody has changed something */
+	char		problem[SHARED_TEXT_LENGTH];	/* of the last look, "" */
+} DatabaseRecord;
+
+extern void du_records_install(void);
+extern bool du_records_read(Oid database, DatabaseRecord *copy);
+extern DatabaseRecord *du_records_list(int *n);
+extern PGDLLEXPORT void du_records_note(const DatabaseFindings *findings, const char *problem);
 
 #endif							/* DU_PROCESSES_H */

@@ -26,6 +26,13 @@
 
 #define LEAVE_REQUESTS 64		/* at the same time; more are not heard */
 
+/* A process that is connected to a database for a moment, or about to be. */
+typedef struct Visitor
+{
+	pid_t		pid;			/* void when this process is gone, 0: none */
+	Oid			database;
+} Visitor;
+
 /* A session that wants a database for itself. */
 typedef struct LeaveRequest
 {
@@ -43,6 +50,7 @@ typedef struct SharedStatus
 	uint64		retries_asked;
 	uint64		reads_asked;
 	LeaveRequest leave[LEAVE_REQUESTS];
+	Visitor		visitor;
 	bool		restart_wanted; /* by the worker that ends */
 	union
 	{
@@ -195,6 +203,20 @@ du_shared_serving(WorkerFacts *facts)
 }
 
 /*
+ * True while a worker serves a database.
+ */
+bool
+du_shared_serves(Oid database)
+{
+	bool		serves;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	serves = shared->worker.pid != 0 && shared->worker.database == database;
+	LWLockRelease(shared->lock);
+	return serves;
+}
+
+/*
  * Takes back the entry of the worker that ends: this process.
  */
 void
@@ -217,7 +239,8 @@ wake(pid_t pid)
 }
 
 /*
- * Wakes the worker, if there is one, to look again.
+ * Wakes the worker, if there is one, to look again; where none serves this
+ * process's database, somebody comes to look at it.
  */
 void
 du_shared_wake_worker(void)
@@ -226,6 +249,10 @@ du_shared_wake_worker(void)
 
 	du_shared_read_worker(&facts);
 	wake(facts.pid);
+	if (!OidIsValid(MyDatabaseId) || (facts.pid != 0 && facts.database == MyDatabaseId))
+		return;
+	du_records_want_look(MyDatabaseId);
+	du_shared_wake_launcher();
 }
 
 static bool wake_asked = false;
@@ -257,8 +284,11 @@ du_shared_wake_worker_at_commit(void)
 	wake_asked = true;
 }
 
-static void
-shared_wake_launcher(void)
+/*
+ * Wakes the launcher, if there is one, to look again.
+ */
+void
+du_shared_wake_launcher(void)
 {
 	LauncherFacts facts;
 
@@ -359,18 +389,15 @@ du_shared_ask_to_leave(Oid database)
 	if (OidIsValid(database))
 		du_shared_wake_worker();
 	else
-		shared_wake_launcher();
+		du_shared_wake_launcher();
 }
 
-/*
- * True when somebody wants this database for himself.
- */
-bool
-du_shared_wanted_by_others(Oid database)
+/* True when somebody wants this database for himself; the lock must be held. */
+static bool
+is_wanted(Oid database)
 {
 	bool		wanted = false;
 
-	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < LEAVE_REQUESTS && !wanted; i++)
 	{
 		const LeaveRequest *request = &shared->leave[i];
@@ -378,11 +405,80 @@ du_shared_wanted_by_others(Oid database)
 		wanted = request->asker != 0 && request->database == database &&
 			BackendPidGetProc(request->asker) != NULL;
 	}
+	return wanted;
+}
+
+/*
+ * The same for those who do not hold it.
+ */
+bool
+du_shared_wanted_by_others(Oid database)
+{
+	bool		wanted;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	wanted = is_wanted(database);
 	LWLockRelease(shared->lock);
 	return wanted;
 }
 
-/* The same of the database of this process. */
+/* True while the visitor is there; the lock must be held. */
+static bool
+visitor_lives(void)
+{
+	return shared->visitor.pid != 0 && BackendPidGetProc(shared->visitor.pid) != NULL;
+}
+
+/*
+ * Says that this process visits a database; false, and nothing is said, when
+ * somebody wants that for himself or another process is on a visit.
+ */
+bool
+du_shared_begin_visit(Oid database)
+{
+	bool		allowed;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	allowed = !visitor_lives() && !is_wanted(database);
+	if (allowed)
+	{
+		shared->visitor.pid = MyProcPid;
+		shared->visitor.database = database;
+	}
+	LWLockRelease(shared->lock);
+	return allowed;
+}
+
+/*
+ * True while a process visits a database.
+ */
+bool
+du_shared_is_visited(Oid database)
+{
+	bool		visited;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	visited = shared->visitor.database == database && visitor_lives();
+	LWLockRelease(shared->lock);
+	return visited;
+}
+
+/*
+ * Says that this process's visit has ended.
+ */
+void
+du_shared_end_visit(void)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (shared->visitor.pid == MyProcPid)
+		shared->visitor.pid = 0;
+	LWLockRelease(shared->lock);
+	ConditionVariableBroadcast(&shared->changed);
+}
+
+/*
+ * True when somebody wants the database of this process for himself.
+ */
 bool
 du_shared_asked_to_leave(void)
 {

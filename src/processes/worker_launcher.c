@@ -22,13 +22,7 @@
 
 #include <signal.h>
 
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -37,8 +31,6 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -96,32 +88,22 @@ set_problem(const char *problem, const char *hint)
 }
 
 /*
- * True when the worker's database exists.  Without a database of its own a
- * process can count on the table alone, not on its indexes: hence a scan.
+ * True when the worker's database is among these.
  */
 static bool
-find_database(Oid *database)
+find_database(const List *databases, Oid *database)
 {
-	Relation	rel;
-	TableScanDesc scan;
-	HeapTuple	tuple;
+	const ListCell *lc;
 
-	*database = InvalidOid;
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	rel = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(rel, 0, NULL);
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	foreach(lc, databases)
 	{
-		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+		const DatabaseEntry *entry = lfirst(lc);
 
-		if (strcmp(NameStr(form->datname), du_guc_database) == 0)
-			*database = form->oid;
+		*database = entry->oid;
+		if (strcmp(entry->name, du_guc_database) == 0)
+			return true;
 	}
-	table_endscan(scan);
-	table_close(rel, AccessShareLock);
-	CommitTransactionCommand();
-	return OidIsValid(*database);
+	return false;
 }
 
 /*
@@ -160,7 +142,7 @@ start_worker(void)
  * Starts the worker if it can and may run now; else sets when to try again.
  */
 static void
-try_to_start(void)
+try_to_start(const List *databases)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait = Min(du_guc_poll_interval, LONGEST_WAIT_MS);
@@ -168,7 +150,7 @@ try_to_start(void)
 
 	if (earlier_worker_runs())
 		wait = Min(du_guc_poll_interval, FIRST_WAIT_MS);
-	else if (!find_database(&database))
+	else if (!find_database(databases, &database))
 		set_problem(psprintf("Database \"%s\" does not exist.", du_guc_database),
 					"Create it, or set documentdb_upgrade.database and restart PostgreSQL.");
 	else if (du_shared_wanted_by_others(database))
@@ -245,6 +227,8 @@ void
 documentdb_upgrade_launcher_main(Datum main_arg)
 {
 	BackgroundWorkerHandle *promotion = NULL;
+	MemoryContext cycle = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade cycle",
+												ALLOCSET_DEFAULT_SIZES);
 	bool		in_recovery;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -261,9 +245,13 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 
 	while (!ShutdownRequestPending)
 	{
+		List	   *databases;
 		TimestampTz now;
+		TimestampTz next;
 		long		wait;
 
+		MemoryContextReset(cycle);
+		MemoryContextSwitchTo(cycle);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
@@ -276,14 +264,19 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 			du_shared_wake_worker();
 		}
 
+		databases = du_databases_list();
+		du_records_follow(databases);
 		now = GetCurrentTimestamp();
 		if (worker != NULL)
 			look_after_worker();
 		if (worker == NULL && now >= next_start)
-			try_to_start();
+			try_to_start(databases);
+		next = du_looks_advance();
+		if (worker == NULL)
+			next = Min(next, next_start);
 
-		wait = worker != NULL ? -1 :
-			Max(TimestampDifferenceMilliseconds(now, next_start), LEAVING_WAIT_MS);
+		wait = next == PG_INT64_MAX ? -1 :
+			Max(TimestampDifferenceMilliseconds(now, next), LEAVING_WAIT_MS);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 						 (wait >= 0 ? WL_TIMEOUT : 0), wait, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

@@ -266,6 +266,7 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 		libraries = du_library_facts(assessment->facts);
 		input.libraries = &libraries;
 		assessment->straggler = input.straggler = du_assessment_straggler(assessment, worker);
+		assessment->others_behind = input.others_behind = du_databases_behind();
 	}
 	input.last_error = worker != NULL && worker->last_error[0] ?
 		worker->last_error : assessment->failures.last_error;

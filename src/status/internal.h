@@ -67,6 +67,7 @@ typedef struct StateInput
 	const char *missing_synchronous;	/* sentence about standbys that a
 										 * commit waits for, or NULL; known
 										 * while an attempt commits */
+	const char *others_behind;	/* sentences about other databases, or NULL */
 	bool		fence_wanted;	/* while the binary is older than the schema */
 	const char *fence;			/* sentence about the one that is up, or NULL */
 	const char *last_error;		/* of attempts since the last success, or NULL */
@@ -87,5 +88,23 @@ extern UpgradeState du_state_of(const StateInput *input);
 extern void du_assessment_plan(Assessment *assessment, const char *target);
 extern void du_assessment_recall_risks(Assessment *assessment);
 extern const char *du_assessment_straggler(const Assessment *assessment, const WorkerFacts *worker);
+
+/* ----
+ * database_functions.c
+ *
+ * How all databases of this server stand, as any of them shows it.
+ * ----
+ */
+
+extern const char *du_databases_behind(void);
+
+/* ----
+ * database_look.c
+ *
+ * How the extensions of a database stand, whether or not it has this one.
+ * ----
+ */
+
+extern void du_look_here(DatabaseFindings *findings);
 
 #endif							/* DU_STATUS_INTERNAL_H */

@@ -54,6 +54,7 @@ typedef struct Assessment
 	bool		maintenance;	/* they are for maintenance */
 	const char *straggler;		/* about standbys that do not see the schema
 								 * in force, or NULL */
+	const char *others_behind;	/* about databases that are, or NULL */
 	UpgradeState state;
 } Assessment;
 
@@ -66,6 +67,16 @@ extern PGDLLEXPORT void du_assessment_find_state(Assessment *assessment, const W
 extern PGDLLEXPORT List *du_assessment_failing_guards(const Assessment *assessment);
 extern PGDLLEXPORT const ExtensionFacts *du_assessment_main(const Assessment *assessment);
 extern PGDLLEXPORT char *du_assessment_fingerprint(const Assessment *assessment);
+
+/* ----
+ * database_look.c
+ *
+ * How the extensions of a database stand, whether or not it has this one.
+ * ----
+ */
+
+extern PGDLLEXPORT void du_look_note(const Assessment *assessment);
+extern PGDLLEXPORT void du_look_note_bare(void);
 
 /* ----
  * release_record.c

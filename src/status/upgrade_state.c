@@ -209,6 +209,8 @@ state_of_done(const StateInput *input)
 	if (input->straggler != NULL)
 		return state("verifying",
 					 psprintf("The schema is at %s. %s", installed, input->straggler));
+	if (input->others_behind != NULL)
+		return state("up_to_date", psprintf("Nothing is to be done here. %s", input->others_behind));
 	return state("up_to_date", "Nothing is to be done.");
 }
 

@@ -94,6 +94,8 @@ key_of(const Worker *worker, const Assessment *assessment)
 		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
 	if (assessment->straggler != NULL)
 		appendStringInfo(&key, "|%s", assessment->straggler);
+	if (assessment->others_behind != NULL)
+		appendStringInfo(&key, "|%s", assessment->others_behind);
 	if (assessment->in_recovery)
 		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
 	return key.data;

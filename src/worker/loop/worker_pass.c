@@ -301,6 +301,8 @@ look(Worker *worker)
 	}
 	du_assessment_find_state(&assessment, facts);
 	strlcpy(facts->state, assessment.state.state, sizeof(facts->state));
+	if (!worker->once)
+		du_look_note(&assessment);
 	note_verified(worker, &assessment);
 	compose_report(worker, &assessment);
 
@@ -357,6 +359,8 @@ pass(Worker *worker)
 			du_fence_lift(FENCE_SCHEMA_AHEAD);
 			du_fence_abandon();
 		}
+		if (!worker->once)
+			du_look_note_bare();
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
 		if (worker->upstream_report != NULL)
 			du_upstream_report_set(worker->upstream_report, NULL, NULL);

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = worker_node('main');
-my $processes = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^documentdb_upgrade'};
+my $processes = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^documentdb_upgrade' AND backend_type <> 'documentdb_upgrade look'};
 
 wait_for_state($node, 'update_available');
 is(sql($node, $processes), '2', 'a launcher and a worker run');

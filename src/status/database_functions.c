@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * database_functions.c
+ *	  How all databases of this server stand, as any of them shows it.
+ *
+ * The catalogue says which databases there are, the records how each stood
+ * when it was looked at last.  The database of the session is looked at now.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "status/internal.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/base.h"
+#include "processes/processes.h"
+
+#define MOST_NAMED 5			/* of the databases that are behind */
+#define DEFAULT_TEMPLATE "template1"
+
+PG_FUNCTION_INFO_V1(documentdb_upgrade_database_list);
+
+/* Puts a sentence after those before it. */
+static void
+say(StringInfo text, const char *sentence)
+{
+	appendStringInfo(text, "%s%s", text->len > 0 ? " " : "", sentence);
+}
+
+/* What kind of database it is, where it is no ordinary one. */
+static void
+say_kind(StringInfo text, const DatabaseEntry *entry)
+{
+	if (entry->is_invalid)
+		say(text, "Its DROP DATABASE was interrupted; drop it again.");
+	else if (!entry->allows_connections)
+		say(text, "It allows no connections, so nothing in it can be looked at or upgraded.");
+	if (strcmp(entry->name, DEFAULT_TEMPLATE) == 0)
+		say(text, "New databases are copies of it, with the versions of its extensions.");
+	else if (entry->is_template)
+		say(text, "It is a template for new databases.");
+}
+
+/* Why nothing is known of a database, or how that went. */
+static void
+say_look(StringInfo text, bool recorded, const DatabaseRecord *record)
+{
+	if (!du_shared_exists())
+		say(text, "Nobody looks at it, because documentdb_upgrade is not in shared_preload_libraries.");
+	else if (!recorded)
+		say(text, psprintf("Nobody looks at it, because %d databases are kept track of; raise documentdb_upgrade.max_databases and restart PostgreSQL.",
+						   du_guc_max_databases));
+	else if (record->problem[0] != '\0')
+		say(text, psprintf("The last look at it failed: %s%s", record->problem,
+						   strchr(".!?", record->problem[strlen(record->problem) - 1]) != NULL ? "" : "."));
+	else if (record->looked_at == 0 && du_guc_database_look_interval == 0)
+		say(text, "Nobody looks at it, because documentdb_upgrade.database_look_interval is 0.");
+	else if (record->looked_at == 0)
+		say(text, "It is about to be looked at.");
+}
+
+/* What would bring a database up to date that no worker serves. */
+static void
+say_cure(StringInfo text, const DatabaseFindings *found)
+{
+	if (!found->behind || strcmp(found->state, "update_available") != 0)
+		return;
+	say(text, found->has_us ? "To upgrade it, run SELECT documentdb_upgrade.finalize(); there." :
+		"To upgrade it, run CREATE EXTENSION documentdb_upgrade; SELECT documentdb_upgrade.finalize(); there.");
+}
+
+/* True while an attempt runs in a database. */
+static bool
+is_upgraded_now(Oid database)
+{
+	RunningAttempt attempts[RUNNING_ATTEMPTS];
+	int			n = du_running_list(attempts);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (attempts[i].database == database && attempts[i].extension[0] != '\0')
+			return true;
+	}
+	return false;
+}
+
+/* Looks at the database of this session. */
+static void
+look_now(DatabaseRecord *record, bool served)
+{
+	char		state[NAMEDATALEN];
+
+	/* A worker knows more than versions. */
+	strlcpy(state, record->found.state, sizeof(state));
+	du_look_here(&record->found);
+	if (served && state[0] != '\0')
+		strlcpy(record->found.state, state, sizeof(state));
+	record->looked_at = GetCurrentTimestamp();
+}
+
+static const char *
+text_or_null(const char *text)
+{
+	return text[0] != '\0' ? text : NULL;
+}
+
+static void
+put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
+{
+	DatabaseRecord record;
+	bool		recorded = du_records_read(entry->oid, &record);
+	bool		served = du_shared_exists() && du_shared_serves(entry->oid);
+	const DatabaseFindings *found = &record.found;
+	StringInfoData note;
+	ResultRow	row = {0};
+
+	initStringInfo(&note);
+	say_kind(&note, entry);
+	if (entry->oid == MyDatabaseId)
+		look_now(&record, served);
+	else if (entry->connectable)
+		say_look(&note, recorded, &record);
+	if (!served)
+		say_cure(&note, found);
+
+	du_row_add_text(&row, entry->name);
+	du_row_add_text(&row, text_or_null(found->extension));
+	du_row_add_text(&row, text_or_null(found->installed));
+	du_row_add_text(&row, text_or_null(found->binary));
+	du_row_add_text(&row, text_or_null(found->target));
+	du_row_add_text(&row, is_upgraded_now(entry->oid) ? "finalizing" : text_or_null(found->state));
+	if (found->extension[0] != '\0')
+		du_row_add(&row, BoolGetDatum(found->behind));
+	else
+		du_row_add_null(&row);
+	du_row_add(&row, BoolGetDatum(served));
+	du_row_add_time(&row, record.looked_at);
+	du_row_add_text(&row, text_or_null(note.data));
+	du_row_put(fcinfo, &row);
+}
+
+/*
+ * database_list() returns the rows of view databases
+ */
+Datum
+documentdb_upgrade_database_list(PG_FUNCTION_ARGS)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	ExecutionContext context;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_context_enter(&context);
+	SPI_connect();
+	MemoryContextSwitchTo(memory);
+	foreach(lc, du_databases_list())
+		put_database(fcinfo, lfirst(lc));
+	SPI_finish();
+	MemoryContextSwitchTo(memory);
+	du_context_leave(&context);
+	return (Datum) 0;
+}
+
+/*
+ * Sentences about the databases other than this one whose extensions are not
+ * at the versions that the files offer, as far as they are known; NULL when
+ * there are none.
+ */
+const char *
+du_databases_behind(void)
+{
+	StringInfoData names;
+	DatabaseRecord *records;
+	ListCell   *lc;
+	int			count = 0;
+	int			n;
+
+	initStringInfo(&names);
+	records = du_records_list(&n);
+	foreach(lc, n > 0 ? du_databases_list() : NIL)
+	{
+		const DatabaseEntry *entry = lfirst(lc);
+
+		for (int i = 0; i < n; i++)
+		{
+			const DatabaseFindings *found = &records[i].found;
+
+			if (records[i].database != entry->oid || entry->oid == MyDatabaseId || !found->behind)
+				continue;
+			if (count++ < MOST_NAMED)
+				appendStringInfo(&names, "%s%s (%s %s)", count > 1 ? ", " : "", entry->name,
+								 found->extension, found->installed);
+		}
+	}
+	if (count == 0)
+		return NULL;
+	if (count > MOST_NAMED)
+		appendStringInfo(&names, " and %d more", count - MOST_NAMED);
+	return psprintf("In other databases the files do not match what is installed: %s. SELECT * FROM documentdb_upgrade.databases; shows all.",
+					names.data);
+}
