@@ -22,6 +22,17 @@
 #include "base/compat.h"
 
 /* ----
+ * database_setting.c
+ *
+ * Which databases documentdb_upgrade.database means.
+ * ----
+ */
+
+extern List *du_guc_databases(bool *every);
+extern PGDLLEXPORT char *du_guc_main_database(void);
+extern bool du_guc_means_database(const char *name, bool has_us);
+
+/* ----
  * digest.c
  *
  * SHA-256 of texts and files.
@@ -111,9 +122,10 @@ extern PGDLLEXPORT int du_guc_retry_min;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_retry_max;	/* milliseconds */
 extern PGDLLEXPORT bool du_guc_report_status;
 extern int	du_guc_max_databases;	/* that are recorded */
+extern int	du_guc_max_workers; /* 0: as many as max_worker_processes / 2 */
 extern int	du_guc_database_look_interval;	/* milliseconds, 0: never */
 
-extern PGDLLEXPORT const char *du_guc_source_name(void);
+extern PGDLLEXPORT const char *du_guc_source_name(int source);
 
 /* What happens while the binary is older than the schema. */
 typedef enum SchemaAheadAction

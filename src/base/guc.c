@@ -47,6 +47,7 @@ int			du_guc_retry_min;
 int			du_guc_retry_max;
 bool		du_guc_report_status;
 int			du_guc_max_databases;
+int			du_guc_max_workers;
 int			du_guc_database_look_interval;
 
 int			du_guc_schema_ahead_action;
@@ -184,7 +185,7 @@ define_names(const GucCheckHooks *hooks)
 							   "Empty means two-phase: an update is announced and nothing runs.",
 							   &du_guc_desired_schema_version,
 							   "",
-							   PGC_SIGHUP, 0,
+							   PGC_SUSET, 0,
 							   hooks->desired_schema_version, NULL, NULL);
 }
 
@@ -273,7 +274,7 @@ define_fence(void)
 {
 	DefineCustomEnumVariable("documentdb_upgrade.schema_ahead_action",
 							 "What happens while the binary is older than the schema.",
-							 "With \"read_only\" sessions cannot write to the worker's database until the binary is right again.",
+							 "With \"read_only\" sessions cannot write to the databases that workers serve until the binary is right again.",
 							 &du_guc_schema_ahead_action,
 							 SCHEMA_AHEAD_WARN, schema_ahead_actions,
 							 PGC_SIGHUP, 0,
@@ -374,7 +375,7 @@ define_connection(bool preloading)
 		char	  **variable;
 		const char *value;
 	}			settings[] = {
-		{"documentdb_upgrade.database", "Database that the worker serves.", &du_guc_database, "postgres"},
+		{"documentdb_upgrade.database", "Databases that are served, one worker each; * means every one that has this extension.", &du_guc_database, "postgres"},
 		{"documentdb_upgrade.kubernetes_api_server", "URL of the API server; empty means the in-cluster one.", &du_guc_kubernetes_api_server, ""},
 		{"documentdb_upgrade.kubernetes_namespace", "Namespace of the custom resource; empty means that of the pod.", &du_guc_kubernetes_namespace, ""},
 		{"documentdb_upgrade.kubernetes_resource", "Name of the custom resource; empty means the owner of the pod's cluster.", &du_guc_kubernetes_resource, ""},
@@ -428,6 +429,14 @@ define_databases(bool preloading)
 							preloading ? PGC_POSTMASTER : PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("documentdb_upgrade.max_workers",
+							"How many databases have a worker at the same time.",
+							"0 means half of max_worker_processes.",
+							&du_guc_max_workers,
+							0, 0, 10000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("documentdb_upgrade.database_look_interval",
 							"Pace of looks at the databases that no worker serves.",
 							"0 means that nobody looks at them.",
@@ -438,12 +447,12 @@ define_databases(bool preloading)
 }
 
 /*
- * The source in force, by its name.
+ * The name of a SourceKind.
  */
 const char *
-du_guc_source_name(void)
+du_guc_source_name(int source)
 {
-	return sources[du_guc_source].name;
+	return sources[source].name;
 }
 
 /*

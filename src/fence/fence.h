@@ -27,7 +27,7 @@ typedef enum FenceReason
 
 extern PGDLLEXPORT void du_fence_raise(FenceReason reason, int64 cutover,
 									   const char *why, const char *hint);
-extern PGDLLEXPORT void du_fence_lift(FenceReason reason);
+extern PGDLLEXPORT bool du_fence_lift(FenceReason reason);
 extern TimestampTz du_fence_since(void);
 extern PGDLLEXPORT void du_fence_looked(bool in_recovery);
 
@@ -59,6 +59,7 @@ typedef enum MaintenanceRequest
 
 extern PGDLLEXPORT void du_fence_follow(bool primary, MaintenanceRequest wish,
 										const char *resource);
+extern PGDLLEXPORT void du_fence_follow_databases(void);
 extern PGDLLEXPORT void du_fence_abandon(void);
 
 #endif							/* DU_FENCE_H */

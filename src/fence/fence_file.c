@@ -30,18 +30,31 @@
 
 #define FENCE_FILE		"documentdb_upgrade.fence"
 #define FENCE_FILE_NEW	"documentdb_upgrade.fence.tmp"
-#define FILE_MAGIC		0x64754631	/* changes with the layout */
+#define FILE_MAGIC		0x64754632	/* changes with the layout */
 
 /* Those that the binary's age is the cause of are found out anew. */
 #define KEPT_FENCES		(FENCE_REASONS - FENCE_MANUAL)
 
+/* One that is kept. */
+typedef struct KeptFence
+{
+	int			reason;
+	Fence		fence;
+} KeptFence;
+
 typedef struct FileContent
 {
 	uint32		magic;
-	uint32		size;
-	Fence		fences[KEPT_FENCES];
-	pg_crc32c	crc;			/* of all before it */
+	uint32		nfences;
+	pg_crc32c	crc;			/* of the fences */
+	KeptFence	fences[FLEXIBLE_ARRAY_MEMBER];
 } FileContent;
+
+static Size
+size_for(uint32 nfences)
+{
+	return offsetof(FileContent, fences) + nfences * sizeof(KeptFence);
+}
 
 static pg_crc32c
 checksum(const FileContent *content)
@@ -49,16 +62,18 @@ checksum(const FileContent *content)
 	pg_crc32c	crc;
 
 	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, content, offsetof(FileContent, crc));
+	COMP_CRC32C(crc, content->fences, content->nfences * sizeof(KeptFence));
 	FIN_CRC32C(crc);
 	return crc;
 }
 
-/* False when there is no file, or none that can be used. */
-static bool
-read_file(FileContent *content)
+/* What the file says, NULL when there is no file, or none that can be used. */
+static FileContent *
+read_file(void)
 {
 	int			fd = open(FENCE_FILE, O_RDONLY | PG_BINARY);
+	Size		most = size_for(KEPT_FENCES * du_fences()->size);
+	FileContent *content;
 	ssize_t		n;
 
 	if (fd < 0)
@@ -67,18 +82,21 @@ read_file(FileContent *content)
 			ereport(LOG,
 					(errcode_for_file_access(),
 					 errmsg("could not open file \"%s\": %m", FENCE_FILE)));
-		return false;
+		return NULL;
 	}
-	n = read(fd, content, sizeof(FileContent));
+	content = palloc0(most);
+	n = read(fd, content, most);
 	close(fd);
-	if (n == sizeof(FileContent) && content->magic == FILE_MAGIC &&
-		content->size == sizeof(FileContent) && content->crc == checksum(content))
-		return true;
+	if (n >= (ssize_t) offsetof(FileContent, fences) && content->magic == FILE_MAGIC &&
+		content->nfences <= KEPT_FENCES * du_fences()->size && n == (ssize_t) size_for(content->nfences) &&
+		content->crc == checksum(content))
+		return content;
 	ereport(LOG,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("file \"%s\" is damaged and was ignored", FENCE_FILE),
 			 errdetail("The worker raises the write fences that are needed when it has looked at the database.")));
-	return false;
+	pfree(content);
+	return NULL;
 }
 
 /*
@@ -88,24 +106,27 @@ read_file(FileContent *content)
 static void
 start_fences(void *memory, LWLockPadded *locks, bool is_new)
 {
-	Fences	   *fences;
-	FileContent content;
+	FileContent *content;
 
 	/* A server in single-user mode is there to repair something. */
-	if (!IsPostmasterEnvironment || IsUnderPostmaster || !read_file(&content))
+	if (!IsPostmasterEnvironment || IsUnderPostmaster || (content = read_file()) == NULL)
 		return;
-	fences = du_fences();
-	for (int i = 0; i < KEPT_FENCES; i++)
+	for (uint32 i = 0; i < content->nfences; i++)
 	{
-		Fence	   *fence = &fences->fences[FENCE_MANUAL + i];
+		const KeptFence *kept = &content->fences[i];
+		FencedDatabase *place = kept->reason >= FENCE_MANUAL && kept->reason < FENCE_REASONS ?
+		du_fence_place_of(kept->fence.database, true) : NULL;
+		Fence	   *fence;
 
-		*fence = content.fences[i];
+		if (place == NULL)
+			continue;
+		fence = &place->fences[kept->reason];
+		*fence = kept->fence;
 		fence->since = GetCurrentTimestamp();
 		fence->why[SHARED_TEXT_LENGTH - 1] = fence->hint[SHARED_TEXT_LENGTH - 1] = '\0';
-		if (OidIsValid(fence->database))
-			fences->nraised++;
 	}
-	fences->changes++;
+	du_fence_count();
+	pfree(content);
 }
 
 /*
@@ -120,26 +141,52 @@ du_fence_file_install(void)
 	du_shared_memory_add(&part);
 }
 
-/* Copies what is to be kept; false when that is nothing. */
+/* A copy of what is to be kept, palloc'd. */
+static FileContent *
+take_fences(void)
+{
+	FileContent *content = palloc0(size_for(KEPT_FENCES * du_fences()->size));
+
+	content->magic = FILE_MAGIC;
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	for (int i = 0; i < du_fences()->size; i++)
+	{
+		const FencedDatabase *place = &du_fences()->databases[i];
+
+		for (int reason = FENCE_MANUAL; reason < FENCE_REASONS; reason++)
+		{
+			KeptFence  *kept = &content->fences[content->nfences];
+
+			if (!OidIsValid(place->database) || !OidIsValid(place->fences[reason].database))
+				continue;
+			kept->reason = reason;
+			kept->fence = place->fences[reason];
+			kept->fence.since = 0;
+			kept->fence.owner = 0;
+			kept->fence.transaction = InvalidLocalTransactionId;
+			content->nfences++;
+		}
+	}
+	LWLockRelease(du_shared_lock());
+	content->crc = checksum(content);
+	return content;
+}
+
+/* True when something is to be kept. */
 static bool
-take_fences(FileContent *content)
+any_fence(void)
 {
 	bool		any = false;
 
-	memset(content, 0, sizeof(FileContent));
-	content->magic = FILE_MAGIC;
-	content->size = sizeof(FileContent);
-	for (int i = 0; i < KEPT_FENCES; i++)
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	for (int i = 0; i < du_fences()->size; i++)
 	{
-		Fence	   *fence = &content->fences[i];
+		const FencedDatabase *place = &du_fences()->databases[i];
 
-		*fence = du_fence_read(FENCE_MANUAL + i);
-		fence->since = 0;
-		fence->owner = 0;
-		fence->transaction = InvalidLocalTransactionId;
-		any |= OidIsValid(fence->database);
+		for (int reason = FENCE_MANUAL; reason < FENCE_REASONS; reason++)
+			any |= OidIsValid(place->database) && OidIsValid(place->fences[reason].database);
 	}
-	content->crc = checksum(content);
+	LWLockRelease(du_shared_lock());
 	return any;
 }
 
@@ -154,7 +201,7 @@ write_new(const FileContent *content)
 	if (fd < 0)
 		return false;
 	errno = 0;
-	written = write(fd, content, sizeof(FileContent)) == sizeof(FileContent) &&
+	written = write(fd, content, size_for(content->nfences)) == (ssize_t) size_for(content->nfences) &&
 		pg_fsync(fd) == 0;
 	save_errno = errno != 0 ? errno : ENOSPC;
 	if (CloseTransientFile(fd) != 0 && written)
@@ -173,23 +220,25 @@ write_new(const FileContent *content)
 void
 du_fence_file_write(int elevel)
 {
-	FileContent content;
+	FileContent *content;
 
 	LWLockAcquire(du_shared_file_lock(), LW_EXCLUSIVE);
-	if (!take_fences(&content))
+	content = take_fences();
+	if (content->nfences == 0)
 	{
 		if (unlink(FENCE_FILE) != 0 && errno != ENOENT)
 			ereport(elevel,
 					(errcode_for_file_access(),
 					 errmsg("could not remove file \"%s\": %m", FENCE_FILE)));
 	}
-	else if (!write_new(&content))
+	else if (!write_new(content))
 		ereport(elevel,
 				(errcode_for_file_access(),
 				 errmsg("could not write file \"%s\": %m", FENCE_FILE_NEW)));
 	else
 		(void) durable_rename(FENCE_FILE_NEW, FENCE_FILE, elevel);
 	LWLockRelease(du_shared_file_lock());
+	pfree(content);
 }
 
 /*
@@ -199,10 +248,8 @@ du_fence_file_write(int elevel)
 void
 du_fence_file_discard(void)
 {
-	FileContent content;
-
 	LWLockAcquire(du_shared_file_lock(), LW_EXCLUSIVE);
-	if (!take_fences(&content))
+	if (!any_fence())
 		(void) unlink(FENCE_FILE);
 	LWLockRelease(du_shared_file_lock());
 }

@@ -111,28 +111,16 @@ drain(TimestampTz since, TimestampTz end)
 static void
 check_place(void)
 {
-	const char *other;
-	Fence		fence;
-
 	if (!du_shared_exists())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot stop writes, because this library is not preloaded"),
 				 errhint("Add documentdb_upgrade to shared_preload_libraries and restart the server.")));
-	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	if (!du_shared_is_to_serve())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot stop writes to a database that the worker does not serve"),
 				 errhint("Connect to database \"%s\", or change documentdb_upgrade.database.", du_guc_database)));
-	fence = du_fence_read(FENCE_MANUAL);
-	if (!OidIsValid(fence.database) || fence.database == MyDatabaseId)
-		return;
-	other = get_database_name(fence.database);
-	if (other != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a write fence is up around database \"%s\"", other),
-				 errhint("Run SELECT documentdb_upgrade.lift_fence(); there first.")));
 }
 
 /*

@@ -93,18 +93,28 @@ is_server_process(void)
  * those that the primary before has raised last.
  */
 static bool
-must_await_look(const Fences *fences)
+must_await_look(FenceLook look)
 {
-	WorkerFacts worker;
-
-	if (RecoveryInProgress())
-		return false;
 	if (du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY)
 		return true;
-	if (fences->looked == LOOKED_NEVER)
-		return false;
-	du_shared_read_worker(&worker);
-	return worker.pid != 0;
+	return look != LOOKED_NEVER && du_shared_serves(MyDatabaseId);
+}
+
+/*
+ * The place of this process's database among the fences; NULL while there is
+ * none.
+ */
+static FencedDatabase *
+find_place(bool make)
+{
+	FencedDatabase *place;
+
+	if (!OidIsValid(MyDatabaseId))
+		return NULL;
+	LWLockAcquire(du_shared_lock(), make ? LW_EXCLUSIVE : LW_SHARED);
+	place = du_fence_place_of(MyDatabaseId, make);
+	LWLockRelease(du_shared_lock());
+	return place;
 }
 
 /*
@@ -113,28 +123,26 @@ must_await_look(const Fences *fences)
  * FIRST_LOOK_MS.
  */
 static void
-await_look(Fences *fences)
+await_look(void)
 {
-	static int	waited = -1;	/* for what follows this look */
-	FenceLook	look = fences->looked;
+	FencedDatabase *place = find_place(false);
+	FenceLook	look = place != NULL ? place->looked : LOOKED_NEVER;
 	TimestampTz until;
 
-	if (waited == (int) look || !IsUnderPostmaster || !IsTransactionState() ||
-		!must_await_look(fences) || is_server_process())
+	if (!IsUnderPostmaster || !must_await_look(look) || is_server_process())
 		return;
-	waited = (int) look;
-	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	if (!du_shared_is_to_serve() || (place = find_place(true)) == NULL)
 		return;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	if (fences->waiting_since == 0)
-		fences->waiting_since = GetCurrentTimestamp();
-	until = TimestampTzPlusMilliseconds(fences->waiting_since, FIRST_LOOK_MS);
+	if (place->waiting_since == 0)
+		place->waiting_since = GetCurrentTimestamp();
+	until = TimestampTzPlusMilliseconds(place->waiting_since, FIRST_LOOK_MS);
 	LWLockRelease(du_shared_lock());
 
 	du_shared_wake_worker();
 	ConditionVariablePrepareToSleep(du_shared_changed());
-	while (fences->looked != LOOKED_AS_PRIMARY && GetCurrentTimestamp() < until)
+	while (place->looked != LOOKED_AS_PRIMARY && GetCurrentTimestamp() < until)
 		(void) ConditionVariableTimedSleep(du_shared_changed(), 100, PG_WAIT_EXTENSION);
 	ConditionVariableCancelSleep();
 }
@@ -146,10 +154,17 @@ await_look(Fences *fences)
 static bool
 is_fenced(void)
 {
+	static bool settled = false;	/* nothing is to be waited for any more */
 	Fences	   *fences = du_fences();
+	FencedDatabase *place;
 
-	if (unlikely(fences->looked != LOOKED_AS_PRIMARY))
-		await_look(fences);
+	if (unlikely(!settled) && !RecoveryInProgress() && IsTransactionState())
+	{
+		place = find_place(false);
+		if (place == NULL || place->looked != LOOKED_AS_PRIMARY)
+			await_look();
+		settled = true;
+	}
 	if (likely(fences->nraised == 0))
 		return false;
 	if (fences->changes == own_changes)
@@ -158,11 +173,12 @@ is_fenced(void)
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
 	memset(&own_fence, 0, sizeof(Fence));
 	own_changes = fences->changes;
-	for (int i = 0; i < FENCE_REASONS; i++)
+	place = OidIsValid(MyDatabaseId) ? du_fence_place_of(MyDatabaseId, false) : NULL;
+	for (int i = 0; place != NULL && i < FENCE_REASONS; i++)
 	{
-		if (OidIsValid(MyDatabaseId) && fences->fences[i].database == MyDatabaseId)
+		if (OidIsValid(place->fences[i].database))
 		{
-			own_fence = fences->fences[i];
+			own_fence = place->fences[i];
 			break;
 		}
 	}
@@ -358,6 +374,7 @@ du_fence_install(void)
 	ExecutorRun_hook = fence_executor_run;
 	du_hooks_add_utility(fence_utility);
 	du_hooks_add_access(fence_object_access);
+	du_fence_state_install();
 	du_fence_file_install();
 }
 

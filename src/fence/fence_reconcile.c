@@ -75,6 +75,16 @@ follow_writers(FenceReason reason)
 }
 
 /*
+ * Forgets databases that are gone.  To be called by one worker, in a
+ * transaction.
+ */
+void
+du_fence_follow_databases(void)
+{
+	file_is_old |= du_fence_forget_dropped();
+}
+
+/*
  * Does all that.  To be called in a transaction of the worker, with the
  * execution context of our own code.  resource is for people; rows are written
  * on a primary only.
@@ -103,8 +113,8 @@ du_fence_follow(bool primary, MaintenanceRequest wish, const char *resource)
 void
 du_fence_abandon(void)
 {
-	file_is_old |= du_fence_lift_here(FENCE_MANUAL);
-	file_is_old |= du_fence_lift_here(FENCE_MAINTENANCE);
+	file_is_old |= du_fence_lift(FENCE_MANUAL);
+	file_is_old |= du_fence_lift(FENCE_MAINTENANCE);
 	if (file_is_old)
 		du_fence_file_write(LOG);
 	file_is_old = false;

@@ -3,7 +3,7 @@
  * fence_state.c
  *	  Which write fences are up, as all processes see it.
  *
- * One place in shared memory for each reason.  A fence that a transaction has
+ * One place in shared memory for each database and reason.  A fence that a transaction has
  * raised names it, like an announced hold: what becomes of the fence is
  * decided by the end of that transaction, and until then nobody else touches
  * it.  Whoever compares with the table cutovers counts the changes here first
@@ -25,33 +25,123 @@
 #include "base/base.h"
 #include "processes/processes.h"
 
+static Fences *fences = NULL;
+
+static void
+start_memory(void *memory, LWLockPadded *locks, bool is_new)
+{
+	fences = memory;
+	if (is_new)
+		fences->size = du_guc_max_databases;
+}
+
+/*
+ * Asks for the memory; to be called while libraries are preloaded, when the
+ * settings are defined.
+ */
+void
+du_fence_state_install(void)
+{
+	static SharedPart part = {"documentdb_upgrade write fences", 0, 0, start_memory};
+
+	part.size = offsetof(Fences, databases) + du_guc_max_databases * sizeof(FencedDatabase);
+	du_shared_memory_add(&part);
+}
+
 /*
  * The fences; the shared memory must exist, as in all that follows.
  */
 Fences *
 du_fences(void)
 {
-	static Fences *fences = NULL;
-
-	StaticAssertStmt(sizeof(Fences) <= SHARED_ROOM_SIZE, "the fences must fit");
-	if (fences == NULL)
-		fences = du_shared_room(ROOM_WRITE_FENCE);
 	return fences;
 }
 
-/*
- * Puts a fence in its place, or none there; the lock must be held.
- */
-static void
-place(FenceReason reason, const Fence *fence)
+static bool
+has_fence(const FencedDatabase *place)
 {
-	Fences	   *fences = du_fences();
-
-	fences->fences[reason] = *fence;
-	fences->nraised = 0;
 	for (int i = 0; i < FENCE_REASONS; i++)
-		fences->nraised += OidIsValid(fences->fences[i].database) ? 1 : 0;
+	{
+		if (OidIsValid(place->fences[i].database))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The place of a database, NULL when it has none.  One is made when it is
+ * asked for, in that of a database without a fence if need be: NULL then means
+ * that each has one.  The lock must be held.
+ */
+FencedDatabase *
+du_fence_place_of(Oid database, bool make)
+{
+	FencedDatabase *room = NULL;
+
+	for (int i = 0; i < fences->size; i++)
+	{
+		FencedDatabase *place = &fences->databases[i];
+
+		if (place->database == database)
+			return place;
+		if (!OidIsValid(place->database))
+			room = place;
+		else if (room == NULL && !has_fence(place) && place->looked == LOOKED_NEVER)
+			room = place;
+	}
+	if (!make || room == NULL)
+		return NULL;
+	memset(room, 0, sizeof(FencedDatabase));
+	room->database = database;
+	return room;
+}
+
+/*
+ * Counts what is up; to be called with the lock held when that has changed.
+ */
+void
+du_fence_count(void)
+{
+	uint32		n = 0;
+
+	for (int i = 0; i < fences->size; i++)
+		n += OidIsValid(fences->databases[i].database) && has_fence(&fences->databases[i]) ? 1 : 0;
+	fences->nraised = n;
 	fences->changes++;
+}
+
+/* The fence of this process's database; the lock must be held. */
+static Fence
+own_fence(FenceReason reason)
+{
+	FencedDatabase *place = du_fence_place_of(MyDatabaseId, false);
+	Fence		none = {0};
+
+	return place != NULL ? place->fences[reason] : none;
+}
+
+/*
+ * Puts a fence in its place, or none there; the lock must be held.  False when
+ * there is no room for it.
+ */
+static bool
+place_fence(FenceReason reason, const Fence *fence)
+{
+	FencedDatabase *place = du_fence_place_of(MyDatabaseId, OidIsValid(fence->database));
+
+	if (place != NULL)
+		place->fences[reason] = *fence;
+	du_fence_count();
+	return place != NULL || !OidIsValid(fence->database);
+}
+
+static void
+refuse_for_want_of_room(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("cannot stop writes to more than %d databases", fences->size),
+			 errhint("Raise documentdb_upgrade.max_databases and restart PostgreSQL.")));
 }
 
 static void
@@ -79,15 +169,16 @@ is_same(const Fence *a, const Fence *b)
 static bool
 replace(FenceReason reason, const Fence *wanted)
 {
-	const Fence *known = &du_fences()->fences[reason];
+	Fence		known = own_fence(reason);
 	Fence		fence = *wanted;
 
-	if (is_same(known, &fence) && known->owner == 0)
+	if (is_same(&known, &fence) && known.owner == 0)
 		return false;
-	fence.since = known->database == fence.database ? known->since : 0;
-	place(reason, &fence);
+	fence.since = known.database == fence.database ? known.since : 0;
+	if (!place_fence(reason, &fence))
+		return false;
 	if (fence.since == 0 && OidIsValid(fence.database))
-		du_fences()->fences[reason].since = GetCurrentTimestamp();
+		du_fence_place_of(MyDatabaseId, false)->fences[reason].since = GetCurrentTimestamp();
 	return true;
 }
 
@@ -109,39 +200,23 @@ du_fence_raise(FenceReason reason, int64 cutover, const char *why, const char *h
 		ConditionVariableBroadcast(du_shared_changed());
 }
 
-static bool
-lift(FenceReason reason, bool elsewhere)
+/*
+ * Takes a fence of this process's database away; true if it was up.
+ */
+bool
+du_fence_lift(FenceReason reason)
 {
 	static const Fence none = {0};
-	const Fence *known = &du_fences()->fences[reason];
 	bool		changed;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	changed = OidIsValid(known->database) && (elsewhere || known->database == MyDatabaseId);
+	changed = OidIsValid(own_fence(reason).database);
 	if (changed)
-		place(reason, &none);
+		(void) place_fence(reason, &none);
 	LWLockRelease(du_shared_lock());
 	if (changed)
 		ConditionVariableBroadcast(du_shared_changed());
 	return changed;
-}
-
-/*
- * Takes a fence away, if it is up.
- */
-void
-du_fence_lift(FenceReason reason)
-{
-	(void) lift(reason, true);
-}
-
-/*
- * The same where it is up around this process's database; true if it was.
- */
-bool
-du_fence_lift_here(FenceReason reason)
-{
-	return lift(reason, false);
 }
 
 /*
@@ -165,28 +240,29 @@ FenceClaim
 du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
 			   const char *why, const char *hint, Fence *previous)
 {
-	Fences	   *fences = du_fences();
 	FenceClaim	claim = FENCE_CLAIMED;
 	Fence		fence;
+	bool		has_room = true;
 
 	compose(&fence, cutover, why, hint);
 	fence.owner = MyProcPid;
 	fence.transaction = du_proc_transaction(MyProc);
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	*previous = fences->fences[reason];
+	*previous = own_fence(reason);
 	if (previous->owner != MyProcPid && du_fence_is_pending(previous))
 		claim = FENCE_PENDING;
 	else if (fences->changes != changes)
 		claim = FENCE_CHANGED;
 	else
 	{
-		place(reason, &fence);
-
 		/* Whatever begins from now on meets it. */
-		fences->fences[reason].since = GetCurrentTimestamp();
+		fence.since = GetCurrentTimestamp();
+		has_room = place_fence(reason, &fence);
 	}
 	LWLockRelease(du_shared_lock());
+	if (!has_room)
+		refuse_for_want_of_room();
 	if (claim == FENCE_CLAIMED)
 		ConditionVariableBroadcast(du_shared_changed());
 	return claim;
@@ -200,18 +276,17 @@ du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
 void
 du_fence_conclude(FenceReason reason, int64 cutover, const Fence *next)
 {
-	Fences	   *fences = du_fences();
 	Fence		fence;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	fence = fences->fences[reason];
+	fence = own_fence(reason);
 	if (OidIsValid(fence.database) && fence.cutover == cutover)
 	{
 		if (next != NULL)
 			fence = *next;
 		fence.owner = 0;
 		fence.transaction = InvalidLocalTransactionId;
-		place(reason, &fence);
+		(void) place_fence(reason, &fence);
 	}
 	LWLockRelease(du_shared_lock());
 	ConditionVariableBroadcast(du_shared_changed());
@@ -220,14 +295,12 @@ du_fence_conclude(FenceReason reason, int64 cutover, const Fence *next)
 /*
  * Puts in force what the table wants around this database: a fence, or none
  * (wanted NULL).  False, and nothing is done, when fences have changed since
- * they were so many changes old, a transaction has not ended, or another
- * database is meant.
+ * they were so many changes old, or a transaction has not ended.
  */
 bool
 du_fence_settle(FenceReason reason, uint32 changes, const Fence *wanted, bool *changed)
 {
-	Fences	   *fences = du_fences();
-	const Fence *known = &fences->fences[reason];
+	Fence		known;
 	Fence		fence = {0};
 	bool		settled;
 
@@ -235,8 +308,8 @@ du_fence_settle(FenceReason reason, uint32 changes, const Fence *wanted, bool *c
 		compose(&fence, wanted->cutover, wanted->why, wanted->hint);
 	*changed = false;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	settled = fences->changes == changes && !du_fence_is_pending(known) &&
-		(!OidIsValid(known->database) || known->database == MyDatabaseId);
+	known = own_fence(reason);
+	settled = fences->changes == changes && !du_fence_is_pending(&known);
 	if (settled)
 		*changed = replace(reason, &fence);
 	LWLockRelease(du_shared_lock());
@@ -246,7 +319,7 @@ du_fence_settle(FenceReason reason, uint32 changes, const Fence *wanted, bool *c
 }
 
 /*
- * A copy of one.
+ * A copy of one of this process's database.
  */
 Fence
 du_fence_read(FenceReason reason)
@@ -254,7 +327,7 @@ du_fence_read(FenceReason reason)
 	Fence		fence;
 
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	fence = du_fences()->fences[reason];
+	fence = own_fence(reason);
 	LWLockRelease(du_shared_lock());
 	return fence;
 }
@@ -280,20 +353,77 @@ du_fence_since(void)
 }
 
 /*
- * Says that the fences of the worker's database are up that are to be, as seen
- * in a look that began in recovery, or not.
+ * Says that the fences of this process's database are up that are to be, as
+ * its worker has seen in a look that began in recovery, or not.
  */
 void
 du_fence_looked(bool in_recovery)
 {
-	Fences	   *fences = du_fences();
 	FenceLook	look = in_recovery ? LOOKED_IN_RECOVERY : LOOKED_AS_PRIMARY;
+	FencedDatabase *place;
+	bool		is_known;
 
-	if (fences->looked == look)
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	place = du_fence_place_of(MyDatabaseId, false);
+	is_known = place != NULL && place->looked == look;
+	LWLockRelease(du_shared_lock());
+	if (is_known)
 		return;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	fences->waiting_since = 0;
-	fences->looked = look;
+	place = du_fence_place_of(MyDatabaseId, true);
+	if (place != NULL)
+	{
+		place->waiting_since = 0;
+		place->looked = look;
+	}
 	LWLockRelease(du_shared_lock());
 	ConditionVariableBroadcast(du_shared_changed());
+}
+
+static bool
+is_among(const List *databases, Oid database)
+{
+	const ListCell *lc;
+
+	foreach(lc, databases)
+	{
+		if (((const DatabaseEntry *) lfirst(lc))->oid == database)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Takes back the places of databases that have been dropped; true when a fence
+ * went with one.
+ */
+bool
+du_fence_forget_dropped(void)
+{
+	Oid		   *suspects = palloc(fences->size * sizeof(Oid));
+	bool		any = false;
+	List	   *databases;
+
+	/* What is made after this look is not in question. */
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	for (int i = 0; i < fences->size; i++)
+		suspects[i] = fences->databases[i].database;
+	LWLockRelease(du_shared_lock());
+	databases = du_databases_list();
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	for (int i = 0; i < fences->size; i++)
+	{
+		FencedDatabase *place = &fences->databases[i];
+
+		if (!OidIsValid(place->database) || place->database != suspects[i] ||
+			is_among(databases, place->database))
+			continue;
+		any |= has_fence(place);
+		memset(place, 0, sizeof(FencedDatabase));
+	}
+	if (any)
+		du_fence_count();
+	LWLockRelease(du_shared_lock());
+	return any;
 }

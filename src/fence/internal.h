@@ -51,19 +51,30 @@ typedef enum FenceLook
 	LOOKED_AS_PRIMARY
 } FenceLook;
 
+/* Those of one database. */
+typedef struct FencedDatabase
+{
+	Oid			database;		/* InvalidOid: free */
+	volatile FenceLook looked;	/* read without the lock, to be quick */
+	TimestampTz waiting_since;	/* for such a look; 0: nobody did */
+	Fence		fences[FENCE_REASONS];
+} FencedDatabase;
+
 typedef struct Fences
 {
 	/* These are read without the lock, to be quick. */
-	volatile FenceLook looked;
 	volatile uint32 nraised;
 	volatile uint32 changes;
 
-	TimestampTz waiting_since;	/* for such a look; 0: nobody did */
-	Fence		fences[FENCE_REASONS];
+	int			size;
+	FencedDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } Fences;
 
 extern Fences *du_fences(void);
-extern bool du_fence_lift_here(FenceReason reason);
+extern void du_fence_state_install(void);
+extern FencedDatabase *du_fence_place_of(Oid database, bool make);
+extern void du_fence_count(void);
+extern bool du_fence_forget_dropped(void);
 extern FenceClaim du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
 								 const char *why, const char *hint, Fence *previous);
 extern void du_fence_conclude(FenceReason reason, int64 cutover, const Fence *next);

@@ -35,7 +35,6 @@ typedef struct Exchange
 {
 	AttemptOrder order;
 	AttemptOutcome outcome;
-	Oid			database;
 } Exchange;
 
 PGDLLEXPORT void documentdb_upgrade_attempt_main(Datum main_arg);
@@ -43,11 +42,12 @@ PGDLLEXPORT void documentdb_upgrade_attempt_main(Datum main_arg);
 /* Of the process started last, NULL when another worker has started it. */
 static BackgroundWorkerHandle *started = NULL;
 
+/* That of a database's worker, or NULL; the lock must be held. */
 static Exchange *
-exchange(void)
+exchange(Oid database)
 {
-	StaticAssertStmt(sizeof(Exchange) <= SHARED_ROOM_SIZE, "the exchange must fit");
-	return du_shared_room(ROOM_ATTEMPT_ORDER);
+	StaticAssertStmt(sizeof(Exchange) <= SHARED_EXCHANGE_SIZE, "the exchange must fit");
+	return du_shared_exchange(database);
 }
 
 /*
@@ -60,16 +60,23 @@ du_attempt_start(const AttemptOrder *order)
 {
 	BackgroundWorker worker;
 	MemoryContext context;
+	Exchange   *own;
 	bool		registered;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	memset(exchange(), 0, sizeof(Exchange));
-	exchange()->order = *order;
-	exchange()->database = MyDatabaseId;
+	own = exchange(MyDatabaseId);
+	if (own != NULL)
+	{
+		memset(own, 0, sizeof(Exchange));
+		own->order = *order;
+	}
 	LWLockRelease(du_shared_lock());
+	if (own == NULL)
+		return false;
 
 	du_process_describe(&worker, "attempt", "documentdb_upgrade_attempt_main");
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
 	worker.bgw_notify_pid = MyProcPid;
 
 	if (started != NULL)
@@ -108,8 +115,13 @@ du_attempt_is_running(void)
 void
 du_attempt_order(AttemptOrder *order)
 {
+	Exchange   *own;
+
+	memset(order, 0, sizeof(AttemptOrder));
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	*order = exchange()->order;
+	own = exchange(MyDatabaseId);
+	if (own != NULL)
+		*order = own->order;
 	LWLockRelease(du_shared_lock());
 }
 
@@ -119,8 +131,13 @@ du_attempt_order(AttemptOrder *order)
 void
 du_attempt_outcome(AttemptOutcome *outcome)
 {
+	Exchange   *own;
+
+	memset(outcome, 0, sizeof(AttemptOutcome));
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	*outcome = exchange()->outcome;
+	own = exchange(MyDatabaseId);
+	if (own != NULL)
+		*outcome = own->outcome;
 	LWLockRelease(du_shared_lock());
 }
 
@@ -148,8 +165,8 @@ finalize(const AttemptOrder *order, AttemptOutcome *outcome)
 	FinalizeRequest request = {0};
 	bool		isnull;
 
-	request.target = order->target;
-	request.expected_fingerprint = order->fingerprint;
+	request.target = order->target[0] ? order->target : NULL;
+	request.expected_fingerprint = order->fingerprint[0] ? order->fingerprint : NULL;
 	request.actor = order->actor;
 	request.role_name = order->role_name[0] ? order->role_name : NULL;
 	request.resource_uid = order->resource_uid[0] ? order->resource_uid : NULL;
@@ -236,8 +253,8 @@ du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
  * Settings that decide about the transaction itself, whatever this database
  * has as defaults.
  */
-static void
-pin_transaction_settings(void)
+void
+du_attempt_pin_transaction_settings(void)
 {
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
@@ -256,25 +273,31 @@ documentdb_upgrade_attempt_main(Datum main_arg)
 {
 	AttemptOrder order;
 	AttemptOutcome outcome;
-	Oid			database;
+	Oid			database = DatumGetObjectId(main_arg);
+	Exchange   *shared;
 
 	/* As in an ordinary session: a shutdown ends it with an error. */
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	order = exchange()->order;
-	database = exchange()->database;
+	shared = exchange(database);
+	if (shared != NULL)
+		order = shared->order;
 	LWLockRelease(du_shared_lock());
+	if (shared == NULL)
+		proc_exit(0);			/* the database is gone */
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	du_running_announce();
-	pin_transaction_settings();
+	du_attempt_pin_transaction_settings();
 
 	du_attempt_carry_out(&order, &outcome);
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	exchange()->outcome = outcome;
+	shared = exchange(database);
+	if (shared != NULL)
+		shared->outcome = outcome;
 	LWLockRelease(du_shared_lock());
 
 	/* The worker is woken when the slot is free. */

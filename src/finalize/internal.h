@@ -18,6 +18,7 @@
 
 #include "extension/extension.h"
 #include "finalize/finalize.h"
+#include "processes/processes.h"
 
 /* ----
  * history.c
@@ -40,6 +41,46 @@ extern void du_history_insert_or_repeat(const char *json);
  */
 
 extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);
+
+/* ----
+ * attempt_process.c
+ *
+ * One attempt in a process of its own, ordered by the worker.
+ * ----
+ */
+
+extern void du_attempt_pin_transaction_settings(void);
+
+/* ----
+ * everywhere_process.c
+ *
+ * Finalizes one database on behalf of a session that is in another.
+ * ----
+ */
+
+typedef enum EverywhereResult
+{
+	EVERYWHERE_LOST,			/* the process has not said */
+	EVERYWHERE_SUCCEEDED,
+	EVERYWHERE_SKIPPED,
+	EVERYWHERE_FAILED
+} EverywhereResult;
+
+/* What session and process tell each other. */
+typedef struct EverywhereMessage
+{
+	Oid			database;
+	Oid			role;			/* of the caller */
+	bool		is_superuser;	/* that is it */
+	char		main_extension[NAMEDATALEN];	/* in the caller's database */
+	char		target[SHARED_VERSION_LENGTH];	/* "": the binary version */
+
+	EverywhereResult result;
+	char		extension[NAMEDATALEN]; /* main one there */
+	char		from_version[SHARED_VERSION_LENGTH];
+	char		to_version[SHARED_VERSION_LENGTH];
+	char		detail[SHARED_TEXT_LENGTH];
+} EverywhereMessage;
 
 /* ----
  * upgrade_steps.c

@@ -17,6 +17,8 @@
 #include "fleet/internal.h"
 
 #include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
@@ -284,6 +286,7 @@ is_ignored(const FleetMember *member)
 static void
 place_instances(Fleet *fleet)
 {
+	bool		elsewhere = strcmp(get_database_name(MyDatabaseId), du_guc_main_database()) != 0;
 	ListCell   *lc;
 
 	foreach(lc, fleet->instances)
@@ -292,6 +295,7 @@ place_instances(Fleet *fleet)
 		const FleetInstance *up = instance;
 		int			hops = 1;
 
+		instance->elsewhere = elsewhere;
 		instance->ignored = is_ignored(&instance->member);
 		instance->in_region = true;
 		while (up != NULL && up->depth != 1 && hops <= FLEET_DEPTH)
@@ -320,7 +324,7 @@ expected_here(void)
 
 	if (du_guc_expected_standbys >= 0)
 		return du_guc_expected_standbys;
-	return du_shared_serving(&worker) ? worker.region_standbys : -1;
+	return du_shared_main_worker(&worker) ? worker.region_standbys : -1;
 }
 
 /*

@@ -93,7 +93,7 @@ typedef struct MemberExtension
 
 extern void du_reports_install(void);
 extern PGDLLEXPORT bool du_member_add_extension(FleetMember *member, const MemberExtension *extension);
-extern bool du_member_find_extension(const FleetMember *member, const char *name,
+extern PGDLLEXPORT bool du_member_find_extension(const FleetMember *member, const char *name,
 									 MemberExtension *extension);
 extern PGDLLEXPORT const char *du_member_next_extension(const FleetMember *member, const char *position,
 											MemberExtension *extension);
@@ -111,6 +111,8 @@ typedef struct FleetInstance
 	int			depth;			/* 1: streams from this server */
 	bool		ignored;		/* by ignore_standbys, or below one that is */
 	bool		contested;
+	bool		elsewhere;		/* it reports of another database than this
+								 * session's: of this one it tells the binaries */
 	bool		in_region;		/* not below the head of a replica region */
 	bool		connected;		/* its WAL sender is here and runs; for those
 								 * of depth 1 */

@@ -130,15 +130,21 @@ target_of(const UpgradeFacts *facts, const UpgradePlan *plan, int i)
 	return target != NULL && (installed == NULL || reaches(target, installed)) ? target : installed;
 }
 
-/* The verdict on the versions of one extension; FLEET_READY when they do. */
+/*
+ * The verdict on the versions of one extension; FLEET_READY when they do.  What
+ * a report says to be installed is so in the database that it is about; of
+ * other databases it tells the main extensions alone.
+ */
 static FleetVerdict
-judge_extension(const FleetMember *member, const ExtensionFacts *facts, const char *target,
+judge_extension(const FleetInstance *instance, const ExtensionFacts *facts, const char *target,
 				bool is_main)
 {
+	const FleetMember *member = &instance->member;
 	MemberExtension extension;
 	const char *name = name_of(member);
 
-	(void) du_member_find_extension(member, facts->name, &extension);
+	if (!du_member_find_extension(member, facts->name, &extension) && instance->elsewhere && !is_main)
+		return verdict(FLEET_READY, NULL, NULL);
 	if (is_unordered(extension.binary))
 		return verdict(FLEET_OLD_BINARY,
 					   psprintf("%s has binary \"%s\" of extension \"%s\", which cannot be compared with \"%s\".",
@@ -161,7 +167,7 @@ judge_extension(const FleetMember *member, const ExtensionFacts *facts, const ch
 					   psprintf("%s has library version \"%s\" in memory, older than \"%s\".",
 								name, extension.loaded, target),
 					   "Restart PostgreSQL there to load the new library.");
-	if (!reaches(extension.installed, facts->installed))
+	if (!instance->elsewhere && !reaches(extension.installed, facts->installed))
 		return verdict(FLEET_BEHIND,
 					   psprintf("%s sees extension \"%s\" at \"%s\" and not yet at \"%s\".",
 								name, facts->name, extension.installed, facts->installed),
@@ -184,8 +190,9 @@ has_old_gate(const FleetMember *member, const char *main_extension)
 
 /* The verdict on what a standby with a fresh report has said. */
 static FleetVerdict
-judge_report(const FleetMember *member, const UpgradeFacts *facts, const UpgradePlan *plan)
+judge_report(const FleetInstance *instance, const UpgradeFacts *facts, const UpgradePlan *plan)
 {
+	const FleetMember *member = &instance->member;
 	FleetVerdict worst = verdict(FLEET_READY, NULL, NULL);
 
 	for (int i = 0; i < facts->nextensions; i++)
@@ -195,7 +202,7 @@ judge_report(const FleetMember *member, const UpgradeFacts *facts, const Upgrade
 
 		if (facts->extensions[i].installed == NULL || target == NULL)
 			continue;
-		one = judge_extension(member, &facts->extensions[i], target, i == facts->main);
+		one = judge_extension(instance, &facts->extensions[i], target, i == facts->main);
 		if (one.status < worst.status)
 			worst = one;
 	}
@@ -203,7 +210,7 @@ judge_report(const FleetMember *member, const UpgradeFacts *facts, const Upgrade
 		return verdict(FLEET_OLD_LIBRARY,
 					   psprintf("%s has libraries in memory that are not those on its disk.", name_of(member)),
 					   "Restart PostgreSQL there to load the new library.");
-	if (worst.status > FLEET_OLD_GATE &&
+	if (worst.status > FLEET_OLD_GATE && !instance->elsewhere &&
 		has_old_gate(member, facts->extensions[facts->main].name))
 		return verdict(FLEET_OLD_GATE,
 					   psprintf("%s has version \"%s\" in force, which is not what is installed.",
@@ -245,7 +252,7 @@ du_fleet_judge(const FleetInstance *instance, const UpgradeFacts *facts, const U
 					   "Remove pg_stat_tmp/documentdb_upgrade.instance from the data directory of the copy and restart it.");
 	if (instance->member.word != MEMBER_OK)
 		return judge_silence(instance);
-	found = judge_report(&instance->member, facts, plan);
+	found = judge_report(instance, facts, plan);
 	return found.status == FLEET_READY ? du_fleet_judge_lag(instance) : found;
 }
 

@@ -113,7 +113,7 @@ answer_of(const char *own_identity)
 	bool		recovery = RecoveryInProgress();
 	List	   *path = NIL;
 
-	du_shared_read_worker(&worker);
+	(void) du_shared_main_worker(&worker);
 	for (int i = 0; recovery && i < worker.path_length; i++)
 		path = lappend(path, pstrdup(worker.path[i]));
 
@@ -170,6 +170,6 @@ du_report_accept(Jsonb *report)
 				 errmsg("too many standbys report"),
 				 errdetail("This server keeps the reports of %d.", FLEET_MEMBERS)));
 	if (outcome == STORE_CHANGED)
-		du_shared_wake_worker();
+		du_shared_wake_workers();
 	return answer_of(own_identity);
 }

@@ -60,7 +60,8 @@ du_databases_list(void)
 		strlcpy(entry->name, NameStr(form->datname), sizeof(entry->name));
 		entry->allows_connections = form->datallowconn;
 		entry->is_invalid = form->datconnlimit == INVALID_LIMIT;
-		entry->connectable = entry->allows_connections && !entry->is_invalid;
+		entry->is_scratch = strncmp(entry->name, SCRATCH_PREFIX, strlen(SCRATCH_PREFIX)) == 0;
+		entry->connectable = entry->allows_connections && !entry->is_invalid && !entry->is_scratch;
 		entry->is_template = form->datistemplate;
 		databases = lappend(databases, entry);
 		MemoryContextSwitchTo(before);

@@ -7,9 +7,8 @@
  * comes for each, one at a time, looks and goes; at a slow pace, and sooner
  * where somebody has changed something.  The launcher starts them.
  *
- * None may be in the way of those who want a database for themselves.  So a
- * process tells which database it visits before it connects, unless somebody
- * wants that database, and whoever does waits for the visitor.
+ * None is in the way of those who want a database for themselves: see
+ * leave_requests.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,17 +17,11 @@
 #include "processes/internal.h"
 
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/condition_variable.h"
-#include "storage/ipc.h"
-#include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "base/base.h"
 
-#define LONGEST_VISIT_MS 5000	/* that others wait for; the server waits as long */
 #define NO_PROCESS_WAIT_MS 60000
 
 /* Of the process that looks now, or NULL. */
@@ -70,11 +63,18 @@ is_free(void)
 	return true;
 }
 
-/* When a database is to be looked at; TIMESTAMP_INFINITY: not at all. */
+/*
+ * When a database is to be looked at; PG_INT64_MAX: not at all.  Where every
+ * database with this extension is to be served, that is to be found out once
+ * and after changes, at whatever pace.
+ */
 static TimestampTz
-due_time(const DatabaseRecord *record)
+due_time(const DatabaseRecord *record, bool every)
 {
-	if (du_guc_database_look_interval == 0 || du_shared_serves(record->database) ||
+	bool		never = du_guc_database_look_interval == 0 &&
+	(!every || (record->tried_at != 0 && !record->look_wanted));
+
+	if (never || du_shared_serves(record->database) ||
 		du_shared_wanted_by_others(record->database))
 		return PG_INT64_MAX;
 	if (record->look_wanted || record->tried_at == 0)
@@ -93,14 +93,16 @@ du_looks_advance(void)
 	TimestampTz next = PG_INT64_MAX;
 	Oid			database = InvalidOid;
 	DatabaseRecord *records;
+	bool		every;
 	int			n;
 
 	if (!is_free())
 		return PG_INT64_MAX;	/* its end sets our latch */
+	(void) du_guc_databases(&every);
 	records = du_records_list(&n);
 	for (int i = 0; i < n; i++)
 	{
-		TimestampTz due = due_time(&records[i]);
+		TimestampTz due = due_time(&records[i], every);
 
 		if (due >= next)
 			continue;
@@ -118,44 +120,4 @@ du_looks_advance(void)
 	du_records_want_look(database);
 	no_process_until = TimestampTzPlusMilliseconds(now, NO_PROCESS_WAIT_MS);
 	return no_process_until;
-}
-
-static void
-at_exit(int code, Datum arg)
-{
-	du_shared_end_visit();
-}
-
-/*
- * Says that this process is about to connect to a database, until it ends;
- * false when it must not, because somebody wants the database for himself or
- * another visitor is under way.
- */
-bool
-du_look_begin(Oid database)
-{
-	if (!du_shared_begin_visit(database))
-	{
-		du_records_want_look(database);
-		return false;
-	}
-	before_shmem_exit(at_exit, (Datum) 0);
-	return true;
-}
-
-/*
- * Waits until nobody visits a database, not for ever.  The caller has said
- * that it wants it.
- */
-void
-du_look_await(Oid database)
-{
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_VISIT_MS);
-
-	if (!du_shared_is_visited(database))
-		return;
-	ConditionVariablePrepareToSleep(du_shared_changed());
-	while (du_shared_is_visited(database) && GetCurrentTimestamp() < end)
-		(void) ConditionVariableTimedSleep(du_shared_changed(), 100, PG_WAIT_EXTENSION);
-	ConditionVariableCancelSleep();
 }

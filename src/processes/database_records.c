@@ -22,13 +22,13 @@
 
 #include "base/base.h"
 
-typedef struct DatabaseRecords
+typedef struct DatabaseSlots
 {
 	int			size;
-	DatabaseRecord records[FLEXIBLE_ARRAY_MEMBER];
-} DatabaseRecords;
+	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
+} DatabaseSlots;
 
-static DatabaseRecords *known = NULL;
+static DatabaseSlots *known = NULL;
 
 static void
 start_memory(void *memory, LWLockPadded *locks, bool is_new)
@@ -47,25 +47,87 @@ du_records_install(void)
 {
 	static SharedPart part = {"documentdb_upgrade databases", 0, 0, start_memory};
 
-	part.size = offsetof(DatabaseRecords, records) + du_guc_max_databases * sizeof(DatabaseRecord);
+	part.size = offsetof(DatabaseSlots, slots) + du_guc_max_databases * sizeof(DatabaseSlot);
 	du_shared_memory_add(&part);
 }
 
-/* The record of a database, or NULL; the lock must be held. */
-static DatabaseRecord *
-find(Oid database)
+/*
+ * The slot of a database, NULL when it has none; of InvalidOid one that is
+ * free.  The lock must be held.
+ */
+DatabaseSlot *
+du_slot_find(Oid database)
 {
-	for (int i = 0; i < known->size; i++)
+	for (int i = 0; known != NULL && i < known->size; i++)
 	{
-		if (known->records[i].database == database)
-			return &known->records[i];
+		if (known->slots[i].record.database == database)
+			return &known->slots[i];
 	}
 	return NULL;
 }
 
 /*
- * Has there be a record for each of these databases, as far as there is room,
- * and for no other.
+ * Calls a function for each slot that is taken; the lock must be held.
+ */
+void
+du_slot_visit_all(void (*visit) (DatabaseSlot *slot, void *arg), void *arg)
+{
+	for (int i = 0; known != NULL && i < known->size; i++)
+	{
+		if (OidIsValid(known->slots[i].record.database))
+			visit(&known->slots[i], arg);
+	}
+}
+
+static DatabaseRecord *
+find(Oid database)
+{
+	DatabaseSlot *slot = du_slot_find(database);
+
+	return slot != NULL ? &slot->record : NULL;
+}
+
+/* Takes back the slots of databases that are gone. */
+static void
+forget_others(const List *databases)
+{
+	for (int i = 0; i < known->size; i++)
+	{
+		DatabaseSlot *slot = &known->slots[i];
+		bool		exists = false;
+		const ListCell *lc;
+
+		foreach(lc, databases)
+			exists |= ((DatabaseEntry *) lfirst(lc))->oid == slot->record.database;
+		if (!exists)
+			memset(slot, 0, sizeof(DatabaseSlot));
+	}
+}
+
+/* A free slot, or that of a database that nobody asks to be served. */
+static DatabaseSlot *
+make_room(const List *databases)
+{
+	DatabaseSlot *slot = du_slot_find(InvalidOid);
+	const ListCell *lc;
+
+	foreach(lc, slot == NULL ? databases : NIL)
+	{
+		const DatabaseEntry *entry = lfirst(lc);
+
+		slot = entry->is_wanted ? NULL : du_slot_find(entry->oid);
+		if (slot != NULL && slot->worker.pid == 0)
+			break;
+		slot = NULL;
+	}
+	if (slot != NULL)
+		memset(slot, 0, sizeof(DatabaseSlot));
+	return slot;
+}
+
+/*
+ * Has there be a slot for each of these databases, as far as there is room,
+ * and for no other.  Those that are to be served come first.
  */
 void
 du_records_follow(const List *databases)
@@ -73,27 +135,23 @@ du_records_follow(const List *databases)
 	const ListCell *lc;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	for (int i = 0; i < known->size; i++)
+	forget_others(databases);
+	for (int wanted = 1; wanted >= 0; wanted--)
 	{
-		DatabaseRecord *record = &known->records[i];
-		bool		exists = false;
-
 		foreach(lc, databases)
-			exists |= ((DatabaseEntry *) lfirst(lc))->oid == record->database;
-		if (!exists)
-			memset(record, 0, sizeof(DatabaseRecord));
-	}
-	foreach(lc, databases)
-	{
-		const DatabaseEntry *entry = lfirst(lc);
-		DatabaseRecord *record;
+		{
+			const DatabaseEntry *entry = lfirst(lc);
+			DatabaseSlot *slot = du_slot_find(entry->oid);
 
-		if (!entry->connectable || find(entry->oid) != NULL)
-			continue;
-		record = find(InvalidOid);
-		if (record == NULL)
-			break;
-		record->database = entry->oid;
+			if (entry->is_wanted != wanted || !entry->connectable)
+				continue;
+			if (slot == NULL)
+				slot = wanted ? make_room(databases) : du_slot_find(InvalidOid);
+			if (slot == NULL)
+				break;
+			slot->record.database = entry->oid;
+			slot->is_main = entry->is_main;
+		}
 	}
 	LWLockRelease(du_shared_lock());
 }
@@ -132,8 +190,8 @@ du_records_list(int *n)
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
 	for (int i = 0; i < known->size; i++)
 	{
-		if (OidIsValid(known->records[i].database))
-			copies[(*n)++] = known->records[i];
+		if (OidIsValid(known->slots[i].record.database))
+			copies[(*n)++] = known->slots[i].record;
 	}
 	LWLockRelease(du_shared_lock());
 	return copies;
@@ -218,4 +276,27 @@ du_records_want_look(Oid database)
 	if (record != NULL)
 		record->look_wanted = true;
 	LWLockRelease(du_shared_lock());
+}
+
+/*
+ * Says why no worker serves a database that is to be served: to everybody, and
+ * true when it is new.  "" takes it back.
+ */
+bool
+du_records_set_problem(Oid database, const char *problem, const char *hint)
+{
+	DatabaseRecord *record;
+	bool		is_new = false;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	record = find(database);
+	if (record != NULL)
+	{
+		is_new = strcmp(record->worker_problem, problem) != 0;
+		du_shared_copy_text(record->worker_problem, problem);
+		du_shared_copy_text(record->worker_hint, hint);
+	}
+	LWLockRelease(du_shared_lock());
+	ConditionVariableBroadcast(du_shared_changed());
+	return is_new;
 }

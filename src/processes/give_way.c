@@ -151,7 +151,7 @@ ask_until_end_of_transaction(Oid database)
 	registered = true;
 	asked = true;
 	du_shared_ask_to_leave(database);
-	du_look_await(database);
+	du_visit_await_end(database);
 }
 
 /*

@@ -17,21 +17,38 @@
 /* ----
  * shared_status.c
  *
- * What the worker lets every session see, and what sessions ask of it.
+ * The shared memory that the parts of this library have in common.
  * ----
  */
 
 #define SHARED_ROOMS 7
 
 extern void du_shared_set_launcher(const LauncherFacts *facts);
+
+/* ----
+ * worker_slots.c
+ *
+ * What each worker lets every session see, and what sessions ask of it.
+ * ----
+ */
+
 extern void du_shared_ask_for_read(void);
+extern bool du_shared_restart_wanted(Oid database);
+extern bool du_shared_worker_lives(Oid database);
+extern void du_shared_wake_launcher(void);
+extern void du_shared_wake_worker_of(Oid database);
+
+/* ----
+ * leave_requests.c
+ *
+ * Who wants a database for himself, and who of us is about to go there.
+ * ----
+ */
+
 extern void du_shared_ask_to_leave(Oid database);
 extern bool du_shared_wanted_by_others(Oid database);
-extern bool du_shared_restart_wanted(void);
-extern void du_shared_wake_launcher(void);
-extern bool du_shared_begin_visit(Oid database);
-extern bool du_shared_is_visited(Oid database);
-extern void du_shared_end_visit(void);
+extern void du_visit_end(void);
+extern void du_visit_await_end(Oid database);
 
 /* ----
  * database_looks.c
@@ -41,7 +58,6 @@ extern void du_shared_end_visit(void);
  */
 
 extern TimestampTz du_looks_advance(void);
-extern void du_look_await(Oid database);
 
 /* ----
  * database_records.c
@@ -50,7 +66,26 @@ extern void du_look_await(Oid database);
  * ----
  */
 
+/* All that is kept for one database. */
+typedef struct DatabaseSlot
+{
+	DatabaseRecord record;
+	bool		is_main;		/* it is the main database */
+	WorkerFacts worker;
+	uint64		retries_asked;
+	uint64		reads_asked;
+	bool		restart_wanted; /* by the worker that ends */
+	union
+	{
+		char		bytes[SHARED_EXCHANGE_SIZE];
+		int64		alignment;
+	}			exchange;		/* of the worker and its attempt */
+} DatabaseSlot;
+
+extern DatabaseSlot *du_slot_find(Oid database);
+extern void du_slot_visit_all(void (*visit) (DatabaseSlot *slot, void *arg), void *arg);
 extern void du_records_follow(const List *databases);
+extern bool du_records_set_problem(Oid database, const char *problem, const char *hint);
 extern void du_records_begin_look(Oid database);
 extern void du_records_end_look(Oid database);
 extern void du_records_want_look(Oid database);

@@ -22,27 +22,23 @@
  * ----
  */
 
+/* Databases of such a name are thrown away soon. */
+#define SCRATCH_PREFIX "documentdb_upgrade_scratch_"
+
 typedef struct DatabaseEntry
 {
 	Oid			oid;
 	char		name[NAMEDATALEN];
 	bool		allows_connections;
 	bool		is_invalid;		/* its DROP DATABASE was interrupted */
-	bool		connectable;	/* neither of these is in the way */
+	bool		is_scratch;		/* by its name */
+	bool		connectable;	/* none of these is in the way */
 	bool		is_template;
+	bool		is_wanted;		/* to be served; the launcher fills this in */
+	bool		is_main;		/* as well as this */
 } DatabaseEntry;
 
 extern List *du_databases_list(void);
-
-/* ----
- * database_looks.c
- *
- * Has databases looked at that no worker serves.
- * ----
- */
-
-extern bool du_look_begin(Oid database);
-
 /* ----
  * give_way.c
  *
@@ -52,6 +48,16 @@ extern bool du_look_begin(Oid database);
  */
 
 extern void du_give_way_to(Node *statement);
+
+/* ----
+ * leave_requests.c
+ *
+ * Who wants a database for himself, and who of us is about to go there.
+ * ----
+ */
+
+extern PGDLLEXPORT bool du_shared_asked_to_leave(void);
+extern bool du_visit_begin(Oid database);
 
 /* ----
  * own_relations.c
@@ -79,7 +85,7 @@ extern void *du_process_worker_function(const char *function, const char **probl
 /* ----
  * shared_status.c
  *
- * What the worker lets every session see, and what sessions ask of it.
+ * The shared memory that the parts of this library have in common.
  * ----
  */
 
@@ -87,26 +93,28 @@ extern void *du_process_worker_function(const char *function, const char **probl
 typedef enum SharedRoom
 {
 	ROOM_RUNNING_ATTEMPTS,
-	ROOM_ATTEMPT_ORDER,
 	ROOM_LOGGED_REFUSALS,
-	ROOM_WRITE_FENCE,
 	ROOM_ANNOUNCED_HOLDS,
 	ROOM_IDENTITY,
-	ROOM_LSN_CLOCK
+	ROOM_LSN_CLOCK,
+	ROOM_LEAVE_REQUESTS,
+	ROOM_TURN
 } SharedRoom;
 
 #define SHARED_ROOM_SIZE 4096
+#define SHARED_EXCHANGE_SIZE 2048	/* for one attempt of each worker */
 
 #define SHARED_VERSION_LENGTH 64
 #define SHARED_TEXT_LENGTH 512
 #define SHARED_IDENTITY_LENGTH 33	/* 32 hexadecimal digits */
 #define SHARED_PATH_LENGTH 8	/* servers above a standby; more is cut */
 
-/* How the launcher fares; the worker's problems before it runs are here. */
+/* How the launcher fares. */
 typedef struct LauncherFacts
 {
 	pid_t		pid;			/* 0: none */
-	char		problem[SHARED_TEXT_LENGTH];	/* why there is no worker, "" */
+	char		problem[SHARED_TEXT_LENGTH];	/* why there is no worker for a
+												 * database that is named, "" */
 	char		hint[SHARED_TEXT_LENGTH];
 } LauncherFacts;
 
@@ -115,6 +123,7 @@ typedef struct WorkerFacts
 {
 	pid_t		pid;			/* 0: none */
 	Oid			database;
+	bool		is_main;		/* what is one for the server, it does */
 	TimestampTz started_at;
 
 	char		source[NAMEDATALEN];
@@ -168,19 +177,32 @@ extern LWLock *du_shared_file_lock(void);
 extern void *du_shared_room(SharedRoom room);
 extern PGDLLEXPORT ConditionVariable *du_shared_changed(void);
 extern void du_shared_read_launcher(LauncherFacts *facts);
+
+/* ----
+ * worker_slots.c
+ *
+ * What each worker lets every session see, and what sessions ask of it.
+ * ----
+ */
+
 extern PGDLLEXPORT void du_shared_set_worker(const WorkerFacts *facts);
-extern PGDLLEXPORT void du_shared_read_worker(WorkerFacts *facts);
 extern PGDLLEXPORT void du_shared_pretend(const WorkerFacts *facts);
 extern PGDLLEXPORT bool du_shared_serving(WorkerFacts *facts);
 extern bool du_shared_serves(Oid database);
+extern bool du_shared_main_worker(WorkerFacts *facts);
+extern PGDLLEXPORT bool du_shared_is_main(void);
+extern PGDLLEXPORT bool du_shared_is_to_serve(void);
+extern void *du_shared_exchange(Oid database);
+extern PGDLLEXPORT bool du_shared_take_turn(void);
+extern PGDLLEXPORT void du_shared_end_turn(void);
 extern PGDLLEXPORT void du_shared_clear_worker(void);
 
 extern void du_shared_ask_for_retry(void);
 extern PGDLLEXPORT uint64 du_shared_retries_asked(void);
 extern PGDLLEXPORT uint64 du_shared_reads_asked(void);
-extern PGDLLEXPORT bool du_shared_asked_to_leave(void);
 extern PGDLLEXPORT void du_shared_want_restart(void);
 extern PGDLLEXPORT void du_shared_wake_worker(void);
+extern void du_shared_wake_workers(void);
 extern void du_shared_wake_worker_at_commit(void);
 
 /* ----
@@ -194,6 +216,7 @@ extern void du_shared_wake_worker_at_commit(void);
 #define CANCELLED_BY_CALL "cancel() was called"
 #define CANCELLED_BY_HOLD "a hold was placed"
 #define CANCELLED_BY_WITHDRAWAL "its target is not desired any more"
+#define CANCELLED_BY_CALLER "finalize_everywhere() was ended"
 
 #define RUNNING_ATTEMPTS 8		/* more run without being seen */
 
@@ -234,6 +257,7 @@ extern const char *du_running_cancel_reason(void);
 extern PGDLLEXPORT int du_running_list(RunningAttempt *attempts);
 extern PGDLLEXPORT CancelAnswer du_running_cancel(Oid database, const char *reason);
 extern PGDLLEXPORT pid_t du_running_worker_attempt(Oid database);
+extern bool du_running_elsewhere(void);
 
 /* ----
  * worker_launcher.c
@@ -272,11 +296,14 @@ typedef struct DatabaseRecord
 	TimestampTz tried_at;		/* a look began, 0: never */
 	bool		look_wanted;	/* somebody has changed something */
 	char		problem[SHARED_TEXT_LENGTH];	/* of the last look, "" */
+	char		worker_problem[SHARED_TEXT_LENGTH]; /* why it has no worker though
+													 * it is to be served, "" */
+	char		worker_hint[SHARED_TEXT_LENGTH];
 } DatabaseRecord;
 
 extern void du_records_install(void);
 extern bool du_records_read(Oid database, DatabaseRecord *copy);
-extern DatabaseRecord *du_records_list(int *n);
+extern PGDLLEXPORT DatabaseRecord *du_records_list(int *n);
 extern PGDLLEXPORT void du_records_note(const DatabaseFindings *findings, const char *problem);
 
 #endif							/* DU_PROCESSES_H */

@@ -52,13 +52,18 @@ take_slot(void)
 static void
 release_slot(void)
 {
+	bool		was_worker;
+
 	if (own == NULL)
 		return;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	was_worker = own->by_worker;
 	memset(own, 0, sizeof(RunningAttempt));
 	own = NULL;
 	LWLockRelease(du_shared_lock());
 	ConditionVariableBroadcast(du_shared_changed());
+	if (was_worker)
+		du_shared_wake_workers();	/* the next may have been waiting */
 	du_shared_wake_worker();
 }
 
@@ -287,4 +292,22 @@ du_running_worker_attempt(Oid database)
 			return attempts[i].pid;
 	}
 	return 0;
+}
+
+/*
+ * True while an attempt of a worker runs in another database than this
+ * process's.
+ */
+bool
+du_running_elsewhere(void)
+{
+	RunningAttempt attempts[RUNNING_ATTEMPTS];
+	int			n = du_running_list(attempts);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (attempts[i].by_worker && attempts[i].database != MyDatabaseId)
+			return true;
+	}
+	return false;
 }

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * worker_launcher.c
- *	  Keeps the worker running.
+ *	  Keeps the workers running.
  *
- * The worker is connected to one database and needs a library that may be
+ * A worker is connected to one database and needs a library that may be
  * missing, so something must outlive it that needs neither: the launcher, a
- * process without a database.  It looks whether the database exists, starts
- * the worker, and starts it again when it has ended: at once after a long
- * life, ever later after short ones.  What keeps the worker from running is
- * said in shared memory, and logged when it changes.
+ * process without a database.  It looks which databases there are and are to
+ * be served, starts their workers, and starts them again when they have ended:
+ * at once after a long life, ever later after short ones.  What keeps a worker
+ * from running is said in shared memory, and logged when it changes.
  *
  * On a standby the launcher also asks for a process that the server starts
  * when recovery ends.  All that this process does is start: the launcher and
@@ -22,7 +22,9 @@
 
 #include <signal.h>
 
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -45,11 +47,21 @@ PGDLLEXPORT void documentdb_upgrade_launcher_main(Datum main_arg);
 PGDLLEXPORT void documentdb_upgrade_worker_main(Datum main_arg);
 PGDLLEXPORT void documentdb_upgrade_promotion_main(Datum main_arg);
 
+/* A database that is to be served. */
+typedef struct Served
+{
+	Oid			database;
+	char		name[NAMEDATALEN];
+	bool		wanted;			/* at the last look */
+	BackgroundWorkerHandle *worker; /* NULL: none runs */
+	TimestampTz started;
+	TimestampTz next_start;
+	long		next_wait;
+	bool		waits_for_process;
+} Served;
+
 static LauncherFacts facts;
-static BackgroundWorkerHandle *worker = NULL;
-static TimestampTz worker_started = 0;
-static TimestampTz next_start = 0;
-static long next_wait = FIRST_WAIT_MS;
+static List *served = NIL;		/* the main database first */
 
 /*
  * Has the launcher started with the server; to be called while libraries are
@@ -65,128 +77,299 @@ du_launcher_register(void)
 	RegisterBackgroundWorker(&process);
 }
 
-/*
- * Says what keeps the worker from running: to everybody, and to the log when
- * it is new.  "" takes it back.
- */
+/* Logs what keeps a worker from running; name is NULL where there is one. */
 static void
-set_problem(const char *problem, const char *hint)
+log_problem(const char *name, const char *problem, const char *hint)
 {
-	LauncherFacts current;
+	ereport(LOG,
+			(name == NULL ? errmsg("documentdb_upgrade worker does not run") :
+			 errmsg("documentdb_upgrade worker of database \"%s\" does not run", name),
+			 errdetail_internal("%s", problem),
+			 errhint("%s", hint)));
+}
 
-	du_shared_read_launcher(&current);
-	if (strcmp(current.problem, problem) == 0)
-		return;
-	strlcpy(current.problem, problem, sizeof(current.problem));
-	strlcpy(current.hint, hint, sizeof(current.hint));
-	du_shared_set_launcher(&current);
-	if (problem[0] != '\0')
-		ereport(LOG,
-				(errmsg("documentdb_upgrade worker does not run"),
-				 errdetail_internal("%s", problem),
-				 errhint("%s", hint)));
+/* A name for the log, NULL where the setting means one database alone. */
+static const char *
+name_to_log(const char *name)
+{
+	bool		every;
+	List	   *names = du_guc_databases(&every);
+
+	return every || list_length(names) > 1 ? name : NULL;
 }
 
 /*
- * True when the worker's database is among these.
+ * Says what keeps the worker of a database from running: to everybody, and to
+ * the log when it is new.  "" takes it back.
  */
-static bool
-find_database(const List *databases, Oid *database)
+static void
+set_problem(Oid database, const char *name, const char *problem, const char *hint)
+{
+	if (du_records_set_problem(database, problem, hint) && problem[0] != '\0')
+		log_problem(name_to_log(name), problem, hint);
+}
+
+/*
+ * The same of the first database that is named and does not exist; NULL: all
+ * do.
+ */
+static void
+set_missing(const char *name)
+{
+	const char *problem = name == NULL ? "" : psprintf("Database \"%s\" does not exist.", name);
+	const char *hint = name == NULL ? "" :
+	"Create it, or set documentdb_upgrade.database and restart PostgreSQL.";
+
+	if (strcmp(facts.problem, problem) == 0)
+		return;
+	strlcpy(facts.problem, problem, sizeof(facts.problem));
+	strlcpy(facts.hint, hint, sizeof(facts.hint));
+	du_shared_set_launcher(&facts);
+	if (name != NULL)
+		log_problem(name_to_log(name), problem, hint);
+}
+
+static DatabaseEntry *
+find_entry(const List *databases, const char *name)
 {
 	const ListCell *lc;
 
 	foreach(lc, databases)
 	{
-		const DatabaseEntry *entry = lfirst(lc);
-
-		*database = entry->oid;
-		if (strcmp(entry->name, du_guc_database) == 0)
-			return true;
+		if (strcmp(((DatabaseEntry *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
 	}
-	return false;
+	return NULL;
 }
 
 /*
- * True while a worker runs that an earlier launcher has started: two would do
- * everything twice.
+ * Marks the databases that are to be served.
  */
-static bool
-earlier_worker_runs(void)
+static void
+mark_wanted(List *databases)
 {
-	WorkerFacts earlier;
+	bool		every;
+	List	   *names = du_guc_databases(&every);
+	const char *main_database = du_guc_main_database();
+	const char *missing = NULL;
+	ListCell   *lc;
 
-	du_shared_read_worker(&earlier);
-	return earlier.pid != 0 && kill(earlier.pid, 0) == 0;
+	foreach(lc, databases)
+	{
+		DatabaseEntry *entry = lfirst(lc);
+		DatabaseRecord record;
+
+		(void) du_records_read(entry->oid, &record);
+		entry->is_main = strcmp(entry->name, main_database) == 0;
+		entry->is_wanted = entry->allows_connections && !entry->is_invalid &&
+			du_guc_means_database(entry->name, record.found.has_us && !entry->is_scratch);
+	}
+	foreach(lc, names)
+	{
+		if (missing == NULL && find_entry(databases, lfirst(lc)) == NULL)
+			missing = lfirst(lc);
+	}
+	set_missing(missing);
+}
+
+static Served *
+find_served(Oid database)
+{
+	ListCell   *lc;
+
+	foreach(lc, served)
+	{
+		if (((Served *) lfirst(lc))->database == database)
+			return lfirst(lc);
+	}
+	return NULL;
 }
 
 /*
- * Starts the worker; false when no process is to be had.
+ * Takes over which databases are to be served.  One that is not any more is
+ * forgotten when its worker has ended, which it does by itself.
+ */
+static void
+follow_databases(List *databases)
+{
+	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+	ListCell   *lc;
+
+	foreach(lc, served)
+		((Served *) lfirst(lc))->wanted = false;
+	foreach(lc, databases)
+	{
+		const DatabaseEntry *entry = lfirst(lc);
+		Served	   *one = find_served(entry->oid);
+
+		if (!entry->is_wanted)
+			continue;
+		if (one == NULL)
+		{
+			one = palloc0(sizeof(Served));
+			one->database = entry->oid;
+			one->next_wait = FIRST_WAIT_MS;
+			served = entry->is_main ? lcons(one, served) : lappend(served, one);
+		}
+		one->wanted = true;
+		strlcpy(one->name, entry->name, sizeof(one->name));
+	}
+	foreach(lc, served)
+	{
+		Served	   *one = lfirst(lc);
+
+		if (one->wanted || one->worker != NULL)
+			continue;
+		(void) du_records_set_problem(one->database, "", "");
+		pfree(one);
+		served = foreach_delete_current(served, lc);
+	}
+	MemoryContextSwitchTo(context);
+}
+
+/* How many workers may run. */
+static int
+most_workers(void)
+{
+	return du_guc_max_workers > 0 ? du_guc_max_workers : Max(1, max_worker_processes / 2);
+}
+
+static int
+count_workers(void)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, served)
+		n += ((Served *) lfirst(lc))->worker != NULL ? 1 : 0;
+	return n;
+}
+
+/*
+ * Starts a worker; false when no process is to be had.
  */
 static bool
-start_worker(void)
+start_worker(Served *one)
 {
 	BackgroundWorker process;
 	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 	bool		started;
 
 	du_process_describe(&process, "worker", "documentdb_upgrade_worker_main");
+	process.bgw_main_arg = ObjectIdGetDatum(one->database);
 	process.bgw_notify_pid = MyProcPid;
-	started = RegisterDynamicBackgroundWorker(&process, &worker);
+	started = RegisterDynamicBackgroundWorker(&process, &one->worker);
 	MemoryContextSwitchTo(context);
 	if (!started)
-		worker = NULL;
+		one->worker = NULL;
 	return started;
 }
 
 /*
- * Starts the worker if it can and may run now; else sets when to try again.
+ * Starts a worker if it can and may run now; else sets when to try again.  Two
+ * would do everything twice, so one that an earlier launcher has started is
+ * waited for.
  */
 static void
-try_to_start(const List *databases)
+try_to_start(Served *one)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait = Min(du_guc_poll_interval, LONGEST_WAIT_MS);
-	Oid			database;
 
-	if (earlier_worker_runs())
+	if (du_shared_worker_lives(one->database))
 		wait = Min(du_guc_poll_interval, FIRST_WAIT_MS);
-	else if (!find_database(databases, &database))
-		set_problem(psprintf("Database \"%s\" does not exist.", du_guc_database),
-					"Create it, or set documentdb_upgrade.database and restart PostgreSQL.");
-	else if (du_shared_wanted_by_others(database))
+	else if (du_shared_wanted_by_others(one->database))
 		wait = LEAVING_WAIT_MS;
-	else if (!start_worker())
+	else if (count_workers() >= most_workers())
 	{
-		set_problem("No background worker is free.",
+		set_problem(one->database, one->name,
+					psprintf("The %d workers that may run serve other databases.", most_workers()),
+					"Raise documentdb_upgrade.max_workers and reload; max_worker_processes, which needs a restart, must be larger by four at least.");
+		wait = LONGEST_WAIT_MS;
+		one->waits_for_process = true;
+	}
+	else if (!start_worker(one))
+	{
+		set_problem(one->database, one->name, "No background worker is free.",
 					"Raise max_worker_processes by three and restart PostgreSQL.");
 		wait = LONGEST_WAIT_MS;
+		one->waits_for_process = true;
 	}
 	else
-		worker_started = now;
-	next_start = TimestampTzPlusMilliseconds(now, wait);
+		one->started = now;
+	one->next_start = TimestampTzPlusMilliseconds(now, wait);
 }
 
 /*
- * Notes the end of the worker, and when the next one is due.
+ * Has those without a worker tried again that wait for a process.
  */
 static void
-look_after_worker(void)
+start_soon(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, served)
+	{
+		Served	   *one = lfirst(lc);
+
+		if (one->waits_for_process)
+			one->next_start = 0;
+		one->waits_for_process = false;
+	}
+}
+
+/*
+ * Notes the end of a worker, and when the next one is due.
+ */
+static void
+look_after_worker(Served *one)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	pid_t		pid;
 
-	if (GetBackgroundWorkerPid(worker, &pid) != BGWH_STOPPED)
+	if (GetBackgroundWorkerPid(one->worker, &pid) != BGWH_STOPPED)
 		return;
-	pfree(worker);
-	worker = NULL;
+	pfree(one->worker);
+	one->worker = NULL;
 
-	if (TimestampDifferenceMilliseconds(worker_started, now) >= LONG_LIFE_MS)
-		next_wait = FIRST_WAIT_MS;
-	next_start = now;
-	if (du_shared_restart_wanted())
+	start_soon();				/* there is room for another one now */
+
+	if (TimestampDifferenceMilliseconds(one->started, now) >= LONG_LIFE_MS)
+		one->next_wait = FIRST_WAIT_MS;
+	one->next_start = now;
+	if (du_shared_restart_wanted(one->database))
 		return;
-	next_start = TimestampTzPlusMilliseconds(now, next_wait);
-	next_wait = Min(next_wait * 2, LONGEST_WAIT_MS);
+	one->next_start = TimestampTzPlusMilliseconds(now, one->next_wait);
+	one->next_wait = Min(one->next_wait * 2, LONGEST_WAIT_MS);
+}
+
+/*
+ * Keeps the workers running.  Gives back when the next one is due, PG_INT64_MAX
+ * when all run.
+ */
+static TimestampTz
+look_after_workers(void)
+{
+	TimestampTz next = PG_INT64_MAX;
+	ListCell   *lc;
+
+	foreach(lc, served)
+	{
+		Served	   *one = lfirst(lc);
+
+		if (one->worker != NULL)
+			look_after_worker(one);
+	}
+	foreach(lc, served)
+	{
+		Served	   *one = lfirst(lc);
+
+		if (one->worker == NULL && one->wanted && GetCurrentTimestamp() >= one->next_start)
+			try_to_start(one);
+		if (one->worker == NULL && one->wanted)
+			next = Min(next, one->next_start);
+	}
+	return next;
 }
 
 /*
@@ -257,24 +440,21 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			start_soon();
 		}
 		if (in_recovery && !RecoveryInProgress())
 		{
 			in_recovery = false;
-			du_shared_wake_worker();
+			du_shared_wake_workers();
 		}
 
 		databases = du_databases_list();
+		mark_wanted(databases);
 		du_records_follow(databases);
+		follow_databases(databases);
+		next = look_after_workers();
+		next = Min(next, du_looks_advance());
 		now = GetCurrentTimestamp();
-		if (worker != NULL)
-			look_after_worker();
-		if (worker == NULL && now >= next_start)
-			try_to_start(databases);
-		next = du_looks_advance();
-		if (worker == NULL)
-			next = Min(next, next_start);
-
 		wait = next == PG_INT64_MAX ? -1 :
 			Max(TimestampDifferenceMilliseconds(now, next), LEAVING_WAIT_MS);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
@@ -285,27 +465,34 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 }
 
 /*
- * Entry point of the worker.
+ * Entry point of a worker; the argument is its database.
  */
 void
 documentdb_upgrade_worker_main(Datum main_arg)
 {
+	Oid			database = DatumGetObjectId(main_arg);
 	void		(*loop) (void);
 	const char *problem = NULL;
+	const char *name;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(du_guc_database, NULL, 0);
+	if (!du_visit_begin(database))
+		proc_exit(0);			/* the launcher hears when it may */
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 
 	loop = du_process_worker_function("documentdb_upgrade_worker_loop", &problem);
 	if (loop == NULL)
 	{
-		set_problem(psprintf("The worker's library cannot be loaded: %s.", problem),
+		StartTransactionCommand();
+		name = get_database_name(MyDatabaseId);
+		set_problem(database, name ? name : "",
+					psprintf("The worker's library cannot be loaded: %s.", problem),
 					"Install what it needs (" WORKER_PACKAGES "); the worker then starts within a minute.");
 		proc_exit(0);
 	}
-	set_problem("", "");
+	set_problem(database, "", "", "");
 	loop();
 }
 

@@ -51,7 +51,7 @@
 
 #include "processes/processes.h"
 
-#define NAME_PREFIX		"documentdb_upgrade_scratch_"
+#define NAME_PREFIX		SCRATCH_PREFIX
 #define QUEUE_SIZE		65536
 #define LONGEST_PROBLEM 1024
 #define LOOK_INTERVAL_MS 100	/* at whether the session still waits */

@@ -164,14 +164,20 @@ static const char *
 why_absent(void)
 {
 	LauncherFacts launcher;
+	DatabaseRecord record;
 
 	if (!du_shared_exists())
 		return "documentdb_upgrade is not in shared_preload_libraries";
 	du_shared_read_launcher(&launcher);
+	if (du_records_read(MyDatabaseId, &record) && record.worker_problem[0] != '\0')
+		return psprintf("%s %s", record.worker_problem, record.worker_hint);
 	if (launcher.problem[0] != '\0')
 		return psprintf("%s %s", launcher.problem, launcher.hint);
-	if (strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	if (!du_shared_is_to_serve())
 		return psprintf("it serves database \"%s\" (documentdb_upgrade.database)", du_guc_database);
+	if (!du_records_read(MyDatabaseId, &record) && launcher.pid != 0)
+		return psprintf("%d databases are kept track of, and this one is not among them; raise documentdb_upgrade.max_databases and restart PostgreSQL",
+						du_guc_max_databases);
 	if (launcher.pid == 0)
 		return "its launcher does not run, perhaps because no background worker was free (max_worker_processes)";
 	return "it is about to start";
@@ -197,7 +203,7 @@ view_of(const WorkerFacts *worker)
 	{
 		view.absent_because = why_absent();
 		if (du_guc_source != SOURCE_KIND_SETTING)
-			view.unread_source = du_guc_source_name();
+			view.unread_source = du_guc_source_name(du_guc_source);
 		return view;
 	}
 	view.present = true;

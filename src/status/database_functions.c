@@ -42,6 +42,8 @@ say_kind(StringInfo text, const DatabaseEntry *entry)
 		say(text, "Its DROP DATABASE was interrupted; drop it again.");
 	else if (!entry->allows_connections)
 		say(text, "It allows no connections, so nothing in it can be looked at or upgraded.");
+	else if (entry->is_scratch)
+		say(text, "A rehearsal has made it and drops it again.");
 	if (strcmp(entry->name, DEFAULT_TEMPLATE) == 0)
 		say(text, "New databases are copies of it, with the versions of its extensions.");
 	else if (entry->is_template)
@@ -127,7 +129,9 @@ put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
 		look_now(&record, served);
 	else if (entry->connectable)
 		say_look(&note, recorded, &record);
-	if (!served)
+	if (!served && record.worker_problem[0] != '\0')
+		say(&note, psprintf("No worker serves it: %s %s", record.worker_problem, record.worker_hint));
+	else if (!served)
 		say_cure(&note, found);
 
 	du_row_add_text(&row, entry->name);

@@ -324,7 +324,7 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	du_row_add_text(&row, assessment.failures.last_error);
 	du_row_add(&row, Int64GetDatum(assessment.failures.attempts));
 	du_row_add_time(&row, served ? worker.next_retry : 0);
-	du_row_add_text(&row, served ? worker.source : du_guc_source_name());
+	du_row_add_text(&row, served ? worker.source : du_guc_source_name(du_guc_source));
 	du_row_add_time(&row, served ? worker.last_contact : 0);
 	if (served)
 		du_row_add(&row, Int32GetDatum(worker.pid));

@@ -235,8 +235,10 @@ start(Worker *worker)
 	/* Nor by keeping a synchronous standby away. */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 
+	worker->main = worker->once || du_shared_is_main();
 	worker->facts.pid = MyProcPid;
 	worker->facts.database = MyDatabaseId;
+	worker->facts.is_main = worker->main;
 	worker->facts.started_at = GetCurrentTimestamp();
 	du_worker_follow_role(worker);
 }

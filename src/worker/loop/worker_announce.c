@@ -15,7 +15,9 @@
 #include "worker/loop/internal.h"
 
 #include "commands/async.h"
+#include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -94,7 +96,7 @@ key_of(const Worker *worker, const Assessment *assessment)
 		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
 	if (assessment->straggler != NULL)
 		appendStringInfo(&key, "|%s", assessment->straggler);
-	if (assessment->others_behind != NULL)
+	if (worker->main && assessment->others_behind != NULL)
 		appendStringInfo(&key, "|%s", assessment->others_behind);
 	if (assessment->in_recovery)
 		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
@@ -281,7 +283,7 @@ du_worker_announce(Worker *worker, const Assessment *assessment)
 		if (is_new(worker, ""))
 			ereport(LOG,
 					(errmsg("extension \"documentdb_upgrade\" is not installed in database \"%s\"",
-							du_guc_database),
+							get_database_name(MyDatabaseId)),
 					 errhint("Run CREATE EXTENSION documentdb_upgrade there.")));
 		return;
 	}

@@ -192,6 +192,8 @@ du_worker_start_attempt(Worker *worker)
 	AttemptOutcome outcome = {0};
 
 	worker->wants_attempt = false;
+	if (!worker->once && !du_shared_take_turn())
+		return;					/* whose turn it is wakes us when it ends */
 	worker->facts.next_retry = 0;
 	du_announce_started(worker);
 	if (worker->once)
@@ -204,6 +206,7 @@ du_worker_start_attempt(Worker *worker)
 	if (worker->attempt_runs)
 		return;
 
+	du_shared_end_turn();
 	outcome.result = ATTEMPT_FAILED;
 	outcome.sqlstate = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 	strlcpy(outcome.message, "no background worker is free (max_worker_processes)",
@@ -220,6 +223,7 @@ du_worker_conclude_attempt(Worker *worker)
 	AttemptOutcome outcome;
 
 	worker->attempt_runs = false;
+	du_shared_end_turn();
 	du_attempt_outcome(&outcome);
 	take_outcome(worker, &outcome);
 }

@@ -187,7 +187,7 @@ follow_binary(const Assessment *assessment)
 					   psprintf("Bring back a binary of %s or later; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.",
 								du_assessment_main(assessment)->installed));
 	else
-		du_fence_lift(FENCE_SCHEMA_AHEAD);
+		(void) du_fence_lift(FENCE_SCHEMA_AHEAD);
 }
 
 /*
@@ -267,7 +267,7 @@ compose_report(Worker *worker, const Assessment *assessment)
 	if (worker->upstream_report == NULL)
 		return;
 	du_identity_read(identity, NULL);
-	if (identity[0] == '\0' || strcmp(get_database_name(MyDatabaseId), du_guc_database) != 0)
+	if (identity[0] == '\0' || strcmp(get_database_name(MyDatabaseId), du_guc_main_database()) != 0)
 	{
 		du_upstream_report_set(worker->upstream_report, NULL, NULL);
 		return;
@@ -335,6 +335,18 @@ find_own_extension(Worker *worker)
 	worker->own_extension = found;
 }
 
+/*
+ * Ends the process in a database that is served for this extension alone and
+ * does not have it any more.
+ */
+static void
+leave_bare_database(Worker *worker)
+{
+	du_look_note_bare();
+	if (!du_shared_is_to_serve())
+		proc_exit(0);
+}
+
 static void
 pass(Worker *worker)
 {
@@ -348,6 +360,8 @@ pass(Worker *worker)
 
 	if (!worker->once)
 		follow_settings(worker);
+	if (worker->main && !worker->once)
+		du_fence_follow_databases();
 	find_own_extension(worker);
 	if (OidIsValid(worker->own_extension))
 		look(worker);
@@ -356,11 +370,11 @@ pass(Worker *worker)
 		worker->wants_attempt = false;
 		if (!worker->once)
 		{
-			du_fence_lift(FENCE_SCHEMA_AHEAD);
+			(void) du_fence_lift(FENCE_SCHEMA_AHEAD);
 			du_fence_abandon();
 		}
 		if (!worker->once)
-			du_look_note_bare();
+			leave_bare_database(worker);
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
 		if (worker->upstream_report != NULL)
 			du_upstream_report_set(worker->upstream_report, NULL, NULL);

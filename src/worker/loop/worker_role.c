@@ -67,12 +67,23 @@ take_source_state(Worker *worker)
 }
 
 /*
+ * Where the desired version comes from.  A file or a resource names the version
+ * of one extension, and is followed once for the server: other databases have
+ * their settings.
+ */
+static SourceKind
+source_kind(const Worker *worker)
+{
+	return worker->main ? (SourceKind) du_guc_source : SOURCE_KIND_SETTING;
+}
+
+/*
  * Opens the configured source, and the reports that belong to it.
  */
 static void
 open_source(Worker *worker)
 {
-	switch ((SourceKind) du_guc_source)
+	switch (source_kind(worker))
 	{
 		case SOURCE_KIND_SETTING:
 			worker->source = du_source_setting_open();
@@ -204,24 +215,24 @@ void
 du_worker_follow_role(Worker *worker)
 {
 	bool		primary = !RecoveryInProgress();
-	bool		designated = !primary && du_upstream_is_designated();
+	bool		designated = !primary && worker->main && du_upstream_is_designated();
 	bool		follows = primary || designated;
 
-	if (worker->source != NULL && (!follows || worker->source_kind != du_guc_source))
+	if (worker->source != NULL && (!follows || worker->source_kind != (int) source_kind(worker)))
 		close_source(worker);
 	if (worker->source == NULL && follows)
 		open_source(worker);
 	take_source_state(worker);
 
-	if (primary)
+	if (primary || !worker->main)
 		close_standby_report(worker);
 	else if (worker->upstream_report == NULL)
 		worker->upstream_report = du_upstream_report_open(designated);
 	else
 		du_upstream_report_reload(worker->upstream_report, designated);
 
-	strlcpy(worker->facts.source, du_guc_source_name(), sizeof(worker->facts.source));
-	worker->source_kind = du_guc_source;
+	worker->source_kind = source_kind(worker);
+	strlcpy(worker->facts.source, du_guc_source_name(worker->source_kind), sizeof(worker->facts.source));
 	worker->primary = primary;
 	worker->designated = designated;
 }

@@ -139,6 +139,28 @@ describe_extensions(FleetMember *member, const UpgradeFacts *facts)
 	}
 }
 
+/*
+ * The main extensions of other databases, whose binaries are this server's too.
+ * What is installed there is not told: it can differ between databases.
+ */
+static void
+describe_other_databases(FleetMember *member)
+{
+	int			n;
+	DatabaseRecord *records = du_records_list(&n);
+
+	for (int i = 0; i < n; i++)
+	{
+		const DatabaseFindings *found = &records[i].found;
+		MemberExtension seen = {found->extension, "", found->binary, "", ""};
+		MemberExtension known_already;
+
+		if (found->extension[0] != '\0' && found->binary[0] != '\0' && found->installed[0] != '\0' &&
+			!du_member_find_extension(member, found->extension, &known_already))
+			(void) du_member_add_extension(member, &seen);
+	}
+}
+
 /* The positions of this server's replay. */
 static void
 describe_replay(FleetMember *member)
@@ -172,6 +194,7 @@ describe_self(FleetMember *member, const Assessment *assessment, const WorkerFac
 		set_text(member->gate, known(du_loaded_gate(extension->installed)), sizeof(member->gate));
 	set_text(member->fingerprint, du_assessment_fingerprint(assessment), sizeof(member->fingerprint));
 	describe_extensions(member, assessment->facts);
+	describe_other_databases(member);
 }
 
 /*

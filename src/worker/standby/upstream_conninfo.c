@@ -202,7 +202,7 @@ set_parameters(UpstreamConninfo *upstream, const PQconninfoOption *options, int 
 		upstream->values[n++] = get_value(option, position);
 	}
 	upstream->keywords[n] = "dbname";
-	upstream->values[n++] = du_guc_database;
+	upstream->values[n++] = du_guc_main_database();
 	upstream->keywords[n] = "fallback_application_name";
 	upstream->values[n++] = cluster_name[0] != '\0' ? cluster_name : "walreceiver";
 	upstream->keywords[n] = "client_encoding";

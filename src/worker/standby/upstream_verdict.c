@@ -64,7 +64,7 @@ hint_for_database(const char *format)
 
 	initStringInfo(&buf);
 	appendBinaryStringInfo(&buf, format, at - format);
-	appendStringInfoString(&buf, du_guc_database);
+	appendStringInfoString(&buf, du_guc_main_database());
 	appendStringInfoString(&buf, at + strlen("%s"));
 	return buf.data;
 }

@@ -1,0 +1,450 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_slots.c
+ *	  What each worker lets every session see, and what sessions ask of it.
+ *
+ * A worker has the slot of its database.  What a session asks, it asks of the
+ * worker of its own database; a database that none serves is looked at by
+ * somebody who comes for that.  What is one for the whole server is in the
+ * slot of the main database.
+ *
+ * Attempts take turns: one database after the other, whatever becomes of it.
+ * So the lock table, the disk and the eyes of people have one upgrade at a
+ * time to bear, and a server with many databases goes through them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "processes/internal.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+
+#include "base/base.h"
+
+/* Whose attempt it is to run. */
+typedef struct Turn
+{
+	pid_t		pid;			/* a worker; void when it is gone, 0: nobody's */
+	Oid			database;
+} Turn;
+
+static const WorkerFacts *own_facts = NULL;
+
+/* The slot of this process's database; the lock must be held. */
+static DatabaseSlot *
+own_slot(void)
+{
+	return OidIsValid(MyDatabaseId) ? du_slot_find(MyDatabaseId) : NULL;
+}
+
+/*
+ * Publishes the facts of this process, a worker, as a whole.  From the first
+ * time on it can be told to leave.
+ */
+void
+du_shared_set_worker(const WorkerFacts *facts)
+{
+	static bool is_known = false;
+	DatabaseSlot *slot;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = own_slot();
+	if (slot != NULL)
+		slot->worker = *facts;
+	LWLockRelease(du_shared_lock());
+	ConditionVariableBroadcast(du_shared_changed());
+	if (is_known)
+		return;
+	is_known = true;
+	du_visit_end();
+	SetLatch(MyLatch);			/* it may have been told before */
+}
+
+/*
+ * Has this process take these facts for those of the worker: it makes a single
+ * pass in its stead.  They must stay in place.
+ */
+void
+du_shared_pretend(const WorkerFacts *facts)
+{
+	own_facts = facts;
+}
+
+/*
+ * Copies the facts and says true when a worker serves this session's
+ * database.  Works without the memory: then none does.
+ */
+bool
+du_shared_serving(WorkerFacts *facts)
+{
+	DatabaseSlot *slot;
+
+	memset(facts, 0, sizeof(WorkerFacts));
+	if (own_facts != NULL)
+	{
+		*facts = *own_facts;
+		return true;
+	}
+	if (!du_shared_exists())
+		return false;
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	slot = own_slot();
+	if (slot != NULL)
+		*facts = slot->worker;
+	LWLockRelease(du_shared_lock());
+	return facts->pid != 0;
+}
+
+/* Serves the next function. */
+static void
+take_main(DatabaseSlot *slot, void *arg)
+{
+	if (slot->worker.pid != 0 && slot->worker.is_main)
+		*(WorkerFacts *) arg = slot->worker;
+}
+
+/*
+ * Copies the facts of the worker of the main database; false when there is
+ * none.
+ */
+bool
+du_shared_main_worker(WorkerFacts *facts)
+{
+	memset(facts, 0, sizeof(WorkerFacts));
+	if (own_facts != NULL)
+		*facts = *own_facts;
+	else if (du_shared_exists())
+	{
+		LWLockAcquire(du_shared_lock(), LW_SHARED);
+		du_slot_visit_all(take_main, facts);
+		LWLockRelease(du_shared_lock());
+	}
+	return facts->pid != 0;
+}
+
+/* The process that serves a database, 0: none. */
+static pid_t
+worker_of(Oid database)
+{
+	DatabaseSlot *slot;
+	pid_t		pid;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	slot = OidIsValid(database) ? du_slot_find(database) : NULL;
+	pid = slot != NULL ? slot->worker.pid : 0;
+	LWLockRelease(du_shared_lock());
+	return pid;
+}
+
+/*
+ * True while a worker serves a database.
+ */
+bool
+du_shared_serves(Oid database)
+{
+	return worker_of(database) != 0;
+}
+
+/*
+ * The same where its word is not enough: it may have died without taking that
+ * back.
+ */
+bool
+du_shared_worker_lives(Oid database)
+{
+	pid_t		pid = worker_of(database);
+
+	return pid != 0 && BackendPidGetProc(pid) != NULL;
+}
+
+/*
+ * True in the main database.
+ */
+bool
+du_shared_is_main(void)
+{
+	DatabaseSlot *slot;
+	bool		is_main;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	slot = own_slot();
+	is_main = slot != NULL && slot->is_main;
+	LWLockRelease(du_shared_lock());
+	return is_main;
+}
+
+/*
+ * True when this process's database is to be served.  To be called in a
+ * transaction.
+ */
+bool
+du_shared_is_to_serve(void)
+{
+	const char *name = get_database_name(MyDatabaseId);
+
+	return name != NULL && du_guc_means_database(name, OidIsValid(du_context_own_extension()));
+}
+
+/*
+ * Takes back the entry of the worker that ends: this process.
+ */
+void
+du_shared_clear_worker(void)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = own_slot();
+	if (slot != NULL && slot->worker.pid == MyProcPid)
+		slot->worker.pid = 0;
+	LWLockRelease(du_shared_lock());
+	du_shared_end_turn();
+	ConditionVariableBroadcast(du_shared_changed());
+}
+
+static void
+wake(pid_t pid)
+{
+	PGPROC	   *proc = pid != 0 ? BackendPidGetProc(pid) : NULL;
+
+	if (proc != NULL)
+		SetLatch(&proc->procLatch);
+}
+
+/*
+ * Wakes the worker of a database, if there is one.
+ */
+void
+du_shared_wake_worker_of(Oid database)
+{
+	wake(worker_of(database));
+}
+
+/*
+ * Has whoever serves this process's database look again; where nobody does,
+ * somebody comes to look at it.
+ */
+void
+du_shared_wake_worker(void)
+{
+	if (!OidIsValid(MyDatabaseId))
+		return;
+	if (du_shared_serves(MyDatabaseId))
+	{
+		du_shared_wake_worker_of(MyDatabaseId);
+		return;
+	}
+	du_records_want_look(MyDatabaseId);
+	du_shared_wake_launcher();
+}
+
+/* Serves the next function. */
+static void
+wake_slot(DatabaseSlot *slot, void *arg)
+{
+	wake(slot->worker.pid);
+}
+
+/*
+ * Has all workers look again.
+ */
+void
+du_shared_wake_workers(void)
+{
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	du_slot_visit_all(wake_slot, NULL);
+	LWLockRelease(du_shared_lock());
+}
+
+static bool wake_asked = false;
+
+static void
+wake_after_commit(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	if (wake_asked && event == XACT_EVENT_COMMIT)
+		du_shared_wake_worker();
+	wake_asked = false;
+}
+
+/*
+ * Has the worker look again when this transaction has committed.  Works
+ * without the memory: then there is no worker.
+ */
+void
+du_shared_wake_worker_at_commit(void)
+{
+	static bool registered = false;
+
+	if (!du_shared_exists())
+		return;
+	if (!registered)
+		RegisterXactCallback(wake_after_commit, NULL);
+	registered = true;
+	wake_asked = true;
+}
+
+/*
+ * Wakes the launcher, if there is one, to look again.
+ */
+void
+du_shared_wake_launcher(void)
+{
+	LauncherFacts facts;
+
+	du_shared_read_launcher(&facts);
+	wake(facts.pid);
+}
+
+/*
+ * Asks the worker to forget its failures.
+ */
+void
+du_shared_ask_for_retry(void)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = own_slot();
+	if (slot != NULL)
+		slot->retries_asked++;
+	LWLockRelease(du_shared_lock());
+	du_shared_wake_worker();
+}
+
+/* How often that was asked since the server started. */
+uint64
+du_shared_retries_asked(void)
+{
+	DatabaseSlot *slot;
+	uint64		count;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	slot = own_slot();
+	count = slot != NULL ? slot->retries_asked : 0;
+	LWLockRelease(du_shared_lock());
+	return count;
+}
+
+/*
+ * Asks the worker to read the desired version anew.
+ */
+void
+du_shared_ask_for_read(void)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = own_slot();
+	if (slot != NULL)
+		slot->reads_asked++;
+	LWLockRelease(du_shared_lock());
+	du_shared_wake_worker();
+}
+
+/* How often that was asked since the server started. */
+uint64
+du_shared_reads_asked(void)
+{
+	DatabaseSlot *slot;
+	uint64		count;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	slot = own_slot();
+	count = slot != NULL ? slot->reads_asked : 0;
+	LWLockRelease(du_shared_lock());
+	return count;
+}
+
+/*
+ * Says that the worker, this process, ends in order to start anew.
+ */
+void
+du_shared_want_restart(void)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = own_slot();
+	if (slot != NULL)
+		slot->restart_wanted = true;
+	LWLockRelease(du_shared_lock());
+}
+
+/* True once after it was said. */
+bool
+du_shared_restart_wanted(Oid database)
+{
+	DatabaseSlot *slot;
+	bool		wanted = false;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = du_slot_find(database);
+	if (slot != NULL)
+	{
+		wanted = slot->restart_wanted;
+		slot->restart_wanted = false;
+	}
+	LWLockRelease(du_shared_lock());
+	return wanted;
+}
+
+/*
+ * SHARED_EXCHANGE_SIZE bytes under du_shared_lock(), for the worker of a
+ * database and its attempt; NULL when the database has no slot any more.
+ */
+void *
+du_shared_exchange(Oid database)
+{
+	DatabaseSlot *slot = du_slot_find(database);
+
+	return slot != NULL ? slot->exchange.bytes : NULL;
+}
+
+/*
+ * Takes the turn for an attempt of this process, a worker; false while it is
+ * another's, who wakes all when it is through.
+ */
+bool
+du_shared_take_turn(void)
+{
+	Turn	   *turn = du_shared_room(ROOM_TURN);
+	bool		elsewhere = du_running_elsewhere();
+	bool		taken;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	taken = !elsewhere &&
+		(turn->pid == 0 || turn->database == MyDatabaseId || BackendPidGetProc(turn->pid) == NULL);
+	if (taken)
+	{
+		turn->pid = MyProcPid;
+		turn->database = MyDatabaseId;
+	}
+	LWLockRelease(du_shared_lock());
+	return taken;
+}
+
+/*
+ * Gives it to the next, if it is this process's.
+ */
+void
+du_shared_end_turn(void)
+{
+	Turn	   *turn = du_shared_room(ROOM_TURN);
+	bool		was_ours;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	was_ours = turn->pid == MyProcPid;
+	if (was_ours)
+		turn->pid = 0;
+	LWLockRelease(du_shared_lock());
+	if (was_ours)
+		du_shared_wake_workers();
+}
