@@ -698,7 +698,20 @@ COMMENT ON COLUMN databases.served IS 'true: a worker serves it now';
 COMMENT ON COLUMN databases.looked_at IS 'when that was found out; null: never';
 COMMENT ON COLUMN databases.note IS 'what is special about it, why it was not looked at, and what would upgrade it';
 
-REVOKE ALL ON FUNCTION database_list() FROM PUBLIC;
+CREATE FUNCTION finalize_everywhere(target text DEFAULT NULL,
+                                    OUT database text, OUT extension text, OUT from_version text,
+                                    OUT to_version text, OUT outcome text, OUT detail text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_everywhere';
+COMMENT ON FUNCTION finalize_everywhere(text) IS
+'finalizes the databases of this server in the order of their names, each in a transaction and a process of its own, '
+	'as finalize_to does there for the role that calls; stops at the first that fails. One row for each that can be '
+	'connected to: succeeded, unchanged, skipped, failed, or left: not tried. Target null: what the binary offers '
+	'there; a version goes to databases with the same main extension alone. What is done stays done when the caller '
+	'rolls back. Errors: 22023 malformed target, 25006 standby';
+
+REVOKE ALL ON FUNCTION database_list(), finalize_everywhere(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION database_list() TO pg_monitor;
 GRANT SELECT ON databases TO pg_monitor;
 -- End of every database.

@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * everywhere_process.c
+ *	  Finalizes one database on behalf of a session that is in another.
+ *
+ * The process comes as the server and acts as the role that has asked: what
+ * that role may not do in a session of its own there, it may not do here.
+ * Whatever becomes of the attempt, it is in the history of its own database,
+ * as if somebody had called finalize_to() there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "finalize/internal.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "extension/extension.h"
+#include "processes/processes.h"
+
+PGDLLEXPORT void documentdb_upgrade_everywhere_main(Datum main_arg);
+
+/* True when that role may finalize here in a session of its own. */
+static bool
+may_finalize(Oid role)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1] = {ObjectIdGetDatum(role)};
+	bool		may;
+
+	may = du_query("SELECT FROM pg_catalog.pg_proc p"
+				   " WHERE p.pronamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n"
+				   "     WHERE n.nspname OPERATOR(pg_catalog.=) 'documentdb_upgrade')"
+				   "   AND p.proname OPERATOR(pg_catalog.=) 'finalize_to'"
+				   "   AND pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')"
+				   "   AND pg_catalog.has_database_privilege($1, pg_catalog.current_database(), 'CONNECT')",
+				   1, types, values) > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return may;
+}
+
+/*
+ * Why nothing is to be done here, palloc'd; NULL when something may be.  Notes
+ * what is here.
+ */
+static const char *
+reason_to_skip(EverywhereMessage *message)
+{
+	const char *installed = du_managed_installed_version(du_guc_extension, NULL);
+
+	strlcpy(message->extension, du_guc_extension, sizeof(message->extension));
+	if (installed == NULL)
+		return psprintf("Extension %s is not installed there.", du_guc_extension);
+	strlcpy(message->from_version, installed, sizeof(message->from_version));
+	strlcpy(message->to_version, installed, sizeof(message->to_version));
+	if (!OidIsValid(du_context_own_extension()))
+		return "Run CREATE EXTENSION documentdb_upgrade; there first.";
+	if (message->target[0] != '\0' && strcmp(message->main_extension, du_guc_extension) != 0)
+		return psprintf("The target is a version of %s; the main extension there is %s.",
+						message->main_extension, du_guc_extension);
+	return NULL;
+}
+
+/* False, and the message says why, when this database is left alone. */
+static bool
+look_before(EverywhereMessage *message)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *reason;
+	bool		may = true;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	reason = reason_to_skip(message);
+	if (reason == NULL)
+		may = may_finalize(message->role);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+
+	if (reason != NULL)
+	{
+		message->result = EVERYWHERE_SKIPPED;
+		du_shared_copy_text(message->detail, reason);
+	}
+	else if (!may)
+	{
+		message->result = EVERYWHERE_FAILED;
+		du_shared_copy_text(message->detail,
+							"permission denied for function finalize_to; GRANT EXECUTE on it, or CONNECT on the database, there.");
+	}
+	return reason == NULL && may;
+}
+
+/* What is installed when it is over. */
+static void
+look_after(EverywhereMessage *message)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *installed;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	installed = du_managed_installed_version(du_guc_extension, NULL);
+	strlcpy(message->to_version, installed ? installed : "", sizeof(message->to_version));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+finalize(EverywhereMessage *message)
+{
+	AttemptOrder order = {0};
+	AttemptOutcome outcome;
+
+	strlcpy(order.actor, "function", sizeof(order.actor));
+	strlcpy(order.extension, du_guc_extension, sizeof(order.extension));
+	strlcpy(order.target, message->target, sizeof(order.target));
+	du_attempt_carry_out(&order, &outcome);
+	look_after(message);
+	message->result = outcome.result == ATTEMPT_SUCCEEDED ? EVERYWHERE_SUCCEEDED : EVERYWHERE_FAILED;
+	if (outcome.result != ATTEMPT_SUCCEEDED)
+		du_shared_copy_text(message->detail, psprintf("%s%s%s", outcome.message,
+													  outcome.detail[0] ? ": " : "", outcome.detail));
+}
+
+/*
+ * Entry point of the process; the argument is the segment's handle.
+ */
+void
+documentdb_upgrade_everywhere_main(Datum main_arg)
+{
+	dsm_segment *segment;
+	EverywhereMessage *message;
+	MemoryContext context;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "documentdb_upgrade everywhere");
+	segment = dsm_attach(DatumGetUInt32(main_arg));
+	if (segment == NULL)
+		proc_exit(0);			/* the session has gone */
+	dsm_pin_mapping(segment);
+	message = dsm_segment_address(segment);
+
+	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	du_attempt_pin_transaction_settings();
+	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade everywhere",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	if (look_before(message))
+	{
+		SetSessionAuthorization(message->role, message->is_superuser);
+		du_running_announce();
+		finalize(message);
+	}
+	proc_exit(0);
+}
