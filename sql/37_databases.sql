@@ -5,14 +5,15 @@
 CREATE FUNCTION documentdb_upgrade_internal.database_list(OUT database text, OUT extension text,
                               OUT installed_version text, OUT binary_version text, OUT target text,
                               OUT state text, OUT behind boolean, OUT served boolean,
-                              OUT looked_at timestamptz, OUT note text)
+                              OUT looked_at timestamptz, OUT fence text, OUT note text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 10
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_database_list';
 COMMENT ON FUNCTION database_list() IS 'the rows of view databases';
 
 CREATE VIEW databases AS
-    SELECT database, extension, installed_version, binary_version, target, state, behind, served, looked_at, note
+    SELECT database, extension, installed_version, binary_version, target, state, behind, served, looked_at,
+           fence, note
     FROM database_list();
 COMMENT ON VIEW databases IS
 'one row per database of this server, on primaries and standbys, as it was when it was looked at last: by its worker, '
@@ -29,6 +30,7 @@ COMMENT ON COLUMN databases.behind
 	IS 'true: the files on this instance do not match what is installed, whatever is desired';
 COMMENT ON COLUMN databases.served IS 'true: a worker serves it now';
 COMMENT ON COLUMN databases.looked_at IS 'when that was found out; null: never';
+COMMENT ON COLUMN databases.fence IS 'why writes to it are stopped; null: they are not';
 COMMENT ON COLUMN databases.note IS 'what is special about it, why it was not looked at, and what would upgrade it';
 
 CREATE FUNCTION finalize_everywhere(target text DEFAULT NULL,

@@ -14,7 +14,8 @@ CREATE TABLE cutovers (
     drained_lsn pg_lsn,
     lifted_at timestamptz,
     parity_run bigint,
-    parity_at timestamptz
+    parity_at timestamptz,
+    everywhere boolean NOT NULL DEFAULT false
 );
 CREATE UNIQUE INDEX cutovers_open ON cutovers (server, source) WHERE lifted_at IS NULL;
 COMMENT ON TABLE cutovers
@@ -34,19 +35,21 @@ COMMENT ON COLUMN cutovers.drained_lsn IS 'end of WAL at that moment: whoever ha
 COMMENT ON COLUMN cutovers.lifted_at IS 'when the fence was lifted; null while it is up';
 COMMENT ON COLUMN cutovers.parity_run IS 'the last comparison that finished meanwhile, of parity_runs';
 COMMENT ON COLUMN cutovers.parity_at IS 'when it finished';
+COMMENT ON COLUMN cutovers.everywhere IS 'writes to every database of the server were stopped, not to this one alone';
 
-CREATE FUNCTION fence_writes(reason text, drain interval DEFAULT '0',
+CREATE FUNCTION fence_writes(reason text, drain interval DEFAULT '0', everywhere boolean DEFAULT false,
                              OUT raised_at timestamptz, OUT drained_at timestamptz,
                              OUT lsn pg_lsn, OUT writers integer)
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_writes';
-COMMENT ON FUNCTION fence_writes(text, interval) IS
-'stops writes to this database, except by the roles of documentdb_upgrade.fence_exempt_roles, until lift_fence(); '
-	'in force when it returns, and taken back when the transaction is rolled back. Waits up to drain for writers that '
-	'began before; writers is how many are left, drained_at null while there are any, '
-	'and lsn the end of WAL at drained_at, else when the fence was up. Called again it waits again. Errors: '
-	'22023 no reason, 25001 isolation level, or a wait in a transaction that has written, 25006 standby or read-only, '
-	'55000 not preloaded, or not the worker''s database, 55006 another session raises one';
+COMMENT ON FUNCTION fence_writes(text, interval, boolean) IS
+'stops writes to this database, or to every database of this server (everywhere), except by the roles of '
+	'documentdb_upgrade.fence_exempt_roles, until lift_fence() here; in force when it returns, and taken back when the '
+	'transaction is rolled back. Waits up to drain for writers that began before; writers is how many are left, '
+	'drained_at null while there are any, and lsn the end of WAL at drained_at, else when the fence was up. Called '
+	'again it waits again. Errors: 22023 no reason, 25001 isolation level, or a wait in a transaction that has '
+	'written, 25006 standby or read-only, 55000 not preloaded, not a database that a worker serves, or a fence around '
+	'it alone is up, 55006 another session raises one';
 
 CREATE FUNCTION lift_fence() RETURNS boolean
     LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -61,14 +64,14 @@ CREATE FUNCTION documentdb_upgrade_internal.fence_exempts(role oid) RETURNS bool
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_exempts';
 COMMENT ON FUNCTION fence_exempts(oid) IS 'true for a role whose sessions a write fence does not hold back';
 
-CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, OUT pid integer, OUT role text,
-	OUT what text,
-                              OUT since timestamptz, OUT detail text, OUT awaited boolean)
+CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, everywhere boolean,
+                              OUT pid integer, OUT role text, OUT what text, OUT since timestamptz,
+                              OUT detail text, OUT awaited boolean, OUT database text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
     -- Sessions first: one that becomes a prepared transaction is seen as that.
-    SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited FROM (
+    SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited, w.database FROM (
         SELECT a.pid, a.usename::text AS role,
                CASE WHEN a.old_transaction THEN 'transaction' WHEN a.old_statement THEN 'statement'
                     WHEN a.applies THEN 'apply worker' WHEN a.exempt THEN 'exempt role'
@@ -77,7 +80,8 @@ AS $$
                    ELSE a.query_start END AS since,
                concat_ws(', ', a.backend_type, nullif(a.application_name, ''), a.state,
                          nullif(left(regexp_replace(a.query, '\s+', ' ', 'g'), 200), '')) AS detail,
-               a.old_transaction OR a.old_statement AS awaited
+               a.old_transaction OR a.old_statement AS awaited,
+               a.datname::text AS database
         FROM (SELECT s.*, t.*,
                      CASE WHEN s.state = 'disabled' THEN s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL
                           WHEN s.state IS NULL THEN s.xact_start < moment
@@ -88,7 +92,8 @@ AS $$
                    LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
                                    s.backend_type LIKE 'logical replication % worker' AS applies,
                                    coalesce(documentdb_upgrade_internal.fence_exempts(s.usesysid), false) AS exempt) t
-              WHERE s.datname = current_database() AND s.pid <> pg_backend_pid()
+              WHERE (s.datname = current_database() OR everywhere AND s.datname IS NOT NULL)
+                AND s.pid <> pg_backend_pid()
                 AND s.backend_type NOT IN ('autovacuum worker', 'autovacuum launcher', 'parallel worker')
                 AND (s.backend_type NOT LIKE 'documentdb\_upgrade %' OR s.backend_type = 'documentdb_upgrade attempt')
                 AND (s.backend_type <> 'walsender' OR s.backend_xid IS NOT NULL
@@ -97,18 +102,32 @@ AS $$
            OR ((a.exempt OR a.backend_type NOT IN ('client backend', 'walsender'))
                AND (a.backend_xid IS NOT NULL OR a.runs))) w
     UNION ALL
-    SELECT NULL, p.owner::text, 'prepared transaction', p.prepared, p.gid, true
+    SELECT NULL, p.owner::text, 'prepared transaction', p.prepared, p.gid, true, p.database::text
     FROM pg_prepared_xacts p
-    WHERE p.database = current_database()
+    WHERE p.database = current_database() OR everywhere
 $$;
-COMMENT ON FUNCTION writers_since(timestamptz)
-	IS 'serves view fence_writers: who may still write when a fence went up at that moment';
+COMMENT ON FUNCTION writers_since(timestamptz, boolean)
+	IS 'serves view fence_writers: who may still write to this database, or to any, when a fence went up at that '
+	'moment';
+
+CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, OUT pid integer, OUT role text,
+                              OUT what text, OUT since timestamptz, OUT detail text, OUT awaited boolean)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited
+    FROM documentdb_upgrade_internal.writers_since(moment, false) w
+$$;
+COMMENT ON FUNCTION writers_since(timestamptz) IS 'serves fence_writes(): the same of this database';
 
 CREATE VIEW fence_writers AS
-    SELECT pid, role, what, since, detail, awaited
-    FROM writers_since(coalesce(fence_since(), clock_timestamp()));
+    SELECT pid, role, what, since, detail, awaited, database
+    FROM writers_since(coalesce(fence_since(), clock_timestamp()),
+                       EXISTS (SELECT FROM cutovers c WHERE c.everywhere AND c.lifted_at IS NULL
+                               AND c.server = (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)));
 COMMENT ON VIEW fence_writers IS
-'who may still write to this database although a fence is up, or could if one were raised now; '
+'who may still write to this database, or to any while the fence is around all, although a fence is up, or could '
+	'if one were raised now; '
 	'a comparison is exact when none is awaited';
 COMMENT ON COLUMN fence_writers.pid IS 'process; null for a prepared transaction';
 COMMENT ON COLUMN fence_writers.role IS 'its user, or who prepared it';
@@ -118,6 +137,7 @@ COMMENT ON COLUMN fence_writers.what
 COMMENT ON COLUMN fence_writers.since IS 'when it began, or was prepared';
 COMMENT ON COLUMN fence_writers.detail
 	IS 'kind of process, application, state and statement, or name of the prepared transaction';
+COMMENT ON COLUMN fence_writers.database IS 'database that it is connected to';
 COMMENT ON COLUMN fence_writers.awaited
 	IS 'true: older than the fence, and must end before it is drained; false: not held back by a fence at all';
 

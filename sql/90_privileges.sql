@@ -34,6 +34,7 @@ GRANT EXECUTE ON FUNCTION
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,
-    fence_notice, fence_since, fence_exempts, writers_since, database_list
+    fence_notice, fence_since, fence_exempts, writers_since(timestamptz), writers_since(timestamptz, boolean),
+    database_list
     TO pg_monitor;
 GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;

@@ -672,14 +672,15 @@ $$;
 CREATE FUNCTION documentdb_upgrade_internal.database_list(OUT database text, OUT extension text,
                               OUT installed_version text, OUT binary_version text, OUT target text,
                               OUT state text, OUT behind boolean, OUT served boolean,
-                              OUT looked_at timestamptz, OUT note text)
+                              OUT looked_at timestamptz, OUT fence text, OUT note text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 10
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_database_list';
 COMMENT ON FUNCTION database_list() IS 'the rows of view databases';
 
 CREATE VIEW databases AS
-    SELECT database, extension, installed_version, binary_version, target, state, behind, served, looked_at, note
+    SELECT database, extension, installed_version, binary_version, target, state, behind, served, looked_at,
+           fence, note
     FROM database_list();
 COMMENT ON VIEW databases IS
 'one row per database of this server, on primaries and standbys, as it was when it was looked at last: by its worker, '
@@ -696,6 +697,7 @@ COMMENT ON COLUMN databases.behind
 	IS 'true: the files on this instance do not match what is installed, whatever is desired';
 COMMENT ON COLUMN databases.served IS 'true: a worker serves it now';
 COMMENT ON COLUMN databases.looked_at IS 'when that was found out; null: never';
+COMMENT ON COLUMN databases.fence IS 'why writes to it are stopped; null: they are not';
 COMMENT ON COLUMN databases.note IS 'what is special about it, why it was not looked at, and what would upgrade it';
 
 CREATE FUNCTION finalize_everywhere(target text DEFAULT NULL,
@@ -715,3 +717,113 @@ REVOKE ALL ON FUNCTION database_list(), finalize_everywhere(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION database_list() TO pg_monitor;
 GRANT SELECT ON databases TO pg_monitor;
 -- End of every database.
+
+-- Fences around every database.
+
+ALTER TABLE cutovers ADD COLUMN everywhere boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN cutovers.everywhere IS 'writes to every database of the server were stopped, not to this one alone';
+
+-- Another argument makes another function: who could call the old one can call this one.
+ALTER FUNCTION fence_writes(text, interval) RENAME TO fence_writes_of_before;
+CREATE FUNCTION fence_writes(reason text, drain interval DEFAULT '0', everywhere boolean DEFAULT false,
+                             OUT raised_at timestamptz, OUT drained_at timestamptz,
+                             OUT lsn pg_lsn, OUT writers integer)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fence_writes';
+COMMENT ON FUNCTION fence_writes(text, interval, boolean) IS
+'stops writes to this database, or to every database of this server (everywhere), except by the roles of '
+	'documentdb_upgrade.fence_exempt_roles, until lift_fence() here; in force when it returns, and taken back when the '
+	'transaction is rolled back. Waits up to drain for writers that began before; writers is how many are left, '
+	'drained_at null while there are any, and lsn the end of WAL at drained_at, else when the fence was up. Called '
+	'again it waits again. Errors: 22023 no reason, 25001 isolation level, or a wait in a transaction that has '
+	'written, 25006 standby or read-only, 55000 not preloaded, not a database that a worker serves, or a fence around '
+	'it alone is up, 55006 another session raises one';
+
+REVOKE ALL ON FUNCTION fence_writes(text, interval, boolean) FROM PUBLIC;
+DO $$
+DECLARE
+    g record;
+BEGIN
+    FOR g IN SELECT a.grantee, a.is_grantable
+        FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
+        WHERE p.oid = 'documentdb_upgrade.fence_writes_of_before(text, interval)'::pg_catalog.regprocedure
+          AND a.grantee <> 0 AND a.grantee <> p.proowner
+    LOOP
+        EXECUTE pg_catalog.format(
+            'GRANT EXECUTE ON FUNCTION documentdb_upgrade.fence_writes(text, interval, boolean) TO %s%s',
+            g.grantee::pg_catalog.regrole, CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END);
+    END LOOP;
+END
+$$;
+DROP FUNCTION fence_writes_of_before(text, interval);
+
+CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, everywhere boolean,
+                              OUT pid integer, OUT role text, OUT what text, OUT since timestamptz,
+                              OUT detail text, OUT awaited boolean, OUT database text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Sessions first: one that becomes a prepared transaction is seen as that.
+    SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited, w.database FROM (
+        SELECT a.pid, a.usename::text AS role,
+               CASE WHEN a.old_transaction THEN 'transaction' WHEN a.old_statement THEN 'statement'
+                    WHEN a.applies THEN 'apply worker' WHEN a.exempt THEN 'exempt role'
+                        ELSE 'server process' END AS what,
+               CASE WHEN a.old_transaction OR NOT a.runs THEN coalesce(a.xact_start, a.backend_start)
+                   ELSE a.query_start END AS since,
+               concat_ws(', ', a.backend_type, nullif(a.application_name, ''), a.state,
+                         nullif(left(regexp_replace(a.query, '\s+', ' ', 'g'), 200), '')) AS detail,
+               a.old_transaction OR a.old_statement AS awaited,
+               a.datname::text AS database
+        FROM (SELECT s.*, t.*,
+                     CASE WHEN s.state = 'disabled' THEN s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL
+                          WHEN s.state IS NULL THEN s.xact_start < moment
+                          ELSE s.backend_xid IS NOT NULL
+                              AND coalesce(s.xact_start < moment, true) END AS old_transaction,
+                     t.runs AND s.query_start < moment AS old_statement
+              FROM pg_stat_activity s,
+                   LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
+                                   s.backend_type LIKE 'logical replication % worker' AS applies,
+                                   coalesce(documentdb_upgrade_internal.fence_exempts(s.usesysid), false) AS exempt) t
+              WHERE (s.datname = current_database() OR everywhere AND s.datname IS NOT NULL)
+                AND s.pid <> pg_backend_pid()
+                AND s.backend_type NOT IN ('autovacuum worker', 'autovacuum launcher', 'parallel worker')
+                AND (s.backend_type NOT LIKE 'documentdb\_upgrade %' OR s.backend_type = 'documentdb_upgrade attempt')
+                AND (s.backend_type <> 'walsender' OR s.backend_xid IS NOT NULL
+                     OR EXISTS (SELECT FROM pg_stat_replication r WHERE r.pid = s.pid AND r.state = 'startup'))) a
+        WHERE a.old_transaction OR a.old_statement OR a.applies
+           OR ((a.exempt OR a.backend_type NOT IN ('client backend', 'walsender'))
+               AND (a.backend_xid IS NOT NULL OR a.runs))) w
+    UNION ALL
+    SELECT NULL, p.owner::text, 'prepared transaction', p.prepared, p.gid, true, p.database::text
+    FROM pg_prepared_xacts p
+    WHERE p.database = current_database() OR everywhere
+$$;
+COMMENT ON FUNCTION writers_since(timestamptz, boolean)
+	IS 'serves view fence_writers: who may still write to this database, or to any, when a fence went up at that '
+	'moment';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, OUT pid integer, OUT role text,
+                              OUT what text, OUT since timestamptz, OUT detail text, OUT awaited boolean)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited
+    FROM documentdb_upgrade_internal.writers_since(moment, false) w
+$$;
+COMMENT ON FUNCTION writers_since(timestamptz) IS 'serves fence_writes(): the same of this database';
+
+CREATE OR REPLACE VIEW fence_writers AS
+    SELECT pid, role, what, since, detail, awaited, database
+    FROM writers_since(coalesce(fence_since(), clock_timestamp()),
+                       EXISTS (SELECT FROM cutovers c WHERE c.everywhere AND c.lifted_at IS NULL
+                               AND c.server = (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s)));
+COMMENT ON VIEW fence_writers IS
+'who may still write to this database, or to any while the fence is around all, although a fence is up, or could '
+	'if one were raised now; '
+	'a comparison is exact when none is awaited';
+COMMENT ON COLUMN fence_writers.database IS 'database that it is connected to';
+
+REVOKE ALL ON FUNCTION writers_since(timestamptz, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION writers_since(timestamptz, boolean) TO pg_monitor;
+-- End of fences around every database.

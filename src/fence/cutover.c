@@ -21,6 +21,7 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -33,8 +34,10 @@
 #include "processes/processes.h"
 
 #define CUTOVERS_OPEN \
-	"SELECT id, reason, raised_by, raised_at, lsn, drained_at, drained_lsn" \
-	" FROM documentdb_upgrade.cutovers" \
+	"SELECT id, reason, raised_by, raised_at, lsn, drained_at, drained_lsn," \
+	/* the objects of a release before have no such column */ \
+	"   pg_catalog.to_jsonb(c) OPERATOR(pg_catalog.->>) 'everywhere'" \
+	" FROM documentdb_upgrade.cutovers c" \
 	" WHERE source = $1 AND server = $2 AND lifted_at IS NULL"
 
 /* What this transaction has done to the fence of one kind. */
@@ -202,6 +205,7 @@ find(FenceReason reason, const char *sql)
 	Oid			types[2] = {TEXTOID, INT8OID};
 	Datum		values[2] = {CStringGetTextDatum(source_name(reason)), this_server()};
 	Cutover		found = {0};
+	char	   *everywhere;
 
 	found.reason = reason;
 	if (du_query(sql, 2, types, values) > 0)
@@ -213,6 +217,8 @@ find(FenceReason reason, const char *sql)
 		found.lsn = get_lsn(5);
 		found.drained_at = get_time(6);
 		found.drained_lsn = get_lsn(7);
+		everywhere = du_query_text(0, 8);
+		found.everywhere = everywhere != NULL && strcmp(everywhere, "true") == 0;
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return found;
@@ -270,7 +276,16 @@ du_cutover_fence(const Cutover *cutover)
 	"Set spec.maintenance of the custom resource to false to end that";
 
 	fence.cutover = cutover->id;
-	if (cutover->reason == FENCE_MANUAL)
+	fence.everywhere = cutover->everywhere;
+	if (cutover->everywhere)
+	{
+		const char *database = get_database_name(MyDatabaseId);
+
+		snprintf(fence.why, sizeof(fence.why), "Role \"%s\" has called fence_writes(everywhere => true) in database \"%s\": %s",
+				 cutover->raised_by, database, sentence(cutover->text));
+		cure = psprintf("SELECT documentdb_upgrade.lift_fence() in database \"%s\" ends that", database);
+	}
+	else if (cutover->reason == FENCE_MANUAL)
 		snprintf(fence.why, sizeof(fence.why), "Role \"%s\" has called fence_writes(): %s",
 				 cutover->raised_by, sentence(cutover->text));
 	else
@@ -288,7 +303,7 @@ du_cutover_fence(const Cutover *cutover)
  */
 bool
 du_cutover_begin(FenceReason reason, uint32 changes, const char *text,
-				 const char *raised_by, Cutover *cutover)
+				 const char *raised_by, bool everywhere, Cutover *cutover)
 {
 	Change	   *change = begin_change(reason);
 	Fence		fence;
@@ -302,6 +317,7 @@ du_cutover_begin(FenceReason reason, uint32 changes, const char *text,
 				 errhint("Raise the next one in another transaction.")));
 	memset(cutover, 0, sizeof(Cutover));
 	cutover->reason = reason;
+	cutover->everywhere = everywhere;
 	cutover->text = pstrdup(text);
 	cutover->raised_by = pstrdup(raised_by);
 	du_query("SELECT pg_catalog.nextval('documentdb_upgrade.cutovers_id_seq')", 0, NULL, NULL);
@@ -309,7 +325,7 @@ du_cutover_begin(FenceReason reason, uint32 changes, const char *text,
 	SPI_freetuptable(SPI_tuptable);
 
 	fence = du_cutover_fence(cutover);
-	claim = du_fence_claim(reason, changes, cutover->id, fence.why, fence.hint, &previous);
+	claim = du_fence_claim(reason, changes, &fence, &previous);
 	if (claim == FENCE_PENDING)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -352,6 +368,9 @@ du_cutover_store(const Cutover *cutover)
 			 " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $10, $6,"
 			 "   CASE WHEN $7 THEN $8 END, CASE WHEN $7 THEN $9 END)",
 			 10, types, values);
+	if (cutover->everywhere)
+		du_query("UPDATE documentdb_upgrade.cutovers SET everywhere = true WHERE id = $1",
+				 1, types, values);
 }
 
 /*
@@ -389,7 +408,7 @@ du_cutover_end(FenceReason reason)
  * How many writers are left that are older than a fence.
  */
 int64
-du_cutover_count_writers(TimestampTz since)
+du_cutover_count_writers(TimestampTz since, bool everywhere)
 {
 	Oid			types[1] = {TIMESTAMPTZOID};
 	Datum		values[1] = {TimestampTzGetDatum(since)};
@@ -397,7 +416,10 @@ du_cutover_count_writers(TimestampTz since)
 
 	/* Sessions are to be seen as they are now. */
 	pgstat_clear_snapshot();
-	du_query("SELECT pg_catalog.count(*) FROM documentdb_upgrade_internal.writers_since($1) w"
+	du_query(everywhere ?
+			 "SELECT pg_catalog.count(*) FROM documentdb_upgrade_internal.writers_since($1, true) w"
+			 " WHERE w.awaited" :
+			 "SELECT pg_catalog.count(*) FROM documentdb_upgrade_internal.writers_since($1) w"
 			 " WHERE w.awaited",
 			 1, types, values);
 	writers = du_query_int(0, 1);

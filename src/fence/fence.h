@@ -29,6 +29,7 @@ extern PGDLLEXPORT void du_fence_raise(FenceReason reason, int64 cutover,
 									   const char *why, const char *hint);
 extern PGDLLEXPORT bool du_fence_lift(FenceReason reason);
 extern TimestampTz du_fence_since(void);
+extern char *du_fence_reasons_of(Oid database);
 extern PGDLLEXPORT void du_fence_looked(bool in_recovery);
 
 /* ----

@@ -90,11 +90,11 @@ end_writing(const ExecutionContext *context)
  * many there are.
  */
 static int64
-drain(TimestampTz since, TimestampTz end)
+drain(TimestampTz since, bool everywhere, TimestampTz end)
 {
 	for (;;)
 	{
-		int64		writers = du_cutover_count_writers(since);
+		int64		writers = du_cutover_count_writers(since, everywhere);
 		TimestampTz now = GetCurrentTimestamp();
 
 		if (writers == 0 || now >= end)
@@ -129,7 +129,8 @@ check_place(void)
  * what is said of it holds, and those who drain it are not left without.
  */
 static int64
-fence_writes(const char *text, const Interval *patience, bool has_written, Cutover *cutover)
+fence_writes(const char *text, const Interval *patience, bool everywhere, bool has_written,
+			 Cutover *cutover)
 {
 	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 															  TimestampTzGetDatum(GetCurrentTimestamp()),
@@ -151,19 +152,25 @@ fence_writes(const char *text, const Interval *patience, bool has_written, Cutov
 		is_new = cutover->id == 0;
 		raised = !is_new ||
 			du_cutover_begin(FENCE_MANUAL, changes, text,
-							 GetUserNameFromId(GetSessionUserId(), false), cutover);
+							 GetUserNameFromId(GetSessionUserId(), false), everywhere, cutover);
 	} while (!raised);
 	if (!is_new)
 	{
 		Fence		fence = du_cutover_fence(cutover);
 
-		du_fence_raise(FENCE_MANUAL, cutover->id, fence.why, fence.hint);
+		if (everywhere && !cutover->everywhere)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("a write fence is up around this database alone"),
+					 errdetail("%s", fence.why),
+					 errhint("Run SELECT documentdb_upgrade.lift_fence(); first.")));
+		du_fence_raise_again(FENCE_MANUAL, &fence);
 		ereport(NOTICE,
 				(errmsg("writes are stopped already"),
 				 errdetail("%s", fence.why)));
 	}
 
-	writers = drain(du_fence_since(), end) + (has_written ? 1 : 0);
+	writers = drain(du_fence_since(), cutover->everywhere, end) + (has_written ? 1 : 0);
 	if (writers == 0 && cutover->drained_at == 0)
 	{
 		du_cutover_set_drained(cutover);
@@ -176,13 +183,16 @@ fence_writes(const char *text, const Interval *patience, bool has_written, Cutov
 }
 
 /*
- * fence_writes(reason text, drain interval)
+ * fence_writes(reason text, drain interval, everywhere boolean)
  */
 Datum
 documentdb_upgrade_fence_writes(PG_FUNCTION_ARGS)
 {
 	char	   *reason = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool		has_written = TransactionIdIsValid(GetTopTransactionIdIfAny());
+
+	/* The SQL objects may be those of a release before. */
+	bool		everywhere = PG_NARGS() > 2 && !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	ExecutionContext context;
 	TupleDesc	desc;
 	Datum		values[4] = {0};
@@ -203,7 +213,7 @@ documentdb_upgrade_fence_writes(PG_FUNCTION_ARGS)
 	begin_writing(&context, "fence_writes");
 	PG_TRY();
 	{
-		values[3] = Int32GetDatum((int32) fence_writes(reason, PG_GETARG_INTERVAL_P(1), has_written, &cutover));
+		values[3] = Int32GetDatum((int32) fence_writes(reason, PG_GETARG_INTERVAL_P(1), everywhere, has_written, &cutover));
 	}
 	PG_CATCH();
 	{
@@ -225,11 +235,17 @@ static void
 tell_what_remains(bool maintenance)
 {
 	Fence		ahead = du_fence_read(FENCE_SCHEMA_AHEAD);
+	Fence		general;
 
 	if (maintenance)
 		ereport(NOTICE,
 				(errmsg("writes stay stopped, because the custom resource asks for it"),
 				 errhint("Set its spec.maintenance to false.")));
+	if (du_fence_from_elsewhere(&general))
+		ereport(NOTICE,
+				(errmsg("writes stay stopped, because they are in every database of this server"),
+				 errdetail("%s", general.why),
+				 errhint("%s", general.hint)));
 	if (OidIsValid(ahead.database) && ahead.database == MyDatabaseId)
 		ereport(NOTICE,
 				(errmsg("writes stay stopped, because the binary is older than the schema"),

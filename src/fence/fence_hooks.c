@@ -183,6 +183,8 @@ is_fenced(void)
 		}
 	}
 	LWLockRelease(du_shared_lock());
+	if (!OidIsValid(own_fence.database))
+		(void) du_fence_from_elsewhere(&own_fence);
 	return OidIsValid(own_fence.database);
 }
 
@@ -230,7 +232,8 @@ say_why(void *arg)
 {
 	if (geterrcode() != ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		return;
-	errdetail("Writes to this database are stopped. %s", own_fence.why);
+	errdetail("Writes to %s are stopped. %s", own_fence.everywhere ? "every database of this server" : "this database",
+			  own_fence.why);
 	errhint("%s", own_fence.hint);
 }
 
@@ -386,6 +389,7 @@ static char *
 describe(char *(*says) (FenceReason reason, const Fence *fence))
 {
 	StringInfoData buf;
+	Fence		general;
 
 	if (!du_shared_exists())
 		return NULL;
@@ -397,6 +401,8 @@ describe(char *(*says) (FenceReason reason, const Fence *fence))
 		if (OidIsValid(fence.database) && fence.database == MyDatabaseId)
 			appendStringInfo(&buf, "%s%s", buf.len > 0 ? " " : "", says(i, &fence));
 	}
+	if (du_fence_from_elsewhere(&general))
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? " " : "", says(FENCE_MANUAL, &general));
 	return buf.len > 0 ? buf.data : NULL;
 }
 
@@ -417,8 +423,9 @@ say_cure(FenceReason reason, const Fence *fence)
 							du_guc_fence_exempt_roles[0] ? du_guc_fence_exempt_roles :
 							GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false));
 		case FENCE_MANUAL:
-			return psprintf("Writes to this database are stopped. %s When that is over, run SELECT documentdb_upgrade.lift_fence();",
-							fence->why);
+			return psprintf("Writes to %s are stopped. %s When that is over, run SELECT documentdb_upgrade.lift_fence();%s",
+							fence->everywhere ? "every database of this server" : "this database", fence->why,
+							fence->database == MyDatabaseId ? "" : " there.");
 		case FENCE_MAINTENANCE:
 			return psprintf("Writes to this database are stopped. %s When that is over, set its spec.maintenance to false.",
 							fence->why);

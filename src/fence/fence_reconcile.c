@@ -28,7 +28,7 @@ follow_resource(MaintenanceRequest wish, const char *resource)
 	if (wish == MAINTENANCE_ON && known.id == 0)
 	{
 		/* When something has changed since, the next look is soon. */
-		if (du_cutover_begin(FENCE_MAINTENANCE, changes, resource, "worker", &cutover))
+		if (du_cutover_begin(FENCE_MAINTENANCE, changes, resource, "worker", false, &cutover))
 			du_cutover_store(&cutover);
 	}
 	else if (wish == MAINTENANCE_OFF && known.id != 0)
@@ -68,7 +68,7 @@ follow_writers(FenceReason reason)
 
 	if (cutover.id == 0 || cutover.drained_at != 0 || since == 0 ||
 		du_fence_read(reason).cutover != cutover.id ||
-		du_cutover_count_writers(since) > 0)
+		du_cutover_count_writers(since, cutover.everywhere) > 0)
 		return;
 	du_cutover_set_drained(&cutover);
 	(void) du_cutover_store_drained(&cutover);

@@ -16,7 +16,7 @@
 
 #include "fence/internal.h"
 
-#include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
@@ -158,7 +158,7 @@ compose(Fence *fence, int64 cutover, const char *why, const char *hint)
 static bool
 is_same(const Fence *a, const Fence *b)
 {
-	return a->database == b->database && a->cutover == b->cutover &&
+	return a->database == b->database && a->everywhere == b->everywhere && a->cutover == b->cutover &&
 		strcmp(a->why, b->why) == 0 && strcmp(a->hint, b->hint) == 0;
 }
 
@@ -190,9 +190,21 @@ void
 du_fence_raise(FenceReason reason, int64 cutover, const char *why, const char *hint)
 {
 	Fence		fence;
-	bool		changed;
 
 	compose(&fence, cutover, why, hint);
+	du_fence_raise_again(reason, &fence);
+}
+
+/*
+ * The same of one that is composed already.
+ */
+void
+du_fence_raise_again(FenceReason reason, const Fence *wanted)
+{
+	Fence		fence = *wanted;
+	bool		changed;
+
+	fence.database = MyDatabaseId;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	changed = replace(reason, &fence);
 	LWLockRelease(du_shared_lock());
@@ -237,14 +249,14 @@ du_fence_is_pending(const Fence *fence)
  * many changes old.
  */
 FenceClaim
-du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
-			   const char *why, const char *hint, Fence *previous)
+du_fence_claim(FenceReason reason, uint32 changes, const Fence *wanted, Fence *previous)
 {
 	FenceClaim	claim = FENCE_CLAIMED;
 	Fence		fence;
 	bool		has_room = true;
 
-	compose(&fence, cutover, why, hint);
+	compose(&fence, wanted->cutover, wanted->why, wanted->hint);
+	fence.everywhere = wanted->everywhere;
 	fence.owner = MyProcPid;
 	fence.transaction = du_proc_transaction(MyProc);
 
@@ -305,7 +317,10 @@ du_fence_settle(FenceReason reason, uint32 changes, const Fence *wanted, bool *c
 	bool		settled;
 
 	if (wanted != NULL)
+	{
 		compose(&fence, wanted->cutover, wanted->why, wanted->hint);
+		fence.everywhere = wanted->everywhere;
+	}
 	*changed = false;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	known = own_fence(reason);
@@ -333,13 +348,37 @@ du_fence_read(FenceReason reason)
 }
 
 /*
+ * Copies one that another database has raised around this one too; false when
+ * there is none.
+ */
+bool
+du_fence_from_elsewhere(Fence *copy)
+{
+	bool		found = false;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	for (int i = 0; fences->nraised > 0 && i < fences->size && !found; i++)
+	{
+		const Fence *fence = &fences->databases[i].fences[FENCE_MANUAL];
+
+		found = fences->databases[i].database != MyDatabaseId && OidIsValid(fence->database) &&
+			fence->everywhere;
+		if (found)
+			*copy = *fence;
+	}
+	LWLockRelease(du_shared_lock());
+	return found;
+}
+
+/*
  * Since when writes to this database are stopped for maintenance, 0: they are
  * not.
  */
 TimestampTz
 du_fence_since(void)
 {
-	TimestampTz since = 0;
+	Fence		general;
+	TimestampTz since = du_fence_from_elsewhere(&general) ? general.since : 0;
 
 	for (int i = FENCE_MANUAL; i < FENCE_REASONS; i++)
 	{
@@ -426,4 +465,37 @@ du_fence_forget_dropped(void)
 		du_fence_count();
 	LWLockRelease(du_shared_lock());
 	return any;
+}
+
+/*
+ * Why writes to a database are stopped, palloc'd; NULL when they are not.
+ */
+char *
+du_fence_reasons_of(Oid database)
+{
+	Fence		reasons[FENCE_REASONS + 1];
+	StringInfoData text;
+	int			n = 0;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	for (int i = 0; fences->nraised > 0 && i < fences->size; i++)
+	{
+		const FencedDatabase *place = &fences->databases[i];
+
+		for (int reason = 0; OidIsValid(place->database) && reason < FENCE_REASONS; reason++)
+		{
+			const Fence *fence = &place->fences[reason];
+
+			if (OidIsValid(fence->database) && n < lengthof(reasons) &&
+				(place->database == database || fence->everywhere))
+				reasons[n++] = *fence;
+		}
+	}
+	LWLockRelease(du_shared_lock());
+	if (n == 0)
+		return NULL;
+	initStringInfo(&text);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&text, "%s%s", i > 0 ? " " : "", reasons[i].why);
+	return text.data;
 }

@@ -26,6 +26,7 @@
 typedef struct Fence
 {
 	Oid			database;		/* InvalidOid: not up */
+	bool		everywhere;		/* around every other one too */
 	int64		cutover;		/* row of table cutovers, 0: none */
 	TimestampTz since;			/* it is in force on this server */
 	pid_t		owner;			/* whose transaction has raised it and has not
@@ -75,8 +76,10 @@ extern void du_fence_state_install(void);
 extern FencedDatabase *du_fence_place_of(Oid database, bool make);
 extern void du_fence_count(void);
 extern bool du_fence_forget_dropped(void);
-extern FenceClaim du_fence_claim(FenceReason reason, uint32 changes, int64 cutover,
-								 const char *why, const char *hint, Fence *previous);
+extern FenceClaim du_fence_claim(FenceReason reason, uint32 changes, const Fence *wanted,
+								 Fence *previous);
+extern void du_fence_raise_again(FenceReason reason, const Fence *wanted);
+extern bool du_fence_from_elsewhere(Fence *copy);
 extern void du_fence_conclude(FenceReason reason, int64 cutover, const Fence *next);
 extern bool du_fence_settle(FenceReason reason, uint32 changes, const Fence *wanted,
 							bool *changed);
@@ -101,20 +104,21 @@ typedef struct Cutover
 	XLogRecPtr	lsn;
 	TimestampTz drained_at;		/* 0: not yet */
 	XLogRecPtr	drained_lsn;
+	bool		everywhere;
 } Cutover;
 
 extern bool du_cutover_table_exists(void);
 extern Cutover du_cutover_find(FenceReason reason);
 extern Cutover du_cutover_lock(FenceReason reason);
 extern bool du_cutover_begin(FenceReason reason, uint32 changes, const char *text,
-							 const char *raised_by, Cutover *cutover);
+							 const char *raised_by, bool everywhere, Cutover *cutover);
 extern void du_cutover_store(const Cutover *cutover);
 extern bool du_cutover_end(FenceReason reason);
 extern void du_cutover_set_drained(Cutover *cutover);
 extern bool du_cutover_store_drained(const Cutover *cutover);
 extern void du_cutover_forget_drained(int64 id);
 extern Fence du_cutover_fence(const Cutover *cutover);
-extern int64 du_cutover_count_writers(TimestampTz since);
+extern int64 du_cutover_count_writers(TimestampTz since, bool everywhere);
 
 /* ----
  * fence_file.c

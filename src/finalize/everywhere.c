@@ -15,12 +15,14 @@
 #include "finalize/internal.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_database.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "base/base.h"
@@ -37,6 +39,7 @@ prepare_segment(Oid database, const char *target)
 
 	memset(message, 0, sizeof(EverywhereMessage));
 	message->database = database;
+	message->session_role = GetSessionUserId();
 	message->role = GetUserId();
 	message->is_superuser = superuser();
 	strlcpy(message->main_extension, du_guc_extension, sizeof(message->main_extension));
@@ -85,9 +88,18 @@ static EverywhereMessage
 finalize_there(const DatabaseEntry *entry, const char *target)
 {
 	dsm_segment *segment = prepare_segment(entry->oid, target);
-	BackgroundWorkerHandle *process = start_process(segment);
+	BackgroundWorkerHandle *process;
 	EverywhereMessage result;
 
+	if (du_database_aclcheck(entry->oid, GetSessionUserId(), ACL_CONNECT) != ACLCHECK_OK)
+	{
+		result = *(EverywhereMessage *) dsm_segment_address(segment);
+		dsm_detach(segment);
+		result.result = EVERYWHERE_FAILED;
+		du_shared_copy_text(result.detail, "permission denied for the database; grant CONNECT on it.");
+		return result;
+	}
+	process = start_process(segment);
 	if (process != NULL)
 		wait_for(process, entry->oid);
 	result = *(EverywhereMessage *) dsm_segment_address(segment);

@@ -3,8 +3,9 @@
  * everywhere_process.c
  *	  Finalizes one database on behalf of a session that is in another.
  *
- * The process comes as the server and acts as the role that has asked: what
- * that role may not do in a session of its own there, it may not do here.
+ * The process connects as the role whose session has asked, and acts as the
+ * role that it acts as: what that may not do in a session of its own there, it
+ * may not do here.
  * Whatever becomes of the attempt, it is in the history of its own database,
  * as if somebody had called finalize_to() there.
  *
@@ -33,7 +34,7 @@
 
 PGDLLEXPORT void documentdb_upgrade_everywhere_main(Datum main_arg);
 
-/* True when that role may finalize here in a session of its own. */
+/* True when that role may finalize here. */
 static bool
 may_finalize(Oid role)
 {
@@ -45,8 +46,7 @@ may_finalize(Oid role)
 				   " WHERE p.pronamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n"
 				   "     WHERE n.nspname OPERATOR(pg_catalog.=) 'documentdb_upgrade')"
 				   "   AND p.proname OPERATOR(pg_catalog.=) 'finalize_to'"
-				   "   AND pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')"
-				   "   AND pg_catalog.has_database_privilege($1, pg_catalog.current_database(), 'CONNECT')",
+				   "   AND pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')",
 				   1, types, values) > 0;
 	SPI_freetuptable(SPI_tuptable);
 	return may;
@@ -104,7 +104,7 @@ look_before(EverywhereMessage *message)
 	{
 		message->result = EVERYWHERE_FAILED;
 		du_shared_copy_text(message->detail,
-							"permission denied for function finalize_to; GRANT EXECUTE on it, or CONNECT on the database, there.");
+							"permission denied for function finalize_to; grant EXECUTE on it there.");
 	}
 	return reason == NULL && may;
 }
@@ -161,7 +161,9 @@ documentdb_upgrade_everywhere_main(Datum main_arg)
 	dsm_pin_mapping(segment);
 	message = dsm_segment_address(segment);
 
-	BackgroundWorkerInitializeConnectionByOid(message->database, InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(message->database, message->session_role, 0);
+	if (message->role != message->session_role)
+		SetCurrentRoleId(message->role, message->is_superuser);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
 	du_attempt_pin_transaction_settings();
 	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade everywhere",
@@ -169,7 +171,6 @@ documentdb_upgrade_everywhere_main(Datum main_arg)
 	MemoryContextSwitchTo(context);
 	if (look_before(message))
 	{
-		SetSessionAuthorization(message->role, message->is_superuser);
 		du_running_announce();
 		finalize(message);
 	}

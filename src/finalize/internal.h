@@ -70,6 +70,7 @@ typedef enum EverywhereResult
 typedef struct EverywhereMessage
 {
 	Oid			database;
+	Oid			session_role;	/* of the caller's session */
 	Oid			role;			/* of the caller */
 	bool		is_superuser;	/* that is it */
 	char		main_extension[NAMEDATALEN];	/* in the caller's database */

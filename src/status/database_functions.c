@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
+#include "fence/fence.h"
 #include "processes/processes.h"
 
 #define MOST_NAMED 5			/* of the databases that are behind */
@@ -146,6 +147,7 @@ put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
 		du_row_add_null(&row);
 	du_row_add(&row, BoolGetDatum(served));
 	du_row_add_time(&row, record.looked_at);
+	du_row_add_text(&row, du_shared_exists() ? du_fence_reasons_of(entry->oid) : NULL);
 	du_row_add_text(&row, text_or_null(note.data));
 	du_row_put(fcinfo, &row);
 }

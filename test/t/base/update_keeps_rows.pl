@@ -55,6 +55,9 @@ foreach my $version (@versions)
 	my $result = try_sql($node, 'ALTER EXTENSION documentdb_upgrade UPDATE');
 	ok($result->{ok}, "$version: it updates to $default") or diag($result->{stderr});
 	my %after = rows_by_table();
+
+	# What a release has added stands at its default.
+	$after{'documentdb_upgrade.cutovers'} =~ s/"everywhere": false, //g;
 	is($after{$_} // 'no table', $before{$_}, "$version: $_ is as it was") foreach sort keys %before;
 	is(sql($node, $state), 't|t', "$version: the hold and the fence are still there");
 	is(sql($node, 'SELECT documentdb_upgrade.lift_fence(), documentdb_upgrade.release()'), 't|t', "$version: they can be ended");

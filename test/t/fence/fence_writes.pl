@@ -17,7 +17,7 @@ sql($node, q{
 	CREATE TABLE t (id text);
 	GRANT INSERT ON t TO ops;
 	GRANT USAGE ON SCHEMA documentdb_upgrade TO ops;
-	GRANT EXECUTE ON FUNCTION documentdb_upgrade.fence_writes(text, interval), documentdb_upgrade.lift_fence() TO ops;
+	GRANT EXECUTE ON FUNCTION documentdb_upgrade.fence_writes, documentdb_upgrade.lift_fence TO ops;
 	CREATE DATABASE other});
 
 my $fence = q{SELECT writers FROM documentdb_upgrade.fence_writes('cut-over to green')};

@@ -51,6 +51,14 @@ is(everywhere('', user => 'op')->{sqlstate}, '42501', 'not everybody may call it
 sql($node, 'GRANT EXECUTE ON FUNCTION documentdb_upgrade.finalize_everywhere TO op');
 like(everywhere('', user => 'op')->{stdout}, qr/^a\|.*\|failed\|permission denied for function finalize_to/m, 'and not without the right to finalize there');
 
+foreach my $dbname (qw(a b c)) { sql($node, 'GRANT EXECUTE ON FUNCTION documentdb_upgrade.finalize_to TO op', $dbname); }
+sql($node, 'REVOKE CONNECT ON DATABASE b FROM PUBLIC');
+like(everywhere('', user => 'op')->{stdout}, qr/^a\|.*\|unchanged\|\nb\|.*\|failed\|permission denied for the database/m, 'nor without that to connect');
+sql($node, 'GRANT CONNECT ON DATABASE b TO op; UPDATE pg_extension SET extversion = $$1.1$$ WHERE extname = $$thing$$', 'b');
+sql($node, 'ALTER TABLE thing DROP two; ALTER EXTENSION thing DROP TABLE last; DROP TABLE last', 'b');
+like(everywhere('', user => 'op')->{stdout}, qr/^b\|thing\|1\.1\|1\.2\|succeeded\|$/m, 'with both a plain role does it');
+is(sql($node, 'SELECT role_name FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1', 'b'), 'op', 'and history names that');
+
 # A version of another extension is none of theirs.
 sql($node, q{ALTER DATABASE a SET documentdb_upgrade.extension = 'other'});
 sql($node, 'SET documentdb_upgrade.enforce = off; DROP EXTENSION thing; CREATE EXTENSION thing VERSION $$1.0$$', 'c');

@@ -17,7 +17,7 @@ $inner =~ s/^ {4}//mg;
 my $queries = CPAN::Meta::YAML->read_string($inner)->[0];
 
 like($outer, qr{^    cnpg\.io/reload: ""$}m, 'the map is reloaded when it changes');
-is_deeply([ sort keys %$queries ], [map { "documentdb_upgrade$_" } '', qw(_fence _fleet _state)], 'there are four queries');
+is_deeply([ sort keys %$queries ], [map { "documentdb_upgrade$_" } '', qw(_databases _fence _fleet _state)], 'there are five queries');
 is_deeply($_->{target_databases}, ['postgres'], 'each names its database') foreach values %$queries;
 
 # The transaction that the exporter opens.
@@ -55,7 +55,8 @@ sub gives_what_it_says
 			"$what: $name: what is no label is a number");
 		my $result = $session->run($query->{query});
 		ok($result->{ok}, "$what: $name: the exporter's role may run it") or diag($result->{stderr});
-		is(scalar(split /\n/, $result->{stdout}), 1, "$what: $name: it gives one row");
+		my $rows = scalar(split /\n/, $result->{stdout});
+		ok($name =~ /_databases$/ ? $rows >= 1 : $rows == 1, "$what: $name: it gives one row, or one for each database") or diag($result->{stdout});
 	}
 	$session->quit;
 	return;
