@@ -189,27 +189,46 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.settings_recreation(jsonb) IS
 'serves outside_findings(): the statements that take from a member the settings and privileges that it would lose, and '
 	'those that give them to it again';
 
-CREATE FUNCTION documentdb_upgrade_internal.has_lost(finding jsonb) RETURNS boolean
+CREATE FUNCTION documentdb_upgrade_internal.still_lost(finding jsonb, OUT lost jsonb, OUT revoked jsonb)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (
-        SELECT FROM (
-            SELECT p.proconfig, p.proacl FROM pg_proc p
-            WHERE finding->>'classid' = 'pg_proc'::regclass::oid::text AND p.oid = (finding->>'objid')::oid
-            UNION ALL
-            SELECT c.reloptions, c.relacl FROM pg_class c
-            WHERE finding->>'classid' = 'pg_class'::regclass::oid::text AND c.oid = (finding->>'objid')::oid
-              AND finding->>'objsubid' = '0'
-            UNION ALL
-            SELECT a.attoptions, a.attacl FROM pg_attribute a
-            WHERE finding->>'classid' = 'pg_class'::regclass::oid::text AND a.attrelid = (finding->>'objid')::oid
-              AND a.attnum = (finding->>'objsubid')::integer AND a.attnum > 0) AS now(settings, acl)
-        WHERE now.settings && ARRAY(SELECT jsonb_array_elements_text(finding->'lost'))
-           OR now.acl::text[] && ARRAY(SELECT jsonb_array_elements_text(finding->'revoked')))
-        OR finding->>'classid' NOT IN ('pg_proc'::regclass::oid::text, 'pg_class'::regclass::oid::text)
+    WITH address AS (
+        SELECT (finding->>'classid')::oid AS class, (finding->>'objid')::oid AS id,
+               (finding->>'objsubid')::integer AS part),
+    present AS (
+        SELECT p.proconfig AS settings, p.proacl AS acl FROM address a JOIN pg_proc p ON p.oid = a.id
+        WHERE a.class = 'pg_proc'::regclass
+        UNION ALL
+        SELECT c.reloptions, c.relacl FROM address a JOIN pg_class c ON c.oid = a.id
+        WHERE a.class = 'pg_class'::regclass AND a.part = 0
+        UNION ALL
+        SELECT t.attoptions, t.attacl FROM address a JOIN pg_attribute t ON t.attrelid = a.id AND t.attnum = a.part
+        WHERE a.class = 'pg_class'::regclass AND a.part > 0
+        UNION ALL
+        SELECT NULL, t.typacl FROM address a JOIN pg_type t ON t.oid = a.id WHERE a.class = 'pg_type'::regclass
+        UNION ALL
+        SELECT NULL, n.nspacl FROM address a JOIN pg_namespace n ON n.oid = a.id
+        WHERE a.class = 'pg_namespace'::regclass
+        UNION ALL
+        SELECT NULL, l.lanacl FROM address a JOIN pg_language l ON l.oid = a.id WHERE a.class = 'pg_language'::regclass
+        UNION ALL
+        SELECT NULL, w.fdwacl FROM address a JOIN pg_foreign_data_wrapper w ON w.oid = a.id
+        WHERE a.class = 'pg_foreign_data_wrapper'::regclass
+        UNION ALL
+        SELECT NULL, s.srvacl FROM address a JOIN pg_foreign_server s ON s.oid = a.id
+        WHERE a.class = 'pg_foreign_server'::regclass)
+    SELECT coalesce((SELECT jsonb_agg(l) FROM jsonb_array_elements_text(finding->'lost') l, present p
+                     WHERE l = ANY (p.settings)), '[]'),
+           coalesce((SELECT jsonb_agg(r) FROM jsonb_array_elements_text(finding->'revoked') r, present p, address a
+                     WHERE r = ANY (p.acl::text[])
+                       AND NOT EXISTS (SELECT FROM pg_init_privs i
+                                       WHERE i.classoid = a.class AND i.objoid = a.id AND i.objsubid = a.part
+                                         AND r = ANY (i.initprivs::text[]))), '[]')
 $$;
-COMMENT ON FUNCTION documentdb_upgrade_internal.has_lost(jsonb) IS
-'serves finding_applies(): true while the member still has one of the settings or privileges that it would lose';
+COMMENT ON FUNCTION documentdb_upgrade_internal.still_lost(jsonb) IS
+'serves outside_findings() and finding_applies(): of the settings and privileges that an upgrade takes from a member '
+	'those that it has now; without those that the upgrade itself had given, and privileges that the extension came '
+		'with';
 
 CREATE FUNCTION documentdb_upgrade_internal.rows_of(relation oid, attribute integer, OUT n bigint,
 	OUT estimated boolean)
@@ -273,7 +292,8 @@ AS $$
         WHEN NOT EXISTS (SELECT FROM pg_identify_object((finding->>'classid')::oid, (finding->>'objid')::oid,
                                                         (finding->>'objsubid')::integer) i
                          WHERE i.identity IS NOT NULL) THEN false
-        WHEN finding->>'effect' = 'lost' THEN documentdb_upgrade_internal.has_lost(finding)
+        WHEN finding->>'effect' = 'lost'
+            THEN (SELECT l.lost <> '[]' OR l.revoked <> '[]' FROM documentdb_upgrade_internal.still_lost(finding) l)
         WHEN jsonb_array_length(finding->'stands_on') > 0
             THEN ARRAY(SELECT jsonb_array_elements_text(finding->'stands_on'))
                  && coalesce(documentdb_upgrade_internal.foundations(finding, '[]'), '{}')
@@ -330,13 +350,9 @@ BEGIN
         SELECT (finding->>'classid')::oid AS classid, (finding->>'objid')::oid AS objid,
                (finding->>'objsubid')::integer AS objsubid INTO here;
         IF finding->>'effect' = 'lost' THEN
-            SELECT jsonb_agg(r.item) INTO extra
-            FROM jsonb_array_elements_text(finding->'revoked') r(item)
-            WHERE NOT EXISTS (SELECT FROM pg_init_privs p, unnest(p.initprivs) i
-                              WHERE p.classoid = here.classid AND p.objoid = here.objid
-                                AND p.objsubid = here.objsubid AND i::text = r.item);
-            finding := jsonb_set(finding, '{revoked}', coalesce(extra.jsonb_agg, '[]'));
-            CONTINUE WHEN finding->'revoked' = '[]' AND jsonb_array_length(finding->'lost') = 0;
+            SELECT l.lost, l.revoked INTO extra FROM documentdb_upgrade_internal.still_lost(finding) l;
+            CONTINUE WHEN extra.lost = '[]' AND extra.revoked = '[]';
+            finding := finding || jsonb_build_object('lost', extra.lost, 'revoked', extra.revoked);
             SELECT r.save, r.restore INTO extra FROM documentdb_upgrade_internal.settings_recreation(finding) r;
             result := result || (finding || jsonb_strip_nulls(jsonb_build_object('save', extra.save,
                                                                                  'restore', extra.restore)));

@@ -37,6 +37,6 @@ GRANT EXECUTE ON FUNCTION
     fence_notice, fence_since, fence_exempts, writers_since, rehearsal_outside,
     script_objects, named_members, standing_on, foundations, finding_applies,
     recreation, relation_recreation, column_recreation, policy_recreation,
-    grant_statements, has_lost
+    grant_statements, still_lost
     TO pg_monitor;
 GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;
