@@ -133,13 +133,21 @@ qualified_name(Oid relation)
 	return gone != NULL && gone->identity != NULL ? gone->identity : psprintf("relation %u", relation);
 }
 
-/* Whose a table is, or was before it was dropped. */
+/*
+ * Whose rows are in a table, or were before it was dropped.  Those in a table
+ * of another extension are that extension's affair: a script that schedules a
+ * job of pg_cron writes into one.
+ */
 static ObjectPlace
 place_of(Oid table)
 {
 	const DroppedObject *gone = du_dropped_find(RelationRelationId, table, 0);
 
-	return gone != NULL ? gone->place : du_outside_place(RelationRelationId, table);
+	if (gone != NULL)
+		return gone->place;
+	if (OidIsValid(getExtensionOfObject(RelationRelationId, table)))
+		return PLACE_NOWHERE;
+	return du_outside_place(RelationRelationId, table);
 }
 
 /* What was written since the last count. */
