@@ -446,9 +446,14 @@ du_fence_forget_dropped(void)
 	/* What is made after this look is not in question. */
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
 	for (int i = 0; i < fences->size; i++)
+	{
 		suspects[i] = fences->databases[i].database;
+		any |= OidIsValid(suspects[i]) && suspects[i] != MyDatabaseId;
+	}
 	LWLockRelease(du_shared_lock());
-	databases = du_databases_list();
+	if (!any || !du_databases_try_list(&databases))
+		return false;
+	any = false;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	for (int i = 0; i < fences->size; i++)

@@ -18,6 +18,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "storage/lmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -29,27 +30,15 @@ compare_names(const ListCell *a, const ListCell *b)
 	return strcmp(((const DatabaseEntry *) lfirst(a))->name, ((const DatabaseEntry *) lfirst(b))->name);
 }
 
-/*
- * All of them in the order of their names, palloc'd.  Runs a transaction
- * unless there is one.
- */
-List *
-du_databases_list(void)
+/* Reads the table, which is locked. */
+static List *
+read_databases(MemoryContext context)
 {
-	MemoryContext context = CurrentMemoryContext;
-	bool		inside = IsTransactionState();
 	List	   *databases = NIL;
-	Relation	rel;
-	TableScanDesc scan;
+	Relation	rel = table_open(DatabaseRelationId, NoLock);
+	TableScanDesc scan = table_beginscan_catalog(rel, 0, NULL);
 	HeapTuple	tuple;
 
-	if (!inside)
-	{
-		StartTransactionCommand();
-		(void) GetTransactionSnapshot();
-	}
-	rel = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(rel, 0, NULL);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
@@ -68,9 +57,46 @@ du_databases_list(void)
 	}
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
+	return databases;
+}
+
+/*
+ * All of them in the order of their names, palloc'd.  Runs a transaction
+ * unless there is one.  Waits for nobody: false when the catalogue is locked.
+ */
+bool
+du_databases_try_list(List **databases)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		inside = IsTransactionState();
+	bool		locked;
+
+	*databases = NIL;
+	if (!inside)
+	{
+		StartTransactionCommand();
+		(void) GetTransactionSnapshot();
+	}
+	locked = ConditionalLockRelationOid(DatabaseRelationId, AccessShareLock);
+	if (locked)
+		*databases = read_databases(context);
 	if (!inside)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
+	list_sort(*databases, compare_names);
+	return locked;
+}
+
+/*
+ * The same in a transaction; waits for whoever has locked the catalogue.
+ */
+List *
+du_databases_list(void)
+{
+	List	   *databases;
+
+	LockRelationOid(DatabaseRelationId, AccessShareLock);
+	databases = read_databases(CurrentMemoryContext);
 	list_sort(databases, compare_names);
 	return databases;
 }

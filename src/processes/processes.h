@@ -39,6 +39,7 @@ typedef struct DatabaseEntry
 } DatabaseEntry;
 
 extern List *du_databases_list(void);
+extern bool du_databases_try_list(List **databases);
 /* ----
  * give_way.c
  *

@@ -373,6 +373,19 @@ look_after_workers(void)
 }
 
 /*
+ * True while a database that is to be served may appear without a word: on a
+ * standby nobody tells.
+ */
+static bool
+may_come_unheard(bool in_recovery)
+{
+	bool		every;
+
+	(void) du_guc_databases(&every);
+	return facts.problem[0] != '\0' || (every && in_recovery);
+}
+
+/*
  * Asks the server to start a process when recovery ends, which sets our
  * latch.
  */
@@ -429,6 +442,7 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 	while (!ShutdownRequestPending)
 	{
 		List	   *databases;
+		bool		seen;
 		TimestampTz now;
 		TimestampTz next;
 		long		wait;
@@ -448,11 +462,19 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 			du_shared_wake_workers();
 		}
 
-		databases = du_databases_list();
-		mark_wanted(databases);
-		du_records_follow(databases);
-		follow_databases(databases);
+		seen = du_databases_try_list(&databases);
+		if (seen)
+		{
+			mark_wanted(databases);
+			du_records_follow(databases);
+			follow_databases(databases);
+		}
 		next = look_after_workers();
+		if (!seen)
+			next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FIRST_WAIT_MS));
+		else if (may_come_unheard(in_recovery))
+			next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														 Min(du_guc_poll_interval, LONGEST_WAIT_MS)));
 		next = Min(next, du_looks_advance());
 		now = GetCurrentTimestamp();
 		wait = next == PG_INT64_MAX ? -1 :

@@ -184,13 +184,19 @@ du_databases_behind(void)
 {
 	StringInfoData names;
 	DatabaseRecord *records;
+	List	   *databases;
 	ListCell   *lc;
+	bool		any = false;
 	int			count = 0;
 	int			n;
 
 	initStringInfo(&names);
 	records = du_records_list(&n);
-	foreach(lc, n > 0 ? du_databases_list() : NIL)
+	for (int i = 0; i < n; i++)
+		any |= records[i].found.behind && records[i].database != MyDatabaseId;
+	if (!any || !du_databases_try_list(&databases))
+		return NULL;
+	foreach(lc, databases)
 	{
 		const DatabaseEntry *entry = lfirst(lc);
 
