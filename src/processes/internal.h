@@ -37,6 +37,7 @@ extern bool du_shared_restart_wanted(Oid database);
 extern bool du_shared_worker_lives(Oid database);
 extern void du_shared_wake_launcher(void);
 extern void du_shared_wake_worker_of(Oid database);
+extern void du_shared_wake_next(void);
 
 /* ----
  * leave_requests.c
@@ -75,6 +76,7 @@ typedef struct DatabaseSlot
 	uint64		retries_asked;
 	uint64		reads_asked;
 	bool		restart_wanted; /* by the worker that ends */
+	TimestampTz waits_since;	/* for its turn; 0: it does not */
 	union
 	{
 		char		bytes[SHARED_EXCHANGE_SIZE];

@@ -63,7 +63,7 @@ release_slot(void)
 	LWLockRelease(du_shared_lock());
 	ConditionVariableBroadcast(du_shared_changed());
 	if (was_worker)
-		du_shared_wake_workers();	/* the next may have been waiting */
+		du_shared_wake_next();
 	du_shared_wake_worker();
 }
 

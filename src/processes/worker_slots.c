@@ -24,6 +24,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "utils/timestamp.h"
 
 #include "base/base.h"
 
@@ -408,15 +409,52 @@ du_shared_exchange(Oid database)
 	return slot != NULL ? slot->exchange.bytes : NULL;
 }
 
+/* Serves the next function. */
+static void
+find_next(DatabaseSlot *slot, void *arg)
+{
+	DatabaseSlot **next = arg;
+
+	if (slot->worker.pid != 0 && slot->waits_since != 0 &&
+		(*next == NULL || slot->waits_since < (*next)->waits_since))
+		*next = slot;
+}
+
+/*
+ * Wakes the worker that has waited longest for its turn, when that is free.  To
+ * wake all would cost a server with many databases a look at each of them for
+ * each of them.  Should the one not want it any more, the others come at their
+ * next look.
+ */
+void
+du_shared_wake_next(void)
+{
+	const Turn *turn = du_shared_room(ROOM_TURN);
+	DatabaseSlot *next = NULL;
+	pid_t		pid = 0;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	if (turn->pid == 0)
+		du_slot_visit_all(find_next, &next);
+	if (next != NULL)
+	{
+		next->waits_since = 0;
+		pid = next->worker.pid;
+	}
+	LWLockRelease(du_shared_lock());
+	wake(pid);
+}
+
 /*
  * Takes the turn for an attempt of this process, a worker; false while it is
- * another's, who wakes all when it is through.
+ * another's, who wakes the next when it is through.
  */
 bool
 du_shared_take_turn(void)
 {
 	Turn	   *turn = du_shared_room(ROOM_TURN);
 	bool		elsewhere = du_running_elsewhere();
+	DatabaseSlot *slot;
 	bool		taken;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
@@ -427,6 +465,11 @@ du_shared_take_turn(void)
 		turn->pid = MyProcPid;
 		turn->database = MyDatabaseId;
 	}
+	slot = own_slot();
+	if (slot != NULL && taken)
+		slot->waits_since = 0;
+	else if (slot != NULL && slot->waits_since == 0)
+		slot->waits_since = GetCurrentTimestamp();
 	LWLockRelease(du_shared_lock());
 	return taken;
 }
@@ -446,5 +489,5 @@ du_shared_end_turn(void)
 		turn->pid = 0;
 	LWLockRelease(du_shared_lock());
 	if (was_ours)
-		du_shared_wake_workers();
+		du_shared_wake_next();
 }
