@@ -39,6 +39,7 @@ start_look(Oid database)
 
 	du_process_describe(&process, "look", "documentdb_upgrade_look_main");
 	process.bgw_main_arg = ObjectIdGetDatum(database);
+	du_visit_prepare(&process, database);
 	process.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&process, &look);
 	MemoryContextSwitchTo(context);

@@ -25,6 +25,8 @@
 typedef struct DatabaseSlots
 {
 	int			size;
+	uint32		strangers;		/* requests about databases without a slot */
+	uint32		strangers_seen;
 	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } DatabaseSlots;
 
@@ -126,6 +128,63 @@ make_room(const List *databases)
 }
 
 /*
+ * Notes which requests have been made by now.  To be called before the
+ * catalogue is read: a process that is started for what was found there does
+ * not go where somebody has wanted a database since.
+ */
+void
+du_records_begin_scan(void)
+{
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	for (int i = 0; i < known->size; i++)
+		known->slots[i].seen = known->slots[i].asked;
+	known->strangers_seen = known->strangers;
+	LWLockRelease(du_shared_lock());
+}
+
+/*
+ * Counts that somebody wants a database for himself; the lock must be held.
+ */
+void
+du_records_count_request(Oid database)
+{
+	DatabaseSlot *slot = du_slot_find(database);
+
+	if (slot != NULL)
+		slot->asked++;
+	else
+		known->strangers++;
+}
+
+/*
+ * Has a process that could not go to a database be followed by another as soon
+ * as that may be.
+ */
+void
+du_records_want_visit(Oid database)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = du_slot_find(database);
+	if (slot != NULL)
+		slot->record.look_wanted = slot->restart_wanted = true;
+	LWLockRelease(du_shared_lock());
+}
+
+/*
+ * True when nobody has wanted a database since so many had; the lock must be
+ * held.
+ */
+bool
+du_records_is_unasked(Oid database, uint32 seen)
+{
+	DatabaseSlot *slot = du_slot_find(database);
+
+	return slot != NULL && slot->asked == seen;
+}
+
+/*
  * Has there be a slot for each of these databases, as far as there is room,
  * and for no other.  Those that are to be served come first.
  */
@@ -146,7 +205,13 @@ du_records_follow(const List *databases)
 			if (entry->is_wanted != wanted || !entry->connectable)
 				continue;
 			if (slot == NULL)
+			{
 				slot = wanted ? make_room(databases) : du_slot_find(InvalidOid);
+
+				/* One of these requests may have been about it. */
+				if (slot != NULL)
+					slot->asked = slot->seen + (known->strangers != known->strangers_seen ? 1 : 0);
+			}
 			if (slot == NULL)
 				break;
 			slot->record.database = entry->oid;

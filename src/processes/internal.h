@@ -48,6 +48,7 @@ extern void du_shared_wake_next(void);
 
 extern void du_shared_ask_to_leave(Oid database);
 extern bool du_shared_wanted_by_others(Oid database);
+extern void du_visit_prepare(BackgroundWorker *process, Oid database);
 extern void du_visit_end(void);
 extern void du_visit_await_end(Oid database);
 
@@ -77,6 +78,9 @@ typedef struct DatabaseSlot
 	uint64		reads_asked;
 	bool		restart_wanted; /* by the worker that ends */
 	TimestampTz waits_since;	/* for its turn; 0: it does not */
+	uint32		asked;			/* how often somebody wanted it for himself */
+	uint32		seen;			/* of these, before the launcher's last look at
+								 * the catalogue */
 	union
 	{
 		char		bytes[SHARED_EXCHANGE_SIZE];
@@ -86,7 +90,11 @@ typedef struct DatabaseSlot
 
 extern DatabaseSlot *du_slot_find(Oid database);
 extern void du_slot_visit_all(void (*visit) (DatabaseSlot *slot, void *arg), void *arg);
+extern void du_records_begin_scan(void);
 extern void du_records_follow(const List *databases);
+extern void du_records_count_request(Oid database);
+extern void du_records_want_visit(Oid database);
+extern bool du_records_is_unasked(Oid database, uint32 seen);
 extern bool du_records_set_problem(Oid database, const char *problem, const char *hint);
 extern void du_records_begin_look(Oid database);
 extern void du_records_end_look(Oid database);

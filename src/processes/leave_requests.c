@@ -94,6 +94,8 @@ du_shared_ask_to_leave(Oid database)
 		request->pid = OidIsValid(database) ? MyProcPid : 0;
 		request->database = database;
 	}
+	if (OidIsValid(database))
+		du_records_count_request(database);
 	LWLockRelease(du_shared_lock());
 	if (OidIsValid(database))
 		du_shared_wake_worker_of(database);
@@ -148,16 +150,38 @@ at_exit(int code, Datum arg)
 }
 
 /*
+ * Gives a process that the launcher is about to start for a database what it
+ * needs for the next function.
+ */
+void
+du_visit_prepare(BackgroundWorker *process, Oid database)
+{
+	DatabaseSlot *slot;
+	uint32		seen = 0;
+
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	slot = du_slot_find(database);
+	if (slot != NULL)
+		seen = slot->seen;
+	LWLockRelease(du_shared_lock());
+	memcpy(process->bgw_extra, &seen, sizeof(seen));
+}
+
+/*
  * Says that this process is about to connect to a database; false when it must
- * not, because somebody wants that for himself.
+ * not, because somebody wants that for himself, or has since the launcher saw
+ * it: it may be gone.
  */
 bool
 du_visit_begin(Oid database)
 {
 	Entry	   *visitor;
+	uint32		seen;
 
+	memcpy(&seen, MyBgworkerEntry->bgw_extra, sizeof(seen));
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	visitor = has_entry(all()->requests, LEAVE_REQUESTS, database) ? NULL :
+	visitor = has_entry(all()->requests, LEAVE_REQUESTS, database) ||
+		!du_records_is_unasked(database, seen) ? NULL :
 		find_place(all()->visitors, VISITORS);
 	if (visitor != NULL)
 	{
@@ -167,7 +191,7 @@ du_visit_begin(Oid database)
 	LWLockRelease(du_shared_lock());
 	if (visitor == NULL)
 	{
-		du_records_want_look(database);
+		du_records_want_visit(database);
 		return false;
 	}
 	before_shmem_exit(at_exit, (Datum) 0);

@@ -257,6 +257,7 @@ start_worker(Served *one)
 
 	du_process_describe(&process, "worker", "documentdb_upgrade_worker_main");
 	process.bgw_main_arg = ObjectIdGetDatum(one->database);
+	du_visit_prepare(&process, one->database);
 	process.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&process, &one->worker);
 	MemoryContextSwitchTo(context);
@@ -462,6 +463,7 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 			du_shared_wake_workers();
 		}
 
+		du_records_begin_scan();
 		seen = du_databases_try_list(&databases);
 		if (seen)
 		{
