@@ -579,3 +579,54 @@ BEGIN
                  AS n(fact, name));
 END
 $$;
+
+CREATE FUNCTION documentdb_upgrade_internal.notify_at_commit(payload text) RETURNS void
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_notify_at_commit';
+COMMENT ON FUNCTION notify_at_commit(text) IS
+'serves hold() and release(): NOTIFY when this transaction commits, which it can be prepared in spite of';
+
+REVOKE ALL ON FUNCTION documentdb_upgrade_internal.notify_at_commit(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION hold(reason text, until timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    in_time boolean;
+BEGIN
+    IF coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'reason of a hold must not be empty'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF until <= clock_timestamp() THEN
+        RAISE EXCEPTION 'hold would end in the past'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave out the second argument for a hold without end.';
+    END IF;
+    INSERT INTO documentdb_upgrade.holds (reason, until)
+        VALUES (hold.reason, hold.until);
+    in_time := documentdb_upgrade_internal.stop_for_hold();
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(
+        jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
+    RETURN in_time;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION release() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM documentdb_upgrade_internal.await_holds();
+    UPDATE documentdb_upgrade.holds
+        SET released_at = clock_timestamp(), released_by = session_user
+        WHERE released_at IS NULL
+          AND (until IS NULL OR until > clock_timestamp());
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(jsonb_build_object('event', 'release')::text);
+    RETURN true;
+END
+$$;

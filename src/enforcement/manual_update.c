@@ -20,7 +20,6 @@
 #include "enforcement/internal.h"
 
 #include "access/xact.h"
-#include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -188,7 +187,7 @@ record(void *arg)
 	if (du_guc_enforce == ENFORCE_OFF)
 		row.message = "documentdb_upgrade.enforce was off";
 	(void) du_history_insert(du_history_json(&row), &isnull);
-	Async_Notify("documentdb_upgrade", du_history_notice(&row));
+	du_notice_at_commit(du_history_notice(&row));
 	SPI_finish();
 	MemoryContextSwitchTo(memory);
 	du_context_leave(&context);

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -155,6 +156,29 @@ before_drop(DropStmt *drop)
 	}
 }
 
+/*
+ * What was prepared is the managed set's business when it changes a version.
+ * The session that prepared it may be gone; the server itself has every
+ * session forget what it has cached.
+ */
+static void
+commit_prepared(const UtilityCall *call)
+{
+	WorkerFacts worker;
+	char	   *before;
+
+	if (!du_shared_serving(&worker))
+	{
+		du_hooks_pass_on(call);
+		return;
+	}
+	before = du_managed_versions();
+	du_hooks_pass_on(call);
+	AcceptInvalidationMessages();
+	if (strcmp(before, du_managed_versions()) != 0)
+		du_shared_wake_worker();
+}
+
 static void
 guarded_utility(const UtilityCall *call)
 {
@@ -167,6 +191,11 @@ guarded_utility(const UtilityCall *call)
 			return;
 		case T_CreateExtensionStmt:
 			create_extension(call, (CreateExtensionStmt *) statement);
+			return;
+		case T_TransactionStmt:
+			if (((TransactionStmt *) statement)->kind != TRANS_STMT_COMMIT_PREPARED)
+				break;
+			commit_prepared(call);
 			return;
 		case T_DropStmt:
 			before_drop((DropStmt *) statement);

@@ -25,6 +25,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -419,6 +420,27 @@ du_managed_place(const char *name)
 			return foreach_current_index(lc);
 	}
 	return -1;
+}
+
+/*
+ * The installed versions of the managed set as one text, to be compared with
+ * its like.  Reads the catalogue alone, in any database.
+ */
+char *
+du_managed_versions(void)
+{
+	StringInfoData buf;
+	bool		valid;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, managed_names(&valid))
+	{
+		const char *version = du_managed_installed_version(lfirst(lc), NULL);
+
+		appendStringInfo(&buf, "%s ", version ? version : "-");
+	}
+	return buf.data;
 }
 
 /*

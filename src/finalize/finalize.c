@@ -23,7 +23,6 @@
 #include "access/xlog_internal.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -188,7 +187,7 @@ store_success(Attempt *attempt)
 	record->steps = du_steps_report(&attempt->steps);
 	du_members_record(attempt->facts);
 	attempt->row = du_history_insert(du_history_json(record), &attempt->row_is_null);
-	Async_Notify("documentdb_upgrade", du_history_notice(record));
+	du_notice_at_commit(du_history_notice(record));
 }
 
 /*

@@ -48,6 +48,15 @@ extern void du_process_describe(BackgroundWorker *process, const char *what,
 extern void *du_process_worker_function(const char *function, const char **problem);
 
 /* ----
+ * notices.c
+ *
+ * Tells those who listen what a transaction has done, when it commits.
+ * ----
+ */
+
+extern void du_notice_at_commit(const char *payload);
+
+/* ----
  * shared_status.c
  *
  * What the worker lets every session see, and what sessions ask of it.
