@@ -630,3 +630,27 @@ BEGIN
     RETURN true;
 END
 $$;
+
+ALTER TABLE history DROP CONSTRAINT history_cause_check;
+ALTER TABLE history ADD CONSTRAINT history_cause_check
+    CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
+                     'library'));
+COMMENT ON COLUMN history.cause
+	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
+	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
+	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
+	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
+	'limit (attempt_timeout), server (any other error)';
+
+CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
+                                  skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_detached';
+COMMENT ON FUNCTION finalize_detached(text, text, text[]) IS
+'like finalize_to, in a process and a transaction of its own, which commits whatever the caller''s does; for '
+	'extensions whose library refuses the update in a session that has used them: the process begins with the '
+	'update, and guards that need a query, and all checks, run after the scripts. The same errors, and 53400 without '
+	'a free background worker, 57000 when the process was ended';
+
+REVOKE ALL ON FUNCTION finalize_detached(text, text, text[]) FROM PUBLIC;

@@ -12,6 +12,8 @@
 #include "nodes/pg_list.h"
 
 #include "enforcement/enforcement.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
 
 /* ----
  * enforcement.c
@@ -76,9 +78,13 @@ typedef struct ManualUpdate
 	TimestampTz started_at;
 	List	   *overridden;		/* names of guards that failed */
 	bool		refused;
+
+	/* As they were before; plan is NULL when nothing was judged. */
+	UpgradeFacts *facts;
+	UpgradePlan *plan;
 } ManualUpdate;
 
-extern void du_manual_evaluate(ManualUpdate *update);
+extern void du_manual_judge(ManualUpdate *update);
 extern void du_manual_finish(ManualUpdate *update);
 
 /* ----

@@ -123,7 +123,7 @@ update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
 	if (!XactReadOnly)
 	{
 		du_enforcement_judge_update(&statement, update.from);
-		du_manual_evaluate(&update);
+		du_manual_judge(&update);
 	}
 	pass_on_guarded(call, &statement);
 

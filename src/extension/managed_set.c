@@ -6,11 +6,10 @@
  * pg_extension is read with a catalogue scan, which takes a fresh snapshot:
  * after a lock was waited for, the answer is of after the wait whatever
  * snapshot the caller's query has.  Versions and paths are the server's own
- * (pg_extension_update_paths).  Nothing here decides; a control file that
- * is missing is a fact like any other.
+ * (update_paths.c).  Nothing here decides; a control file that is missing is
+ * a fact like any other.  No query is run.
  *
- * All results are palloc'd in the caller's context.  Callers run inside
- * du_context_enter with SPI connected.
+ * All results are palloc'd in the caller's context.
  *
  *-------------------------------------------------------------------------
  */
@@ -104,8 +103,11 @@ describe_owner(ExtensionFacts *extension)
 		elog(ERROR, "schema with OID %u vanished", extension->schema);
 }
 
-static void
-add_offered(ExtensionFacts *extension, const char *version)
+/*
+ * Adds a version to those that an extension's files offer, once.
+ */
+void
+du_managed_offer(ExtensionFacts *extension, const char *version)
 {
 	ListCell   *lc;
 
@@ -115,67 +117,6 @@ add_offered(ExtensionFacts *extension, const char *version)
 			return;
 	}
 	extension->offered = lappend(extension->offered, pstrdup(version));
-}
-
-/*
- * Takes a path apart: "1.0--1.1--1.2" has three versions.
- */
-static void
-split_path(UpdatePath *path, const char *target, const char *text)
-{
-	char	   *rest = pstrdup(text);
-	int			capacity = 1;
-
-	for (const char *p = strstr(rest, "--"); p != NULL; p = strstr(p + 2, "--"))
-		capacity++;
-	path->target = pstrdup(target);
-	path->versions = palloc(capacity * sizeof(char *));
-	path->nversions = 0;
-	while (rest != NULL)
-	{
-		char	   *next = strstr(rest, "--");
-
-		if (next != NULL)
-		{
-			*next = '\0';
-			next += 2;
-		}
-		path->versions[path->nversions++] = rest;
-		rest = next;
-	}
-}
-
-/*
- * Versions and paths as the server computes them from the script files.
- */
-static void
-read_paths(ExtensionFacts *extension)
-{
-	Oid			types[1] = {NAMEOID};
-	Datum		values[1];
-	const char *last_source = "";
-	int			rows;
-
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(extension->name));
-	rows = du_query("SELECT source, target, path"
-					" FROM pg_catalog.pg_extension_update_paths($1)",
-					1, types, values);
-	extension->paths = palloc0(Max(rows, 1) * sizeof(UpdatePath));
-	for (int i = 0; i < rows; i++)
-	{
-		char	   *source = du_query_text(i, 1);
-		char	   *target = du_query_text(i, 2);
-		char	   *path = du_query_text(i, 3);
-
-		if (strcmp(source, last_source) != 0)
-			add_offered(extension, source);
-		last_source = source;
-		add_offered(extension, target);
-		if (path != NULL && extension->installed != NULL &&
-			strcmp(source, extension->installed) == 0)
-			split_path(&extension->paths[extension->npaths++], target, path);
-	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -189,7 +130,7 @@ read_install_scripts(ExtensionFacts *extension)
 	foreach(lc, du_control_script_names(extension->control, extension->name))
 	{
 		if (strstr(lfirst(lc), "--") == NULL)
-			add_offered(extension, lfirst(lc));
+			du_managed_offer(extension, lfirst(lc));
 	}
 }
 
@@ -239,9 +180,9 @@ read_script_names(ExtensionFacts *extension)
 			to += 2;
 			if (strstr(to, "--") != NULL)
 				continue;
-			add_offered(extension, to);
+			du_managed_offer(extension, to);
 		}
-		add_offered(extension, from);
+		du_managed_offer(extension, from);
 	}
 }
 
@@ -265,7 +206,7 @@ du_managed_extension(const char *name)
 
 	read_script_names(extension);
 	if (extension->control->default_version != NULL)
-		add_offered(extension, extension->control->default_version);
+		du_managed_offer(extension, extension->control->default_version);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
 	return extension;
@@ -285,9 +226,9 @@ read_extension(ExtensionFacts *extension)
 	if (extension->control->problem != NULL)
 		return;
 
-	read_paths(extension);
+	du_paths_read(extension);
 	if (extension->control->default_version != NULL)
-		add_offered(extension, extension->control->default_version);
+		du_managed_offer(extension, extension->control->default_version);
 	if (extension->control->default_version == NULL || extension->npaths == 0)
 		read_install_scripts(extension);
 	extension->binary = extension->control->default_version != NULL ?
