@@ -37,6 +37,8 @@ typedef struct GuardedStatement
 	GuardedKind kind;
 	const char *extension;
 	const char *version;		/* asked for; NULL: the default */
+	const char *from;			/* of an update: the last version on its way that
+								 * can be ordered */
 	bool		judged;			/* all has been said about it already */
 	const char *against;		/* the guard that it went against, or NULL */
 
@@ -60,6 +62,7 @@ extern void du_enforcement_updated(const char *extension, const char *from, cons
 extern void du_enforcement_dropped(const char *extension, const char *installed);
 
 extern bool du_enforcement_watches(const char *extension);
+extern const char *du_enforcement_start_of(const char *extension, const char *installed);
 
 /* ----
  * manual_update.c

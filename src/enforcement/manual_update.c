@@ -130,6 +130,17 @@ judge_path(ManualUpdate *update)
 	warn_of_guard(update, &result);
 }
 
+/* Has the facts tell the version that the update starts from. */
+static void
+start_from(const ManualUpdate *update)
+{
+	for (int i = 0; i < update->facts->nextensions; i++)
+	{
+		if (strcmp(update->facts->extensions[i].name, update->extension) == 0)
+			update->facts->extensions[i].installed = update->from;
+	}
+}
+
 static void
 judge(void *arg)
 {
@@ -138,6 +149,7 @@ judge(void *arg)
 
 	du_context_enter(&context);
 	update->facts = du_managed_gather();
+	start_from(update);
 	update->plan = du_plan_make(update->facts, is_main(update) ? update->to : NULL);
 	if (is_main(update))
 		warn_of_companions(update);

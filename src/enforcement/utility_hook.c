@@ -116,10 +116,12 @@ update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
 		return;
 	}
 	refuse_in_recovery(alter->extname);
+	update.from = du_enforcement_start_of(alter->extname, update.from);
 	update.started_at = GetCurrentTimestamp();
 	update.to = new_version(alter->options);
 	statement.extension = alter->extname;
 	statement.version = update.to;
+	statement.from = update.from;
 	if (!XactReadOnly)
 	{
 		du_enforcement_judge_update(&statement, update.from);

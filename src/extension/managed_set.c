@@ -38,11 +38,11 @@
 #include "base/base.h"
 
 /*
- * Fills what pg_extension says of one extension; leaves it alone when the
- * extension is not installed.
+ * Fills what pg_extension says of one extension in a snapshot, NULL being that
+ * of the catalogue; leaves it alone when the extension is not installed.
  */
 static void
-read_extension_row(ExtensionFacts *extension)
+read_extension_row(ExtensionFacts *extension, Snapshot snapshot)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -51,7 +51,7 @@ read_extension_row(ExtensionFacts *extension)
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum(extension->name));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
@@ -83,9 +83,28 @@ du_managed_installed_version(const char *extension, Oid *oid)
 	if (strlen(extension) >= NAMEDATALEN)
 		return NULL;
 	facts.name = extension;
-	read_extension_row(&facts);
+	read_extension_row(&facts, NULL);
 	if (oid != NULL)
 		*oid = facts.oid;
+	return unconstify(char *, facts.installed);
+}
+
+/*
+ * The version that an extension had before this transaction has changed
+ * anything, palloc'd; NULL when it was not installed.
+ */
+char *
+du_managed_version_before(const char *extension)
+{
+	ExtensionFacts facts = {0};
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	/* No command of this transaction is seen. */
+	snapshot->curcid = FirstCommandId;
+	facts.name = extension;
+	if (strlen(extension) < NAMEDATALEN)
+		read_extension_row(&facts, snapshot);
+	UnregisterSnapshot(snapshot);
 	return unconstify(char *, facts.installed);
 }
 
@@ -197,7 +216,7 @@ du_managed_extension(const char *name)
 
 	extension->name = pstrdup(name);
 	if (strlen(name) < NAMEDATALEN)
-		read_extension_row(extension);
+		read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);
 	extension->control = du_control_read(name);
@@ -218,7 +237,7 @@ du_managed_extension(const char *name)
 static void
 read_extension(ExtensionFacts *extension)
 {
-	read_extension_row(extension);
+	read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);
 
