@@ -9,6 +9,16 @@ COMMENT ON FUNCTION plan(text) IS
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
+CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
+                                                        OUT reason text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_decide_here';
+COMMENT ON FUNCTION decide_here(text) IS
+'like decide, over what is installed here and what the files here offer, which can be more than the binary version';
+REVOKE ALL ON FUNCTION decide_here(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION decide_here(text) TO pg_monitor;
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
                                                         OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -24,7 +34,7 @@ BEGIN
     WHEN 'versions' THEN
         SELECT v.installed_version, v.binary_version, d.decision, d.reason INTO own
             FROM documentdb_upgrade.versions v,
-                 LATERAL documentdb_upgrade.decide('', v.installed_version, v.binary_version) d
+                 documentdb_upgrade_internal.decide_here('') d
             WHERE v.extension = main;
         RETURN QUERY
             SELECT part, CASE WHEN own.decision IN ('not_installed', 'refuse', 'schema_ahead') THEN 'fail'
@@ -443,8 +453,8 @@ BEGIN
     PERFORM documentdb_upgrade.to_semver(target);
     SELECT * INTO s FROM documentdb_upgrade.status;
     -- What is asked for here, else what is desired, else what the binary offers.
-    SELECT * INTO decided FROM documentdb_upgrade.decide(
-        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed_version, s.binary_version);
+    SELECT * INTO decided FROM documentdb_upgrade_internal.decide_here(
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
     BEGIN

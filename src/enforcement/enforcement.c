@@ -113,7 +113,7 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 				  const char *version)
 {
 	ExtensionVersion wanted;
-	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *reason;
 	const char *detail;
 	const char *hint;
@@ -124,12 +124,12 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 						 "Install the extension's files for this binary, or correct them.");
 	if (!parse(version, &wanted, &reason))
 		return object_to_unorderable(objection, extension->name, version, reason);
-	if (!parse(extension->binary, &binary, &reason))
-		return object_to_unorderable(objection, extension->name, extension->binary, reason);
-	if (du_version_compare(&wanted, &binary) > 0)
+	if (!parse(extension->limit, &limit, &reason))
+		return object_to_unorderable(objection, extension->name, extension->limit, reason);
+	if (du_version_compare(&wanted, &limit) > 0)
 		return object_to(objection, "within_binary", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
-								  version, extension->binary),
+								  version, extension->limit),
 						 "Roll out the newer binary first and restart PostgreSQL.");
 	detail = du_library_problem(extension, &hint);
 	if (detail != NULL)

@@ -95,7 +95,8 @@ warn_of_companions(const Assessment *assessment, const ManualUpdate *update)
 
 /*
  * Passes on what a guard says.  Of the hard ones enforcement.c has decided
- * already; what it cannot know without a query is the path.
+ * already; what it cannot know without a query is the path, and whether this
+ * server has run a newer binary.
  */
 static void
 pass_on(ManualUpdate *update, const GuardResult *result, bool is_main)
@@ -108,11 +109,12 @@ pass_on(ManualUpdate *update, const GuardResult *result, bool is_main)
 	/* What is rehearsed is the update of the main extension. */
 	if (!is_main && strcmp(result->guard, "rehearsed") == 0)
 		return;
-	if (result->hard && (!is_main || strcmp(result->guard, "update_path") != 0))
+	if (result->hard && (!is_main || (strcmp(result->guard, "update_path") != 0 &&
+									  strcmp(result->guard, "within_binary") != 0)))
 		return;
 	if (result->status == GUARD_FAIL)
 		update->overridden = lappend(update->overridden, pstrdup(result->guard));
-	update->refused = result->hard && du_guc_enforce == ENFORCE_ON;
+	update->refused = result->hard && result->status == GUARD_FAIL && du_guc_enforce == ENFORCE_ON;
 	if (update->refused)
 		du_refusal_say(ERROR, result->sqlstate,
 					   psprintf("cannot %s: refused by guard \"%s\"", what, result->guard),

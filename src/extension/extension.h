@@ -22,6 +22,8 @@ typedef struct ControlFile
 {
 	const char *problem;		/* why it cannot be used, or NULL */
 	const char *path;			/* of the control file, when found */
+	List	   *shadowed;		/* paths of control files that it hides, which
+								 * are later in extension_control_path */
 	const char *directory;		/* where its scripts are */
 	const char *default_version;	/* NULL when it names none */
 	const char *module_pathname;	/* NULL when it names none */
@@ -112,6 +114,11 @@ typedef struct ExtensionFacts
 	/* On this instance's disk. */
 	ControlFile *control;
 	const char *binary;			/* NULL when not known */
+	const char *limit;			/* the highest version that may be asked for:
+								 * the binary one, or one above it that the
+								 * scripts lead to; NULL when not known */
+	const char *odds;			/* sentences about files that contradict each
+								 * other, or NULL */
 	List	   *offered;		/* version strings that the files offer */
 	int			npaths;
 	UpdatePath *paths;			/* from the installed version */
@@ -163,7 +170,13 @@ typedef struct LibraryFacts
 	LibraryState state;
 	const char *detail;			/* one sentence */
 	const char *hint;			/* what to do, or NULL */
+	const char *missing;		/* sentences about functions whose library has
+								 * no file, or NULL */
 } LibraryFacts;
+
+/* For functions without a library that no update is going to cure. */
+#define LIBRARY_MISSING_HINT \
+	"Put that file in place, or create these functions anew as the newest install script of the extension does."
 
 extern PGDLLEXPORT const char *du_library_state_name(LibraryState state);
 extern PGDLLEXPORT LibraryFacts du_library_facts(const UpgradeFacts *facts);

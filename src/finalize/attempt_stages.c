@@ -74,6 +74,7 @@ du_stage_decide(const Attempt *attempt)
 	input.desired = attempt->request->target ? attempt->request->target : "auto";
 	input.installed = extension->installed;
 	input.binary = extension->binary;
+	input.limit = extension->limit;
 	input.behind = attempt->plan->behind;
 	return du_decide(&input);
 }

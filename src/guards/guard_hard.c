@@ -93,7 +93,7 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 		return du_guard_pass(result, psprintf("The files offer version \"%s\".", input->plan->target));
 
 	/* Outside the range the next two guards have the better words. */
-	if ((compare_target(input, extension->binary, &order) && order > 0) ||
+	if ((compare_target(input, extension->limit, &order) && order > 0) ||
 		(compare_target(input, extension->installed, &order) && order < 0))
 		return du_guard_skip(result, psprintf("Version \"%s\" lies outside what can be reached from here.",
 											  input->plan->target));
@@ -125,6 +125,22 @@ du_guard_not_downgrade(const GuardInput *input, GuardResult *result)
 						 "To return to an older schema, restore a backup that was taken before the upgrade.");
 }
 
+/* What is to be said of files that contradict or hide each other. */
+static const char *
+files_in_use(const ExtensionFacts *extension)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	if (extension->odds != NULL)
+		appendStringInfo(&buf, " %s", extension->odds);
+	foreach(lc, extension->control->shadowed)
+		appendStringInfo(&buf, " The control file \"%s\" hides \"%s\", which comes later in extension_control_path.",
+						 extension->control->path, (char *) lfirst(lc));
+	return buf.data;
+}
+
 GuardStatus
 du_guard_within_binary(const GuardInput *input, GuardResult *result)
 {
@@ -135,9 +151,19 @@ du_guard_within_binary(const GuardInput *input, GuardResult *result)
 		return du_guard_skip(result, "There are no two versions to compare.");
 	if (order <= 0)
 		return du_guard_pass(result, psprintf("This binary offers up to \"%s\".", extension->binary));
+
+	/* Whoever asks for this by name may have it, and is told. */
+	if (compare_target(input, extension->limit, &order) && order <= 0)
+	{
+		if (strcmp(input->plan->target, extension->installed ? extension->installed : "") == 0)
+			return du_guard_pass(result, extension->odds);
+		(void) du_guard_fail(result, extension->odds,
+							 "Make sure that this binary is of that version; then correct the control file.");
+		return GUARD_WARN;
+	}
 	return du_guard_fail(result,
-						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
-								  input->plan->target, extension->binary),
+						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.%s",
+								  input->plan->target, extension->limit, files_in_use(extension)),
 						 "Roll out the newer binary first, restart PostgreSQL, and then finalize.");
 }
 
@@ -174,13 +200,23 @@ du_guard_not_in_recovery(const GuardInput *input, GuardResult *result)
 }
 
 /*
- * What cannot be found out is a warning: a hard guard cannot be overridden.
+ * What cannot be found out is a warning: a hard guard cannot be overridden.  So
+ * are functions without a library as long as there is an update, which is what
+ * may cure them.
  */
 GuardStatus
 du_guard_library_loaded(const GuardInput *input, GuardResult *result)
 {
 	const LibraryFacts *libraries = &input->server_facts->libraries;
 
+	if (libraries->missing != NULL && libraries->state != LIBRARY_STALE)
+	{
+		if (input->plan->nsteps == 0)
+			return du_guard_fail(result, libraries->missing, LIBRARY_MISSING_HINT);
+		(void) du_guard_fail(result, libraries->missing,
+							 "Update the extension, if its scripts give these functions another library; else put that file in place.");
+		return GUARD_WARN;
+	}
 	switch (libraries->state)
 	{
 		case LIBRARY_NONE:

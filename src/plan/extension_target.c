@@ -17,6 +17,8 @@
 
 #include "plan/internal.h"
 
+#include "utils/builtins.h"
+
 #include "extension/extension.h"
 
 /*
@@ -108,32 +110,86 @@ path_problem(const ExtensionFacts *extension, const UpdatePath *path)
 }
 
 /*
+ * The highest version above one and below another that can be reached, and that
+ * one parsed; the first when there is none.
+ */
+static const char *
+highest_reached(const ExtensionFacts *extension, const char *above, const ExtensionVersion *below,
+				ExtensionVersion *highest)
+{
+	const char *reached = above;
+	const char *reason;
+
+	if (!du_version_parse(above, highest, &reason))
+		return above;
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		const UpdatePath *path = &extension->paths[i];
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
+			du_version_compare(&version, below) >= 0 || du_version_compare(&version, highest) <= 0)
+			continue;
+		reached = path->target;
+		*highest = version;
+	}
+	return reached;
+}
+
+/*
+ * The highest version beyond the binary one, within what may be asked for, that
+ * can be reached; NULL when there is none.
+ */
+static const char *
+reached_beyond(const ExtensionFacts *extension)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	ExtensionVersion limit;
+	const char *reason;
+
+	if (strcmp(extension->limit, extension->binary) == 0 ||
+		!du_version_parse(extension->binary, &best_version, &reason) ||
+		!du_version_parse(extension->limit, &limit, &reason))
+		return NULL;
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		const UpdatePath *path = &extension->paths[i];
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
+			du_version_compare(&version, &limit) > 0 || du_version_compare(&version, &best_version) <= 0)
+			continue;
+		best = path->target;
+		best_version = version;
+	}
+	return best;
+}
+
+/*
  * What to do when no scripts lead to a target: names the highest version before
- * it that can be reached, and the script that is missing from there.
+ * it that can be reached, and the script that is missing from there; or what can
+ * be reached beyond it.
  */
 static const char *
 missing_script_hint(const ExtensionFacts *extension, const char *target)
 {
-	const char *reached = extension->installed;
+	const char *reached;
 	const char *next = target;
+	const char *beyond = reached_beyond(extension);
 	ExtensionVersion highest;
 	ExtensionVersion lowest;
 	ExtensionVersion version;
 	const char *reason;
 	ListCell   *lc;
 
-	if (!du_version_parse(target, &lowest, &reason) || !du_version_parse(reached, &highest, &reason))
+	if (!du_version_parse(target, &lowest, &reason) ||
+		!du_version_parse(extension->installed, &highest, &reason))
 		return NULL;
-	for (int i = 0; i < extension->npaths; i++)
-	{
-		const UpdatePath *path = &extension->paths[i];
-
-		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
-			du_version_compare(&version, &lowest) >= 0 || du_version_compare(&version, &highest) <= 0)
-			continue;
-		reached = path->target;
-		highest = version;
-	}
+	if (beyond != NULL)
+		return psprintf("%s Correct that file, or ask for the version by its name: SELECT documentdb_upgrade.finalize_to(%s);",
+						extension->odds, quote_literal_cstr(beyond));
+	reached = highest_reached(extension, extension->installed, &lowest, &highest);
 	foreach(lc, extension->offered)
 	{
 		if (!du_version_parse(lfirst(lc), &version, &reason) ||
@@ -264,6 +320,27 @@ du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *m
 }
 
 /*
+ * Where the main extension goes when nobody names a version: to that of the
+ * binary, or nowhere when it is above that by the scripts of this binary.
+ */
+static const char *
+default_request(const ExtensionFacts *extension)
+{
+	ExtensionVersion installed;
+	ExtensionVersion binary;
+	ExtensionVersion limit;
+	const char *reason;
+
+	if (extension->installed != NULL && extension->limit != NULL &&
+		du_version_parse(extension->installed, &installed, &reason) &&
+		du_version_parse(extension->binary, &binary, &reason) &&
+		du_version_parse(extension->limit, &limit, &reason) &&
+		du_version_compare(&installed, &binary) > 0 && du_version_compare(&installed, &limit) <= 0)
+		return extension->installed;
+	return extension->binary;
+}
+
+/*
  * Where the main extension goes: to the requested version, or that of the
  * binary.  False when the files do not offer it.
  */
@@ -277,7 +354,7 @@ du_target_aim_main(const ExtensionFacts *extension, const char *requested,
 	bool		exists;
 
 	if (requested == NULL)
-		requested = extension->binary;
+		requested = default_request(extension);
 	if (requested == NULL)
 		return false;
 

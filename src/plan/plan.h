@@ -36,6 +36,8 @@ typedef struct DecisionInput
 	const char *desired;		/* "", "auto" or a version; NULL is "" */
 	const char *installed;		/* NULL when not installed */
 	const char *binary;			/* NULL when unknown */
+	const char *limit;			/* the highest version that may be asked for;
+								 * NULL: the binary one */
 	const char *behind;			/* which companions are not at their targets,
 								 * as clauses; NULL when all are */
 } DecisionInput;
