@@ -9,6 +9,13 @@ COMMENT ON FUNCTION plan(text) IS
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
+COMMENT ON COLUMN history.actor
+	IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION, a drop or creation, or a '
+	'version that was found; message says which';
+COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
+COMMENT ON COLUMN history.to_version
+	IS 'its target; the installed version where only companions were to change; null: it was dropped';
+
 CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
                                                         OUT reason text)
     RETURNS SETOF record

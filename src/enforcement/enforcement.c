@@ -130,6 +130,7 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 		return object_to(objection, "within_binary", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
 								  version, extension->limit),
+						 du_version_extends(version, extension->limit) ? du_managed_choices_hint(extension, version) :
 						 "Roll out the newer binary first and restart PostgreSQL.");
 	detail = du_library_problem(extension, &hint);
 	if (detail != NULL)
@@ -150,7 +151,6 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 	ExtensionVersion other;
 	const char *reason;
 	const char *spelling = NULL;
-	List	   *choices = du_managed_choices(extension);
 	bool		ordered = parse(version, &wanted, &reason);
 	ListCell   *lc;
 
@@ -165,8 +165,7 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 					 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 							  extension->name, version),
 					 spelling != NULL ? psprintf("Write it as \"%s\".", spelling) :
-					 choices != NIL ? psprintf("Choose one of: %s.", du_names_join(choices)) :
-					 "The files offer nothing above the installed version.");
+					 du_managed_choices_hint(extension, version));
 }
 
 /*
@@ -337,14 +336,22 @@ is_on_its_way(const char *extension, const char *version)
 	return last != NULL && strcmp(last, version) != 0;
 }
 
+static void
+judge_created(const char *extension, const char *version)
+{
+	if (may_object(extension) && !is_on_its_way(extension, version))
+		du_enforcement_judge_create(extension, version);
+}
+
 /*
  * To be told of each extension that comes into being.
  */
 void
-du_enforcement_created(const char *extension, const char *version)
+du_enforcement_created(const char *extension, Oid oid, const char *version)
 {
-	if (may_object(extension) && !is_on_its_way(extension, version))
-		du_enforcement_judge_create(extension, version);
+	judge_created(extension, version);
+	if (du_enforcement_watches(extension))
+		du_made_anew_created(extension, oid);
 }
 
 /*
@@ -359,7 +366,7 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 		return;
 	if (innermost != NULL && innermost->kind == GUARDED_CREATE)
 	{
-		du_enforcement_created(extension, to);
+		judge_created(extension, to);
 		return;
 	}
 
@@ -382,7 +389,9 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
  * To be told of each extension that is about to go.
  */
 void
-du_enforcement_dropped(const char *extension, const char *installed)
+du_enforcement_dropped(const char *extension, Oid oid, const char *installed)
 {
 	du_enforcement_judge_drop(extension, installed);
+	if (du_enforcement_watches(extension))
+		du_made_anew_dropped(extension, oid, installed);
 }

@@ -77,6 +77,7 @@ extern PGDLLEXPORT bool du_version_parse(const char *text, ExtensionVersion *ver
 										 const char **reason);
 extern PGDLLEXPORT int du_version_compare(const ExtensionVersion *a,
 										  const ExtensionVersion *b);
+extern bool du_version_extends(const char *text, const char *shorter);
 extern PGDLLEXPORT char *du_version_to_semver(const ExtensionVersion *version);
 extern char *du_version_respell(const char *text, const char *like);
 extern void du_version_error(const char *text, const char *reason);
@@ -137,6 +138,7 @@ extern PGDLLEXPORT char *du_managed_installed_version(const char *extension, Oid
 extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);
+extern const char *du_managed_choices_hint(const ExtensionFacts *extension, const char *target);
 
 /* ----
  * extension_members.c

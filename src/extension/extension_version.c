@@ -200,6 +200,28 @@ du_version_compare(const ExtensionVersion *a, const ExtensionVersion *b)
 	return compare_numbers(&a->prerelease_number, &b->prerelease_number);
 }
 
+/*
+ * True when a version begins with all components of another one and has more:
+ * 1.6.7 and 1.6, as the versions of a package and of the extension in it.
+ */
+bool
+du_version_extends(const char *text, const char *shorter)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	if (!du_version_parse(text, &a, &reason) || !du_version_parse(shorter, &b, &reason) ||
+		b.prerelease != NULL || a.ncomponents <= b.ncomponents)
+		return false;
+	for (int i = 0; i < b.ncomponents; i++)
+	{
+		if (compare_numbers(&a.components[i], &b.components[i]) != 0)
+			return false;
+	}
+	return du_version_compare(&a, &b) != 0;
+}
+
 static void
 append_number(StringInfo buf, const VersionNumber *number)
 {

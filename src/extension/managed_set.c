@@ -461,6 +461,27 @@ du_managed_choices(const ExtensionFacts *extension)
 }
 
 /*
+ * What to do about a target that the files do not offer: names what they do, and
+ * what the target may have been mistaken for.
+ */
+const char *
+du_managed_choices_hint(const ExtensionFacts *extension, const char *target)
+{
+	List	   *choices = du_managed_choices(extension);
+	const char *offers = choices == NIL ? "The files offer nothing above the installed version." :
+		psprintf("Choose one of: %s.", du_names_join(choices));
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		if (du_version_extends(target, lfirst(lc)))
+			return psprintf("A package and the extension in it have versions of their own: \"%s\" may be that of a package, whose extension is at \"%s\". %s",
+							target, (char *) lfirst(lc), offers);
+	}
+	return offers;
+}
+
+/*
  * Extensions that are known to share their version numbers, in the order of
  * update, by their main extension.  Of every other one nothing is known, and
  * what nobody has named is nobody's to update.

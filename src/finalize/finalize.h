@@ -107,6 +107,20 @@ extern PGDLLEXPORT void du_history_recall_failures(const char *extension, Failur
 extern bool du_history_dismiss_failures(const char *extension);
 
 /* ----
+ * found_versions.c
+ *
+ * Records versions that nobody has told history of.
+ * ----
+ */
+
+#define FOUND_DIGEST_LENGTH 65
+
+extern bool du_history_last_version(const char *extension, const char **version);
+extern void du_history_note_change(const char *extension, const char *from, const char *to,
+								   const char *message);
+extern PGDLLEXPORT void du_history_note_found(const UpgradeFacts *facts, char seen[FOUND_DIGEST_LENGTH]);
+
+/* ----
  * finalize.c
  *
  * Commits an upgrade: one bounded, audited transaction.

@@ -100,7 +100,7 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 	return du_guard_fail(result,
 						 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 								  extension->name, input->plan->target),
-						 psprintf("Choose one of: %s.", du_names_join(du_managed_choices(extension))));
+						 du_managed_choices_hint(extension, input->plan->target));
 }
 
 GuardStatus
@@ -164,6 +164,8 @@ du_guard_within_binary(const GuardInput *input, GuardResult *result)
 	return du_guard_fail(result,
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.%s",
 								  input->plan->target, extension->limit, files_in_use(extension)),
+						 du_version_extends(input->plan->target, extension->limit) ?
+						 du_managed_choices_hint(extension, input->plan->target) :
 						 "Roll out the newer binary first, restart PostgreSQL, and then finalize.");
 }
 
@@ -179,8 +181,10 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 	if (order < 0)
 		return du_guard_skip(result, "There is no path downwards.");
 	if (target->problem != NULL)
-		return du_guard_fail(result, target->problem, target->hint ? target->hint :
-							 "Correct the extension's files on this instance, or finalize to an intermediate version.");
+		return du_guard_fail(result, target->problem, target->hint == NULL ?
+							 "Correct the extension's files on this instance, or finalize to an intermediate version." :
+							 input->server_facts->losses == NULL ? target->hint :
+							 psprintf("%s %s", target->hint, input->server_facts->losses));
 	for (int i = 0; i < input->plan->nsteps; i++)
 	{
 		if (input->plan->steps[i].script->problem != NULL)

@@ -354,6 +354,8 @@ du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid c
 							du_members_schemas_without_usage(&facts->extensions[i], caller));
 	}
 	server_facts->missing = find_missing(facts, plan);
+	if (plan->targets[facts->main].stuck)
+		server_facts->losses = du_losses_describe(main_extension);
 	server_facts->caller_is_superuser = superuser_arg(caller);
 	server_facts->database = quote_identifier(get_database_name(MyDatabaseId));
 	gather_disk(server_facts, locks);

@@ -53,8 +53,11 @@ decide_explicit(const DecisionInput *input, const ExtensionVersion *installed,
 
 	if (du_version_compare(&desired, limit) > 0)
 		return result(DECISION_WAIT, target,
-					  psprintf("Version %s is desired, but this binary offers only %s.",
-							   target, input->limit ? input->limit : input->binary));
+					  psprintf("Version %s is desired, but this binary offers only %s.%s",
+							   target, input->limit ? input->limit : input->binary,
+							   du_version_extends(input->desired, input->binary) ?
+							   psprintf(" A package and the extension in it have versions of their own: %s may be that of a package, whose extension is at %s.",
+										target, input->binary) : ""));
 	if (du_version_compare(&desired, installed) < 0)
 		return result(DECISION_REFUSE, NULL,
 					  psprintf("Version %s is desired, but %s is installed, and a schema never goes back.",

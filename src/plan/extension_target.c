@@ -169,10 +169,10 @@ reached_beyond(const ExtensionFacts *extension)
 /*
  * What to do when no scripts lead to a target: names the highest version before
  * it that can be reached, and the script that is missing from there; or what can
- * be reached beyond it.
+ * be reached beyond it.  *stuck is set when there is neither.
  */
 static const char *
-missing_script_hint(const ExtensionFacts *extension, const char *target)
+missing_script_hint(const ExtensionFacts *extension, const char *target, bool *stuck)
 {
 	const char *reached;
 	const char *next = target;
@@ -201,8 +201,10 @@ missing_script_hint(const ExtensionFacts *extension, const char *target)
 	if (reached != extension->installed)
 		return psprintf("Install the missing script \"%s--%s--%s.sql\", or finalize to \"%s\", the highest version that can be reached.",
 						extension->name, reached, next, reached);
-	return psprintf("Install the missing script \"%s--%s--%s.sql\". Where its maintainers have none, they drop and create the extension, which loses the data of its tables, grants, and whatever depends on it.",
-					extension->name, reached, next);
+	*stuck = true;
+	return psprintf("No script leads on from \"%s\": install \"%s--%s--%s.sql\". Where there is none, the maintainers of such extensions have them dropped and created (history will have it): BEGIN; SET LOCAL documentdb_upgrade.enforce = off; DROP EXTENSION %s; CREATE EXTENSION %s VERSION %s; COMMIT;",
+					extension->installed, extension->name, reached, next, quote_identifier(extension->name),
+					quote_identifier(extension->name), quote_literal_cstr(target));
 }
 
 /*
@@ -223,7 +225,7 @@ find_path(const ExtensionFacts *extension, ExtensionTarget *target)
 	}
 	target->problem = psprintf("Extension \"%s\" has no update path from \"%s\" to \"%s\".",
 							   extension->name, extension->installed, target->target);
-	target->hint = missing_script_hint(extension, target->target);
+	target->hint = missing_script_hint(extension, target->target, &target->stuck);
 }
 
 /*

@@ -65,6 +65,7 @@ typedef struct ExtensionTarget
 	const char *target;			/* NULL when there is none */
 	const char *problem;		/* why the target cannot be reached, or NULL */
 	const char *hint;			/* what would help, or NULL */
+	bool		stuck;			/* no script leads on from what is installed */
 	bool		unrelated;		/* because its numbers are not the main one's */
 	const UpdatePath *path;		/* NULL when nothing is to be done */
 } ExtensionTarget;

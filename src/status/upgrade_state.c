@@ -333,6 +333,10 @@ state_of_primary(const StateInput *input)
 		case DECISION_SCHEMA_AHEAD:
 			return state_of_rollback(input);
 		case DECISION_REFUSE:
+			if (extension->control->problem != NULL)
+				return state("blocked",
+							 psprintf("%s Install the extension's files for this binary, or correct them.",
+									  extension->control->problem));
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));
