@@ -26,3 +26,20 @@ CREATE PROCEDURE run_finalize_to(target text, expected_fingerprint text DEFAULT 
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_to';
 COMMENT ON PROCEDURE run_finalize_to(text, text, text[]) IS
 'like finalize_to, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
+
+CREATE FUNCTION finalize_from(from_version text, target text, expected_fingerprint text DEFAULT NULL,
+                              skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_from';
+COMMENT ON FUNCTION finalize_from(text, text, text, text[]) IS
+'like finalize_to for a caller who names the installed version too: then both may be versions that cannot be ordered '
+	'(commits), written as the files write them, when scripts lead from one to the other. Raises 55000 too when another '
+	'version is installed';
+
+CREATE PROCEDURE run_finalize_from(from_version text, target text, expected_fingerprint text DEFAULT NULL,
+                                   skip_guards text[] DEFAULT '{}')
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_from';
+COMMENT ON PROCEDURE run_finalize_from(text, text, text, text[]) IS
+'like finalize_from, for roles that a planner hook keeps out of SELECT: CALL enters no planner';

@@ -16,6 +16,25 @@ COMMENT ON COLUMN history.from_version IS 'its installed version before the atte
 COMMENT ON COLUMN history.to_version
 	IS 'its target; the installed version where only companions were to change; null: it was dropped';
 
+CREATE FUNCTION finalize_from(from_version text, target text, expected_fingerprint text DEFAULT NULL,
+                              skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_from';
+COMMENT ON FUNCTION finalize_from(text, text, text, text[]) IS
+'like finalize_to for a caller who names the installed version too: then both may be versions that cannot be ordered '
+	'(commits), written as the files write them, when scripts lead from one to the other. Raises 55000 too when another '
+	'version is installed';
+
+CREATE PROCEDURE run_finalize_from(from_version text, target text, expected_fingerprint text DEFAULT NULL,
+                                   skip_guards text[] DEFAULT '{}')
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_from';
+COMMENT ON PROCEDURE run_finalize_from(text, text, text, text[]) IS
+'like finalize_from, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
+REVOKE ALL ON FUNCTION finalize_from(text, text, text, text[]) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_finalize_from(text, text, text, text[]) FROM PUBLIC;
+
 CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
                                                         OUT reason text)
     RETURNS SETOF record

@@ -52,6 +52,7 @@ extern List *du_control_script_names(const ControlFile *control,
 
 #define DU_VERSION_MAX_LENGTH		255
 #define DU_VERSION_MAX_COMPONENTS	16
+#define DU_VERSION_MAX_VENDOR		8	/* numbers */
 
 /* A run of decimal digits without leading zeros; length 0 means zero. */
 typedef struct VersionNumber
@@ -71,6 +72,13 @@ typedef struct ExtensionVersion
 	const char *prerelease;		/* canonical word ("RC"), or NULL */
 	int			prerelease_rank;	/* order among pre-releases */
 	VersionNumber prerelease_number;
+
+	/* What a vendor has added ("-yb-1.0", "+build2"): a word and numbers. */
+	bool		has_vendor;
+	const char *vendor;			/* not terminated; may be empty */
+	int			vendor_length;
+	int			nvendor_numbers;
+	VersionNumber vendor_numbers[DU_VERSION_MAX_VENDOR];
 } ExtensionVersion;
 
 extern PGDLLEXPORT bool du_version_parse(const char *text, ExtensionVersion *version,

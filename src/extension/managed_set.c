@@ -468,9 +468,17 @@ const char *
 du_managed_choices_hint(const ExtensionFacts *extension, const char *target)
 {
 	List	   *choices = du_managed_choices(extension);
-	const char *offers = choices == NIL ? "The files offer nothing above the installed version." :
-		psprintf("Choose one of: %s.", du_names_join(choices));
+	const char *offers;
+	ExtensionVersion ignored;
+	const char *reason;
 	ListCell   *lc;
+
+	if (choices != NIL)
+		offers = psprintf("Choose one of: %s.", du_names_join(choices));
+	else if (extension->installed != NULL && !du_version_parse(extension->installed, &ignored, &reason))
+		offers = psprintf("The files offer %s.", du_names_join(extension->offered));
+	else
+		offers = "The files offer nothing above the installed version.";
 
 	foreach(lc, extension->offered)
 	{

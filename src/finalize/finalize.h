@@ -130,6 +130,8 @@ extern PGDLLEXPORT void du_history_note_found(const UpgradeFacts *facts, char se
 typedef struct FinalizeRequest
 {
 	const char *target;			/* NULL: the binary version */
+	const char *from;			/* the installed version as the caller names
+								 * it; NULL: it does not */
 	const char *expected_fingerprint;	/* NULL: any */
 	List	   *skip_guards;	/* of strings */
 	const char *actor;			/* who drives it, for history */

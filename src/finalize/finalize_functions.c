@@ -20,6 +20,8 @@
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_to);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_to);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_from);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_from);
 
 /* The elements of a text[] argument, none for a null. */
 static List *
@@ -69,6 +71,30 @@ request_from_arguments(FunctionCallInfo fcinfo)
 }
 
 /*
+ * The request that the arguments (from_version, target, expected_fingerprint,
+ * skip_guards) make.  Who names both ends may name what cannot be ordered.
+ */
+static FinalizeRequest
+request_from_both_ends(FunctionCallInfo fcinfo)
+{
+	FinalizeRequest request = {0};
+
+	request.actor = "function";
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("installed version and target version must not be null"),
+				 errhint("Use documentdb_upgrade.finalize_to() to name the target alone.")));
+	request.from = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request.target = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (!PG_ARGISNULL(2))
+		request.expected_fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	request.skip_guards = names_argument(fcinfo, 3);
+	du_guards_check_names(request.skip_guards);
+	return request;
+}
+
+/*
  * finalize() returns history
  */
 Datum
@@ -101,6 +127,32 @@ Datum
 documentdb_upgrade_run_finalize_to(PG_FUNCTION_ARGS)
 {
 	FinalizeRequest request = request_from_arguments(fcinfo);
+	bool		isnull;
+
+	(void) du_finalize(&request, &isnull);
+	PG_RETURN_VOID();
+}
+
+/*
+ * finalize_from(from_version text, target text, expected_fingerprint text,
+ * skip_guards text[]) returns history
+ */
+Datum
+documentdb_upgrade_finalize_from(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = request_from_both_ends(fcinfo);
+
+	return du_finalize(&request, &fcinfo->isnull);
+}
+
+/*
+ * run_finalize_from(from_version text, target text, expected_fingerprint text,
+ * skip_guards text[])
+ */
+Datum
+documentdb_upgrade_run_finalize_from(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = request_from_both_ends(fcinfo);
 	bool		isnull;
 
 	(void) du_finalize(&request, &isnull);

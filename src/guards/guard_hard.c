@@ -72,17 +72,29 @@ unorderable(const char *what, const char *text)
 	return psprintf("The %s version \"%s\" cannot be ordered: %s", what, text, reason);
 }
 
+/* What to do about versions that cannot be ordered. */
+static const char *
+name_both_ends(const ExtensionFacts *extension)
+{
+	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_from(%s, %s);",
+					quote_literal_cstr(extension->installed),
+					quote_literal_cstr(extension->binary ? extension->binary : "..."));
+}
+
 GuardStatus
 du_guard_target_known(const GuardInput *input, GuardResult *result)
 {
 	const ExtensionFacts *extension = main_of(input);
 	const char *problem = extension->control->problem;
+	bool		ordered = problem == NULL && !input->plan->named;
 	int			order;
 
-	if (problem == NULL && extension->installed != NULL)
+	if (ordered && extension->installed != NULL)
 		problem = unorderable("installed", extension->installed);
-	if (problem == NULL && extension->binary != NULL)
+	if (ordered && problem == NULL && extension->binary != NULL)
 		problem = unorderable("binary", extension->binary);
+	if (ordered && problem != NULL && extension->installed != NULL)
+		return du_guard_fail(result, problem, name_both_ends(extension));
 	if (problem == NULL && extension->binary == NULL)
 		problem = psprintf("The files of extension \"%s\" offer no version that can be ordered.",
 						   extension->name);
@@ -176,9 +188,10 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 	const ExtensionTarget *target = &input->plan->targets[input->facts->main];
 	int			order;
 
-	if (!compare_target(input, extension->installed, &order) || !input->plan->target_exists)
+	if (!input->plan->target_exists ||
+		(!compare_target(input, extension->installed, &order) && !input->plan->named))
 		return du_guard_skip(result, "There is no target to find a path to.");
-	if (order < 0)
+	if (compare_target(input, extension->installed, &order) && order < 0)
 		return du_guard_skip(result, "There is no path downwards.");
 	if (target->problem != NULL)
 		return du_guard_fail(result, target->problem, target->hint == NULL ?

@@ -80,6 +80,13 @@ highest_up_to(const ExtensionFacts *extension, const ExtensionVersion *limit)
 	return best;
 }
 
+static const char *
+goes_back(const ExtensionFacts *extension, const UpdatePath *path, const char *from, const char *to)
+{
+	return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
+					extension->name, path->target, from, to);
+}
+
 /*
  * Why a path is no upgrade: every version on it must be orderable and above
  * the one before.  NULL when it is one.
@@ -101,9 +108,32 @@ path_problem(const ExtensionFacts *extension, const UpdatePath *path)
 			return psprintf("The path of extension \"%s\" to \"%s\" passes \"%s\", which cannot be ordered: %s",
 							extension->name, path->target, path->versions[i], reason);
 		if (du_version_compare(&version, &previous) <= 0)
-			return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
-							extension->name, path->target,
-							path->versions[i - 1], path->versions[i]);
+			return goes_back(extension, path, path->versions[i - 1], path->versions[i]);
+		previous = version;
+	}
+	return NULL;
+}
+
+/*
+ * The same where both ends are named: then what cannot be ordered is passed over,
+ * and the rest must rise.
+ */
+static const char *
+named_path_problem(const ExtensionFacts *extension, const UpdatePath *path)
+{
+	ExtensionVersion previous;
+	const char *before = NULL;
+	const char *reason;
+
+	for (int i = 0; i < path->nversions; i++)
+	{
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->versions[i], &version, &reason))
+			continue;
+		if (before != NULL && du_version_compare(&version, &previous) <= 0)
+			return goes_back(extension, path, before, path->versions[i]);
+		before = path->versions[i];
 		previous = version;
 	}
 	return NULL;
@@ -211,13 +241,14 @@ missing_script_hint(const ExtensionFacts *extension, const char *target, bool *s
  * Finds the way to a target that differs from the installed version.
  */
 static void
-find_path(const ExtensionFacts *extension, ExtensionTarget *target)
+find_path(const ExtensionFacts *extension, bool named, ExtensionTarget *target)
 {
 	for (int i = 0; i < extension->npaths; i++)
 	{
 		if (strcmp(extension->paths[i].target, target->target) == 0)
 		{
-			target->problem = path_problem(extension, &extension->paths[i]);
+			target->problem = named ? named_path_problem(extension, &extension->paths[i]) :
+				path_problem(extension, &extension->paths[i]);
 			if (target->problem == NULL)
 				target->path = &extension->paths[i];
 			return;
@@ -274,12 +305,44 @@ du_target_share_versions(const ExtensionFacts *a, const ExtensionFacts *b)
 	return share;
 }
 
+/* True when the files offer a version by this very text. */
+static bool
+is_offered(const ExtensionFacts *extension, const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		if (strcmp(lfirst(lc), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The same when that version cannot be ordered: to the very same one.
+ */
+static void
+aim_by_text(const ExtensionFacts *companion, const char *main_target, ExtensionTarget *target)
+{
+	if (strcmp(companion->installed, main_target) == 0)
+		target->target = companion->installed;
+	else if (is_offered(companion, main_target))
+	{
+		target->target = main_target;
+		find_path(companion, true, target);
+	}
+	else
+		target->problem = psprintf("Extension \"%s\" has no version \"%s\", which cannot be ordered, so no other one can stand for it.",
+								   companion->name, main_target);
+}
+
 /*
  * Where a companion goes when the main extension goes to main_target.
  */
 void
 du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
-						const char *main_target, ExtensionTarget *target)
+						const char *main_target, bool named, ExtensionTarget *target)
 {
 	ExtensionVersion installed;
 	ExtensionVersion limit;
@@ -290,6 +353,11 @@ du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *m
 	if (companion->control->problem != NULL)
 	{
 		target->problem = companion->control->problem;
+		return;
+	}
+	if (named && main_target != NULL && !du_version_parse(main_target, &limit, &reason))
+	{
+		aim_by_text(companion, main_target, target);
 		return;
 	}
 	if (!du_version_parse(companion->installed, &installed, &reason))
@@ -318,7 +386,7 @@ du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *m
 		return;
 	}
 	target->target = aim;
-	find_path(companion, target);
+	find_path(companion, false, target);
 }
 
 /*
@@ -344,10 +412,11 @@ default_request(const ExtensionFacts *extension)
 
 /*
  * Where the main extension goes: to the requested version, or that of the
- * binary.  False when the files do not offer it.
+ * binary.  False when the files do not offer it.  What cannot be ordered is to
+ * be had by its text where both ends are named.
  */
 bool
-du_target_aim_main(const ExtensionFacts *extension, const char *requested,
+du_target_aim_main(const ExtensionFacts *extension, const char *requested, bool named,
 				   ExtensionTarget *target)
 {
 	ExtensionVersion installed;
@@ -360,21 +429,22 @@ du_target_aim_main(const ExtensionFacts *extension, const char *requested,
 	if (requested == NULL)
 		return false;
 
-	target->target = match_offered(extension, requested);
+	target->target = named && is_offered(extension, requested) ? requested : match_offered(extension, requested);
 	exists = target->target != NULL;
 	if (!exists)
 		target->target = du_version_respell(requested, extension->binary);
 	if (extension->installed == NULL)
 		return exists;
-	if (du_version_parse(extension->installed, &installed, &reason) &&
-		du_version_parse(target->target, &aimed, &reason) &&
-		du_version_compare(&aimed, &installed) == 0)
+	if (strcmp(extension->installed, target->target) == 0 ||
+		(du_version_parse(extension->installed, &installed, &reason) &&
+		 du_version_parse(target->target, &aimed, &reason) &&
+		 du_version_compare(&aimed, &installed) == 0))
 	{
 		/* Already there, whatever the spelling. */
 		target->target = extension->installed;
 		return true;
 	}
 	if (exists)
-		find_path(extension, target);
+		find_path(extension, named, target);
 	return exists;
 }

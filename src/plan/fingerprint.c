@@ -65,6 +65,7 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 	ExtensionVersion installed;
 	ExtensionVersion limit;
 	const char *reason;
+	bool		ordered;
 	List	   *names;
 	ListCell   *lc;
 
@@ -88,14 +89,14 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 			append_file(buf, "control", lfirst(lc), path);
 	}
 
-	if (!du_version_parse(extension->installed, &installed, &reason) ||
-		!du_version_parse(extension->limit, &limit, &reason))
-		return;
+	/* Where there is no order, all of them count. */
+	ordered = du_version_parse(extension->installed, &installed, &reason) &&
+		du_version_parse(extension->limit, &limit, &reason);
 	names = du_control_script_names(extension->control, extension->name);
 	list_sort(names, compare_names);
 	foreach(lc, names)
 	{
-		if (is_ahead(lfirst(lc), &installed, &limit))
+		if (ordered ? is_ahead(lfirst(lc), &installed, &limit) : strstr(lfirst(lc), "--") != NULL)
 			append_file(buf, "script", lfirst(lc),
 						psprintf("%s/%s--%s.sql", extension->control->directory,
 								 extension->name, (char *) lfirst(lc)));

@@ -187,6 +187,8 @@ typedef struct PlanStep
 typedef struct UpgradePlan
 {
 	const char *requested;		/* as asked for; NULL is the binary version */
+	bool		named;			/* both ends by who asks: what cannot be
+								 * ordered counts by its text */
 	bool		target_exists;	/* the files offer the main target */
 	const char *target;			/* of the main extension, NULL when unknown */
 	ExtensionTarget *targets;	/* one per extension of the facts */
@@ -197,6 +199,7 @@ typedef struct UpgradePlan
 } UpgradePlan;
 
 extern UpgradePlan *du_plan_make(const UpgradeFacts *facts, const char *requested);
+extern UpgradePlan *du_plan_make_named(const UpgradeFacts *facts, const char *requested);
 extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_locks(const UpgradePlan *plan);
 extern LockCount *du_plan_count_locks(const UpgradePlan *plan);

@@ -302,6 +302,17 @@ state_of_announcement(const StateInput *input)
 						  finalize_statement(input->decided.target)));
 }
 
+/* True when what is installed, or the binary, has no place in an order. */
+static bool
+cannot_be_ordered(const ExtensionFacts *extension)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return !du_version_parse(extension->installed, &version, &reason) ||
+		!du_version_parse(extension->binary, &version, &reason);
+}
+
 /* The same, and that something is broken until the update has run. */
 static UpgradeState
 state_until_update(const StateInput *input, UpgradeState found)
@@ -337,6 +348,11 @@ state_of_primary(const StateInput *input)
 				return state("blocked",
 							 psprintf("%s Install the extension's files for this binary, or correct them.",
 									  extension->control->problem));
+			if (extension->binary != NULL && cannot_be_ordered(extension))
+				return state("blocked",
+							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_from(%s, %s);",
+									  input->decided.reason, quote_literal_cstr(extension->installed),
+									  quote_literal_cstr(extension->binary)));
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));
