@@ -41,6 +41,7 @@ typedef struct Rehearsal
 	int64		locks_named;	/* entries that the scripts were known to take */
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
+	OutsideFindings findings;
 	StepRisk	worst;
 	int			nsteps;			/* that ran to their end */
 	int			lock_entries;
@@ -62,9 +63,10 @@ after_step(void *arg, const PlanStep *step, double ms)
 	StepEffects *effects = du_effects_end_step(step);
 	StepRisk	risk = du_risk_of(effects);
 
-	du_rehearsal_write_step(&rehearsal->steps,
-						 rehearsal->attempt.facts->extensions[step->extension].name,
-						 step, ms, effects, &risk);
+	const char *extension = rehearsal->attempt.facts->extensions[step->extension].name;
+
+	du_rehearsal_write_step(&rehearsal->steps, extension, step, ms, effects, &risk);
+	du_findings_add(&rehearsal->findings, extension, step, effects);
 	if (rehearsal->nsteps == 0 || risk.rank > rehearsal->worst.rank)
 		rehearsal->worst = risk;
 	rehearsal->nsteps++;
@@ -153,7 +155,7 @@ run_steps(Rehearsal *rehearsal)
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_settings_pin(attempt->facts);
 	rehearsal->sequences = du_sequences_read();
-	du_effects_start();
+	du_effects_start(attempt->facts);
 	du_locks_take_relations(du_plan_locks(attempt->plan));
 	du_effects_take_early_locks();
 
@@ -225,6 +227,7 @@ build_report(Rehearsal *rehearsal)
 	du_write_open(&buf, "steps", '[');
 	appendStringInfoString(&buf, rehearsal->steps.data);
 	du_write_close(&buf, ']');
+	du_findings_write(&rehearsal->findings, &buf);
 	du_rehearsal_write_guards(&buf, rehearsal->guards);
 	du_rehearsal_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
@@ -319,6 +322,7 @@ du_rehearse(const char *target, bool *isnull)
 	attempt->record.outcome = "passed";
 	attempt->steps.current = -1;
 	initStringInfo(&rehearsal.steps);
+	du_findings_start(&rehearsal.findings);
 
 	du_context_enter(&execution);
 	SPI_connect();
