@@ -41,15 +41,18 @@ CREATE TABLE history (
 COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
 COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
 COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
-COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt';
-COMMENT ON COLUMN history.to_version IS 'its target; the installed version where only companions were to change';
+COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
+COMMENT ON COLUMN history.to_version
+	IS 'its target; the installed version where only companions were to change; null: it was dropped';
 COMMENT ON COLUMN history.extensions
 	IS 'every extension that has changed, or was to change when the attempt did not succeed, in the order of update: '
 	'extension, from, to; empty where there was no way to the target';
 COMMENT ON COLUMN history.outcome
 	IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, '
 	'or rolled back by the caller after success';
-COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
+COMMENT ON COLUMN history.actor
+	IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION, a drop or creation, or a '
+	'version that was found; message says which';
 COMMENT ON COLUMN history.role_name IS 'session user';
 COMMENT ON COLUMN history.client IS 'application name and address of the session';
 COMMENT ON COLUMN history.started_at IS 'when the attempt began';

@@ -165,7 +165,7 @@ tag_version(const char *tag)
 		if (digits > 0 && tag[2 + digits] == '-')
 			tag += digits + 3;
 	}
-	if (du_version_parse(tag, &version, &reason) && version.prerelease != NULL)
+	if (du_version_parse(tag, &version, &reason) && version.prerelease != NULL && !version.has_vendor)
 		return du_version_to_semver(&version);
 	return leading_version(tag);
 }
@@ -202,7 +202,7 @@ written_version(const char *text)
 
 	if (text == NULL)
 		return NULL;
-	if (du_version_parse(text, &version, &reason))
+	if (du_version_parse(text, &version, &reason) && !version.has_vendor)
 		return du_version_to_semver(&version);
 	return tag_version(text);
 }

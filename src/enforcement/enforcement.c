@@ -138,7 +138,7 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 				  const char *version)
 {
 	ExtensionVersion wanted;
-	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *reason;
 	const char *detail;
 	const char *hint;
@@ -149,12 +149,13 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 						 "Install the extension's files for this binary, or correct them.");
 	if (!parse(version, &wanted, &reason))
 		return object_to_unorderable(objection, extension->name, version, reason);
-	if (!parse(extension->binary, &binary, &reason))
-		return object_to_unorderable(objection, extension->name, extension->binary, reason);
-	if (du_version_compare(&wanted, &binary) > 0)
+	if (!parse(extension->limit, &limit, &reason))
+		return object_to_unorderable(objection, extension->name, extension->limit, reason);
+	if (du_version_compare(&wanted, &limit) > 0)
 		return object_to(objection, "within_binary", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
-								  version, extension->binary),
+								  version, extension->limit),
+						 du_version_extends(version, extension->limit) ? du_managed_choices_hint(extension, version) :
 						 "Roll out the newer binary first and restart PostgreSQL.");
 	detail = du_library_problem(extension, &hint);
 	if (detail != NULL)
@@ -175,7 +176,6 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 	ExtensionVersion other;
 	const char *reason;
 	const char *spelling = NULL;
-	List	   *choices = du_managed_choices(extension);
 	bool		ordered = parse(version, &wanted, &reason);
 	ListCell   *lc;
 
@@ -190,8 +190,7 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 					 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 							  extension->name, version),
 					 spelling != NULL ? psprintf("Write it as \"%s\".", spelling) :
-					 choices != NIL ? psprintf("Choose one of: %s.", du_names_join(choices)) :
-					 "The files offer nothing above the installed version.");
+					 du_managed_choices_hint(extension, version));
 }
 
 /*
@@ -366,14 +365,22 @@ is_on_its_way(const char *extension, const char *version)
 	return last != NULL && strcmp(last, version) != 0;
 }
 
+static void
+judge_created(const char *extension, const char *version)
+{
+	if (may_object(extension) && !is_on_its_way(extension, version))
+		du_enforcement_judge_create(extension, version);
+}
+
 /*
  * To be told of each extension that comes into being.
  */
 void
-du_enforcement_created(const char *extension, const char *version)
+du_enforcement_created(const char *extension, Oid oid, const char *version)
 {
-	if (may_object(extension) && !is_on_its_way(extension, version))
-		du_enforcement_judge_create(extension, version);
+	judge_created(extension, version);
+	if (du_enforcement_watches(extension))
+		du_made_anew_created(extension, oid);
 }
 
 /*
@@ -401,7 +408,7 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 		return;
 	if (innermost != NULL && innermost->kind == GUARDED_CREATE)
 	{
-		du_enforcement_created(extension, to);
+		judge_created(extension, to);
 		return;
 	}
 
@@ -428,7 +435,9 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
  * To be told of each extension that is about to go.
  */
 void
-du_enforcement_dropped(const char *extension, const char *installed)
+du_enforcement_dropped(const char *extension, Oid oid, const char *installed)
 {
 	du_enforcement_judge_drop(extension, installed);
+	if (du_enforcement_watches(extension))
+		du_made_anew_dropped(extension, oid, installed);
 }

@@ -57,12 +57,22 @@ extern void du_enforcement_judge_create(const char *extension, const char *versi
 extern void du_enforcement_judge_update(GuardedStatement *statement, const char *from);
 extern void du_enforcement_judge_drop(const char *extension, const char *installed);
 
-extern void du_enforcement_created(const char *extension, const char *version);
+extern void du_enforcement_created(const char *extension, Oid oid, const char *version);
 extern void du_enforcement_updated(const char *extension, const char *from, const char *to);
-extern void du_enforcement_dropped(const char *extension, const char *installed);
+extern void du_enforcement_dropped(const char *extension, Oid oid, const char *installed);
 
 extern bool du_enforcement_watches(const char *extension);
 extern const char *du_enforcement_start_of(const char *extension, const char *installed);
+
+/* ----
+ * made_anew.c
+ *
+ * Records extensions of the managed set that are dropped or created.
+ * ----
+ */
+
+extern void du_made_anew_dropped(const char *extension, Oid oid, const char *version);
+extern void du_made_anew_created(const char *extension, Oid oid);
 
 /* ----
  * manual_update.c

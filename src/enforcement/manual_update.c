@@ -112,6 +112,16 @@ is_main(const ManualUpdate *update)
 	return strcmp(update->extension, du_guc_extension) == 0;
 }
 
+static void
+refuse(ManualUpdate *update, const GuardResult *result)
+{
+	update->refused = true;
+	du_refusal_say(ERROR, result->sqlstate,
+				   psprintf("cannot update extension \"%s\" from \"%s\" to \"%s\": refused by guard \"%s\"",
+							update->extension, update->from, update->to, result->guard),
+				   result->detail, result->hint);
+}
+
 /* Refuses, or warns, for want of a path. */
 static void
 judge_path(ManualUpdate *update)
@@ -121,12 +131,8 @@ judge_path(ManualUpdate *update)
 	if (result.status != GUARD_FAIL)
 		return;
 	update->overridden = lappend(update->overridden, pstrdup(result.guard));
-	update->refused = du_guc_enforce == ENFORCE_ON;
-	if (update->refused)
-		du_refusal_say(ERROR, result.sqlstate,
-					   psprintf("cannot update extension \"%s\" from \"%s\" to \"%s\": refused by guard \"%s\"",
-								update->extension, update->from, update->to, result.guard),
-					   result.detail, result.hint);
+	if (du_guc_enforce == ENFORCE_ON)
+		refuse(update, &result);
 	warn_of_guard(update, &result);
 }
 
@@ -184,13 +190,18 @@ du_manual_judge(ManualUpdate *update)
 
 /*
  * Passes on what the other guards say.  Of the hard ones enforcement.c has
- * decided already.
+ * decided already, but not whether this server has run a newer binary, which
+ * only a query tells.
  */
 static void
 pass_on(ManualUpdate *update, const GuardResult *result)
 {
-	if (result->hard || (result->status != GUARD_FAIL && result->status != GUARD_WARN))
+	if (result->status != GUARD_FAIL && result->status != GUARD_WARN)
 		return;
+	if (result->hard && (!is_main(update) || strcmp(result->guard, "within_binary") != 0))
+		return;
+	if (result->hard && result->status == GUARD_FAIL && du_guc_enforce == ENFORCE_ON)
+		refuse(update, result);
 	/* What is rehearsed is the update of the main extension. */
 	if (!is_main(update) && strcmp(result->guard, "rehearsed") == 0)
 		return;

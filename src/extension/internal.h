@@ -53,6 +53,7 @@ extern char *du_control_library_path(const char *library);
 
 extern char *du_members_library_of(Oid function);
 extern List *du_members_library_names(const ExtensionFacts *extension);
+extern List *du_members_functions_in(const ExtensionFacts *extension, const char *library);
 
 /* ----
  * library_record.c

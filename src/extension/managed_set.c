@@ -18,9 +18,12 @@
 #include "extension/internal.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
@@ -180,6 +183,145 @@ highest_offered(const ExtensionFacts *extension)
 }
 
 /*
+ * The highest version that a script leads to or installs, NULL when none can be
+ * ordered.
+ */
+static const char *
+highest_in_scripts(const ExtensionFacts *extension)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	ListCell   *lc;
+
+	foreach(lc, du_control_script_names(extension->control, extension->name))
+	{
+		const char *to = lfirst(lc);
+		ExtensionVersion version;
+		const char *reason;
+
+		for (const char *p = strstr(to, "--"); p != NULL; p = strstr(to, "--"))
+			to = p + 2;
+		if (!du_version_parse(to, &version, &reason))
+			continue;
+		if (best == NULL || du_version_compare(&version, &best_version) > 0)
+		{
+			best = to;
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+/* True when a text is a version above another one. */
+static bool
+is_above(const char *text, const char *other)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	return text != NULL && other != NULL && du_version_parse(text, &a, &reason) &&
+		du_version_parse(other, &b, &reason) && du_version_compare(&a, &b) > 0;
+}
+
+/* A column of a row as palloc'd text. */
+static const char *
+text_of(HeapTuple row, const char *column, Relation rel)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(row, get_attnum(RelationGetRelid(rel), column),
+									 RelationGetDescr(rel), &isnull);
+
+	return isnull ? "" : TextDatumGetCString(value);
+}
+
+/*
+ * A binary above the present one that this server has run, as a clause; NULL
+ * when none is known: then nobody has taken one back.  Read without a query,
+ * which a library may refuse.
+ */
+static const char *
+seen_above(const ExtensionFacts *extension)
+{
+	Oid			schema = get_namespace_oid("documentdb_upgrade_internal", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid("binaries_seen", schema) : InvalidOid;
+	const char *seen = NULL;
+	Relation	rel;
+	Snapshot	snapshot;
+	TableScanDesc scan;
+	HeapTuple	row;
+
+	if (!OidIsValid(table))
+		return NULL;
+	rel = table_open(table, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	while ((row = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		const char *version = text_of(row, "version", rel);
+
+		if (strcmp(text_of(row, "extension", rel), extension->name) == 0 &&
+			is_above(version, extension->binary) && (seen == NULL || is_above(version, seen)))
+			seen = version;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return seen == NULL ? NULL : psprintf("this server has run a binary of \"%s\"", seen);
+}
+
+/*
+ * A library that is older than a version, as a clause; NULL when it is not, or
+ * does not tell.
+ */
+static const char *
+loaded_below(const ExtensionFacts *extension, const char *version)
+{
+	Oid			function = InvalidOid;
+	ErrorData  *problem;
+	const char *loaded;
+
+	if (strcmp(extension->name, du_guc_extension) == 0)
+		function = du_loaded_version_function(extension);
+	if (!OidIsValid(function))
+		return NULL;
+	loaded = du_loaded_version_ask(extension, function, &problem);
+	return is_above(version, loaded) ? psprintf("its library reports version \"%s\"", loaded) : NULL;
+}
+
+/*
+ * Finds out what the scripts say beyond the default version: a control file can
+ * be behind its own scripts, and then they count for who asks for such a version
+ * by name.  Scripts that a newer binary has left behind do not count: there this
+ * server has run that binary, or its library tells.  With queries only where
+ * they can be asked.
+ */
+static void
+look_beyond_default(ExtensionFacts *extension, bool with_queries)
+{
+	const char *highest;
+	const char *against = NULL;
+
+	extension->limit = extension->binary;
+	if (extension->control->default_version == NULL)
+		return;
+	highest = highest_in_scripts(extension);
+	if (!is_above(highest, extension->binary))
+		return;
+	if (with_queries)
+	{
+		against = seen_above(extension);
+		if (against == NULL)
+			against = loaded_below(extension, highest);
+	}
+	extension->odds = psprintf("The control file \"%s\" has default version \"%s\", and the scripts beside it lead to \"%s\"%s%s.",
+							   extension->control->path, extension->binary, highest,
+							   against ? ", but " : "", against ? against : "");
+	if (against == NULL)
+		extension->limit = highest;
+}
+
+/*
  * Adds the versions that the names of scripts tell: fewer than the server's
  * own function finds, but without a query.
  */
@@ -228,6 +370,7 @@ du_managed_extension(const char *name)
 		du_managed_offer(extension, extension->control->default_version);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
+	look_beyond_default(extension, false);
 	return extension;
 }
 
@@ -252,6 +395,7 @@ read_extension(ExtensionFacts *extension)
 		read_install_scripts(extension);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
+	look_beyond_default(extension, true);
 }
 
 static int
@@ -267,21 +411,21 @@ compare_versions(const ListCell *a, const ListCell *b)
 }
 
 /*
- * What could be a target: offered, above the installed and within the binary
- * version; in ascending order.
+ * What could be a target: offered, above the installed version and within what
+ * may be asked for; in ascending order.
  */
 List *
 du_managed_choices(const ExtensionFacts *extension)
 {
 	List	   *versions = NIL;
 	ExtensionVersion installed;
-	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *reason;
 	ListCell   *lc;
 
-	if (extension->installed == NULL ||
+	if (extension->installed == NULL || extension->limit == NULL ||
 		!du_version_parse(extension->installed, &installed, &reason) ||
-		!du_version_parse(extension->binary, &binary, &reason))
+		!du_version_parse(extension->limit, &limit, &reason))
 		return NIL;
 	foreach(lc, extension->offered)
 	{
@@ -289,11 +433,40 @@ du_managed_choices(const ExtensionFacts *extension)
 
 		if (du_version_parse(lfirst(lc), &version, &reason) &&
 			du_version_compare(&version, &installed) > 0 &&
-			du_version_compare(&version, &binary) <= 0)
+			du_version_compare(&version, &limit) <= 0)
 			versions = lappend(versions, lfirst(lc));
 	}
 	list_sort(versions, compare_versions);
 	return versions;
+}
+
+/*
+ * What to do about a target that the files do not offer: names what they do, and
+ * what the target may have been mistaken for.
+ */
+const char *
+du_managed_choices_hint(const ExtensionFacts *extension, const char *target)
+{
+	List	   *choices = du_managed_choices(extension);
+	const char *offers;
+	ExtensionVersion ignored;
+	const char *reason;
+	ListCell   *lc;
+
+	if (choices != NIL)
+		offers = psprintf("Choose one of: %s.", du_names_join(choices));
+	else if (extension->installed != NULL && !du_version_parse(extension->installed, &ignored, &reason))
+		offers = psprintf("The files offer %s.", du_names_join(extension->offered));
+	else
+		offers = "The files offer nothing above the installed version.";
+
+	foreach(lc, extension->offered)
+	{
+		if (du_version_extends(target, lfirst(lc)))
+			return psprintf("A package and the extension in it have versions of their own: \"%s\" may be that of a package, whose extension is at \"%s\". %s",
+							target, (char *) lfirst(lc), offers);
+	}
+	return offers;
 }
 
 /*

@@ -107,6 +107,30 @@ check_skipped_guards(Attempt *attempt)
 }
 
 /*
+ * Compares the installed version with the one that the caller has named.
+ */
+static void
+check_from(Attempt *attempt)
+{
+	const char *from = attempt->request->from;
+	const char *installed = du_managed_main(attempt->facts)->installed;
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	if (from == NULL || installed == NULL || strcmp(from, installed) == 0 ||
+		(du_version_parse(from, &a, &reason) && du_version_parse(installed, &b, &reason) &&
+		 du_version_compare(&a, &b) == 0))
+		return;
+	attempt->refused = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot finalize extension \"%s\": it is at \"%s\", not at \"%s\"",
+					attempt->record.extension, installed, from),
+			 errhint("Look at documentdb_upgrade.status again, and name the version that is installed.")));
+}
+
+/*
  * Compares the fingerprint with the one that the caller has reviewed.
  */
 static void
@@ -242,6 +266,7 @@ judge(Attempt *attempt, DecisionResult decided)
 	if (!attempt->alter_first)
 		note_unseen_binary(attempt);
 
+	check_from(attempt);
 	check_skipped_guards(attempt);
 	results = attempt->alter_first ? du_guards_evaluate_first(&input, skipped) :
 		du_guards_evaluate(&input, skipped);

@@ -109,6 +109,20 @@ extern PGDLLEXPORT bool du_history_library_refuses(const char *extension);
 extern bool du_history_dismiss_failures(const char *extension);
 
 /* ----
+ * found_versions.c
+ *
+ * Records versions that nobody has told history of.
+ * ----
+ */
+
+#define FOUND_DIGEST_LENGTH 65
+
+extern bool du_history_last_version(const char *extension, const char **version);
+extern void du_history_note_change(const char *extension, const char *from, const char *to,
+								   const char *message);
+extern PGDLLEXPORT void du_history_note_found(const UpgradeFacts *facts, char seen[FOUND_DIGEST_LENGTH]);
+
+/* ----
  * finalize.c
  *
  * Commits an upgrade: one bounded, audited transaction.
@@ -118,6 +132,8 @@ extern bool du_history_dismiss_failures(const char *extension);
 typedef struct FinalizeRequest
 {
 	const char *target;			/* NULL: the binary version */
+	const char *from;			/* the installed version as the caller names
+								 * it; NULL: it does not */
 	const char *expected_fingerprint;	/* NULL: any */
 	List	   *skip_guards;	/* of strings */
 	const char *actor;			/* who drives it, for history */
@@ -221,6 +237,7 @@ typedef struct AttemptOrder
 	char		role_name[NAMEDATALEN]; /* who asked, "": the server itself */
 	char		extension[NAMEDATALEN]; /* the main one, as the worker sees it */
 	char		target[SHARED_VERSION_LENGTH];
+	char		from[SHARED_VERSION_LENGTH];	/* as the caller names it, or "" */
 	char		fingerprint[65];	/* hexadecimal */
 	char		resource_uid[SHARED_VERSION_LENGTH];	/* "" when none */
 	int64		resource_generation;

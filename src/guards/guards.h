@@ -128,6 +128,9 @@ typedef struct ServerFacts
 	List	   *standbys;		/* descriptions of streaming standbys */
 	List	   *unusable_schemas;	/* that the caller cannot use */
 	List	   *missing;		/* of MissingExtension */
+	const char *losses;			/* sentences about what goes with the main
+								 * extension when it is dropped; NULL where an
+								 * update can help */
 	bool		caller_is_superuser;
 	const char *database;		/* its name, quoted */
 

@@ -14,6 +14,15 @@
 #include "guards/guards.h"
 
 /* ----
+ * drop_losses.c
+ *
+ * What would be lost with an extension that is dropped and created.
+ * ----
+ */
+
+extern const char *du_losses_describe(const ExtensionFacts *extension);
+
+/* ----
  * announced_holds.c
  *
  * Holds whose transactions have not ended yet.

@@ -431,6 +431,8 @@ du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid c
 						" ORDER BY 1");
 	server_facts->blockers = du_holders_of_relations(locks);
 	server_facts->upgrades = du_holders_of_extensions(facts);
+	if (plan->targets[facts->main].stuck)
+		server_facts->losses = du_losses_describe(du_managed_main(facts));
 	gather_disk(server_facts, locks);
 	return server_facts;
 }

@@ -44,6 +44,8 @@ typedef struct Assessment
 	UpgradeFacts *facts;
 	UpgradePlan *plan;
 	GuardResults *guards;		/* NULL when they were not asked for */
+	const char *missing;		/* sentences about functions without a library,
+								 * once guards were evaluated, or NULL */
 	bool		in_recovery;
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;

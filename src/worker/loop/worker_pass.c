@@ -284,6 +284,8 @@ look(Worker *worker)
 	{
 		note_binary(worker, &assessment);
 		du_release_record(assessment.facts, &worker->release);
+		if (!worker->attempt_runs)
+			du_history_note_found(assessment.facts, worker->found);
 		du_worker_recall(worker, &assessment);
 		du_worker_forget_if_changed(worker, &assessment);
 	}
