@@ -48,8 +48,8 @@ COMMENT ON COLUMN rehearsals.steps_run IS 'steps that ran to their end';
 COMMENT ON COLUMN rehearsals.lock_entries IS 'entries of the shared lock table that it held at most';
 COMMENT ON COLUMN rehearsals.wal_bytes IS 'WAL that its steps wrote';
 COMMENT ON COLUMN rehearsals.report
-	IS 'steps with their effects, guards that do not pass, sequences that have advanced; rehearsal_report(id) gives it '
-	'as text';
+	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
+	'that have advanced; rehearsal_report(id) gives it as text';
 COMMENT ON COLUMN rehearsals.sqlstate IS 'of the error';
 COMMENT ON COLUMN rehearsals.message IS 'of the error';
 COMMENT ON COLUMN rehearsals.detail IS 'of the error';
@@ -87,7 +87,13 @@ CREATE FUNCTION documentdb_upgrade_internal.rehearsal_changes(step jsonb, action
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('  %s %s %s%s', action, c->>'kind', c->>'identity',
-                  coalesce(' (' || (SELECT string_agg(w, ', ') FROM jsonb_array_elements_text(c->'what') w) || ')', ''))
+                  coalesce(' (' || (SELECT string_agg(w || CASE WHEN w IN ('definition', 'recreated') THEN
+                               coalesce(': ' || (SELECT string_agg(d, ', ')
+                                   FROM jsonb_array_elements_text(c->'details') d),
+                                        '') ELSE '' END, '; ')
+                           FROM jsonb_array_elements_text(c->'what') w) || ')', ''))
+           || coalesce((SELECT string_agg(E'\n    lost setting ' || l, '') FROM jsonb_array_elements_text(c->'lost') l),
+               '')
            || coalesce((SELECT string_agg(E'\n    granted ' || g, '') FROM jsonb_array_elements_text(c->'granted') g),
                '')
            || coalesce((SELECT string_agg(E'\n    revoked ' || r, '') FROM jsonb_array_elements_text(c->'revoked') r),
@@ -119,6 +125,32 @@ $$;
 COMMENT ON FUNCTION rehearsal_step(jsonb, bigint, integer) IS
 'serves rehearsal_report(): step n of so many as text';
 
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_outside(report jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT E'Outside the upgraded extensions:\n' || string_agg(concat_ws(E'\n',
+        concat_ws('; ',
+            format('  %s %s %s', CASE f->>'effect' WHEN 'lost' THEN 'takes settings or privileges from'
+                                                   WHEN 'granted' THEN 'gives privileges on' ELSE f->>'effect' END,
+                   f->>'kind', f->>'identity'),
+            CASE WHEN f->>'effect' IN ('changed', 'lost') THEN
+                (SELECT string_agg(w, ', ')
+                    FROM jsonb_array_elements_text(coalesce(f->'details', '[]') || (f->'what')) w
+                 WHERE w <> 'definition') END,
+            (SELECT string_agg('setting ' || l, ', ') FROM jsonb_array_elements_text(f->'lost') l),
+            (SELECT string_agg('revoked ' || r, ', ') FROM jsonb_array_elements_text(f->'revoked') r),
+            (SELECT string_agg('granted ' || g, ', ') FROM jsonb_array_elements_text(f->'granted') g),
+            'is computed with ' || (f->>'function') || ', which is replaced',
+            (f->>'rows_updated') || ' rows updated', (f->>'rows_deleted') || ' rows deleted',
+            CASE WHEN (f->>'rows_estimated')::boolean THEN 'about ' ELSE '' END || (f->>'rows_lost') || ' rows lost'),
+        '    before: ' || replace(f->>'save', E'\n', E'\n      '),
+        '    after: ' || replace(f->>'restore', E'\n', E'\n      ')), E'\n' ORDER BY n)
+    FROM jsonb_array_elements(report->'outside') WITH ORDINALITY AS x(f, n)
+    HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_outside(jsonb) IS
+'serves rehearsal_report(): the lines about objects outside the managed set; null when there are none';
+
 CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -138,6 +170,7 @@ AS $$
                 r.lock_entries,
                    pg_size_pretty(r.wal_bytes), coalesce(r.report->>'checks', 'no check ran')) END,
         CASE WHEN r.report->>'deferred' <> 'met' THEN '  deferred constraints: ' || (r.report->>'deferred') END,
+        documentdb_upgrade_internal.rehearsal_outside(r.report),
         (SELECT string_agg(documentdb_upgrade_internal.rehearsal_step(s.step, s.n,
             jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
          FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),

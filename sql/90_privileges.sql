@@ -16,7 +16,7 @@ GRANT EXECUTE ON FUNCTION
     release_plan, rollback_plan, verify_rollback, check_compatibility, classify,
     pre_upgrade_report, post_upgrade_report, runbook, row_checksum,
     columns_checksum, record_checksum, checksum_algorithm, add_checksums,
-    cutover_report, decide
+    cutover_report, decide, outside_objects
     TO pg_monitor;
 GRANT EXECUTE ON PROCEDURE run_validate_spec, run_admission_review TO pg_monitor;
 GRANT SELECT ON
@@ -34,6 +34,9 @@ GRANT EXECUTE ON FUNCTION
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,
-    fence_notice, fence_since, fence_exempts, writers_since
+    fence_notice, fence_since, fence_exempts, writers_since, rehearsal_outside,
+    script_objects, named_members, standing_on, foundations, finding_applies,
+    recreation, relation_recreation, column_recreation, policy_recreation,
+    grant_statements, still_lost
     TO pg_monitor;
 GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;

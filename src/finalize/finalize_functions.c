@@ -163,6 +163,7 @@ documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
 	Datum		row;
 
 	du_stage_check_transaction("finalize");
+	du_finalize_judge(&request);
 	row = du_attempt_detach(&order, &outcome);
 	if (outcome.result == ATTEMPT_FAILED)
 		ereport(ERROR,

@@ -61,6 +61,55 @@ du_guard_lock_capacity(const GuardInput *input, GuardResult *result)
 	return total <= locks->formula ? GUARD_WARN : GUARD_FAIL;
 }
 
+/*
+ * What a rehearsal saw is certain, what the scripts name may be: the members are
+ * found by their names.
+ */
+GuardStatus
+du_guard_outside_objects(const GuardInput *input, GuardResult *result)
+{
+	const OutsideObjects *outside = &input->outside;
+	const char *target = input->plan->target ? quote_literal_cstr(input->plan->target) : "";
+	const char *statements = psprintf("SELECT * FROM documentdb_upgrade.outside_objects(%s) gives the statements that save and restore them around a finalize, in one transaction.",
+									  target);
+
+	if (input->plan->nsteps == 0)
+		return du_guard_skip(result, "There is nothing to upgrade.");
+	if (outside->in_the_way && outside->nnamed + (outside->looked ? 0 : 1) > 0)
+		return du_guard_fail(result,
+							 psprintf("Rehearsal " INT64_FORMAT " failed, because objects outside the upgraded extensions stand on what it drops: %s",
+									  outside->rehearsal, outside->message), statements);
+	if (outside->nseen > 0)
+		return du_guard_fail(result,
+							 psprintf("Rehearsal " INT64_FORMAT " removed or changed " INT64_FORMAT " object(s) outside the upgraded extensions: %s%s.",
+									  outside->rehearsal, outside->nseen, outside->seen,
+									  outside->nseen + outside->naffected > 5 ? "; and more" : ""),
+							 psprintf("SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT ") lists them with the statements that save and restore them around a finalize, in one transaction; or override guard outside_objects.",
+									  outside->rehearsal));
+	if (outside->naffected > 0)
+	{
+		(void) du_guard_fail(result,
+							 psprintf("Rehearsal " INT64_FORMAT " replaced functions with which " INT64_FORMAT " object(s) outside the upgraded extensions were computed: %s.",
+									  outside->rehearsal, outside->naffected, outside->seen),
+							 "Where the new function gives other results, rebuild them after the upgrade: REINDEX, and check the constraints.");
+		return GUARD_WARN;
+	}
+	if (outside->rehearsal != 0 && !outside->in_the_way)
+		return du_guard_pass(result, psprintf("Rehearsal " INT64_FORMAT " left everything outside the upgraded extensions as it is.",
+											  outside->rehearsal));
+	if (outside->nnamed > 0)
+	{
+		(void) du_guard_fail(result,
+							 psprintf(INT64_FORMAT " object(s) outside the upgraded extensions stand on members that the scripts drop or replace: %s%s.",
+									  outside->nnamed, outside->named, outside->nnamed > 3 ? "; and more" : ""),
+							 statements);
+		return GUARD_WARN;
+	}
+	if (!outside->looked)
+		return du_guard_skip(result, "Not evaluated: only failures were asked for, and without a rehearsal this guard only warns.");
+	return du_guard_pass(result, "Nothing outside the upgraded extensions stands on members that the scripts name to drop them; what code drops, a rehearsal shows.");
+}
+
 GuardStatus
 du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 {

@@ -51,6 +51,7 @@ static const Guard guards[] =
 	{"companions_aligned", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
 	{"no_other_upgrade", true, false, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
 	{"lock_capacity", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
+	{"outside_objects", false, true, GUARD_FAIL, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, du_guard_outside_objects},
 	{"standbys_ready", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
 	{"replication_lag", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
 	{"blocking_sessions", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
@@ -414,8 +415,9 @@ du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
 /*
  * Gathers it for a plan whose scripts have been read, and for a caller whose
  * rights some guards look at; palloc'd.  Comparing the members reads every
- * definition of the managed set, so it is left out where nobody would see
- * what comes of it.  SPI must be connected.
+ * definition of the managed set, and what stands on them is looked up in
+ * pg_depend, so both are left out where nobody would see what comes of it.
+ * SPI must be connected.
  */
 GuardInput
 du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
@@ -433,6 +435,7 @@ du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
 		if (compare_members)
 			input.members = du_members_compare(facts);
 		du_rehearsals_recall(facts, plan->target, &input.rehearsal);
+		du_outside_recall(facts, plan, compare_members, &input.outside);
 	}
 	return input;
 }

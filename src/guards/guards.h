@@ -63,6 +63,21 @@ typedef struct RememberedRehearsal
 	const char *message;		/* of one that did not pass */
 } RememberedRehearsal;
 
+/* Objects of others that an upgrade removes or changes. */
+typedef struct OutsideObjects
+{
+	int64		rehearsal;		/* that has seen it, 0: none of this upgrade */
+	bool		in_the_way;		/* it failed because of them */
+	int64		nseen;			/* that it removed, changed or took something from */
+	int64		naffected;		/* that should be computed anew */
+	const char *seen;			/* first names of both */
+	const char *message;		/* of the failure */
+
+	bool		looked;			/* at the scripts, without a rehearsal */
+	int64		nnamed;			/* that stand on what the scripts drop */
+	const char *named;			/* first ones, with what they stand on */
+} OutsideObjects;
+
 /* What a step was seen to do. */
 typedef struct RememberedRisk
 {
@@ -142,6 +157,7 @@ typedef struct GuardInput
 	const Fleet *fleet;
 	const MemberChanges *members;	/* NULL when they were not compared */
 	RememberedRehearsal rehearsal;
+	OutsideObjects outside;
 } GuardInput;
 
 typedef enum GuardStatus

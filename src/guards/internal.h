@@ -32,6 +32,16 @@ extern pid_t du_announced_hold_find(Oid database);
 extern MemberChanges *du_members_compare(const UpgradeFacts *facts);
 
 /* ----
+ * outside_memory.c
+ *
+ * What is known of objects of others that an upgrade removes or changes.
+ * ----
+ */
+
+extern void du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan,
+							  bool read_scripts, OutsideObjects *outside);
+
+/* ----
  * rehearsal_memory.c
  *
  * What earlier rehearsals say about an upgrade.
@@ -113,6 +123,7 @@ extern GuardStatus du_guard_owner_can_update(const GuardInput *input, GuardResul
 extern GuardStatus du_guard_companions_aligned(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_no_other_upgrade(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_lock_capacity(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_outside_objects(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_standbys_ready(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_replication_lag(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_blocking_sessions(const GuardInput *input, GuardResult *result);

@@ -61,4 +61,32 @@ extern UpdateScript *du_script_read(const ControlFile *control,
 
 extern void du_script_scan(UpdateScript *script);
 
+/* ----
+ * script_forbidden.c
+ *
+ * Statements that an update script may not have.
+ * ----
+ */
+
+extern const char *du_script_forbidden_name(const Node *stmt);
+
+/* ----
+ * script_objects.c
+ *
+ * The objects that an update script names to drop or replace them.
+ * ----
+ */
+
+typedef struct ScriptObject
+{
+	const char *kind;			/* "routine", "relation", "column", "type", ... */
+	const char *schema;			/* NULL when not qualified */
+	const char *name;			/* of a column: that of its table */
+	const char *column;			/* NULL for others */
+	int			nargs;			/* of a routine, -1 when not said */
+	const char *does;			/* "drops", "drops with CASCADE", "replaces", ... */
+} ScriptObject;
+
+extern List *du_script_objects_add(List *objects, const Node *stmt);
+
 #endif							/* DU_PLAN_INTERNAL_H */

@@ -145,6 +145,7 @@ typedef struct UpdateScript
 	int			kinds;			/* SCRIPT_ bits */
 	const char *forbidden;		/* a statement that cannot run there, or NULL */
 	List	   *relations;		/* of ScriptRelation, in order of mention */
+	List	   *objects;		/* of ScriptObject, in order of mention */
 	bool		superuser;		/* the control files ask for a superuser */
 	bool		trusted;
 	List	   *requires;		/* names of extensions that it needs */
@@ -202,5 +203,14 @@ extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern PGDLLEXPORT char *du_plan_describe_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_statement(const char *extension, const char *version);
+
+/* ----
+ * script_objects.c
+ *
+ * The objects that an update script names to drop or replace them.
+ * ----
+ */
+
+extern char *du_plan_objects(const UpgradePlan *plan, const UpgradeFacts *facts);
 
 #endif							/* DU_PLAN_H */

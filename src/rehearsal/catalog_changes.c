@@ -197,10 +197,7 @@ merge_recreated(List *changes)
 		}
 		removed = last->action == CHANGE_REMOVED ? last : change;
 		added = last->action == CHANGE_REMOVED ? change : last;
-		du_change_set_privileges(added, removed->privileges, added->privileges);
-		added->action = CHANGE_CHANGED;
-		added->recreated = true;
-		llast(merged) = added;
+		llast(merged) = du_change_merge(removed, added);
 	}
 	foreach(lc, merged)
 	{
@@ -214,9 +211,10 @@ merge_recreated(List *changes)
  * The changes that were made since that transaction ID of ours was assigned,
  * as a list of CatalogChange ordered by kind and name, palloc'd.  Derived
  * objects (toast tables, row and array types) and bookkeeping (statistics,
- * dependencies) are left out, except for what they grant.  What was dropped and made anew under the same
- * name has changed.  What was dropped has a name only when
- * du_dropped_watch() was called before.
+ * dependencies) are left out, except for what they grant.  What was dropped and
+ * made anew under the same name has changed.  What was dropped has a name only
+ * when du_dropped_watch() was called before, and nothing is outside without
+ * du_outside_watch().
  */
 List *
 du_changes_collect(TransactionId since)
@@ -226,6 +224,7 @@ du_changes_collect(TransactionId since)
 	HTAB	   *touched;
 	TouchedObject *entry;
 	List	   *changes = NIL;
+	ListCell   *lc;
 
 	CommandCounterIncrement();
 	ctl.keysize = sizeof(ObjectAddress);
@@ -249,5 +248,13 @@ du_changes_collect(TransactionId since)
 	}
 	hash_destroy(touched);
 	list_sort(changes, compare_changes);
-	return merge_recreated(changes);
+	changes = merge_recreated(changes);
+	foreach(lc, changes)
+	{
+		const CatalogChange *change = lfirst(lc);
+
+		if (change->action == CHANGE_ADDED || (change->recreated && change->place == PLACE_INSIDE))
+			du_outside_add_made(&change->object);
+	}
+	return changes;
 }

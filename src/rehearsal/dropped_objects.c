@@ -3,8 +3,8 @@
  * dropped_objects.c
  *	  The names that dropped objects had.
  *
- * What is removed cannot be named any more, so it is named just before: the
- * server says what it is about to drop.  Nor does it show that it was made in
+ * What is removed cannot be named any more, nor asked whose it was, so both are
+ * noted just before: the server says what it is about to drop.  Nor does it show that it was made in
  * the same transaction, so that is noted too: a rewrite makes a relation for
  * the new rows, and drops it with the old ones in it.
  *
@@ -39,6 +39,7 @@ note_name(Oid classid, Oid objid, int subid)
 	ObjectAddressSubSet(object, classid, objid, subid);
 	entry = hash_search(dropped, &object, HASH_ENTER, NULL);
 	entry->kind = entry->identity = NULL;
+	entry->place = du_outside_place(classid, objid);
 	if (is_objectclass_supported(classid))
 	{
 		entry->kind = getObjectTypeDescription(&object, true);

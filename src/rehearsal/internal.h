@@ -25,6 +25,15 @@
  * ----
  */
 
+/* Whose an object is. */
+typedef enum ObjectPlace
+{
+	PLACE_NOWHERE,				/* of a kind that is in no extension */
+	PLACE_INSIDE,				/* part of the managed set */
+	PLACE_MEMBER_SCHEMA,		/* in a schema that is part of it */
+	PLACE_OUTSIDE
+} ObjectPlace;
+
 typedef enum ChangeAction
 {
 	CHANGE_ADDED,
@@ -43,9 +52,19 @@ typedef struct CatalogChange
 	bool		rewritten;		/* a relation that got new storage */
 	bool		recreated;		/* dropped, and made anew under its name */
 	bool		dependent;		/* comes and goes with another object */
+	ObjectPlace place;			/* of what was there before */
+	ObjectAddress replaced;		/* what was dropped, when it was made anew */
+	List	   *details;		/* what of the definition, for people */
 	List	   *privileges;		/* aclitem texts of it, or of what was removed */
 	List	   *granted;		/* those that are new */
 	List	   *revoked;		/* that are gone */
+	List	   *usual;			/* those that nobody had to grant */
+	List	   *settings;		/* name=value of it, or of what was removed */
+	List	   *lost;			/* settings that are gone */
+
+	/* The row of one that was removed or added, to compare the two. */
+	const struct WatchedCatalog *catalog;
+	HeapTuple	row;
 } CatalogChange;
 
 extern List *du_changes_collect(TransactionId since);
@@ -64,6 +83,7 @@ typedef struct DroppedObject
 	ObjectAddress object;		/* hash key */
 	const char *kind;			/* NULL where the server has no name for it */
 	const char *identity;
+	ObjectPlace place;
 } DroppedObject;
 
 extern void du_dropped_watch(void);
@@ -131,6 +151,10 @@ extern ObjectAddress du_watched_identify(const WatchedCatalog *catalog, HeapTupl
 										 TupleDesc desc);
 extern bool du_watched_is_bookkeeping(const WatchedCatalog *catalog, AttrNumber column);
 extern bool du_watched_is_storage(const WatchedCatalog *catalog, AttrNumber column);
+extern AttrNumber du_watched_settings(const WatchedCatalog *catalog);
+extern const char *du_watched_column_words(const WatchedCatalog *catalog, AttrNumber column,
+										   TupleDesc desc);
+extern const char *du_watched_part_words(Oid catalogue);
 extern bool du_watched_is_privileges(const WatchedCatalog *catalog);
 extern bool du_watched_acl_type(const WatchedCatalog *catalog, HeapTuple row,
 								TupleDesc desc, ObjectType *type);
@@ -154,7 +178,21 @@ typedef struct TouchedObject
 } TouchedObject;
 
 extern CatalogChange *du_change_conclude(const TouchedObject *entry, bool with_relation);
-extern void du_change_set_privileges(CatalogChange *change, List *before, List *after);
+extern List *du_change_lost_privileges(const CatalogChange *change);
+extern List *du_change_words(const CatalogChange *change);
+extern CatalogChange *du_change_merge(CatalogChange *removed, CatalogChange *added);
+
+/* ----
+ * outside_objects.c
+ *
+ * Which objects are not part of the extensions that are upgraded.
+ * ----
+ */
+
+extern void du_outside_watch(const UpgradeFacts *facts);
+extern void du_outside_unwatch(void);
+extern void du_outside_add_made(const ObjectAddress *object);
+extern ObjectPlace du_outside_place(Oid classid, Oid objid);
 
 /* ----
  * rehearsal.c
@@ -176,8 +214,10 @@ extern Datum du_rehearsal_store(const char *json, bool *isnull);
 /* Rows of one table that a step has written. */
 typedef struct TableRows
 {
+	Oid			oid;
 	const char *table;
 	bool		is_new;			/* made by this very upgrade */
+	ObjectPlace place;
 	int64		inserted;
 	int64		updated;
 	int64		deleted;
@@ -204,7 +244,7 @@ typedef struct StepEffects
 	List	   *warnings;
 } StepEffects;
 
-extern void du_effects_start(void);
+extern void du_effects_start(const UpgradeFacts *facts);
 extern void du_effects_take_early_locks(void);
 extern void du_effects_stop(void);
 extern void du_effects_begin_step(bool may_ask);
@@ -226,6 +266,24 @@ typedef struct StepRisk
 
 extern StepRisk du_risk_of(const StepEffects *effects);
 extern StepRisk du_risk_unknown(void);
+
+/* ----
+ * outside_findings.c
+ *
+ * What a rehearsal did to objects of others, for its report.
+ * ----
+ */
+
+typedef struct OutsideFindings
+{
+	StringInfoData objects;		/* JSON objects */
+	StringInfoData replaced;	/* the same, functions with another body */
+} OutsideFindings;
+
+extern void du_findings_start(OutsideFindings *findings);
+extern void du_findings_add(OutsideFindings *findings, const char *extension,
+							const PlanStep *step, const StepEffects *effects);
+extern void du_findings_write(const OutsideFindings *findings, StringInfo buf);
 
 /* ----
  * rehearsal_report.c

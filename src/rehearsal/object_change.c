@@ -5,7 +5,7 @@
  *
  * Rows are compared column by column and privileges item by item, as texts, the
  * way aclitem is written; a row without any grants what is usual for its kind of
- * object.  Of an object that comes and goes with another only privileges are its
+ * object.  Columns are called by a word for people where there is one.  Of an object that comes and goes with another only privileges are its
  * own: a grant on a column of a new table, or on the type of its rows.
  *
  *-------------------------------------------------------------------------
@@ -20,6 +20,7 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/pg_parameter_acl.h"
+#include "catalog/pg_type.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -45,18 +46,18 @@ name_of_dropped(Oid role)
 static char *
 item_text(const AclItem *item)
 {
-	char	   *text = OidOutputFunctionCall(F_ACLITEMOUT, PointerGetDatum(item));
+	char	   *words = OidOutputFunctionCall(F_ACLITEMOUT, PointerGetDatum(item));
 	const char *grantee = name_of_dropped(item->ai_grantee);
 	const char *grantor = name_of_dropped(item->ai_grantor);
 
 	if (grantor != NULL)
 	{
-		text[		strlen(text) - strlen(psprintf("%u", item->ai_grantor))] = '\0';
-		text = psprintf("%s%s", text, grantor);
+		words[strlen(words) - strlen(psprintf("%u", item->ai_grantor))] = '\0';
+		words = psprintf("%s%s", words, grantor);
 	}
 	if (grantee != NULL)
-		text = psprintf("%s%s", grantee, text +strlen(psprintf("%u", item->ai_grantee)));
-	return text;
+		words = psprintf("%s%s", grantee, words + strlen(psprintf("%u", item->ai_grantee)));
+	return words;
 }
 
 /* The items of an access control list, as texts. */
@@ -110,10 +111,10 @@ privileges_of(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc)
 }
 
 /*
- * Those of a that b lacks, palloc'd.
+ * The texts of a that b lacks, palloc'd.
  */
 static List *
-privileges_without(List *a, List *b)
+texts_without(List *a, List *b)
 {
 	List	   *result = NIL;
 	ListCell   *la;
@@ -131,15 +132,13 @@ privileges_without(List *a, List *b)
 	return result;
 }
 
-/*
- * Notes in a change what was granted and revoked.
- */
-void
-du_change_set_privileges(CatalogChange *change, List *before, List *after)
+/* Notes in a change what was granted and revoked. */
+static void
+set_privileges(CatalogChange *change, List *before, List *after)
 {
 	change->privileges = after;
-	change->granted = privileges_without(after, before);
-	change->revoked = privileges_without(before, after);
+	change->granted = texts_without(after, before);
+	change->revoked = texts_without(before, after);
 }
 
 /*
@@ -154,6 +153,7 @@ compare_privileges(const TouchedObject *entry, TupleDesc desc, CatalogChange *ch
 
 	if (catalog->acl == InvalidAttrNumber)
 		return;
+	change->usual = usual_privileges(catalog, entry->before ? entry->before : entry->after, desc);
 	/* An owner takes along what comes with the object. */
 	if (change->dependent && change->action == CHANGE_CHANGED &&
 		heap_attisnull(entry->before, catalog->acl, desc) &&
@@ -162,42 +162,112 @@ compare_privileges(const TouchedObject *entry, TupleDesc desc, CatalogChange *ch
 	if (entry->after == NULL && !du_watched_is_privileges(catalog))
 		change->privileges = privileges_of(catalog, entry->before, desc);
 	else
-		du_change_set_privileges(change,
+		set_privileges(change,
 								 entry->before != NULL ? privileges_of(catalog, entry->before, desc) :
 								 usual_privileges(catalog, entry->after, desc),
 								 entry->after != NULL ? privileges_of(catalog, entry->after, desc) :
 								 usual_privileges(catalog, entry->before, desc));
 }
 
-/* Finds out in which way the two versions of a row differ. */
-static void
-compare_rows(const TouchedObject *entry, TupleDesc desc, CatalogChange *change)
+/*
+ * The settings that a row has, as name=value, palloc'd: those of a function, the
+ * storage parameters of a relation, the options of a column.
+ */
+static List *
+settings_of(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc)
 {
-	AttrNumber	owner = entry->catalog->classid == entry->catalog->catalogue &&
-	is_objectclass_supported(entry->catalog->classid) ?
-	get_object_attnum_owner(entry->catalog->classid) : InvalidAttrNumber;
+	AttrNumber	column = du_watched_settings(catalog);
+	List	   *settings = NIL;
+	bool		isnull;
+	Datum		value;
+	Datum	   *items;
+	int			nitems;
+
+	if (column == InvalidAttrNumber)
+		return NIL;
+	value = heap_getattr(row, column, desc, &isnull);
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, &nitems);
+	for (int i = 0; i < nitems; i++)
+		settings = lappend(settings, TextDatumGetCString(items[i]));
+	return settings;
+}
+
+static char *
+name_of_setting(const char *setting)
+{
+	return pnstrdup(setting, strcspn(setting, "="));
+}
+
+/* Notes which settings an object has no longer; another value is a change. */
+static void
+set_settings(CatalogChange *change, List *before, List *after)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, after)
+		names = lappend(names, name_of_setting(lfirst(lc)));
+	change->settings = after;
+	change->lost = NIL;
+	foreach(lc, before)
+	{
+		if (texts_without(list_make1(name_of_setting(lfirst(lc))), names) != NIL)
+			change->lost = lappend(change->lost, lfirst(lc));
+	}
+}
+
+/* The column of the owner, InvalidAttrNumber where there is none. */
+static AttrNumber
+owner_column(const WatchedCatalog *catalog)
+{
+	return catalog->classid == catalog->catalogue && is_objectclass_supported(catalog->classid) ?
+		get_object_attnum_owner(catalog->classid) : InvalidAttrNumber;
+}
+
+/* Notes what of a definition has changed, once. */
+static void
+add_detail(CatalogChange *change, const char *words)
+{
+	List	   *detail = list_make1(unconstify(char *, words));
+
+	if (words == NULL)
+		return;
+	change->details = list_concat(change->details, texts_without(detail, change->details));
+}
+
+/* Finds out in which way two versions of a row differ. */
+static void
+compare_rows(const WatchedCatalog *catalog, HeapTuple row_before, HeapTuple row_after,
+			 TupleDesc desc, CatalogChange *change)
+{
+	AttrNumber	owner = owner_column(catalog);
 
 	for (int n = 1; n <= desc->natts; n++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, n - 1);
 		bool		null_before;
 		bool		null_after;
-		Datum		before = heap_getattr(entry->before, n, desc, &null_before);
-		Datum		after = heap_getattr(entry->after, n, desc, &null_after);
+		Datum		before = heap_getattr(row_before, n, desc, &null_before);
+		Datum		after = heap_getattr(row_after, n, desc, &null_after);
 
-		if (du_watched_is_bookkeeping(entry->catalog, n) ||
+		if (du_watched_is_bookkeeping(catalog, n) ||
 			(null_before && null_after) ||
 			(null_before == null_after &&
 			 datumIsEqual(before, after, column->attbyval, column->attlen)))
 			continue;
-		if (n == entry->catalog->acl)
+		if (n == catalog->acl)
 			continue;			/* has been compared item by item */
 		if (n == owner)
 			change->owner = true;
-		else if (du_watched_is_storage(entry->catalog, n))
+		else if (du_watched_is_storage(catalog, n))
 			change->rewritten = true;
 		else
+		{
 			change->definition = true;
+			add_detail(change, du_watched_column_words(catalog, n, desc));
+		}
 	}
 }
 
@@ -272,28 +342,36 @@ is_same_row(HeapTuple a, HeapTuple b)
 			   a->t_len - a->t_data->t_hoff) == 0;
 }
 
-/*
- * True when the rows about an object's parts are not written anew as they
- * were.
- */
-static bool
-parts_differ(const TouchedObject *entry)
+/* Notes the rows of a that are not in b. */
+static void
+add_other_parts(CatalogChange *change, const List *a, const List *b)
 {
-	ListCell   *la;
-	ListCell   *lb;
+	const ListCell *la;
+	const ListCell *lb;
 
-	if (list_length(entry->parts_before) != list_length(entry->parts_after))
-		return true;
-	foreach(la, entry->parts_after)
+	foreach(la, a)
 	{
+		HeapTuple	row = lfirst(la);
 		bool		found = false;
 
-		foreach(lb, entry->parts_before)
-			found |= is_same_row(lfirst(la), lfirst(lb));
-		if (!found)
-			return true;
+		foreach(lb, b)
+			found |= is_same_row(row, lfirst(lb));
+		if (found)
+			continue;
+		change->definition = true;
+		add_detail(change, du_watched_part_words(row->t_tableOid));
 	}
-	return false;
+}
+
+/*
+ * Finds out whether the rows about an object's parts are not written anew as
+ * they were.
+ */
+static void
+compare_parts(const TouchedObject *entry, CatalogChange *change)
+{
+	add_other_parts(change, entry->parts_after, entry->parts_before);
+	add_other_parts(change, entry->parts_before, entry->parts_after);
 }
 
 /* True for what is of interest in any case, or may be in the end. */
@@ -304,6 +382,21 @@ is_worth_keeping(const TouchedObject *entry, const CatalogChange *change)
 		return entry->catalog->acl != InvalidAttrNumber;
 	return change->definition || change->owner || change->rewritten ||
 		change->granted != NIL || change->revoked != NIL;
+}
+
+/* Whose the object is, or was when it was dropped; what is new is the upgrade's. */
+static ObjectPlace
+place_of(const TouchedObject *entry)
+{
+	const DroppedObject *gone;
+
+	if (entry->catalog != NULL && entry->before == NULL)
+		return PLACE_INSIDE;
+	gone = du_dropped_find(entry->object.classId, entry->object.objectId, entry->object.objectSubId);
+	if (gone == NULL && entry->object.objectSubId != 0)
+		gone = du_dropped_find(entry->object.classId, entry->object.objectId, 0);
+	return gone != NULL ? gone->place :
+		du_outside_place(entry->object.classId, entry->object.objectId);
 }
 
 /*
@@ -321,7 +414,8 @@ du_change_conclude(const TouchedObject *entry, bool with_relation)
 
 	change->object = entry->object;
 	change->action = CHANGE_CHANGED;
-	change->definition = parts_differ(entry);
+	compare_parts(entry, change);
+	change->place = place_of(entry);
 	if (entry->catalog == NULL)
 	{
 		if (!change->definition || with_relation)
@@ -339,8 +433,13 @@ du_change_conclude(const TouchedObject *entry, bool with_relation)
 		change->definition = !change->dependent;
 	}
 	else if (!change->dependent)
-		compare_rows(entry, desc, change);
+		compare_rows(entry->catalog, entry->before, entry->after, desc, change);
 	compare_privileges(entry, desc, change);
+	set_settings(change,
+				 change->action == CHANGE_CHANGED ? settings_of(entry->catalog, entry->before, desc) : NIL,
+				 settings_of(entry->catalog, entry->after ? entry->after : entry->before, desc));
+	change->catalog = entry->catalog;
+	change->row = entry->after ? entry->after : entry->before;
 
 	if (is_worth_keeping(entry, change))
 		name_object(entry, desc, change);
@@ -348,4 +447,59 @@ du_change_conclude(const TouchedObject *entry, bool with_relation)
 		change = NULL;
 	table_close(rel, AccessShareLock);
 	return change;
+}
+
+/*
+ * The revoked privileges that somebody had granted, palloc'd.
+ */
+List *
+du_change_lost_privileges(const CatalogChange *change)
+{
+	return texts_without(change->revoked, change->usual);
+}
+
+/*
+ * In which ways an object has changed, as words for people, palloc'd.
+ */
+List *
+du_change_words(const CatalogChange *change)
+{
+	List	   *words = NIL;
+
+	if (change->recreated)
+		words = lappend(words, "recreated");
+	else if (change->definition)
+		words = lappend(words, "definition");
+	if (change->owner)
+		words = lappend(words, "owner");
+	if (change->rewritten)
+		words = lappend(words, "storage");
+	if (change->granted != NIL || change->revoked != NIL)
+		words = lappend(words, "privileges");
+	return words;
+}
+
+/*
+ * Makes one change of two: the object was dropped and made anew under its name.
+ */
+CatalogChange *
+du_change_merge(CatalogChange *removed, CatalogChange *added)
+{
+	set_privileges(added, removed->privileges, added->privileges);
+	set_settings(added, removed->settings, added->settings);
+	if (removed->row != NULL && added->row != NULL && removed->catalog == added->catalog)
+	{
+		Relation	rel = table_open(added->catalog->catalogue, AccessShareLock);
+
+		added->details = NIL;
+		compare_rows(added->catalog, removed->row, added->row, RelationGetDescr(rel), added);
+		added->rewritten = false;
+		table_close(rel, AccessShareLock);
+	}
+	added->action = CHANGE_CHANGED;
+	added->recreated = true;
+	added->usual = removed->usual;
+	added->place = removed->place;
+	added->replaced = removed->object;
+	return added;
 }

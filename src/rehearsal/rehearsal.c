@@ -13,7 +13,8 @@
  * Where a library refuses the update in a session that has used the old
  * version, a process of its own rehearses, which begins with the update.  It
  * looks at the effects of a single step as ever; of several it tells only that
- * they ran, because a look between two of them would be a use.
+ * they ran, because a look between two of them would be a use.  Nothing is asked
+ * after the rollback either, so it does not tell of objects of others.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,6 +55,7 @@ typedef struct Rehearsal
 	int64		locks_named;	/* entries that the scripts were known to take */
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
+	OutsideFindings findings;
 	StepRisk	worst;
 	int			nsteps;			/* that ran to their end */
 	int			lock_entries;
@@ -77,9 +79,10 @@ after_step(void *arg, const PlanStep *step, double ms)
 	StepEffects *effects = du_effects_end_step(step);
 	StepRisk	risk = du_risk_of(effects);
 
-	du_rehearsal_write_step(&rehearsal->steps,
-						 rehearsal->attempt.facts->extensions[step->extension].name,
-						 step, ms, effects, &risk);
+	const char *extension = rehearsal->attempt.facts->extensions[step->extension].name;
+
+	du_rehearsal_write_step(&rehearsal->steps, extension, step, ms, effects, &risk);
+	du_findings_add(&rehearsal->findings, extension, step, effects);
 	if (rehearsal->nsteps == 0 || risk.rank > rehearsal->worst.rank)
 		rehearsal->worst = risk;
 	rehearsal->nsteps++;
@@ -235,7 +238,7 @@ run_steps(Rehearsal *rehearsal)
 	du_settings_pin(attempt->facts, attempt->alter_first);
 	if (!attempt->alter_first)
 		rehearsal->sequences = du_sequences_read();
-	du_effects_start();
+	du_effects_start(attempt->facts);
 	du_locks_take_relations(du_plan_locks(attempt->plan));
 	du_effects_take_early_locks();
 
@@ -309,6 +312,10 @@ build_report(Rehearsal *rehearsal)
 	du_write_open(&buf, "steps", '[');
 	appendStringInfoString(&buf, rehearsal->steps.data);
 	du_write_close(&buf, ']');
+
+	/* Made by a query, after the rollback. */
+	if (!rehearsal->attempt.alter_first)
+		du_findings_write(&rehearsal->findings, &buf);
 	du_rehearsal_write_guards(&buf, rehearsal->guards);
 	du_rehearsal_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
@@ -393,6 +400,7 @@ rehearse(const char *target, Oid caller, bool alter_first, FailureCause *cause)
 	attempt->record.outcome = "passed";
 	attempt->steps.current = -1;
 	initStringInfo(&rehearsal.steps);
+	du_findings_start(&rehearsal.findings);
 
 	du_stage_look(attempt);
 	du_stage_set_running(true);

@@ -71,19 +71,11 @@ write_change(StringInfo buf, const CatalogChange *change)
 	du_write_text(buf, "identity", change->identity);
 	if (change->action == CHANGE_CHANGED)
 	{
-		List	   *what = NIL;
-
-		if (change->recreated)
-			what = lappend(what, "recreated");
-		else if (change->definition)
-			what = lappend(what, "definition");
-		if (change->owner)
-			what = lappend(what, "owner");
-		if (change->rewritten)
-			what = lappend(what, "storage");
-		if (change->granted != NIL || change->revoked != NIL)
-			what = lappend(what, "privileges");
-		du_write_texts(buf, "what", what);
+		du_write_texts(buf, "what", du_change_words(change));
+		if (change->details != NIL)
+			du_write_texts(buf, "details", change->details);
+		if (change->lost != NIL)
+			du_write_texts(buf, "lost", change->lost);
 	}
 	if (change->granted != NIL)
 		du_write_texts(buf, "granted", change->granted);

@@ -136,6 +136,23 @@ qualified_name(Oid relation)
 	return gone != NULL && gone->identity != NULL ? gone->identity : psprintf("relation %u", relation);
 }
 
+/*
+ * Whose rows are in a table, or were before it was dropped.  Those in a table
+ * of another extension are that extension's affair: a script that schedules a
+ * job of pg_cron writes into one.
+ */
+static ObjectPlace
+place_of(Oid table)
+{
+	const DroppedObject *gone = du_dropped_find(RelationRelationId, table, 0);
+
+	if (gone != NULL)
+		return gone->place;
+	if (OidIsValid(getExtensionOfObject(RelationRelationId, table)))
+		return PLACE_NOWHERE;
+	return du_outside_place(RelationRelationId, table);
+}
+
 /* What was written since the last count. */
 static List *
 compare_rows(HTAB *now)
@@ -155,7 +172,9 @@ compare_rows(HTAB *now)
 		rows->deleted = entry->deleted - (before ? before->deleted : 0);
 		if (rows->inserted == 0 && rows->updated == 0 && rows->deleted == 0)
 			continue;
+		rows->oid = entry->table;
 		rows->table = qualified_name(entry->table);
+		rows->place = place_of(entry->table);
 		rows->is_new = du_dropped_is_new_relation(entry->table);
 		result = lappend(result, rows);
 	}
@@ -231,7 +250,7 @@ describe_locks(const PlanStep *step, const HeldLocks *now)
  * Ends with du_effects_stop(), at the latest with the current memory context.
  */
 void
-du_effects_start(void)
+du_effects_start(const UpgradeFacts *facts)
 {
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
@@ -255,6 +274,7 @@ du_effects_start(void)
 	held = du_held_locks();
 	entries_at_start = held->entries;
 	shown = NIL;
+	du_outside_watch(facts);
 	du_dropped_watch();
 }
 
@@ -274,6 +294,7 @@ void
 du_effects_stop(void)
 {
 	du_dropped_unwatch();
+	du_outside_unwatch();
 	context = NULL;
 	counted = NULL;
 	held = NULL;

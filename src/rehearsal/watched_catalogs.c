@@ -243,10 +243,15 @@ du_watched_identify(const WatchedCatalog *catalog, HeapTuple row, TupleDesc desc
 bool
 du_watched_is_bookkeeping(const WatchedCatalog *catalog, AttrNumber column)
 {
+	if (catalog->catalogue == TypeRelationId)
+		return column == Anum_pg_type_typarray || column == Anum_pg_type_typrelid ||
+			column == Anum_pg_type_oid;
 	if (catalog->catalogue != RelationRelationId)
-		return false;
+		return catalog->catalogue == catalog->classid && column == catalog->id;
 	switch (column)
 	{
+		case Anum_pg_class_oid:
+		case Anum_pg_class_reltype:
 		case Anum_pg_class_relpages:
 		case Anum_pg_class_reltuples:
 		case Anum_pg_class_relallvisible:
@@ -277,6 +282,132 @@ du_watched_is_storage(const WatchedCatalog *catalog, AttrNumber column)
 {
 	return catalog->catalogue == RelationRelationId &&
 		column == Anum_pg_class_relfilenode;
+}
+
+/*
+ * The column in which settings of the object are kept, an array of texts
+ * name=value; InvalidAttrNumber where there is none.
+ */
+AttrNumber
+du_watched_settings(const WatchedCatalog *catalog)
+{
+	switch (catalog->catalogue)
+	{
+		case ProcedureRelationId:
+			return Anum_pg_proc_proconfig;
+		case RelationRelationId:
+			return Anum_pg_class_reloptions;
+		case AttributeRelationId:
+			return Anum_pg_attribute_attoptions;
+		default:
+			return InvalidAttrNumber;
+	}
+}
+
+/* What a column says of an object, for people. */
+typedef struct ColumnWords
+{
+	Oid			catalogue;
+	AttrNumber	column;
+	const char *words;
+} ColumnWords;
+
+static const ColumnWords column_words[] =
+{
+	{ExtensionRelationId, Anum_pg_extension_extversion, NULL},
+	{ExtensionRelationId, Anum_pg_extension_extconfig, NULL},
+	{ExtensionRelationId, Anum_pg_extension_extcondition, NULL},
+	{ProcedureRelationId, Anum_pg_proc_proname, "name"},
+	{ProcedureRelationId, Anum_pg_proc_pronamespace, "schema"},
+	{ProcedureRelationId, Anum_pg_proc_prolang, "language"},
+	{ProcedureRelationId, Anum_pg_proc_procost, "cost"},
+	{ProcedureRelationId, Anum_pg_proc_prorows, "rows"},
+	{ProcedureRelationId, Anum_pg_proc_prosupport, "support function"},
+	{ProcedureRelationId, Anum_pg_proc_prosecdef, "security"},
+	{ProcedureRelationId, Anum_pg_proc_proleakproof, "leakproof"},
+	{ProcedureRelationId, Anum_pg_proc_proisstrict, "strict"},
+	{ProcedureRelationId, Anum_pg_proc_proretset, "result type"},
+	{ProcedureRelationId, Anum_pg_proc_provolatile, "volatility"},
+	{ProcedureRelationId, Anum_pg_proc_proparallel, "parallel safety"},
+	{ProcedureRelationId, Anum_pg_proc_pronargs, "arguments"},
+	{ProcedureRelationId, Anum_pg_proc_pronargdefaults, "argument defaults"},
+	{ProcedureRelationId, Anum_pg_proc_prorettype, "result type"},
+	{ProcedureRelationId, Anum_pg_proc_proargtypes, "arguments"},
+	{ProcedureRelationId, Anum_pg_proc_proallargtypes, "arguments"},
+	{ProcedureRelationId, Anum_pg_proc_proargmodes, "arguments"},
+	{ProcedureRelationId, Anum_pg_proc_proargnames, "argument names"},
+	{ProcedureRelationId, Anum_pg_proc_proargdefaults, "argument defaults"},
+	{ProcedureRelationId, Anum_pg_proc_prosrc, "body"},
+	{ProcedureRelationId, Anum_pg_proc_prosqlbody, "body"},
+	{ProcedureRelationId, Anum_pg_proc_probin, "library"},
+	{ProcedureRelationId, Anum_pg_proc_proconfig, "settings"},
+	{RelationRelationId, Anum_pg_class_relname, "name"},
+	{RelationRelationId, Anum_pg_class_relnamespace, "schema"},
+	{RelationRelationId, Anum_pg_class_reltablespace, "tablespace"},
+	{RelationRelationId, Anum_pg_class_relpersistence, "persistence"},
+	{RelationRelationId, Anum_pg_class_relrowsecurity, "row security"},
+	{RelationRelationId, Anum_pg_class_relforcerowsecurity, "row security"},
+	{RelationRelationId, Anum_pg_class_relreplident, "replica identity"},
+	{RelationRelationId, Anum_pg_class_reloptions, "settings"},
+	{AttributeRelationId, Anum_pg_attribute_attname, "name"},
+	{AttributeRelationId, Anum_pg_attribute_atttypid, "type"},
+	{AttributeRelationId, Anum_pg_attribute_attlen, "type"},
+	{AttributeRelationId, Anum_pg_attribute_attbyval, "type"},
+	{AttributeRelationId, Anum_pg_attribute_attalign, "type"},
+	{AttributeRelationId, Anum_pg_attribute_atttypmod, "type"},
+	{AttributeRelationId, Anum_pg_attribute_attndims, "type"},
+	{AttributeRelationId, Anum_pg_attribute_attcollation, "collation"},
+	{AttributeRelationId, Anum_pg_attribute_attstorage, "storage of values"},
+	{AttributeRelationId, Anum_pg_attribute_attcompression, "compression"},
+	{AttributeRelationId, Anum_pg_attribute_attnotnull, "not null"},
+	{AttributeRelationId, Anum_pg_attribute_atthasdef, "default"},
+	{AttributeRelationId, Anum_pg_attribute_attidentity, "identity"},
+	{AttributeRelationId, Anum_pg_attribute_attgenerated, "default"},
+	{AttributeRelationId, Anum_pg_attribute_attstattarget, "statistics target"},
+	{AttributeRelationId, Anum_pg_attribute_attoptions, "settings"},
+};
+
+/*
+ * What a column of a catalogue says of an object: a word for people, or the
+ * column's name; NULL where every update changes it.
+ */
+const char *
+du_watched_column_words(const WatchedCatalog *catalog, AttrNumber column, TupleDesc desc)
+{
+	for (int i = 0; i < lengthof(column_words); i++)
+	{
+		if (column_words[i].catalogue == catalog->catalogue && column_words[i].column == column)
+			return column_words[i].words;
+	}
+	return pstrdup(NameStr(TupleDescAttr(desc, column - 1)->attname));
+}
+
+/*
+ * The same of the rows of a catalogue that are about parts of objects.
+ */
+const char *
+du_watched_part_words(Oid catalogue)
+{
+	switch (catalogue)
+	{
+		case AttrDefaultRelationId:
+			return "default";
+		case RewriteRelationId:
+			return "query or rules";
+		case EnumRelationId:
+			return "values";
+		case InheritsRelationId:
+			return "parent";
+		case AccessMethodOperatorRelationId:
+			return "operators";
+		case AccessMethodProcedureRelationId:
+			return "support functions";
+		case PublicationRelRelationId:
+		case PublicationNamespaceRelationId:
+			return "tables";
+		default:
+			return "definition";
+	}
 }
 
 /*

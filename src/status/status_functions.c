@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_loaded_version);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_managed_versions);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_plan);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_plan_sql);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_script_objects);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_preflight);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_can_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_upgrade_fingerprint);
@@ -216,6 +217,23 @@ documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
 	sql = du_plan_sql(assessment.plan, assessment.facts);
 	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, sql);
+}
+
+/*
+ * script_objects(target text) returns jsonb
+ */
+Datum
+documentdb_upgrade_script_objects(PG_FUNCTION_ARGS)
+{
+	Assessment	assessment;
+	char	   *target = du_version_argument(fcinfo, 0);
+	char	   *json;
+
+	du_assessment_open(&assessment);
+	du_assessment_plan(&assessment, target);
+	json = du_plan_objects(assessment.plan, assessment.facts);
+	du_assessment_close(&assessment);
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
 /*

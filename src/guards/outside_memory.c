@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * outside_memory.c
+ *	  What is known of objects of others that an upgrade removes or changes.
+ *
+ * A rehearsal over the data of here, of exactly this upgrade, has seen it; what
+ * it found counts as long as the object stands on what it stood on.  Without
+ * one the scripts tell which members they drop, and pg_depend who stands on
+ * them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guards/internal.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+
+#include "base/base.h"
+#include "plan/plan.h"
+
+/* False where this extension's objects are still of 1.0.0, or are not there. */
+static bool
+has_findings(void)
+{
+	return FuncnameGetCandidates(list_make2(makeString("documentdb_upgrade_internal"),
+											makeString("standing_on")),
+								 -1, NIL, false, false, false, true) != NULL;
+}
+
+/* What the newest rehearsal of exactly this upgrade has found. */
+static void
+recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *outside)
+{
+	const ExtensionFacts *extension = du_managed_main(facts);
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+
+	values[0] = CStringGetTextDatum(extension->name);
+	values[1] = CStringGetTextDatum(extension->installed);
+	values[2] = CStringGetTextDatum(target);
+	values[3] = CStringGetTextDatum(du_fingerprint(facts));
+	if (du_query("WITH newest AS ("
+				 "   SELECT r.id, r.report, r.sqlstate, r.message, r.detail"
+				 "   FROM documentdb_upgrade.rehearsals r"
+				 "   WHERE r.extension = $1 AND r.from_version = $2 AND r.to_version = $3"
+				 "     AND r.fingerprint = $4 AND NOT r.scratch AND r.report->'outside' IS NOT NULL"
+				 "   ORDER BY r.id DESC LIMIT 1),"
+				 " applying AS ("
+				 "   SELECT f.f->>'effect' AS effect, f.f->>'kind' AS kind, f.f->>'identity' AS identity,"
+				 "     (f.f->>'rows_lost')::pg_catalog.int8 AS rows_lost, f.n"
+				 "   FROM newest, pg_catalog.jsonb_array_elements(newest.report->'outside')"
+				 "     WITH ORDINALITY AS f(f, n)"
+				 "   WHERE f.f->>'effect' <> 'granted'"
+				 "     AND documentdb_upgrade_internal.finding_applies(f.f))"
+				 " SELECT newest.id, (newest.sqlstate IS NOT DISTINCT FROM '2BP01')::pg_catalog.int4::pg_catalog.int8,"
+				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect <> 'affected'),"
+				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect = 'affected'),"
+				 "   (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s%s %s%s', CASE a.effect"
+				 "        WHEN 'lost' THEN 'takes settings or privileges from'"
+				 "        WHEN 'removed' THEN 'removes' WHEN 'changed' THEN 'changes'"
+				 "        ELSE 'leaves as it was computed before' END,"
+				 "        a.kind, '', a.identity,"
+				 "        ' with ' || a.rows_lost || ' row(s)'), '; ' ORDER BY a.n)"
+				 "    FROM applying a WHERE a.n <= (SELECT pg_catalog.min(b.n) + 4 FROM applying b)),"
+				 "   pg_catalog.concat_ws(': ', newest.message, pg_catalog.split_part(newest.detail, E'\\n', 1))"
+				 " FROM newest", 4, types, values) == 1)
+	{
+		outside->rehearsal = du_query_int(0, 1);
+		outside->in_the_way = du_query_int(0, 2) != 0;
+		outside->nseen = du_query_int(0, 3);
+		outside->naffected = du_query_int(0, 4);
+		outside->seen = du_query_text(0, 5);
+		outside->message = du_query_text(0, 6);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Who stands on what the scripts drop. */
+static void
+look_at_scripts(const UpgradeFacts *facts, const UpgradePlan *plan, OutsideObjects *outside)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+
+	values[0] = CStringGetTextDatum(du_plan_objects(plan, facts));
+	du_query("WITH scripts AS (SELECT $1::pg_catalog.jsonb AS s),"
+			 " standing AS (SELECT t.*, pg_catalog.row_number() OVER (ORDER BY t.kind, t.identity) AS n"
+			 "   FROM scripts, documentdb_upgrade_internal.standing_on(scripts.s) t)"
+			 " SELECT (SELECT pg_catalog.count(*) FROM standing),"
+			 "   (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s stands on %s, which script \"%s\" %s',"
+			 "        t.kind, t.identity, t.stands_on,"
+			 "        pg_catalog.regexp_replace(t.script, '^.*/', ''), t.does), '; ' ORDER BY t.n)"
+			 "    FROM standing t WHERE t.n <= 3)", 1, types, values);
+	outside->looked = true;
+	outside->nnamed = du_query_int(0, 1);
+	outside->named = du_query_text(0, 2);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Fills in what is known; the scripts are only asked where nothing was rehearsed,
+ * and on request, for what they say only warns.  SPI must be connected.
+ */
+void
+du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_scripts,
+				  OutsideObjects *outside)
+{
+	memset(outside, 0, sizeof(OutsideObjects));
+	if (du_managed_main(facts)->installed == NULL || plan->target == NULL || !has_findings())
+		return;
+	recall_findings(facts, plan->target, outside);
+	if (read_scripts && (outside->rehearsal == 0 || outside->in_the_way))
+		look_at_scripts(facts, plan, outside);
+}
