@@ -92,22 +92,27 @@ CREATE FUNCTION documentdb_upgrade_internal.version_matches(version text, patter
     LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     WITH text_of (n, t) AS (VALUES (0, version), (1, split_part(pattern, '..', 1)), (2, split_part(pattern, '..', 2))),
-    parsed AS (SELECT n, t, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
-                      m[2] ~* '^[-.~]?(rc|alpha|beta|pre|dev)' AS is_early
-               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m),
-    padded AS (SELECT v.t, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
+    parsed AS (SELECT n, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
+                      lower(concat(e[1], e[2])) AS early, e IS NOT NULL AS is_early
+               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m
+               LEFT JOIN LATERAL regexp_match(m[2], '^[-.~]?(rc|alpha|beta|pre|dev)[.]?(\d*)', 'i') AS e ON true),
+    padded AS (SELECT v.early, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
                FROM parsed v WHERE v.n = 0)
-    SELECT lower(version) = lower(pattern) OR coalesce(NOT v.is_early AND
-           CASE WHEN pattern LIKE '%..%'
-                THEN v.numbers >= low.numbers AND (split_part(pattern, '..', 2) = ''
-                     OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
+    SELECT lower(version) = lower(pattern) OR coalesce(
+           CASE WHEN v.is_early
+                THEN pattern NOT LIKE '%..%' AND low.is_early AND v.early = low.early
+                     AND v.numbers[1:10] = (low.numbers || array_fill(0::numeric, ARRAY[10]))[1:10]
+                WHEN pattern LIKE '%..%'
+                THEN (split_part(pattern, '..', 1) = '' OR v.numbers >= low.numbers)
+                     AND (split_part(pattern, '..', 2) = ''
+                          OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
                 ELSE NOT low.is_early AND v.numbers[1:cardinality(low.numbers)] = low.numbers END, false)
     FROM (VALUES (true)) AS one LEFT JOIN padded v ON true
     LEFT JOIN parsed low ON low.n = 1 LEFT JOIN parsed high ON high.n = 2
 $$;
 COMMENT ON FUNCTION version_matches(text, text) IS
 'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is '
-'1.35 and later; a pre-release is matched by its own text alone';
+'1.35 and later, ..1.32 every 1.32 and earlier; a pre-release is matched by itself alone, however it is spelled';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_components(components jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on

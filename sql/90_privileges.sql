@@ -31,6 +31,7 @@ GRANT EXECUTE ON FUNCTION
     managed_versions, current_status, running_attempts, worker_counters,
     check_applies, rehearsal_step, rehearsal_changes, fleet, observed_release,
     image_versions, component_version, version_matches, release_components,
+    compatible_pairs,
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,

@@ -9,6 +9,337 @@ COMMENT ON FUNCTION plan(text) IS
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
+-- Releases, plans and what goes together.
+ALTER TABLE compatibility ADD COLUMN matrix text;
+COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35.., ..1.32';
+COMMENT ON COLUMN compatibility.builtin IS
+'shipped with this extension; does not count where a row that is not has the same components and versions';
+COMMENT ON COLUMN compatibility.matrix IS
+'name under which load_compatibility() has loaded the row; null for shipped rows and for those that you have inserted';
+DELETE FROM compatibility WHERE builtin;
+INSERT INTO compatibility (component, version, other, other_version, works, note, source, builtin)
+SELECT *, true FROM (VALUES
+    ('ferretdb', '2.0.0', 'extension', '0.102.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.0.0'),
+    ('ferretdb', '2.1.0', 'extension', '0.102.0', true, 'no update in place to it from earlier ones',
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.1.0'),
+    ('ferretdb', '2.2.0', 'extension', '0.103.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.103.0-ferretdb-2.2.0'),
+    ('ferretdb', '2.3.0', 'extension', '0.104.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0'),
+    ('ferretdb', '2.3.1', 'extension', '0.104.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0'),
+    ('ferretdb', '2.4.0', 'extension', '0.105.0', true, 'update the extension first',
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.105.0-ferretdb-2.4.0'),
+    ('ferretdb', '2.5.0', 'extension', '0.106.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.106.0-ferretdb-2.5.0'),
+    ('ferretdb', '2.7.0', 'extension', '0.107.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.107.0-ferretdb-2.7.0'),
+    ('operator', '0.1.3', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0',
+     'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md '
+     '(chart 0.27.0 is app 1.28.0)'),
+    ('operator', '0.2.0', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0',
+     'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md '
+     '(chart 0.27.0 is app 1.28.0)'),
+    ('operator', '0.3.0', 'cnpg', '1.29.1', true, 'its chart depends on chart 0.28.1',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.3.0'),
+    ('operator', '0.2.0', 'extension', '0.109.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go'),
+    ('operator', '0.2.0', 'gateway', '0.109.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go'),
+    ('operator', '0.2.0', 'postgres', '18', true, 'its default image is 18-minimal-trixie',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.2.0', 'kubernetes', '1.35..', true, 'needs image volumes',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.2.0', 'kubernetes', '..1.34', false, 'requires Kubernetes 1.35 or later',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.3.0', 'extension', '0.110.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '0.3.0', 'gateway', '0.110.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: operator/src/internal/utils/constants.go of 0.3.0'),
+    ('operator', '0.3.0', 'kubernetes', '1.35..', true, 'needs image volumes',
+     'documentdb/documentdb-kubernetes-operator: operator/documentdb-helm-chart/Chart.yaml of 0.3.0'),
+    ('operator', '0.3.0', 'kubernetes', '..1.34', false, 'its chart requires Kubernetes 1.35 or later',
+     'documentdb/documentdb-kubernetes-operator: operator/documentdb-helm-chart/Chart.yaml of 0.3.0'),
+    ('operator', '1.0.0-rc1', 'extension', '1.0-RC2', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'extension', '1.0.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'cnpg', '1.29.1', true, 'comes with it',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0 (version compatibility table)'),
+    ('operator', '1.0.0', 'postgres', '18.6', true, 'comes with it',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0 (version compatibility table)'),
+    ('operator', '1.0.0', 'kubernetes', '1.35..1.36', true, 'image volumes are on by default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'kubernetes', '1.33..1.34', true, 'with the feature gate ImageVolume',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'kubernetes', '..1.32', false, 'requires Kubernetes 1.33 or later',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('extension', '0.101..1.0', 'postgres', '17', true, NULL,
+     'documentdb/documentdb: CHANGELOG.md, v0.101-0'),
+    -- The minor release 18.6 has changed what extensions were built for.
+    ('extension', '0.108..1.0', 'postgres', '18..18.5', true, NULL,
+     'documentdb/documentdb: CHANGELOG.md, v0.108-0'),
+    ('extension', '0.113', 'postgres', '18.6', false, 'inserts crash; fixed in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.114..0.115', 'postgres', '18.6', false, 'the fix of inserts that crash is in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.116..0.117', 'postgres', '18.6', true, NULL,
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '1.0', 'postgres', '15..18', true, 'packages for 17 and 18, images for all four',
+     'https://github.com/documentdb/documentdb/releases/tag/v1.0-0'),
+    ('extension', '1.2', 'postgres', '17..18', true, 'packages; there was no 1.1',
+     'https://github.com/documentdb/documentdb/releases/tag/v1.2-0'),
+    ('cnpg', '1.25', 'postgres', '13..17', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.26', 'postgres', '13..17', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.27', 'postgres', '13..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.28', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.29', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.25', 'kubernetes', '1.29..1.32', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.26', 'kubernetes', '1.30..1.33', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.27', 'kubernetes', '1.31..1.33', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.28', 'kubernetes', '1.32..1.35', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.33..1.35', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.31..1.32', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.36', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'kubernetes', '1.34..1.36', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'kubernetes', '1.30..1.33', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30')) AS v;
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.version_matches(version text, pattern text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH text_of (n, t) AS (VALUES (0, version), (1, split_part(pattern, '..', 1)), (2, split_part(pattern, '..', 2))),
+    parsed AS (SELECT n, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
+                      lower(concat(e[1], e[2])) AS early, e IS NOT NULL AS is_early
+               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m
+               LEFT JOIN LATERAL regexp_match(m[2], '^[-.~]?(rc|alpha|beta|pre|dev)[.]?(\d*)', 'i') AS e ON true),
+    padded AS (SELECT v.early, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
+               FROM parsed v WHERE v.n = 0)
+    SELECT lower(version) = lower(pattern) OR coalesce(
+           CASE WHEN v.is_early
+                THEN pattern NOT LIKE '%..%' AND low.is_early AND v.early = low.early
+                     AND v.numbers[1:10] = (low.numbers || array_fill(0::numeric, ARRAY[10]))[1:10]
+                WHEN pattern LIKE '%..%'
+                THEN (split_part(pattern, '..', 1) = '' OR v.numbers >= low.numbers)
+                     AND (split_part(pattern, '..', 2) = ''
+                          OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
+                ELSE NOT low.is_early AND v.numbers[1:cardinality(low.numbers)] = low.numbers END, false)
+    FROM (VALUES (true)) AS one LEFT JOIN padded v ON true
+    LEFT JOIN parsed low ON low.n = 1 LEFT JOIN parsed high ON high.n = 2
+$$;
+COMMENT ON FUNCTION version_matches(text, text) IS
+'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is '
+'1.35 and later, ..1.32 every 1.32 and earlier; a pre-release is matched by itself alone, however it is spelled';
+
+DROP FUNCTION check_compatibility(jsonb);
+CREATE FUNCTION documentdb_upgrade_internal.compatible_pairs(
+                                    components jsonb,
+                                    OUT component text, OUT version text, OUT other text, OUT other_version text,
+                                    OUT status text, OUT detail text, OUT source text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH part AS MATERIALIZED (
+        SELECT c.key AS name, c.value->'configuration' AS configuration
+        FROM jsonb_each(documentdb_upgrade_internal.release_components(components)) c
+    ), tag AS (
+        SELECT t.extension, t.ferretdb FROM part p,
+            LATERAL documentdb_upgrade_internal.image_versions(
+                coalesce(p.configuration->>'image', p.configuration->>'version')) t
+        WHERE p.name = 'postgres'
+    ), stated AS (
+        SELECT p.name, documentdb_upgrade_internal.component_version(p.name, p.configuration) AS number, false AS of_tag
+        FROM part p
+        UNION ALL SELECT 'extension', extension, true FROM tag WHERE extension IS NOT NULL
+        UNION ALL SELECT 'ferretdb', ferretdb, true FROM tag WHERE ferretdb IS NOT NULL
+    ), given AS MATERIALIZED (
+        SELECT DISTINCT ON (s.name) s.name, s.number FROM stated s WHERE s.number IS NOT NULL ORDER BY s.name, s.of_tag
+    ), counts AS MATERIALIZED (
+        SELECT m.* FROM documentdb_upgrade.compatibility m
+        WHERE NOT (m.builtin AND EXISTS (
+            SELECT FROM documentdb_upgrade.compatibility o
+            WHERE NOT o.builtin
+              AND ((o.component, o.version, o.other, o.other_version)
+                   = (m.component, m.version, m.other, m.other_version)
+                   OR (o.other, o.other_version, o.component, o.version)
+                      = (m.component, m.version, m.other, m.other_version))))
+    ), fact AS (
+        -- Each row of the matrix from both sides
+        SELECT m.component AS name, m.version AS pattern, m.other, m.other_version AS other_pattern,
+               m.works, m.note, m.source
+        FROM counts m
+        UNION ALL
+        SELECT m.other, m.other_version, m.component, m.version, m.works, m.note, m.source
+        FROM counts m
+    ), pair AS (
+        SELECT a.name, a.number, b.name AS other, b.number AS other_number, f.*
+        FROM given a JOIN given b ON a.name < b.name,
+        LATERAL (SELECT (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against_note,
+                        (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour_note,
+                        string_agg(format('%s %s with %s %s', f.name, f.pattern, f.other, f.other_pattern), ', '
+                                   ORDER BY f.pattern, f.other_pattern) FILTER (WHERE f.works) AS known,
+                        (array_agg(f.source ORDER BY f.source) FILTER (WHERE f.works))[1] AS known_source
+                 FROM (SELECT f.*, documentdb_upgrade_internal.version_matches(a.number, f.pattern)
+                                   AND documentdb_upgrade_internal.version_matches(b.number, f.other_pattern) AS hit
+                       FROM fact f WHERE f.name = a.name AND f.other = b.name
+                         AND (documentdb_upgrade_internal.version_matches(a.number, f.pattern)
+                              OR documentdb_upgrade_internal.version_matches(b.number, f.other_pattern))) f) f
+    )
+    SELECT p.name, p.number, p.other, p.other_number,
+           CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
+                WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
+           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note)
+                WHEN p.in_favour IS NOT NULL THEN concat_ws(': ', 'listed together', p.in_favour_note)
+                WHEN p.number !~ '^[vV]?\d' OR p.other_number !~ '^[vV]?\d'
+                THEN concat_ws(' and ',
+                         CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
+                         CASE WHEN p.other_number !~ '^[vV]?\d' THEN format('"%s" of %s', p.other_number, p.other) END)
+                     || ': no version that can be compared'
+                WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these'
+                ELSE 'the matrix has nothing about them' END,
+           coalesce(p.against, p.in_favour, p.known_source)
+    FROM pair p
+    UNION ALL
+    SELECT t.name, p.number, 'postgres', t.number, 'incompatible',
+           format('the image of PostgreSQL brings %s %s, the release says %s', t.name, t.number, p.number), NULL
+    FROM stated t JOIN stated p ON p.name = t.name AND NOT p.of_tag
+    WHERE t.of_tag AND NOT documentdb_upgrade_internal.version_matches(p.number, t.number)
+    UNION ALL
+    SELECT g.name, NULL, 'all', NULL, 'unknown', 'no version is stated', NULL
+    FROM part g WHERE NOT EXISTS (SELECT FROM given v WHERE v.name = g.name)
+    UNION ALL
+    SELECT 'unified', CASE WHEN u.aligned THEN u.first END, 'all', NULL,
+           CASE WHEN u.aligned THEN 'compatible' ELSE 'untested' END,
+           CASE WHEN u.aligned THEN 'one version for ' || u.names ELSE 'not one version: ' || u.names END, NULL
+    FROM (SELECT min(g.number) AS first, count(*) AS n,
+                 bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number)) AS aligned,
+                 CASE WHEN bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number))
+                      THEN string_agg(g.name, ', ' ORDER BY g.name)
+                      ELSE string_agg(g.name || ' ' || g.number, ', ' ORDER BY g.name) END AS names
+          FROM given g, (SELECT g2.number FROM given g2
+                         WHERE g2.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')
+                         ORDER BY g2.name LIMIT 1) f
+          WHERE g.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')) u
+    WHERE u.n > 1
+    ORDER BY 1, 3
+$$;
+COMMENT ON FUNCTION compatible_pairs(jsonb) IS 'serves check_compatibility(): what it returns';
+
+CREATE FUNCTION check_compatibility(components jsonb, strict boolean DEFAULT false,
+                                    OUT component text, OUT version text, OUT other text, OUT other_version text,
+                                    OUT status text, OUT detail text, OUT source text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bad text;
+    n bigint;
+BEGIN
+    IF strict THEN
+        SELECT count(*), string_agg(format('%s %s with %s %s: %s, %s.', p.component, p.version, p.other,
+                                           p.other_version, p.status, p.detail), E'\n'
+                                    ORDER BY p.component, p.other)
+            INTO n, bad
+            FROM documentdb_upgrade_internal.compatible_pairs(components) p
+            WHERE p.component <> 'unified' AND p.status IN ('incompatible', 'untested');
+        IF n > 0 THEN
+            RAISE EXCEPTION '% of the pairs of components are not known to go together', n
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = bad,
+                      HINT = 'Choose versions that the matrix has together, or add the pair to table compatibility '
+                             'when you have tried it.';
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM documentdb_upgrade_internal.compatible_pairs(components);
+END
+$$;
+COMMENT ON FUNCTION check_compatibility(jsonb, boolean) IS
+'one row per pair of the components, as record_release() takes them: compatible, incompatible, untested (the matrix '
+'has other partners of one of them) or unknown, with who says so; a row unified for whether operator, gateway, '
+'extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. '
+'22023 for malformed components; strict: 55000 when a pair is incompatible or untested';
+
+CREATE FUNCTION load_compatibility(matrix jsonb, name text DEFAULT 'loaded',
+                                   OUT loaded bigint, OUT removed bigint, OUT left_out bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known constant text[] := '{component,version,other,other_version,works,note,source}';
+    bad text;
+BEGIN
+    IF load_compatibility.name IS NULL OR load_compatibility.name = '' OR length(load_compatibility.name) > 100 THEN
+        RAISE EXCEPTION 'name of a matrix must be of 1 to 100 characters'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF load_compatibility.matrix IS NULL OR jsonb_typeof(load_compatibility.matrix) <> 'array' THEN
+        RAISE EXCEPTION 'a matrix must be an array of rows'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF length(load_compatibility.matrix::text) > 4194304 THEN
+        RAISE EXCEPTION 'a matrix must not be longer than 4 MB'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT left(r.value::text, 200) INTO bad
+        FROM jsonb_array_elements(load_compatibility.matrix) r
+        WHERE jsonb_typeof(r.value) <> 'object'
+           OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.value) WHEN 'object' THEN r.value END) f
+                      WHERE f.key <> ALL (known)
+                         OR f.key = 'works' AND jsonb_typeof(f.value) <> 'boolean'
+                         OR f.key = 'note' AND jsonb_typeof(f.value) NOT IN ('string', 'null')
+                         OR f.key NOT IN ('works', 'note')
+                            AND (jsonb_typeof(f.value) <> 'string' OR f.value #>> '{}' !~ '\S'))
+           OR NOT r.value ?& '{component,version,other,other_version,source}'
+           OR r.value->>'component' = r.value->>'other'
+        LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'a row of the matrix is not valid: %', bad
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'A row has component, version, other, other_version and source, which are texts that are not '
+                         'empty, and may have works (a boolean) and note (a text).';
+    END IF;
+
+    LOCK TABLE documentdb_upgrade.compatibility IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM documentdb_upgrade.compatibility c
+        WHERE NOT c.builtin AND c.matrix = load_compatibility.name;
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    INSERT INTO documentdb_upgrade.compatibility
+            (component, version, other, other_version, works, note, source, matrix)
+        SELECT r.value->>'component', r.value->>'version', r.value->>'other', r.value->>'other_version',
+               coalesce((r.value->>'works')::boolean, true), r.value->>'note', r.value->>'source',
+               load_compatibility.name
+        FROM jsonb_array_elements(load_compatibility.matrix) r
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    left_out := jsonb_array_length(load_compatibility.matrix) - loaded;
+END
+$$;
+COMMENT ON FUNCTION load_compatibility(jsonb, text) IS
+'loads a matrix of compatibility, an array of rows, under a name: rows that an earlier call has loaded under that name '
+'are removed, all others stay. A row whose components and versions are in the table already, or twice in the matrix, '
+'is left out; a shipped row of the same components and versions no longer counts. 22023 for what is not valid';
+
+REVOKE ALL ON FUNCTION compatible_pairs, check_compatibility, load_compatibility FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION compatible_pairs, check_compatibility TO pg_monitor;
+-- (End of releases.)
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
                                                         OUT detail text, OUT hint text)
     RETURNS SETOF record
