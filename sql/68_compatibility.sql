@@ -264,64 +264,101 @@ COMMENT ON FUNCTION check_compatibility(jsonb, boolean) IS
 'extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. '
 '22023 for malformed components; strict: 55000 when a pair is incompatible or untested';
 
+CREATE FUNCTION documentdb_upgrade_internal.check_matrix(part_name text, part_rows jsonb, needed text[],
+                                                         optional text[])
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    bad text;
+BEGIN
+    IF jsonb_typeof(part_rows) <> 'array' THEN
+        RAISE EXCEPTION '% of a matrix must be an array of rows', part_name
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT left(r.value::text, 200) INTO bad
+        FROM jsonb_array_elements(part_rows) r
+        WHERE jsonb_typeof(r.value) <> 'object' OR NOT r.value ?& needed
+           OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.value) WHEN 'object' THEN r.value END) f
+                      WHERE f.key <> ALL (needed || optional)
+                         OR jsonb_typeof(f.value) <> CASE f.key WHEN 'works' THEN 'boolean' WHEN 'ordinal' THEN 'number'
+                                                                ELSE 'string' END
+                            AND NOT (f.key = 'note' AND jsonb_typeof(f.value) = 'null')
+                         OR f.key = ANY (needed) AND f.key !~ '^(from|to)_version$' AND f.value #>> '{}' !~ '\S')
+           OR r.value->>'component' = r.value->>'other'
+        LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'a row of the matrix is not valid: %', bad
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('A row of %s has %s, which are texts, and may have %s.', part_name,
+                                array_to_string(needed, ', '), array_to_string(optional, ' and '));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION check_matrix(text, jsonb, text[], text[]) IS
+'serves load_compatibility(): 22023 when the rows are not of the form of their table';
+
 CREATE FUNCTION load_compatibility(matrix jsonb, name text DEFAULT 'loaded',
                                    OUT loaded bigint, OUT removed bigint, OUT left_out bigint)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known constant text[] := '{component,version,other,other_version,works,note,source}';
-    bad text;
+    pairs jsonb := CASE jsonb_typeof(load_compatibility.matrix) WHEN 'object'
+                   THEN coalesce(load_compatibility.matrix->'pairs', '[]') ELSE load_compatibility.matrix END;
+    notes jsonb := CASE jsonb_typeof(load_compatibility.matrix) WHEN 'object'
+                   THEN coalesce(load_compatibility.matrix->'notes', '[]') ELSE '[]' END;
+    n bigint;
 BEGIN
     IF load_compatibility.name IS NULL OR load_compatibility.name = '' OR length(load_compatibility.name) > 100 THEN
         RAISE EXCEPTION 'name of a matrix must be of 1 to 100 characters'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF load_compatibility.matrix IS NULL OR jsonb_typeof(load_compatibility.matrix) <> 'array' THEN
-        RAISE EXCEPTION 'a matrix must be an array of rows'
+    IF load_compatibility.matrix IS NULL OR jsonb_typeof(load_compatibility.matrix) NOT IN ('array', 'object')
+       OR (jsonb_typeof(load_compatibility.matrix) = 'object'
+           AND load_compatibility.matrix - '{pairs,notes}'::text[] <> '{}') THEN
+        RAISE EXCEPTION 'a matrix must be an array of pairs, or an object with "pairs" and "notes"'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF length(load_compatibility.matrix::text) > 4194304 THEN
         RAISE EXCEPTION 'a matrix must not be longer than 4 MB'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT left(r.value::text, 200) INTO bad
-        FROM jsonb_array_elements(load_compatibility.matrix) r
-        WHERE jsonb_typeof(r.value) <> 'object'
-           OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.value) WHEN 'object' THEN r.value END) f
-                      WHERE f.key <> ALL (known)
-                         OR f.key = 'works' AND jsonb_typeof(f.value) <> 'boolean'
-                         OR f.key = 'note' AND jsonb_typeof(f.value) NOT IN ('string', 'null')
-                         OR f.key NOT IN ('works', 'note')
-                            AND (jsonb_typeof(f.value) <> 'string' OR f.value #>> '{}' !~ '\S'))
-           OR NOT r.value ?& '{component,version,other,other_version,source}'
-           OR r.value->>'component' = r.value->>'other'
-        LIMIT 1;
-    IF bad IS NOT NULL THEN
-        RAISE EXCEPTION 'a row of the matrix is not valid: %', bad
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'A row has component, version, other, other_version and source, which are texts that are not '
-                         'empty, and may have works (a boolean) and note (a text).';
-    END IF;
+    PERFORM documentdb_upgrade_internal.check_matrix('pairs', pairs,
+        '{component,version,other,other_version,source}', '{works,note}');
+    PERFORM documentdb_upgrade_internal.check_matrix('notes', notes,
+        '{component,from_version,to_version,place,action,reason,source}', '{ordinal}');
 
-    LOCK TABLE documentdb_upgrade.compatibility IN SHARE ROW EXCLUSIVE MODE;
-    DELETE FROM documentdb_upgrade.compatibility c
-        WHERE NOT c.builtin AND c.matrix = load_compatibility.name;
+    LOCK TABLE documentdb_upgrade.compatibility, documentdb_upgrade.release_notes IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM documentdb_upgrade.compatibility c WHERE NOT c.builtin AND c.matrix = load_compatibility.name;
     GET DIAGNOSTICS removed = ROW_COUNT;
+    DELETE FROM documentdb_upgrade.release_notes r WHERE NOT r.builtin AND r.matrix = load_compatibility.name;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    removed := removed + n;
     INSERT INTO documentdb_upgrade.compatibility
             (component, version, other, other_version, works, note, source, matrix)
         SELECT r.value->>'component', r.value->>'version', r.value->>'other', r.value->>'other_version',
                coalesce((r.value->>'works')::boolean, true), r.value->>'note', r.value->>'source',
                load_compatibility.name
-        FROM jsonb_array_elements(load_compatibility.matrix) r
+        FROM jsonb_array_elements(pairs) r
         ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS loaded = ROW_COUNT;
-    left_out := jsonb_array_length(load_compatibility.matrix) - loaded;
+    INSERT INTO documentdb_upgrade.release_notes
+            (component, from_version, to_version, place, ordinal, action, reason, source, matrix)
+        SELECT r.value->>'component', r.value->>'from_version', r.value->>'to_version', r.value->>'place',
+               coalesce((r.value->>'ordinal')::integer, 1), r.value->>'action', r.value->>'reason',
+               r.value->>'source', load_compatibility.name
+        FROM jsonb_array_elements(notes) r
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    loaded := loaded + n;
+    left_out := jsonb_array_length(pairs) + jsonb_array_length(notes) - loaded;
 END
 $$;
 COMMENT ON FUNCTION load_compatibility(jsonb, text) IS
-'loads a matrix of compatibility, an array of rows, under a name: rows that an earlier call has loaded under that name '
-'are removed, all others stay. A row whose components and versions are in the table already, or twice in the matrix, '
-'is left out; a shipped row of the same components and versions no longer counts. 22023 for what is not valid';
+'loads a matrix under a name: an array of rows for compatibility, or an object with those as "pairs" and rows for '
+'release_notes as "notes". Rows that an earlier call has loaded under that name are removed, all others stay. A row '
+'whose versions are in the table already, or twice in the matrix, is left out; a shipped row of the same versions no '
+'longer counts. 22023 for what is not valid';
 
 CREATE FUNCTION classify("from" text, "to" text, component text DEFAULT 'extension',
                          OUT kind text, OUT risk text, OUT strategy text, OUT evidence text)
@@ -333,6 +370,7 @@ DECLARE
     b text[] := string_to_array(documentdb_upgrade.to_semver(substring("to" FROM '^v?\d+(?:[.-]\d+)*')), '.');
     schema text := documentdb_upgrade.schema_version();
     rehearsed documentdb_upgrade.rehearsals;
+    note documentdb_upgrade.release_notes;
     class text;
     removed bigint := 0;
     taken bigint := 0;
@@ -382,6 +420,13 @@ BEGIN
     END IF;
     IF component <> 'extension' THEN
         evidence := evidence || ' Nothing more is known about ' || component || ' here.';
+        RETURN;
+    END IF;
+    SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(component, "from", "to", 'instead') LIMIT 1;
+    IF FOUND THEN
+        risk := 'high';
+        strategy := 'blue-green';
+        evidence := format('%s %s (%s)', evidence, note.reason, note.source);
         RETURN;
     END IF;
     IF direction > 0 THEN
