@@ -33,9 +33,9 @@ CREATE FUNCTION finalize_from(from_version text, target text, expected_fingerpri
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_from';
 COMMENT ON FUNCTION finalize_from(text, text, text, text[]) IS
-'like finalize_to for a caller who names the installed version too: then both may be versions that cannot be ordered '
-	'(commits), written as the files write them, when scripts lead from one to the other. Raises 55000 too when another '
-	'version is installed';
+'like finalize_to for a caller who names the installed version too: then both may be versions that cannot be '
+	'ordered (commits), written as the files write them, when scripts lead from one to the other. Raises 55000 too '
+	'when another version is installed';
 
 CREATE PROCEDURE run_finalize_from(from_version text, target text, expected_fingerprint text DEFAULT NULL,
                                    skip_guards text[] DEFAULT '{}')
