@@ -35,7 +35,8 @@ CREATE TABLE history (
     resource_generation bigint,
     dismissed_at timestamptz,
     cause text
-        CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server'))
+        CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
+                         'library'))
 );
 COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
 COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
@@ -82,8 +83,9 @@ COMMENT ON COLUMN history.dismissed_at IS 'when retry() dismissed this failure; 
 COMMENT ON COLUMN history.cause
 	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
 	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
-	'end (the process was ended), hold (or not desired any more). Final until an input changes or retry() are script, '
-	'check, cancel, limit (attempt_timeout), server (any other error)';
+	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
+	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
+	'limit (attempt_timeout), server (any other error)';
 
 CREATE TABLE checks (
     name text PRIMARY KEY,

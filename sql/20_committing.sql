@@ -20,6 +20,17 @@ CREATE FUNCTION finalize() RETURNS history
 COMMENT ON FUNCTION finalize() IS
 'like finalize_to with the binary version as target';
 
+CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
+                                  skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_detached';
+COMMENT ON FUNCTION finalize_detached(text, text, text[]) IS
+'like finalize_to, in a process and a transaction of its own, which commits whatever the caller''s does; for '
+	'extensions whose library refuses the update in a session that has used them: the process begins with the '
+	'update, and guards that need a query, and all checks, run after the scripts. The same errors, and 53400 without '
+	'a free background worker, 57000 when the process was ended';
+
 CREATE PROCEDURE run_finalize_to(target text, expected_fingerprint text DEFAULT NULL,
                                  skip_guards text[] DEFAULT '{}')
     LANGUAGE C

@@ -1359,3 +1359,78 @@ GRANT EXECUTE ON FUNCTION
     foundations, finding_applies, recreation, relation_recreation,
     column_recreation, policy_recreation, grant_statements, still_lost
     TO pg_monitor;
+
+CREATE FUNCTION documentdb_upgrade_internal.notify_at_commit(payload text) RETURNS void
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_notify_at_commit';
+COMMENT ON FUNCTION notify_at_commit(text) IS
+'serves hold() and release(): NOTIFY when this transaction commits, which it can be prepared in spite of';
+
+REVOKE ALL ON FUNCTION documentdb_upgrade_internal.notify_at_commit(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION hold(reason text, until timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    in_time boolean;
+BEGIN
+    IF coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'reason of a hold must not be empty'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF until <= clock_timestamp() THEN
+        RAISE EXCEPTION 'hold would end in the past'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave out the second argument for a hold without end.';
+    END IF;
+    INSERT INTO documentdb_upgrade.holds (reason, until)
+        VALUES (hold.reason, hold.until);
+    in_time := documentdb_upgrade_internal.stop_for_hold();
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(
+        jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
+    RETURN in_time;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION release() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM documentdb_upgrade_internal.await_holds();
+    UPDATE documentdb_upgrade.holds
+        SET released_at = clock_timestamp(), released_by = session_user
+        WHERE released_at IS NULL
+          AND (until IS NULL OR until > clock_timestamp());
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(jsonb_build_object('event', 'release')::text);
+    RETURN true;
+END
+$$;
+
+ALTER TABLE history DROP CONSTRAINT history_cause_check;
+ALTER TABLE history ADD CONSTRAINT history_cause_check
+    CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
+                     'library'));
+COMMENT ON COLUMN history.cause
+	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
+	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
+	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
+	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
+	'limit (attempt_timeout), server (any other error)';
+
+CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
+                                  skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_detached';
+COMMENT ON FUNCTION finalize_detached(text, text, text[]) IS
+'like finalize_to, in a process and a transaction of its own, which commits whatever the caller''s does; for '
+	'extensions whose library refuses the update in a session that has used them: the process begins with the '
+	'update, and guards that need a query, and all checks, run after the scripts. The same errors, and 53400 without '
+	'a free background worker, 57000 when the process was ended';
+
+REVOKE ALL ON FUNCTION finalize_detached(text, text, text[]) FROM PUBLIC;

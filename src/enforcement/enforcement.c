@@ -96,6 +96,31 @@ parse(const char *text, ExtensionVersion *version, const char **reason)
 }
 
 static bool
+is_orderable(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return parse(text, &version, &reason);
+}
+
+/*
+ * Where an update starts.  PostGIS' own command writes a word in place of the
+ * version, in the same transaction, to have the path that begins there; what
+ * counts is what was there before.
+ */
+const char *
+du_enforcement_start_of(const char *extension, const char *installed)
+{
+	const char *before;
+
+	if (is_orderable(installed))
+		return installed;
+	before = du_managed_version_before(extension);
+	return is_orderable(before) ? before : installed;
+}
+
+static bool
 object_to_unorderable(Objection *objection, const char *extension,
 					  const char *version, const char *reason)
 {
@@ -205,7 +230,11 @@ object_to_update(Objection *objection, const ExtensionFacts *extension,
 	const char *reason;
 
 	if (!parse(from, &installed, &reason))
-		return object_to_unorderable(objection, extension->name, from, reason);
+	{
+		object_to_unorderable(objection, extension->name, from, reason);
+		objection->hint = OVERRIDE_HINT;
+		return true;
+	}
 	if (extension->control->problem == NULL)
 	{
 		if (!parse(to, &wanted, &reason))
@@ -355,6 +384,19 @@ du_enforcement_created(const char *extension, Oid oid, const char *version)
 }
 
 /*
+ * True for a step of the innermost statement to something that cannot be
+ * ordered and is not where the statement ends: that is judged, this is passed.
+ */
+static bool
+is_on_the_way(const char *to)
+{
+	const char *end = innermost->version != NULL ? innermost->version :
+	du_managed_extension(innermost->extension)->control->default_version;
+
+	return !is_orderable(to) && end != NULL && strcmp(to, end) != 0;
+}
+
+/*
  * To be told of each change of an extension's version, before its script runs.
  */
 void
@@ -371,7 +413,9 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 	}
 
 	announced = innermost != NULL && strcmp(innermost->extension, extension) == 0;
-	if (du_guc_enforce != ENFORCE_OFF && !(announced && innermost->judged))
+	if (announced && innermost->from != NULL)
+		from = innermost->from;
+	if (du_guc_enforce != ENFORCE_OFF && !(announced && (innermost->judged || is_on_the_way(to))))
 	{
 		const char *against = say_update(du_managed_extension(extension), from, to);
 
@@ -383,6 +427,8 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 	if (innermost->updated_from == NULL)
 		innermost->updated_from = MemoryContextStrdup(innermost->memory, from);
 	innermost->updated_to = MemoryContextStrdup(innermost->memory, to);
+	if (is_orderable(to))
+		innermost->from = innermost->updated_to;
 }
 
 /*

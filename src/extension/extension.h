@@ -142,7 +142,9 @@ typedef struct UpgradeFacts
 
 extern UpgradeFacts *du_managed_gather(void);
 extern PGDLLEXPORT const ExtensionFacts *du_managed_main(const UpgradeFacts *facts);
+extern char *du_managed_versions(void);
 extern PGDLLEXPORT char *du_managed_installed_version(const char *extension, Oid *oid);
+extern char *du_managed_version_before(const char *extension);
 extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);

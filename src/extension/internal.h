@@ -84,4 +84,22 @@ extern Oid	du_loaded_version_function(const ExtensionFacts *main_extension);
 extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
 								   ErrorData **problem);
 
+/* ----
+ * managed_set.c
+ *
+ * The managed set as this instance sees it.
+ * ----
+ */
+
+extern void du_managed_offer(ExtensionFacts *extension, const char *version);
+
+/* ----
+ * update_paths.c
+ *
+ * Versions and paths as the server computes them from the script files.
+ * ----
+ */
+
+extern void du_paths_read(ExtensionFacts *extension);
+
 #endif							/* DU_EXTENSION_INTERNAL_H */

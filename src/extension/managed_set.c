@@ -6,11 +6,10 @@
  * pg_extension is read with a catalogue scan, which takes a fresh snapshot:
  * after a lock was waited for, the answer is of after the wait whatever
  * snapshot the caller's query has.  Versions and paths are the server's own
- * (pg_extension_update_paths).  Nothing here decides; a control file that
- * is missing is a fact like any other.
+ * (update_paths.c).  Nothing here decides; a control file that is missing is
+ * a fact like any other.  No query is run.
  *
- * All results are palloc'd in the caller's context.  Callers run inside
- * du_context_enter with SPI connected.
+ * All results are palloc'd in the caller's context.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +25,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -39,11 +39,11 @@
 #include "base/base.h"
 
 /*
- * Fills what pg_extension says of one extension; leaves it alone when the
- * extension is not installed.
+ * Fills what pg_extension says of one extension in a snapshot, NULL being that
+ * of the catalogue; leaves it alone when the extension is not installed.
  */
 static void
-read_extension_row(ExtensionFacts *extension)
+read_extension_row(ExtensionFacts *extension, Snapshot snapshot)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -52,7 +52,7 @@ read_extension_row(ExtensionFacts *extension)
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum(extension->name));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
@@ -84,9 +84,28 @@ du_managed_installed_version(const char *extension, Oid *oid)
 	if (strlen(extension) >= NAMEDATALEN)
 		return NULL;
 	facts.name = extension;
-	read_extension_row(&facts);
+	read_extension_row(&facts, NULL);
 	if (oid != NULL)
 		*oid = facts.oid;
+	return unconstify(char *, facts.installed);
+}
+
+/*
+ * The version that an extension had before this transaction has changed
+ * anything, palloc'd; NULL when it was not installed.
+ */
+char *
+du_managed_version_before(const char *extension)
+{
+	ExtensionFacts facts = {0};
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	/* No command of this transaction is seen. */
+	snapshot->curcid = FirstCommandId;
+	facts.name = extension;
+	if (strlen(extension) < NAMEDATALEN)
+		read_extension_row(&facts, snapshot);
+	UnregisterSnapshot(snapshot);
 	return unconstify(char *, facts.installed);
 }
 
@@ -104,8 +123,11 @@ describe_owner(ExtensionFacts *extension)
 		elog(ERROR, "schema with OID %u vanished", extension->schema);
 }
 
-static void
-add_offered(ExtensionFacts *extension, const char *version)
+/*
+ * Adds a version to those that an extension's files offer, once.
+ */
+void
+du_managed_offer(ExtensionFacts *extension, const char *version)
 {
 	ListCell   *lc;
 
@@ -115,67 +137,6 @@ add_offered(ExtensionFacts *extension, const char *version)
 			return;
 	}
 	extension->offered = lappend(extension->offered, pstrdup(version));
-}
-
-/*
- * Takes a path apart: "1.0--1.1--1.2" has three versions.
- */
-static void
-split_path(UpdatePath *path, const char *target, const char *text)
-{
-	char	   *rest = pstrdup(text);
-	int			capacity = 1;
-
-	for (const char *p = strstr(rest, "--"); p != NULL; p = strstr(p + 2, "--"))
-		capacity++;
-	path->target = pstrdup(target);
-	path->versions = palloc(capacity * sizeof(char *));
-	path->nversions = 0;
-	while (rest != NULL)
-	{
-		char	   *next = strstr(rest, "--");
-
-		if (next != NULL)
-		{
-			*next = '\0';
-			next += 2;
-		}
-		path->versions[path->nversions++] = rest;
-		rest = next;
-	}
-}
-
-/*
- * Versions and paths as the server computes them from the script files.
- */
-static void
-read_paths(ExtensionFacts *extension)
-{
-	Oid			types[1] = {NAMEOID};
-	Datum		values[1];
-	const char *last_source = "";
-	int			rows;
-
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(extension->name));
-	rows = du_query("SELECT source, target, path"
-					" FROM pg_catalog.pg_extension_update_paths($1)",
-					1, types, values);
-	extension->paths = palloc0(Max(rows, 1) * sizeof(UpdatePath));
-	for (int i = 0; i < rows; i++)
-	{
-		char	   *source = du_query_text(i, 1);
-		char	   *target = du_query_text(i, 2);
-		char	   *path = du_query_text(i, 3);
-
-		if (strcmp(source, last_source) != 0)
-			add_offered(extension, source);
-		last_source = source;
-		add_offered(extension, target);
-		if (path != NULL && extension->installed != NULL &&
-			strcmp(source, extension->installed) == 0)
-			split_path(&extension->paths[extension->npaths++], target, path);
-	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -189,7 +150,7 @@ read_install_scripts(ExtensionFacts *extension)
 	foreach(lc, du_control_script_names(extension->control, extension->name))
 	{
 		if (strstr(lfirst(lc), "--") == NULL)
-			add_offered(extension, lfirst(lc));
+			du_managed_offer(extension, lfirst(lc));
 	}
 }
 
@@ -261,32 +222,50 @@ is_above(const char *text, const char *other)
 		du_version_parse(other, &b, &reason) && du_version_compare(&a, &b) > 0;
 }
 
+/* The text in a column of a row, palloc'd; NULL for a null. */
+static char *
+text_of(Relation rel, HeapTuple tuple, const char *column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
+									 &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
 /*
  * A binary above the present one that this server has run, as a clause; NULL
- * when none is known: then nobody has taken one back.
+ * when none is known: then nobody has taken one back.  Read by a scan, for this
+ * must work where no query does.
  */
 static const char *
 seen_above(const ExtensionFacts *extension)
 {
 	Oid			schema = get_namespace_oid("documentdb_upgrade_internal", true);
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
+	Oid			table = OidIsValid(schema) ? get_relname_relid("binaries_seen", schema) : InvalidOid;
 	const char *seen = NULL;
-	int			rows;
+	Relation	rel;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tuple;
 
-	if (!OidIsValid(schema) || !OidIsValid(get_relname_relid("binaries_seen", schema)))
+	if (!OidIsValid(table))
 		return NULL;
-	values[0] = CStringGetTextDatum(extension->name);
-	rows = du_query("SELECT DISTINCT b.version FROM documentdb_upgrade_internal.binaries_seen b"
-					" WHERE b.extension = $1", 1, types, values);
-	for (int i = 0; i < rows; i++)
+	rel = table_open(table, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		const char *version = du_query_text(i, 1);
+		const char *name = text_of(rel, tuple, "extension");
+		const char *version = text_of(rel, tuple, "version");
 
-		if (is_above(version, extension->binary) && (seen == NULL || is_above(version, seen)))
+		if (name != NULL && strcmp(name, extension->name) == 0 && is_above(version, extension->binary) &&
+			(seen == NULL || is_above(version, seen)))
 			seen = version;
 	}
-	SPI_freetuptable(SPI_tuptable);
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
 	return seen == NULL ? NULL : psprintf("this server has run a binary of \"%s\"", seen);
 }
 
@@ -313,11 +292,11 @@ loaded_below(const ExtensionFacts *extension, const char *version)
  * Finds out what the scripts say beyond the default version: a control file can
  * be behind its own scripts, and then they count for who asks for such a version
  * by name.  Scripts that a newer binary has left behind do not count: there this
- * server has run that binary, or its library tells.  With queries only where
- * they can be asked.
+ * server has run that binary, or its library tells.  Hooks, which any role and
+ * database can enter, look at the files alone.
  */
 static void
-look_beyond_default(ExtensionFacts *extension, bool with_queries)
+look_beyond_default(ExtensionFacts *extension, bool files_alone)
 {
 	const char *highest;
 	const char *against = NULL;
@@ -328,7 +307,7 @@ look_beyond_default(ExtensionFacts *extension, bool with_queries)
 	highest = highest_in_scripts(extension);
 	if (!is_above(highest, extension->binary))
 		return;
-	if (with_queries)
+	if (!files_alone)
 	{
 		against = seen_above(extension);
 		if (against == NULL)
@@ -361,9 +340,9 @@ read_script_names(ExtensionFacts *extension)
 			to += 2;
 			if (strstr(to, "--") != NULL)
 				continue;
-			add_offered(extension, to);
+			du_managed_offer(extension, to);
 		}
-		add_offered(extension, from);
+		du_managed_offer(extension, from);
 	}
 }
 
@@ -378,7 +357,7 @@ du_managed_extension(const char *name)
 
 	extension->name = pstrdup(name);
 	if (strlen(name) < NAMEDATALEN)
-		read_extension_row(extension);
+		read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);
 	extension->control = du_control_read(name);
@@ -387,10 +366,10 @@ du_managed_extension(const char *name)
 
 	read_script_names(extension);
 	if (extension->control->default_version != NULL)
-		add_offered(extension, extension->control->default_version);
+		du_managed_offer(extension, extension->control->default_version);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
-	look_beyond_default(extension, false);
+	look_beyond_default(extension, true);
 	return extension;
 }
 
@@ -400,7 +379,7 @@ du_managed_extension(const char *name)
 static void
 read_extension(ExtensionFacts *extension)
 {
-	read_extension_row(extension);
+	read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);
 
@@ -408,14 +387,14 @@ read_extension(ExtensionFacts *extension)
 	if (extension->control->problem != NULL)
 		return;
 
-	read_paths(extension);
+	du_paths_read(extension);
 	if (extension->control->default_version != NULL)
-		add_offered(extension, extension->control->default_version);
+		du_managed_offer(extension, extension->control->default_version);
 	if (extension->control->default_version == NULL || extension->npaths == 0)
 		read_install_scripts(extension);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
-	look_beyond_default(extension, true);
+	look_beyond_default(extension, false);
 }
 
 static int
@@ -573,6 +552,27 @@ du_managed_place(const char *name)
 			return foreach_current_index(lc);
 	}
 	return -1;
+}
+
+/*
+ * The installed versions of the managed set as one text, to be compared with
+ * its like.  Reads the catalogue alone, in any database.
+ */
+char *
+du_managed_versions(void)
+{
+	StringInfoData buf;
+	bool		valid;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, managed_names(&valid))
+	{
+		const char *version = du_managed_installed_version(lfirst(lc), NULL);
+
+		appendStringInfo(&buf, "%s ", version ? version : "-");
+	}
+	return buf.data;
 }
 
 /*

@@ -11,9 +11,12 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "base/base.h"
 #include "extension/extension.h"
 #include "guards/guards.h"
 
@@ -22,6 +25,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_to);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_to);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_from);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_from);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_detached);
 
 /* The elements of a text[] argument, none for a null. */
 static List *
@@ -157,4 +161,66 @@ documentdb_upgrade_run_finalize_from(PG_FUNCTION_ARGS)
 
 	(void) du_finalize(&request, &isnull);
 	PG_RETURN_VOID();
+}
+
+/* The order for a process that does what a request asks. */
+static AttemptOrder
+order_of(const FinalizeRequest *request)
+{
+	AttemptOrder order;
+	List	   *names = NIL;
+	ListCell   *lc;
+	StringInfoData skipped;
+
+	initStringInfo(&skipped);
+	foreach(lc, request->skip_guards)
+	{
+		if (list_member(names, makeString(lfirst(lc))))
+			continue;
+		names = lappend(names, makeString(lfirst(lc)));
+		appendStringInfo(&skipped, "%s%s", skipped.len > 0 ? "," : "", (char *) lfirst(lc));
+	}
+	memset(&order, 0, sizeof(AttemptOrder));
+	if (strlen(request->target) >= sizeof(order.target) || skipped.len >= (int) sizeof(order.skip_guards))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target version or list of guards is too long")));
+
+	strlcpy(order.actor, request->actor, sizeof(order.actor));
+	strlcpy(order.role_name, GetUserNameFromId(GetSessionUserId(), false), sizeof(order.role_name));
+	strlcpy(order.extension, du_guc_extension, sizeof(order.extension));
+	strlcpy(order.target, request->target, sizeof(order.target));
+	strlcpy(order.skip_guards, skipped.data, sizeof(order.skip_guards));
+	order.caller = GetUserId();
+	order.alter_first = true;
+
+	/* What is longer than any fingerprint must not become one. */
+	if (request->expected_fingerprint != NULL)
+		strlcpy(order.fingerprint, strlen(request->expected_fingerprint) < sizeof(order.fingerprint) &&
+				request->expected_fingerprint[0] != '\0' ? request->expected_fingerprint : "none",
+				sizeof(order.fingerprint));
+	return order;
+}
+
+/*
+ * finalize_detached(target text, expected_fingerprint text, skip_guards text[])
+ * returns history
+ */
+Datum
+documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo);
+	AttemptOrder order = order_of(&request);
+	AttemptOutcome outcome;
+	Datum		row;
+
+	du_stage_check_transaction("finalize");
+	row = du_attempt_detach(&order, &outcome);
+	if (outcome.result == ATTEMPT_FAILED)
+		ereport(ERROR,
+				(errcode(outcome.sqlstate),
+				 errmsg_internal("%s", outcome.message),
+				 outcome.detail[0] ? errdetail_internal("%s", outcome.detail) : 0,
+				 outcome.hint[0] ? errhint("%s", outcome.hint) : 0));
+	PG_RETURN_DATUM(row);
 }

@@ -67,6 +67,7 @@ extern ScriptLocation du_steps_describe_error(const StepsRun *run, ErrorData *ed
 
 extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);
 extern FailureCause du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise);
+extern bool du_attempt_query_refused(const Attempt *attempt);
 extern void du_attempt_fail(const Attempt *attempt, ErrorData *edata);
 
 /* ----

@@ -198,7 +198,7 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 	if (target->problem != NULL)
 		return du_guard_fail(result, target->problem, target->hint == NULL ?
 							 "Correct the extension's files on this instance, or finalize to an intermediate version." :
-							 input->server_facts->losses == NULL ? target->hint :
+							 input->server_facts == NULL || input->server_facts->losses == NULL ? target->hint :
 							 psprintf("%s %s", target->hint, input->server_facts->losses));
 	for (int i = 0; i < input->plan->nsteps; i++)
 	{

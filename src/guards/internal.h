@@ -67,6 +67,8 @@ extern void du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
  * ----
  */
 
+extern ServerFacts *du_server_facts_look(const UpgradeFacts *facts, const UpgradePlan *plan,
+										 Oid caller);
 extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan,
 										   Oid caller);
 

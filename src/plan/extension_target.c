@@ -88,8 +88,9 @@ goes_back(const ExtensionFacts *extension, const UpdatePath *path, const char *f
 }
 
 /*
- * Why a path is no upgrade: every version on it must be orderable and above
- * the one before.  NULL when it is one.
+ * Why a path is no upgrade: every version on it must be above the one before.
+ * What cannot be ordered is passed on the way (PostGIS has "ANY" there), and is
+ * no place to start from or to end at.  NULL when it is one.
  */
 static const char *
 path_problem(const ExtensionFacts *extension, const UpdatePath *path)
@@ -97,16 +98,20 @@ path_problem(const ExtensionFacts *extension, const UpdatePath *path)
 	ExtensionVersion previous;
 	const char *reason;
 
-	if (!du_version_parse(path->versions[0], &previous, &reason))
+	if (!du_version_parse(extension->installed, &previous, &reason))
 		return psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
-						path->versions[0], extension->name, reason);
+						extension->installed, extension->name, reason);
 	for (int i = 1; i < path->nversions; i++)
 	{
 		ExtensionVersion version;
 
 		if (!du_version_parse(path->versions[i], &version, &reason))
-			return psprintf("The path of extension \"%s\" to \"%s\" passes \"%s\", which cannot be ordered: %s",
-							extension->name, path->target, path->versions[i], reason);
+		{
+			if (i < path->nversions - 1)
+				continue;
+			return psprintf("The target \"%s\" of extension \"%s\" cannot be ordered: %s",
+							path->target, extension->name, reason);
+		}
 		if (du_version_compare(&version, &previous) <= 0)
 			return goes_back(extension, path, path->versions[i - 1], path->versions[i]);
 		previous = version;

@@ -29,7 +29,8 @@ compare_names(const ListCell *a, const ListCell *b)
 
 /*
  * True for the name of an update script ("1.0--1.1") whose both ends lie
- * between the installed version and the highest that may be asked for.
+ * between the installed version and the highest that may be asked for, as far as they
+ * can be ordered.
  */
 static bool
 is_ahead(const char *name, const ExtensionVersion *installed,
@@ -45,10 +46,8 @@ is_ahead(const char *name, const ExtensionVersion *installed,
 		return false;
 	*to_text = '\0';
 	to_text += 2;
-	return du_version_parse(from_text, &from, &reason) &&
-		du_version_parse(to_text, &to, &reason) &&
-		du_version_compare(&from, installed) >= 0 &&
-		du_version_compare(&to, limit) <= 0;
+	return (!du_version_parse(from_text, &from, &reason) || du_version_compare(&from, installed) >= 0) &&
+		(!du_version_parse(to_text, &to, &reason) || du_version_compare(&to, limit) <= 0);
 }
 
 static void

@@ -27,16 +27,6 @@ extern void du_target_aim_companion(const ExtensionFacts *companion, const Exten
 									const char *main_target, bool named, ExtensionTarget *target);
 
 /* ----
- * lock_count.c
- *
- * What a plan is known to take of the shared lock table, and what there
- * is.
- * ----
- */
-
-extern LockCount *du_lock_count(const List *relations);
-
-/* ----
  * update_script.c
  *
  * One update script: its text as the server runs it, and what it says.

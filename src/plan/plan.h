@@ -97,6 +97,7 @@ typedef struct LockCount
 	int64		formula;		/* what the settings promise */
 } LockCount;
 
+extern LockCount *du_lock_count(const List *relations);
 extern int64 du_lock_count_budget(const LockCount *count);
 
 /* ----

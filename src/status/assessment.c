@@ -287,6 +287,36 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 }
 
 /*
+ * Decides and finds the state where a library refuses every query, in its
+ * words: without one.
+ */
+void
+du_assessment_decide_refused(Assessment *assessment, const WorkerFacts *worker, const char *refusal)
+{
+	StateInput	input = {0};
+
+	assessment->plan = du_plan_make(assessment->facts, target_of_interest(worker->desired));
+	assessment->desired = worker->desired;
+	assessment->decided = du_assessment_decide_for(assessment, worker->desired);
+	if (assessment->decided.decision == DECISION_FINALIZE)
+	{
+		GuardInput	guards;
+
+		du_plan_read_scripts(assessment->plan, assessment->facts);
+		guards = du_guards_look(assessment->facts, assessment->plan, assessment->context.caller);
+		assessment->guards = du_guards_evaluate_first(&guards, NIL);
+	}
+	input.facts = assessment->facts;
+	input.plan = assessment->plan;
+	input.guards = assessment->guards;
+	input.decided = assessment->decided;
+	input.in_recovery = assessment->in_recovery;
+	input.last_error = worker->last_error[0] ? worker->last_error : NULL;
+	input.worker = view_of(worker);
+	assessment->state = du_state_of_refused(&input, refusal);
+}
+
+/*
  * Names of the guards that fail, NIL when none were evaluated.
  */
 List *

@@ -77,6 +77,7 @@ typedef struct StateInput
 
 extern bool du_state_gate_is_stale(const char *installed, const char *gate);
 extern UpgradeState du_state_of(const StateInput *input);
+extern UpgradeState du_state_of_refused(const StateInput *input, const char *refusal);
 
 /* ----
  * assessment.c

@@ -390,6 +390,48 @@ state_of_standby(const WorkerView *worker)
 }
 
 /*
+ * The state where a library refuses every query, in its words, and only the
+ * files and the catalogue can tell.
+ */
+UpgradeState
+du_state_of_refused(const StateInput *input, const char *refusal)
+{
+	const char *name = du_managed_main(input->facts)->name;
+	const char *why = psprintf("Every query in this database is refused (%s).", refusal);
+	UpgradeState found;
+
+	if (input->in_recovery)
+		return state_of_standby(&input->worker);
+	if (input->worker.attempt_runs)
+		return state_of_running(input);
+	switch (input->decided.decision)
+	{
+		case DECISION_FINALIZE:
+			if (is_unread(&input->worker))
+				return state_of_source(input);
+			found = state_of_wish(input);
+			if (input->worker.gave_up)
+				found.next_step = psprintf("%s Run ALTER EXTENSION %s UPDATE TO %s;", found.next_step,
+										   quote_identifier(name),
+										   quote_literal_cstr(input->decided.target));
+			found.next_step = psprintf("%s %s", why, found.next_step);
+			return found;
+		case DECISION_UPDATE_AVAILABLE:
+			return state("blocked",
+						 psprintf("%s What works is CALL documentdb_upgrade.run_finalize_to(%s); and ALTER EXTENSION %s UPDATE TO %s;",
+								  why, quote_literal_cstr(input->decided.target),
+								  quote_identifier(name), quote_literal_cstr(input->decided.target)));
+		case DECISION_NOT_INSTALLED:
+		case DECISION_SCHEMA_AHEAD:
+		case DECISION_REFUSE:
+		case DECISION_WAIT:
+		case DECISION_NONE:
+			break;
+	}
+	return state("blocked", psprintf("%s %s", why, input->decided.reason));
+}
+
+/*
  * State and next step.  Texts are palloc'd or constant.
  */
 UpgradeState

@@ -137,7 +137,6 @@ DROP EXTENSION du_gap;
 --
 CALL bad.install('du_zigzag', '1.0');
 \c
-SELECT * FROM bad.try('1.2');
 SELECT * FROM bad.try('1.3');
 SELECT * FROM bad.try('ANY');
 SELECT * FROM bad.installed;

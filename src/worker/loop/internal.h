@@ -29,6 +29,7 @@ typedef struct WorkerFailures
 	char		target[SHARED_VERSION_LENGTH];	/* that failed */
 	char		fingerprint[65];	/* at that time */
 	uint64		retries_seen;	/* calls of retry() */
+	bool		alter_first;	/* a library has refused another form of attempt */
 } WorkerFailures;
 
 typedef struct Worker
