@@ -56,6 +56,7 @@ typedef struct Rehearsal
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
 	OutsideFindings findings;
+	const char *members;		/* JSON array of what the steps left, or NULL */
 	StepRisk	worst;
 	int			nsteps;			/* that ran to their end */
 	int			lock_entries;
@@ -257,6 +258,7 @@ run_steps(Rehearsal *rehearsal)
 	if (attempt->alter_first)
 		ask_afterwards(rehearsal);
 	du_checks_run("post");
+	rehearsal->members = du_fresh_list_members(attempt->facts);
 	try_deferred(rehearsal, deferred);
 	rehearsal->checks = "all checks were met";
 }
@@ -322,6 +324,11 @@ build_report(Rehearsal *rehearsal)
 	du_write_text(&buf, "checks", rehearsal->checks);
 	du_write_text(&buf, "deferred", rehearsal->deferred);
 	du_write_int(&buf, "locks_named", rehearsal->locks_named);
+	if (rehearsal->members != NULL)
+	{
+		du_write_key(&buf, "members");
+		appendStringInfoString(&buf, rehearsal->members);
+	}
 	du_write_close(&buf, '}');
 	return buf.data;
 }
