@@ -32,7 +32,7 @@ BEGIN
     WHEN 'versions' THEN
         SELECT v.installed_version, v.binary_version, d.decision, d.reason INTO own
             FROM documentdb_upgrade.versions v,
-                 LATERAL documentdb_upgrade.decide('', v.installed_version, v.binary_version) d
+                 documentdb_upgrade_internal.decide_here('') d
             WHERE v.extension = main;
         RETURN QUERY
             SELECT part, CASE WHEN own.decision IN ('not_installed', 'refuse', 'schema_ahead') THEN 'fail'

@@ -9,6 +9,73 @@ COMMENT ON FUNCTION plan(text) IS
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
+COMMENT ON COLUMN history.actor
+	IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION, a drop or creation, or a '
+	'version that was found; message says which';
+COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
+COMMENT ON COLUMN history.to_version
+	IS 'its target; the installed version where only companions were to change; null: it was dropped';
+
+-- finalize_to and run_finalize_to have two more arguments.  Who could call them
+-- can call them still.
+
+ALTER FUNCTION finalize_to(text, text, text[]) RENAME TO finalize_to_before;
+ALTER PROCEDURE run_finalize_to(text, text, text[]) RENAME TO run_finalize_to_before;
+CREATE FUNCTION finalize_to(target text, expected_fingerprint text DEFAULT NULL,
+                            skip_guards text[] DEFAULT '{}', one_transaction boolean DEFAULT true,
+                            "from" text DEFAULT NULL)
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_to';
+COMMENT ON FUNCTION finalize_to(text, text, text[], boolean, text) IS
+'updates the managed set to the target and returns the history row; commits with the caller''s transaction; '
+	'a target already reached is success and changes nothing. With one_transaction false each version on the way is '
+	'committed by itself, in a process of its own, whatever the caller''s transaction does; the first that fails ends '
+	'it, and the error says where it stands. With "from", which must be the installed version, both may be versions '
+	'that cannot be ordered (commits), written as the files write them, when scripts lead from one to the other. '
+	'Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, '
+	'0A000 no such version or path, 55000 refused, 55006 another upgrade runs, '
+	'55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update or the caller may not '
+	'override a guard, 25001 isolation level, 25006 standby or read-only, and what a script raises';
+
+CREATE PROCEDURE run_finalize_to(target text, expected_fingerprint text DEFAULT NULL,
+                                 skip_guards text[] DEFAULT '{}', one_transaction boolean DEFAULT true,
+                                 "from" text DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_to';
+COMMENT ON PROCEDURE run_finalize_to(text, text, text[], boolean, text) IS
+'like finalize_to, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
+REVOKE ALL ON FUNCTION finalize_to(text, text, text[], boolean, text) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_finalize_to(text, text, text[], boolean, text) FROM PUBLIC;
+DO $$
+DECLARE
+    g record;
+BEGIN
+    FOR g IN SELECT p.proname, a.grantee, a.is_grantable
+             FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
+             WHERE p.pronamespace = 'documentdb_upgrade'::pg_catalog.regnamespace
+               AND p.proname IN ('finalize_to_before', 'run_finalize_to_before') AND a.grantee <> p.proowner LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE documentdb_upgrade.%I TO %s%s',
+                                  pg_catalog.replace(g.proname::pg_catalog.text, '_before', ''),
+                                  CASE g.grantee WHEN 0 THEN 'PUBLIC'
+                                                 ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+                                  CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END);
+    END LOOP;
+END
+$$;
+DROP FUNCTION finalize_to_before(text, text, text[]);
+DROP PROCEDURE run_finalize_to_before(text, text, text[]);
+
+CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
+                                                        OUT reason text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_decide_here';
+COMMENT ON FUNCTION decide_here(text) IS
+'like decide, over what is installed here and what the files here offer, which can be more than the binary version';
+REVOKE ALL ON FUNCTION decide_here(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION decide_here(text) TO pg_monitor;
+
 -- Releases, plans and what goes together.
 ALTER TABLE compatibility ADD COLUMN matrix text;
 COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35.., ..1.32';
@@ -1250,7 +1317,7 @@ BEGIN
     WHEN 'versions' THEN
         SELECT v.installed_version, v.binary_version, d.decision, d.reason INTO own
             FROM documentdb_upgrade.versions v,
-                 LATERAL documentdb_upgrade.decide('', v.installed_version, v.binary_version) d
+                 documentdb_upgrade_internal.decide_here('') d
             WHERE v.extension = main;
         RETURN QUERY
             SELECT part, CASE WHEN own.decision IN ('not_installed', 'refuse', 'schema_ahead') THEN 'fail'
@@ -1669,8 +1736,8 @@ BEGIN
     PERFORM documentdb_upgrade.to_semver(target);
     SELECT * INTO s FROM documentdb_upgrade.status;
     -- What is asked for here, else what is desired, else what the binary offers.
-    SELECT * INTO decided FROM documentdb_upgrade.decide(
-        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed_version, s.binary_version);
+    SELECT * INTO decided FROM documentdb_upgrade_internal.decide_here(
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
     BEGIN
@@ -2469,3 +2536,78 @@ GRANT EXECUTE ON FUNCTION
     foundations, finding_applies, recreation, relation_recreation,
     column_recreation, policy_recreation, grant_statements, still_lost
     TO pg_monitor;
+
+CREATE FUNCTION documentdb_upgrade_internal.notify_at_commit(payload text) RETURNS void
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_notify_at_commit';
+COMMENT ON FUNCTION notify_at_commit(text) IS
+'serves hold() and release(): NOTIFY when this transaction commits, which it can be prepared in spite of';
+
+REVOKE ALL ON FUNCTION documentdb_upgrade_internal.notify_at_commit(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION hold(reason text, until timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    in_time boolean;
+BEGIN
+    IF coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'reason of a hold must not be empty'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF until <= clock_timestamp() THEN
+        RAISE EXCEPTION 'hold would end in the past'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave out the second argument for a hold without end.';
+    END IF;
+    INSERT INTO documentdb_upgrade.holds (reason, until)
+        VALUES (hold.reason, hold.until);
+    in_time := documentdb_upgrade_internal.stop_for_hold();
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(
+        jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
+    RETURN in_time;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION release() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM documentdb_upgrade_internal.await_holds();
+    UPDATE documentdb_upgrade.holds
+        SET released_at = clock_timestamp(), released_by = session_user
+        WHERE released_at IS NULL
+          AND (until IS NULL OR until > clock_timestamp());
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(jsonb_build_object('event', 'release')::text);
+    RETURN true;
+END
+$$;
+
+ALTER TABLE history DROP CONSTRAINT history_cause_check;
+ALTER TABLE history ADD CONSTRAINT history_cause_check
+    CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
+                     'library'));
+COMMENT ON COLUMN history.cause
+	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
+	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
+	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
+	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
+	'limit (attempt_timeout), server (any other error)';
+
+CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
+                                  skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_detached';
+COMMENT ON FUNCTION finalize_detached(text, text, text[]) IS
+'like finalize_to, in a process and a transaction of its own, which commits whatever the caller''s does; for '
+	'extensions whose library refuses the update in a session that has used them: the process begins with the '
+	'update, and guards that need a query, and all checks, run after the scripts. The same errors, and 53400 without '
+	'a free background worker, 57000 when the process was ended';
+
+REVOKE ALL ON FUNCTION finalize_detached(text, text, text[]) FROM PUBLIC;

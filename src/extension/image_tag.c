@@ -94,10 +94,8 @@ leading_version(const char *text, const char **rest)
 		return NULL;
 
 	digits = prerelease_length(end);
-	found = pnstrdup(start, end - start + digits);
-	if (digits > 0 && *end == '~')
-		found[end - start] = '-';
 	end += digits;
+	found = pnstrdup(start, end - start);
 
 	/* strchr() finds the end of the text, too. */
 	if (strchr("-_+.", *end) == NULL || !du_version_parse(found, &version, &reason))
@@ -198,7 +196,7 @@ du_image_resolve(const char *image, const char *documentdb_version, SpecImage *r
 	{
 		du_image_read_tag(documentdb_version, &of_version);
 		if (of_version.version == NULL && of_version.postgres == NULL &&
-			du_version_parse(documentdb_version, &version, &reason))
+			du_version_parse(documentdb_version, &version, &reason) && !version.has_vendor)
 			of_version.version = of_version.tag;
 		result->documentdb_version_unread = of_version.version == NULL;
 	}

@@ -15,6 +15,23 @@
 #include "storage/lwlock.h"
 
 /* ----
+ * detached.c
+ *
+ * Runs one function of this library in a process of its own, and waits for
+ * its answer.
+ * ----
+ */
+
+/*
+ * Serves there: an order in, an answer out, palloc'd.  It runs outside a
+ * transaction, as a superuser.
+ */
+typedef void *(*DetachedFunction) (const void *order, Size length, Size *answer_length);
+
+extern void *du_detached_run(const char *what, const char *function, const void *order,
+							 Size length, Size *answer_length);
+
+/* ----
  * give_way.c
  *
  * Makes the worker give way to those who want its database for
@@ -23,6 +40,15 @@
  */
 
 extern void du_give_way_to(Node *statement);
+
+/* ----
+ * notices.c
+ *
+ * Tells those who listen what a transaction has done, when it commits.
+ * ----
+ */
+
+extern void du_notice_at_commit(const char *payload);
 
 /* ----
  * own_relations.c

@@ -247,7 +247,7 @@ typedef struct StepEffects
 extern void du_effects_start(const UpgradeFacts *facts);
 extern void du_effects_take_early_locks(void);
 extern void du_effects_stop(void);
-extern void du_effects_begin_step(void);
+extern void du_effects_begin_step(bool may_ask);
 extern StepEffects *du_effects_end_step(const PlanStep *step);
 
 /* ----
@@ -313,6 +313,7 @@ extern char *du_scratch_run(const char *function, const StringInfo order);
  * ----
  */
 
+extern char *du_rehearsal_sign(const char *row, const char *fingerprint);
 extern Datum du_rehearse_in_scratch(const char *target, bool *isnull);
 
 /* ----

@@ -136,23 +136,24 @@ documentdb_upgrade_scratch_rehearse(const char *order, Size length)
 	return row;
 }
 
-/* Says in a row that was made elsewhere who has asked for it here. */
-static char *
-sign(const char *row, const char *fingerprint)
+/*
+ * Says in a row that was made elsewhere who has asked for it here, and for
+ * which fingerprint it holds (NULL: the one it has).
+ */
+char *
+du_rehearsal_sign(const char *row, const char *fingerprint)
 {
-	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[4];
-	char	   *signed_row;
+	StringInfoData buf;
 
-	values[0] = CStringGetTextDatum(row);
-	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-	values[2] = CStringGetTextDatum(fingerprint);
-	values[3] = CStringGetTextDatum(du_history_client());
-	du_query("SELECT ($1::pg_catalog.jsonb || pg_catalog.jsonb_build_object("
-			 "   'role_name', $2, 'fingerprint', $3, 'client', $4))::pg_catalog.text", 4, types, values);
-	signed_row = du_query_text(0, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return signed_row;
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, row);
+	buf.data[--buf.len] = '\0'; /* its closing bracket; of keys that come twice the last one counts */
+	du_write_text(&buf, "role_name", GetUserNameFromId(GetSessionUserId(), false));
+	du_write_text(&buf, "client", du_history_client());
+	if (fingerprint != NULL)
+		du_write_text(&buf, "fingerprint", fingerprint);
+	du_write_close(&buf, '}');
+	return buf.data;
 }
 
 /*
@@ -184,7 +185,7 @@ du_rehearse_in_scratch(const char *target, bool *isnull)
 	initStringInfo(&order);
 	write_order(&order, facts, target);
 	row = du_scratch_run("documentdb_upgrade_scratch_rehearse", &order);
-	stored = du_rehearsal_store(sign(row, du_fingerprint(facts)), isnull);
+	stored = du_rehearsal_store(du_rehearsal_sign(row, du_fingerprint(facts)), isnull);
 
 	SPI_finish();
 	du_context_leave(&execution);
