@@ -94,10 +94,8 @@ leading_version(const char *text, const char **rest)
 		return NULL;
 
 	digits = prerelease_length(end);
-	found = pnstrdup(start, end - start + digits);
-	if (digits > 0 && *end == '~')
-		found[end - start] = '-';
 	end += digits;
+	found = pnstrdup(start, end - start);
 
 	/* strchr() finds the end of the text, too. */
 	if (strchr("-_+.", *end) == NULL || !du_version_parse(found, &version, &reason))
