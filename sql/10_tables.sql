@@ -51,8 +51,8 @@ COMMENT ON COLUMN history.outcome
 	IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, '
 	'or rolled back by the caller after success';
 COMMENT ON COLUMN history.actor
-	IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION, a drop or creation, or a '
-	'version that was found; message says which';
+	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
+	'nobody, another version is installed than history left';
 COMMENT ON COLUMN history.role_name IS 'session user';
 COMMENT ON COLUMN history.client IS 'application name and address of the session';
 COMMENT ON COLUMN history.started_at IS 'when the attempt began';

@@ -10,8 +10,8 @@ COMMENT ON FUNCTION plan(text) IS
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
 COMMENT ON COLUMN history.actor
-	IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION, a drop or creation, or a '
-	'version that was found; message says which';
+	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
+	'nobody, another version is installed than history left';
 COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
 COMMENT ON COLUMN history.to_version
 	IS 'its target; the installed version where only companions were to change; null: it was dropped';
@@ -1403,6 +1403,42 @@ BEGIN
                    'Undo the change, or keep it knowingly: the next upgrade may fail on it or undo it.'
             FROM (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d;
 
+    -- What a scratch rehearsal has found, as far as nobody has mended it.  Owners differ there, so privileges do
+    -- not count.
+    WHEN 'fresh_install' THEN
+        RETURN QUERY
+            WITH rehearsal AS MATERIALIZED (
+                SELECT r.id, r.report->'fresh' AS fresh
+                FROM documentdb_upgrade.rehearsals r
+                WHERE r.extension = main AND r.to_version = documentdb_upgrade.schema_version() AND r.report ? 'fresh'
+                ORDER BY r.id DESC LIMIT 1
+            ), item AS MATERIALIZED (
+                SELECT d.what, d.extension, d.kind, d.identity, d.digest
+                FROM rehearsal, jsonb_to_recordset(rehearsal.fresh->'differences')
+                                    AS d(what text, extension text, kind text, identity text, digest text)
+                WHERE d.what <> 'other privileges'
+            ), present AS (
+                SELECT e.extension, m.kind, m.identity, m.digest
+                FROM (SELECT DISTINCT extension FROM item) e, documentdb_upgrade.member_definitions(e.extension) m
+            ), differing AS (
+                SELECT format('%s %s (%s)', i.kind, i.identity, i.what) AS what
+                FROM item i LEFT JOIN present p USING (extension, kind, identity)
+                WHERE CASE i.what WHEN 'left over' THEN p.digest IS NOT NULL
+                                  ELSE p.digest IS DISTINCT FROM i.digest END)
+            SELECT part, CASE WHEN count(r.id) = 0 OR bool_or(r.fresh ? 'problem') THEN 'skip'
+                              WHEN count(d.what) > 0 THEN 'warn' ELSE 'pass' END,
+                   CASE WHEN count(r.id) = 0
+                        THEN 'No scratch rehearsal has compared this version with a fresh installation.'
+                        WHEN bool_or(r.fresh ? 'problem') THEN format('Not compared: %s.', min(r.fresh->>'problem'))
+                        WHEN count(d.what) > 0 THEN format('%s members are not as a fresh installation has them: %s%s.',
+                            count(d.what), string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
+                            CASE WHEN count(d.what) > 5 THEN ' and others' END)
+                        ELSE 'All members are as a fresh installation has them.' END,
+                   format('SELECT documentdb_upgrade.rehearsal_report(%s) lists them; compare the install script of '
+                          'this version with its update scripts, and tell the maintainers.', min(r.id))
+            FROM (SELECT) AS one LEFT JOIN rehearsal r ON true
+            LEFT JOIN (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d ON true;
+
     WHEN 'standbys' THEN
         RETURN QUERY
             SELECT part, CASE WHEN bool_or(b.required AND b.status <> 'ready') THEN 'fail' ELSE 'pass' END,
@@ -1658,7 +1694,7 @@ BEGIN
 
     WHEN 'installed' THEN
         SELECT h.to_version INTO own FROM documentdb_upgrade.history h
-            WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+            WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'found' ORDER BY h.id DESC LIMIT 1;
         RETURN QUERY
             SELECT part, CASE WHEN v.installed_version IS NULL OR v.installed_version <> own.to_version THEN 'fail'
                               WHEN own.to_version IS NULL OR v.behind THEN 'warn' ELSE 'pass' END,
@@ -1712,6 +1748,43 @@ BEGIN
     END CASE;
 END
 $$;
+
+CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, last_attempt, versions, state,
+        gate, guards_after, members_intact, fresh_install, standbys, slots, replay, invalid_indexes,
+        unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions,
+        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks}')
+$$;
+COMMENT ON FUNCTION post_upgrade_report() IS
+'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, whether the '
+'target is installed, companions and standbys have followed and the last attempt succeeded, and what the update has '
+'left otherwise than a fresh installation would, as far as a scratch rehearsal has seen it';
+
+CREATE FUNCTION documentdb_upgrade_internal.fresh_differences(updated jsonb, fresh jsonb, problem text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN fresh IS NULL THEN jsonb_build_object('problem', problem)
+           ELSE jsonb_build_object('differences', coalesce((
+               SELECT jsonb_agg(d.item ORDER BY d.item->>'what', d.item->>'extension', d.item->>'kind',
+                                d.item->>'identity')
+               FROM (SELECT jsonb_build_object('what',
+                                CASE WHEN u.item IS NULL THEN 'missing' WHEN f.item IS NULL THEN 'left over'
+                                     WHEN u.item->'digest' <> f.item->'digest' THEN 'different'
+                                     ELSE 'other privileges' END)
+                            || coalesce(f.item, u.item) AS item
+                     FROM jsonb_array_elements(updated) AS u(item)
+                     FULL JOIN jsonb_array_elements(fresh) AS f(item)
+                       ON u.item->'extension' = f.item->'extension' AND u.item->'kind' = f.item->'kind'
+                          AND u.item->'identity' = f.item->'identity'
+                     WHERE u.item IS DISTINCT FROM f.item) d), '[]')) END
+$$;
+COMMENT ON FUNCTION fresh_differences(jsonb, jsonb, text) IS
+'serves rehearse() with scratch: how the members that an update left differ from those of a fresh installation, with '
+	'the digest and privileges of the latter; or why there is none';
+REVOKE ALL ON FUNCTION fresh_differences(jsonb, jsonb, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -1769,7 +1842,8 @@ BEGIN
     kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
                  WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
     SELECT * INTO success FROM documentdb_upgrade.history h
-        WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+        WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'found' AND h.to_version IS NOT NULL
+        ORDER BY h.id DESC LIMIT 1;
     SELECT * INTO failure FROM documentdb_upgrade.history h
         WHERE h.extension = main AND h.outcome <> 'succeeded' AND h.dismissed_at IS NULL
           AND h.id > coalesce(success.id, 0)
@@ -1840,7 +1914,8 @@ BEGIN
         'earlier', (SELECT jsonb_build_object('count', count(*),
                         'longest', max(extract(epoch FROM h.finished_at - h.started_at) * 1000))
                     FROM documentdb_upgrade.history h
-                    WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'manual' HAVING count(*) > 0),
+                    WHERE h.extension = main AND h.outcome = 'succeeded'
+                      AND h.actor NOT IN ('manual', 'found') HAVING count(*) > 0),
         'backup', (SELECT to_jsonb(b) FROM documentdb_upgrade.backups b ORDER BY b.finished_at DESC LIMIT 1),
         'backup_label', format('before %s %s', main, goal), 'label_after', format('after %s %s', main, goal),
         'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),
@@ -1945,6 +2020,10 @@ AS $$
         (SELECT E'Advanced, and not brought back by the rollback:\n'
                 || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')
          FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
+        'Not compared with a fresh installation: ' || (r.report #>> '{fresh,problem}'),
+        (SELECT format(E'Not as CREATE EXTENSION %I VERSION %L makes it:\n', r.extension, r.to_version)
+                || string_agg(format('  %s: %s %s', d->>'what', d->>'kind', d->>'identity'), E'\n')
+         FROM jsonb_array_elements(r.report #> '{fresh,differences}') d HAVING count(*) > 0),
         (SELECT E'Guards that do not pass now:\n'
                 || string_agg(format('  %s: %s. %s', g->>'guard', g->>'status', g->>'detail'), E'\n')
          FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),
@@ -1959,7 +2038,8 @@ $$;
 
 COMMENT ON COLUMN rehearsals.report
 	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
-	'that have advanced; rehearsal_report(id) gives it as text';
+	'that have advanced, and with scratch how the members differ from those of a fresh installation; '
+	'rehearsal_report(id) gives it as text';
 
 CREATE FUNCTION documentdb_upgrade_internal.grant_statements(acl aclitem[], owner oid, object text) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp

@@ -122,12 +122,14 @@ refuse(ManualUpdate *update, const GuardResult *result)
 				   result->detail, result->hint);
 }
 
-/* Refuses, or warns, for want of a path. */
+/* Refuses, or warns, as one guard says of the plan. */
 static void
-judge_path(ManualUpdate *update)
+judge_plan(ManualUpdate *update, const char *guard)
 {
-	GuardResult result = du_guards_judge_path(update->facts, update->plan);
+	GuardResult result = du_guards_judge_plan(guard, update->facts, update->plan);
 
+	if (result.status == GUARD_WARN)
+		warn_of_guard(update, &result);
 	if (result.status != GUARD_FAIL)
 		return;
 	update->overridden = lappend(update->overridden, pstrdup(result.guard));
@@ -162,7 +164,11 @@ judge(void *arg)
 	keep_steps_of(update->plan, update->facts, update->extension);
 	du_plan_read_scripts(update->plan, update->facts);
 	if (is_main(update))
-		judge_path(update);
+	{
+		/* Whether this server has run a newer binary, enforcement.c cannot know. */
+		judge_plan(update, "within_binary");
+		judge_plan(update, "update_path");
+	}
 	du_context_leave(&context);
 }
 
@@ -189,19 +195,13 @@ du_manual_judge(ManualUpdate *update)
 }
 
 /*
- * Passes on what the other guards say.  Of the hard ones enforcement.c has
- * decided already, but not whether this server has run a newer binary, which
- * only a query tells.
+ * Passes on what the other guards say.  The hard ones were judged before.
  */
 static void
 pass_on(ManualUpdate *update, const GuardResult *result)
 {
-	if (result->status != GUARD_FAIL && result->status != GUARD_WARN)
+	if (result->hard || (result->status != GUARD_FAIL && result->status != GUARD_WARN))
 		return;
-	if (result->hard && (!is_main(update) || strcmp(result->guard, "within_binary") != 0))
-		return;
-	if (result->hard && result->status == GUARD_FAIL && du_guc_enforce == ENFORCE_ON)
-		refuse(update, result);
 	/* What is rehearsed is the update of the main extension. */
 	if (!is_main(update) && strcmp(result->guard, "rehearsed") == 0)
 		return;

@@ -224,21 +224,21 @@ is_above(const char *text, const char *other)
 		du_version_parse(other, &b, &reason) && du_version_compare(&a, &b) > 0;
 }
 
-/* A column of a row as palloc'd text. */
-static const char *
-text_of(HeapTuple row, const char *column, Relation rel)
+/* The text in a column of a row, palloc'd; NULL for a null. */
+static char *
+text_of(Relation rel, HeapTuple tuple, const char *column)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(row, get_attnum(RelationGetRelid(rel), column),
-									 RelationGetDescr(rel), &isnull);
+	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
+									 &isnull);
 
-	return isnull ? "" : TextDatumGetCString(value);
+	return isnull ? NULL : TextDatumGetCString(value);
 }
 
 /*
  * A binary above the present one that this server has run, as a clause; NULL
- * when none is known: then nobody has taken one back.  Read without a query,
- * which a library may refuse.
+ * when none is known: then nobody has taken one back.  Read by a scan, for this
+ * must work where no query does.
  */
 static const char *
 seen_above(const ExtensionFacts *extension)
@@ -248,23 +248,24 @@ seen_above(const ExtensionFacts *extension)
 	const char *seen = NULL;
 	Relation	rel;
 	Snapshot	snapshot;
-	TableScanDesc scan;
-	HeapTuple	row;
+	SysScanDesc scan;
+	HeapTuple	tuple;
 
 	if (!OidIsValid(table))
 		return NULL;
 	rel = table_open(table, AccessShareLock);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan(rel, snapshot, 0, NULL);
-	while ((row = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		const char *version = text_of(row, "version", rel);
+		const char *name = text_of(rel, tuple, "extension");
+		const char *version = text_of(rel, tuple, "version");
 
-		if (strcmp(text_of(row, "extension", rel), extension->name) == 0 &&
-			is_above(version, extension->binary) && (seen == NULL || is_above(version, seen)))
+		if (name != NULL && strcmp(name, extension->name) == 0 && is_above(version, extension->binary) &&
+			(seen == NULL || is_above(version, seen)))
 			seen = version;
 	}
-	table_endscan(scan);
+	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return seen == NULL ? NULL : psprintf("this server has run a binary of \"%s\"", seen);
@@ -293,11 +294,11 @@ loaded_below(const ExtensionFacts *extension, const char *version)
  * Finds out what the scripts say beyond the default version: a control file can
  * be behind its own scripts, and then they count for who asks for such a version
  * by name.  Scripts that a newer binary has left behind do not count: there this
- * server has run that binary, or its library tells.  With queries only where
- * they can be asked.
+ * server has run that binary, or its library tells.  Hooks, which any role and
+ * database can enter, look at the files alone.
  */
 static void
-look_beyond_default(ExtensionFacts *extension, bool with_queries)
+look_beyond_default(ExtensionFacts *extension, bool files_alone)
 {
 	const char *highest;
 	const char *against = NULL;
@@ -308,7 +309,7 @@ look_beyond_default(ExtensionFacts *extension, bool with_queries)
 	highest = highest_in_scripts(extension);
 	if (!is_above(highest, extension->binary))
 		return;
-	if (with_queries)
+	if (!files_alone)
 	{
 		against = seen_above(extension);
 		if (against == NULL)
@@ -370,7 +371,7 @@ du_managed_extension(const char *name)
 		du_managed_offer(extension, extension->control->default_version);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
-	look_beyond_default(extension, false);
+	look_beyond_default(extension, true);
 	return extension;
 }
 
@@ -395,7 +396,7 @@ read_extension(ExtensionFacts *extension)
 		read_install_scripts(extension);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
-	look_beyond_default(extension, true);
+	look_beyond_default(extension, false);
 }
 
 static int

@@ -54,7 +54,7 @@ typedef struct AttemptRecord
 	List	   *changes;		/* of VersionChange */
 	const char *outcome;		/* succeeded, failed, refused, cancelled */
 	const char *actor;			/* who drove it: "function", "worker", "tick",
-								 * "manual" */
+								 * "manual", "found" */
 	const char *role_name;		/* who asked; NULL: the session user */
 	const char *resource_uid;	/* of the custom resource that asked, or NULL */
 	int64		resource_generation;	/* 0: none */
@@ -118,8 +118,8 @@ extern bool du_history_dismiss_failures(const char *extension);
 #define FOUND_DIGEST_LENGTH 65
 
 extern bool du_history_last_version(const char *extension, const char **version);
-extern void du_history_note_change(const char *extension, const char *from, const char *to,
-								   const char *message);
+extern void du_history_note_change(const char *actor, const char *extension, const char *from,
+								   const char *to, const char *message);
 extern PGDLLEXPORT void du_history_note_found(const UpgradeFacts *facts, char seen[FOUND_DIGEST_LENGTH]);
 
 /* ----

@@ -144,6 +144,7 @@ documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
 	Datum		row;
 
 	du_stage_check_transaction("finalize");
+	du_finalize_judge(&request);
 	du_attempt_describe(&request, &order);
 	order.alter_first = true;
 	row = du_attempt_detach(&order, &outcome);

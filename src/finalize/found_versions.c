@@ -53,7 +53,8 @@ du_history_last_version(const char *extension, const char **version)
  * or to is NULL where there was no or is no extension.  SPI must be connected.
  */
 void
-du_history_note_change(const char *extension, const char *from, const char *to, const char *message)
+du_history_note_change(const char *actor, const char *extension, const char *from, const char *to,
+					   const char *message)
 {
 	VersionChange change = {extension, from, to};
 	AttemptRecord row = {0};
@@ -64,7 +65,7 @@ du_history_note_change(const char *extension, const char *from, const char *to, 
 	row.to_version = to;
 	row.changes = list_make1(&change);
 	row.outcome = "succeeded";
-	row.actor = "manual";
+	row.actor = actor;
 	row.started_at = row.finished_at = GetCurrentTimestamp();
 	row.message = message;
 	(void) du_history_insert(du_history_json(&row), &isnull);
@@ -83,8 +84,8 @@ note_extension(const char *extension, const char *installed)
 
 	if (!du_history_last_version(extension, &last) || same(last, installed))
 		return;
-	du_history_note_change(extension, last, installed,
-						   "found like this: changed without this library, or restored from a dump over other files");
+	du_history_note_change("found", extension, last, installed,
+						   "changed without this library, or restored from a dump over other files");
 }
 
 static void

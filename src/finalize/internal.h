@@ -39,6 +39,7 @@ extern void du_history_insert_or_repeat(const char *json);
  * ----
  */
 
+extern void du_finalize_judge(const FinalizeRequest *request);
 extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);
 
 /* ----

@@ -86,7 +86,9 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 {
 	const ExtensionFacts *extension = main_of(input);
 	const char *problem = extension->control->problem;
-	bool		ordered = problem == NULL && !input->plan->named;
+	bool		is_there = input->plan->target != NULL && extension->installed != NULL &&
+		strcmp(input->plan->target, extension->installed) == 0;
+	bool		ordered = problem == NULL && !input->plan->named && !is_there;
 	int			order;
 
 	if (ordered && extension->installed != NULL)

@@ -321,17 +321,18 @@ evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
 }
 
 /*
- * What guard update_path says of a plan whose scripts have been read.  Asks
- * the server nothing, so it is fit for hooks.
+ * What a guard that looks at nothing else, update_path or within_binary, says of
+ * a plan whose scripts have been read.  Asks the server nothing, so it is fit for
+ * hooks.
  */
 GuardResult
-du_guards_judge_path(const UpgradeFacts *facts, const UpgradePlan *plan)
+du_guards_judge_plan(const char *guard, const UpgradeFacts *facts, const UpgradePlan *plan)
 {
 	GuardInput	input = {0};
 
 	input.facts = facts;
 	input.plan = plan;
-	return evaluate(find_guard("update_path"), &input, NIL);
+	return evaluate(find_guard(guard), &input, NIL);
 }
 
 /* The guards that a part of an attempt evaluates. */
@@ -416,7 +417,8 @@ du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
  * Gathers it for a plan whose scripts have been read, and for a caller whose
  * rights some guards look at; palloc'd.  Comparing the members reads every
  * definition of the managed set, and what stands on them is looked up in
- * pg_depend, so both are left out where nobody would see what comes of it.  SPI must be connected.
+ * pg_depend, so both are left out where nobody would see what comes of it.
+ * SPI must be connected.
  */
 GuardInput
 du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,

@@ -193,7 +193,8 @@ extern GuardResults *du_guards_evaluate(const GuardInput *input, const List *ski
 extern GuardResults *du_guards_evaluate_first(const GuardInput *input, const List *skipped);
 extern GuardResults *du_guards_evaluate_rest(const GuardInput *input, const List *skipped);
 extern GuardInput du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller);
-extern GuardResult du_guards_judge_path(const UpgradeFacts *facts, const UpgradePlan *plan);
+extern GuardResult du_guards_judge_plan(const char *guard, const UpgradeFacts *facts,
+										const UpgradePlan *plan);
 extern bool du_guards_can_fail(const char *name);
 extern void du_guards_check_names(const List *names);
 extern const char *du_guards_find_protected(const List *names);

@@ -80,6 +80,22 @@ decide_explicit(const DecisionInput *input, const ExtensionVersion *installed,
 }
 
 /*
+ * The decision where the installed version is that of the binary and no other is
+ * desired.
+ */
+static DecisionResult
+decide_at_binary(const DecisionInput *input, bool automatic)
+{
+	if (input->behind != NULL)
+		return result(automatic ? DECISION_FINALIZE : DECISION_UPDATE_AVAILABLE, input->installed,
+					  psprintf("Version %s is installed, and the binary offers nothing newer, but a companion is not at its target: %s.",
+							   input->installed, input->behind));
+	return result(DECISION_NONE, input->installed,
+				  psprintf("Version %s is installed, and the binary offers nothing newer.",
+						   input->installed));
+}
+
+/*
  * The decision and its reason.  Texts in the result are palloc'd or point
  * into the input.  Never raises for what a version says.
  */
@@ -99,6 +115,10 @@ du_decide(const DecisionInput *input)
 	if (input->binary == NULL)
 		return result(DECISION_REFUSE, NULL,
 					  "The version that this binary offers is not known.");
+
+	/* The very same text is the same version, whether it has an order or not. */
+	if (strcmp(input->installed, input->binary) == 0 && (desired[0] == '\0' || automatic))
+		return decide_at_binary(input, automatic);
 	if (!du_version_parse(input->installed, &installed, &why))
 		return result(DECISION_REFUSE, NULL,
 					  psprintf("The installed version \"%s\" cannot be ordered: %s",
@@ -125,15 +145,7 @@ du_decide(const DecisionInput *input)
 		return decide_explicit(input, &installed, &binary, &limit);
 
 	if (du_version_compare(&binary, &installed) <= 0)
-	{
-		if (input->behind != NULL)
-			return result(automatic ? DECISION_FINALIZE : DECISION_UPDATE_AVAILABLE, input->installed,
-						  psprintf("Version %s is installed, and the binary offers nothing newer, but a companion is not at its target: %s.",
-								   input->installed, input->behind));
-		return result(DECISION_NONE, input->installed,
-					  psprintf("Version %s is installed, and the binary offers nothing newer.",
-							   input->installed));
-	}
+		return decide_at_binary(input, automatic);
 	if (automatic)
 		return result(DECISION_FINALIZE, input->binary,
 					  psprintf("Following the binary: %s is installed, it offers %s.",

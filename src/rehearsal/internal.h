@@ -93,6 +93,19 @@ extern const char *du_dropped_role_name(Oid role);
 extern bool du_dropped_is_new_relation(Oid relation);
 
 /* ----
+ * fresh_install.c
+ *
+ * What an update leaves against what CREATE EXTENSION makes.
+ * ----
+ */
+
+extern void du_fresh_want_members(void);
+extern char *du_fresh_list_members(const UpgradeFacts *facts);
+extern bool du_fresh_has_members(const char *row);
+extern void du_fresh_warn(const char *row);
+extern char *du_fresh_compare(const char *row, const char *members, const char *problem);
+
+/* ----
  * held_locks.c
  *
  * The locks that this transaction holds.

@@ -13,7 +13,8 @@
  * Where a library refuses the update in a session that has used the old
  * version, a process of its own rehearses, which begins with the update.  It
  * looks at the effects of a single step as ever; of several it tells only that
- * they ran, because a look between two of them would be a use.
+ * they ran, because a look between two of them would be a use.  Nothing is asked
+ * after the rollback either, so it does not tell of objects of others.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,6 +56,7 @@ typedef struct Rehearsal
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
 	OutsideFindings findings;
+	const char *members;		/* JSON array of what the steps left, or NULL */
 	StepRisk	worst;
 	int			nsteps;			/* that ran to their end */
 	int			lock_entries;
@@ -256,6 +258,7 @@ run_steps(Rehearsal *rehearsal)
 	if (attempt->alter_first)
 		ask_afterwards(rehearsal);
 	du_checks_run("post");
+	rehearsal->members = du_fresh_list_members(attempt->facts);
 	try_deferred(rehearsal, deferred);
 	rehearsal->checks = "all checks were met";
 }
@@ -311,13 +314,21 @@ build_report(Rehearsal *rehearsal)
 	du_write_open(&buf, "steps", '[');
 	appendStringInfoString(&buf, rehearsal->steps.data);
 	du_write_close(&buf, ']');
-	du_findings_write(&rehearsal->findings, &buf);
+
+	/* Made by a query, after the rollback. */
+	if (!rehearsal->attempt.alter_first)
+		du_findings_write(&rehearsal->findings, &buf);
 	du_rehearsal_write_guards(&buf, rehearsal->guards);
 	du_rehearsal_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
 	du_write_text(&buf, "checks", rehearsal->checks);
 	du_write_text(&buf, "deferred", rehearsal->deferred);
 	du_write_int(&buf, "locks_named", rehearsal->locks_named);
+	if (rehearsal->members != NULL)
+	{
+		du_write_key(&buf, "members");
+		appendStringInfoString(&buf, rehearsal->members);
+	}
 	du_write_close(&buf, '}');
 	return buf.data;
 }

@@ -60,6 +60,7 @@ $result = tried("SELECT outcome, from_version, to_version, fingerprint = '$revie
 is($result->{stdout}, "succeeded|$old|$new|t", 'both ends are enough');
 unlike($result->{stderr}, qr/WARNING/, 'and no rehearsal is asked for that cannot be made');
 is(sql($node, q{SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0}, 'd'), 'one,three', 'each script has run');
+is(sql($node, 'SELECT state, blocked_by, next_step FROM documentdb_upgrade.status', 'd'), 'up_to_date|{}|Nothing is to be done.', 'what is installed is what the files offer');
 is(tried("SELECT message FROM documentdb_upgrade.finalize_to('$new', \"from\" => '$old')")->{stdout}, qq{nothing to do: extension "vendor" is at "$new"}, 'who comes second finds it done');
 
 # Names of both ends do not turn an order round.
