@@ -112,6 +112,16 @@ is_main(const ManualUpdate *update)
 	return strcmp(update->extension, du_guc_extension) == 0;
 }
 
+static void
+refuse(ManualUpdate *update, const GuardResult *result)
+{
+	update->refused = true;
+	du_refusal_say(ERROR, result->sqlstate,
+				   psprintf("cannot update extension \"%s\" from \"%s\" to \"%s\": refused by guard \"%s\"",
+							update->extension, update->from, update->to, result->guard),
+				   result->detail, result->hint);
+}
+
 /* Refuses, or warns, as one guard says of the plan. */
 static void
 judge_plan(ManualUpdate *update, const char *guard)
@@ -123,12 +133,8 @@ judge_plan(ManualUpdate *update, const char *guard)
 	if (result.status != GUARD_FAIL)
 		return;
 	update->overridden = lappend(update->overridden, pstrdup(result.guard));
-	update->refused = du_guc_enforce == ENFORCE_ON;
-	if (update->refused)
-		du_refusal_say(ERROR, result.sqlstate,
-					   psprintf("cannot update extension \"%s\" from \"%s\" to \"%s\": refused by guard \"%s\"",
-								update->extension, update->from, update->to, result.guard),
-					   result.detail, result.hint);
+	if (du_guc_enforce == ENFORCE_ON)
+		refuse(update, &result);
 	warn_of_guard(update, &result);
 }
 
@@ -189,8 +195,7 @@ du_manual_judge(ManualUpdate *update)
 }
 
 /*
- * Passes on what the other guards say.  Of the hard ones enforcement.c has
- * decided already.
+ * Passes on what the other guards say.  The hard ones were judged before.
  */
 static void
 pass_on(ManualUpdate *update, const GuardResult *result)

@@ -92,6 +92,41 @@ extern void du_version_error(const char *text, const char *reason);
 extern char *du_version_argument(FunctionCallInfo fcinfo, int n);
 
 /* ----
+ * image_tag.c
+ *
+ * What the name of a container image tells about versions.
+ * ----
+ */
+
+/* Versions are as written, without a "v"; NULL: not told. */
+typedef struct ImageTag
+{
+	char	   *tag;			/* NULL: there is none */
+	bool		by_digest;
+	char	   *postgres;
+	char	   *version;		/* the extension's, which can be ordered */
+	char	   *ferretdb;
+} ImageTag;
+
+/* What image and documentDBVersion of a custom resource tell together. */
+typedef struct SpecImage
+{
+	char	   *version;		/* of the binary, with dots; NULL: not told */
+	bool		vouched;		/* only documentDBVersion says so, and there is
+								 * an image whose name tells none */
+	char	   *unread;			/* what is written where a version belongs and
+								 * tells none, or NULL */
+	bool		unread_in_image;
+	bool		documentdb_version_unread;
+	bool		by_digest;
+} SpecImage;
+
+extern void du_image_read_tag(const char *tag, ImageTag *result);
+extern void du_image_read(const char *image, ImageTag *result);
+extern PGDLLEXPORT void du_image_resolve(const char *image, const char *documentdb_version,
+										 SpecImage *result);
+
+/* ----
  * managed_set.c
  *
  * The managed set as this instance sees it.

@@ -210,6 +210,20 @@ explain_refusal(const Attempt *attempt, ErrorData *edata)
 }
 
 /*
+ * A step that finds a table in use, after other steps of the same transaction,
+ * may find it free when those are committed.
+ */
+static void
+propose_steps(const Attempt *attempt, ErrorData *edata)
+{
+	if (edata->sqlerrcode != ERRCODE_OBJECT_IN_USE || edata->hint != NULL || attempt->refused ||
+		attempt->stage != STAGE_RUNNING || attempt->steps.current < 1)
+		return;
+	edata->hint = psprintf("Steps that do not work in one transaction may work one by one: SELECT outcome FROM documentdb_upgrade.finalize_to(%s, one_transaction => false);",
+						   quote_literal_cstr(attempt->plan->target));
+}
+
+/*
  * Says an error in terms of the upgrade, in the error and in the attempt's
  * record: which limit was reached, who is in the way, which step and line.
  * The subtransaction is rolled back.
@@ -226,6 +240,7 @@ du_attempt_explain(Attempt *attempt, ErrorData *edata)
 	du_running_end();
 	location = du_steps_describe_error(&attempt->steps, edata);
 	explain_refusal(attempt, edata);
+	propose_steps(attempt, edata);
 	if (!attempt->alter_first)
 		name_blockers(attempt, edata);
 

@@ -155,6 +155,7 @@ finalize(const AttemptOrder *order, AttemptOutcome *outcome)
 	Datum		row;
 
 	request.target = order->target;
+	request.from = order->from[0] ? order->from : NULL;
 	request.expected_fingerprint = order->fingerprint[0] ? order->fingerprint : NULL;
 	if (!SplitIdentifierString(pstrdup(order->skip_guards), ',', &request.skip_guards))
 		elog(ERROR, "invalid names of guards: \"%s\"", order->skip_guards);

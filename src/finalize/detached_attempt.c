@@ -18,6 +18,7 @@
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
 
 #include "base/base.h"
 #include "processes/processes.h"
@@ -50,6 +51,45 @@ documentdb_upgrade_detached_attempt(const void *order, Size length, Size *answer
 	if (row_length > 0)
 		memcpy(answer + ROW_OFFSET, DatumGetPointer(row), row_length);
 	return answer;
+}
+
+/*
+ * Makes the order for a process that does what a request of this session asks, as
+ * the role that asks.  Raises 22023 for what does not fit.
+ */
+void
+du_attempt_describe(const FinalizeRequest *request, AttemptOrder *order)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+	StringInfoData skipped;
+
+	initStringInfo(&skipped);
+	foreach(lc, request->skip_guards)
+	{
+		if (list_member(names, makeString(lfirst(lc))))
+			continue;
+		names = lappend(names, makeString(lfirst(lc)));
+		appendStringInfo(&skipped, "%s%s", skipped.len > 0 ? "," : "", (char *) lfirst(lc));
+	}
+	memset(order, 0, sizeof(AttemptOrder));
+	if (strlen(request->target) >= sizeof(order->target) || skipped.len >= (int) sizeof(order->skip_guards))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target version or list of guards is too long")));
+
+	strlcpy(order->actor, request->actor, sizeof(order->actor));
+	strlcpy(order->role_name, GetUserNameFromId(GetSessionUserId(), false), sizeof(order->role_name));
+	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
+	strlcpy(order->target, request->target, sizeof(order->target));
+	strlcpy(order->skip_guards, skipped.data, sizeof(order->skip_guards));
+	order->caller = GetUserId();
+
+	/* What is longer than any fingerprint must not become one. */
+	if (request->expected_fingerprint != NULL)
+		strlcpy(order->fingerprint, strlen(request->expected_fingerprint) < sizeof(order->fingerprint) &&
+				request->expected_fingerprint[0] != '\0' ? request->expected_fingerprint : "none",
+				sizeof(order->fingerprint));
 }
 
 /*

@@ -440,6 +440,67 @@ nothing_to_do(Attempt *attempt)
 	attempt->row = du_history_row(du_history_json(record), &attempt->row_is_null);
 }
 
+/* Looks, decides and judges without any lock. */
+static void
+look_and_judge(void *arg)
+{
+	Attempt    *attempt = arg;
+	DecisionResult decided;
+
+	attempt->stage = STAGE_DECIDING;
+	du_stage_look(attempt);
+	decided = du_stage_decide(attempt);
+	if (decided.decision != DECISION_NONE)
+	{
+		du_plan_read_scripts(attempt->plan, attempt->facts);
+		(void) judge(attempt, decided);
+	}
+}
+
+/* What an attempt knows before it looks. */
+static void
+begin(Attempt *attempt, const FinalizeRequest *request)
+{
+	attempt->request = request;
+	attempt->caller = GetUserId();
+	attempt->alter_first = request->alter_first;
+	attempt->record.actor = request->actor;
+	attempt->record.role_name = request->role_name;
+	attempt->record.resource_uid = request->resource_uid;
+	attempt->record.resource_generation = request->resource_generation;
+	attempt->record.skipped_guards = request->skip_guards;
+	attempt->record.started_at = GetCurrentTimestamp();
+	attempt->steps.current = -1;
+}
+
+/*
+ * Evaluates the guards for an attempt that somebody else makes, where their
+ * queries are not refused: one that begins with the update judges by less
+ * before it.  Raises and records a refusal.
+ */
+void
+du_finalize_judge(const FinalizeRequest *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExecutionContext execution;
+	Attempt		attempt = {0};
+	ErrorData  *error;
+
+	begin(&attempt, request);
+	du_context_enter(&execution);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	error = du_subtransaction_run(look_and_judge, &attempt, SUBTRANSACTION_ROLL_BACK);
+	if (error != NULL && !du_attempt_query_refused(&attempt))
+	{
+		du_attempt_explain(&attempt, error);
+		du_attempt_fail(&attempt, error);
+	}
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	du_context_leave(&execution);
+}
+
 /*
  * Commits, with the caller's transaction, the upgrade of the managed set to
  * the requested version; gives back the history row, in the current memory
@@ -462,17 +523,7 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	du_stage_check_transaction("finalize");
 	tell_cause(request, CAUSE_SERVER);
 
-	attempt.request = request;
-	attempt.caller = GetUserId();
-	attempt.alter_first = request->alter_first;
-	attempt.record.actor = request->actor;
-	attempt.record.role_name = request->role_name;
-	attempt.record.resource_uid = request->resource_uid;
-	attempt.record.resource_generation = request->resource_generation;
-	attempt.record.skipped_guards = request->skip_guards;
-	attempt.record.started_at = GetCurrentTimestamp();
-	attempt.steps.current = -1;
-
+	begin(&attempt, request);
 	du_context_enter(&execution);
 	SPI_connect();
 	MemoryContextSwitchTo(context);

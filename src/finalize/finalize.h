@@ -237,6 +237,7 @@ typedef struct AttemptOrder
 	char		role_name[NAMEDATALEN]; /* who asked, "": the server itself */
 	char		extension[NAMEDATALEN]; /* the main one, as the worker sees it */
 	char		target[SHARED_VERSION_LENGTH];
+	char		from[SHARED_VERSION_LENGTH];	/* as the caller names it, or "" */
 	char		fingerprint[65];	/* hexadecimal */
 	char		resource_uid[SHARED_VERSION_LENGTH];	/* "" when none */
 	int64		resource_generation;

@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -23,8 +22,6 @@
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_to);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_to);
-PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_from);
-PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_from);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_detached);
 
 /* The elements of a text[] argument, none for a null. */
@@ -52,8 +49,9 @@ names_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * The request that the arguments (target, expected_fingerprint, skip_guards)
- * make.
+ * The request that the arguments (target, expected_fingerprint, skip_guards,
+ * one_transaction, from) make; the last two are not there in the objects of 1.0.0.
+ * Who names both ends may name what cannot be ordered.
  */
 static FinalizeRequest
 request_from_arguments(FunctionCallInfo fcinfo)
@@ -61,12 +59,15 @@ request_from_arguments(FunctionCallInfo fcinfo)
 	FinalizeRequest request = {0};
 
 	request.actor = "function";
-	request.target = du_version_argument(fcinfo, 0);
-	if (request.target == NULL)
+	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("target version must not be null"),
 				 errhint("Use documentdb_upgrade.finalize() to follow the binary version.")));
+	if (PG_NARGS() > 4 && !PG_ARGISNULL(4))
+		request.from = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	request.target = request.from != NULL ? text_to_cstring(PG_GETARG_TEXT_PP(0)) :
+		du_version_argument(fcinfo, 0);
 	if (!PG_ARGISNULL(1))
 		request.expected_fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	request.skip_guards = names_argument(fcinfo, 2);
@@ -74,28 +75,11 @@ request_from_arguments(FunctionCallInfo fcinfo)
 	return request;
 }
 
-/*
- * The request that the arguments (from_version, target, expected_fingerprint,
- * skip_guards) make.  Who names both ends may name what cannot be ordered.
- */
-static FinalizeRequest
-request_from_both_ends(FunctionCallInfo fcinfo)
+/* True when each version on the way is to be committed by itself. */
+static bool
+is_stepwise(FunctionCallInfo fcinfo)
 {
-	FinalizeRequest request = {0};
-
-	request.actor = "function";
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("installed version and target version must not be null"),
-				 errhint("Use documentdb_upgrade.finalize_to() to name the target alone.")));
-	request.from = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	request.target = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (!PG_ARGISNULL(2))
-		request.expected_fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	request.skip_guards = names_argument(fcinfo, 3);
-	du_guards_check_names(request.skip_guards);
-	return request;
+	return PG_NARGS() > 3 && !PG_ARGISNULL(3) && !PG_GETARG_BOOL(3);
 }
 
 /*
@@ -112,94 +96,39 @@ documentdb_upgrade_finalize(PG_FUNCTION_ARGS)
 	return row;
 }
 
+/* What finalize_to() and run_finalize_to() do. */
+static Datum
+finalize_to(FunctionCallInfo fcinfo, bool *isnull)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo);
+
+	if (!is_stepwise(fcinfo))
+		return du_finalize(&request, isnull);
+	du_stage_check_transaction("finalize");
+	return du_finalize_stepwise(&request);
+}
+
 /*
- * finalize_to(target text, expected_fingerprint text, skip_guards text[])
- * returns history
+ * finalize_to(target text, expected_fingerprint text, skip_guards text[],
+ * one_transaction boolean, "from" text) returns history
  */
 Datum
 documentdb_upgrade_finalize_to(PG_FUNCTION_ARGS)
 {
-	FinalizeRequest request = request_from_arguments(fcinfo);
-
-	return du_finalize(&request, &fcinfo->isnull);
+	return finalize_to(fcinfo, &fcinfo->isnull);
 }
 
 /*
- * run_finalize_to(target text, expected_fingerprint text, skip_guards text[])
+ * run_finalize_to(target text, expected_fingerprint text, skip_guards text[],
+ * one_transaction boolean, "from" text)
  */
 Datum
 documentdb_upgrade_run_finalize_to(PG_FUNCTION_ARGS)
 {
-	FinalizeRequest request = request_from_arguments(fcinfo);
 	bool		isnull;
 
-	(void) du_finalize(&request, &isnull);
+	(void) finalize_to(fcinfo, &isnull);
 	PG_RETURN_VOID();
-}
-
-/*
- * finalize_from(from_version text, target text, expected_fingerprint text,
- * skip_guards text[]) returns history
- */
-Datum
-documentdb_upgrade_finalize_from(PG_FUNCTION_ARGS)
-{
-	FinalizeRequest request = request_from_both_ends(fcinfo);
-
-	return du_finalize(&request, &fcinfo->isnull);
-}
-
-/*
- * run_finalize_from(from_version text, target text, expected_fingerprint text,
- * skip_guards text[])
- */
-Datum
-documentdb_upgrade_run_finalize_from(PG_FUNCTION_ARGS)
-{
-	FinalizeRequest request = request_from_both_ends(fcinfo);
-	bool		isnull;
-
-	(void) du_finalize(&request, &isnull);
-	PG_RETURN_VOID();
-}
-
-/* The order for a process that does what a request asks. */
-static AttemptOrder
-order_of(const FinalizeRequest *request)
-{
-	AttemptOrder order;
-	List	   *names = NIL;
-	ListCell   *lc;
-	StringInfoData skipped;
-
-	initStringInfo(&skipped);
-	foreach(lc, request->skip_guards)
-	{
-		if (list_member(names, makeString(lfirst(lc))))
-			continue;
-		names = lappend(names, makeString(lfirst(lc)));
-		appendStringInfo(&skipped, "%s%s", skipped.len > 0 ? "," : "", (char *) lfirst(lc));
-	}
-	memset(&order, 0, sizeof(AttemptOrder));
-	if (strlen(request->target) >= sizeof(order.target) || skipped.len >= (int) sizeof(order.skip_guards))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("target version or list of guards is too long")));
-
-	strlcpy(order.actor, request->actor, sizeof(order.actor));
-	strlcpy(order.role_name, GetUserNameFromId(GetSessionUserId(), false), sizeof(order.role_name));
-	strlcpy(order.extension, du_guc_extension, sizeof(order.extension));
-	strlcpy(order.target, request->target, sizeof(order.target));
-	strlcpy(order.skip_guards, skipped.data, sizeof(order.skip_guards));
-	order.caller = GetUserId();
-	order.alter_first = true;
-
-	/* What is longer than any fingerprint must not become one. */
-	if (request->expected_fingerprint != NULL)
-		strlcpy(order.fingerprint, strlen(request->expected_fingerprint) < sizeof(order.fingerprint) &&
-				request->expected_fingerprint[0] != '\0' ? request->expected_fingerprint : "none",
-				sizeof(order.fingerprint));
-	return order;
 }
 
 /*
@@ -210,11 +139,14 @@ Datum
 documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
 {
 	FinalizeRequest request = request_from_arguments(fcinfo);
-	AttemptOrder order = order_of(&request);
+	AttemptOrder order;
 	AttemptOutcome outcome;
 	Datum		row;
 
 	du_stage_check_transaction("finalize");
+	du_finalize_judge(&request);
+	du_attempt_describe(&request, &order);
+	order.alter_first = true;
 	row = du_attempt_detach(&order, &outcome);
 	if (outcome.result == ATTEMPT_FAILED)
 		ereport(ERROR,

@@ -39,6 +39,7 @@ extern void du_history_insert_or_repeat(const char *json);
  * ----
  */
 
+extern void du_finalize_judge(const FinalizeRequest *request);
 extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);
 
 /* ----
@@ -176,5 +177,23 @@ extern const SettingsKeeper du_settings_keeper;
  */
 
 extern void du_locks_take_extensions(const UpgradeFacts *facts);
+
+/* ----
+ * detached_attempt.c
+ *
+ * One attempt in a process of its own, for somebody who waits for it.
+ * ----
+ */
+
+extern void du_attempt_describe(const FinalizeRequest *request, AttemptOrder *order);
+
+/* ----
+ * stepwise.c
+ *
+ * An upgrade that commits each version on its way by itself.
+ * ----
+ */
+
+extern Datum du_finalize_stepwise(const FinalizeRequest *request);
 
 #endif							/* DU_FINALIZE_INTERNAL_H */

@@ -76,9 +76,9 @@ unorderable(const char *what, const char *text)
 static const char *
 name_both_ends(const ExtensionFacts *extension)
 {
-	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_from(%s, %s);",
-					quote_literal_cstr(extension->installed),
-					quote_literal_cstr(extension->binary ? extension->binary : "..."));
+	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s);",
+					quote_literal_cstr(extension->binary ? extension->binary : "..."),
+					quote_literal_cstr(extension->installed));
 }
 
 GuardStatus

@@ -417,7 +417,8 @@ du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
  * Gathers it for a plan whose scripts have been read, and for a caller whose
  * rights some guards look at; palloc'd.  Comparing the members reads every
  * definition of the managed set, and what stands on them is looked up in
- * pg_depend, so both are left out where nobody would see what comes of it.  SPI must be connected.
+ * pg_depend, so both are left out where nobody would see what comes of it.
+ * SPI must be connected.
  */
 GuardInput
 du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,

@@ -51,7 +51,7 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 				 "   SELECT r.id, r.report, r.sqlstate, r.message, r.detail"
 				 "   FROM documentdb_upgrade.rehearsals r"
 				 "   WHERE r.extension = $1 AND r.from_version = $2 AND r.to_version = $3"
-				 "     AND r.fingerprint = $4 AND NOT r.scratch"
+				 "     AND r.fingerprint = $4 AND NOT r.scratch AND r.report->'outside' IS NOT NULL"
 				 "   ORDER BY r.id DESC LIMIT 1),"
 				 " applying AS ("
 				 "   SELECT f.f->>'effect' AS effect, f.f->>'kind' AS kind, f.f->>'identity' AS identity,"

@@ -29,8 +29,8 @@ compare_names(const ListCell *a, const ListCell *b)
 
 /*
  * True for the name of an update script ("1.0--1.1") whose both ends lie
- * between the installed version and the highest that may be asked for, as far as they
- * can be ordered.
+ * between the installed version and the highest that may be asked for, as far
+ * as they can be ordered.
  */
 static bool
 is_ahead(const char *name, const ExtensionVersion *installed,

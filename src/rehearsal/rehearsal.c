@@ -13,7 +13,8 @@
  * Where a library refuses the update in a session that has used the old
  * version, a process of its own rehearses, which begins with the update.  It
  * looks at the effects of a single step as ever; of several it tells only that
- * they ran, because a look between two of them would be a use.
+ * they ran, because a look between two of them would be a use.  Nothing is asked
+ * after the rollback either, so it does not tell of objects of others.
  *
  *-------------------------------------------------------------------------
  */
@@ -313,7 +314,10 @@ build_report(Rehearsal *rehearsal)
 	du_write_open(&buf, "steps", '[');
 	appendStringInfoString(&buf, rehearsal->steps.data);
 	du_write_close(&buf, ']');
-	du_findings_write(&rehearsal->findings, &buf);
+
+	/* Made by a query, after the rollback. */
+	if (!rehearsal->attempt.alter_first)
+		du_findings_write(&rehearsal->findings, &buf);
 	du_rehearsal_write_guards(&buf, rehearsal->guards);
 	du_rehearsal_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);

@@ -350,9 +350,9 @@ state_of_primary(const StateInput *input)
 									  extension->control->problem));
 			if (extension->binary != NULL && cannot_be_ordered(extension))
 				return state("blocked",
-							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_from(%s, %s);",
-									  input->decided.reason, quote_literal_cstr(extension->installed),
-									  quote_literal_cstr(extension->binary)));
+							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s);",
+									  input->decided.reason, quote_literal_cstr(extension->binary),
+									  quote_literal_cstr(extension->installed)));
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));

@@ -10,7 +10,7 @@ use DocumentdbUpgrade::Test;
 use Test::More;
 
 my $node = guarded_node('main', scripts => {
-	'ANY--1.2' => "CREATE OR REPLACE FUNCTION by_any() RETURNS int LANGUAGE sql AS 'SELECT 1';", 'ANY--1.1' => '', 'ANY--1.3' => '', '1.0--ANY' => '', '1.0--1.1' => '', '1.1--1.2' => '' });
+	'ANY--1.2' => "CREATE OR REPLACE FUNCTION by_any() RETURNS int LANGUAGE sql AS 'SELECT 1';", 'ANY--1.1' => '', '1.0--ANY' => '', '1.0--1.1' => '', '1.1--1.2' => '' });
 install($node);
 sql($node, 'CREATE EXTENSION documentdb_upgrade; CREATE DATABASE bare');
 install($node, 'bare');

@@ -121,6 +121,9 @@ sub worker_pid { return quietly($_[0], q{SELECT pid FROM pg_stat_activity WHERE 
 	is(try_sql($node, q{SELECT documentdb_upgrade.finalize_detached('2.0', 'another')})->{sqlstate}, '55000', 'so does a fingerprint');
 	is(try_sql($node, q{SELECT documentdb_upgrade.finalize_detached('1.7')})->{sqlstate}, '0A000', 'a version that is not offered');
 	is(try_sql($node, q{SELECT documentdb_upgrade.finalize_detached('2.0', skip_guards => '{nonsense}')})->{sqlstate}, '22023', 'a guard that does not exist');
+	$result = try_sql($node, q{SET documentdb_upgrade.guard_severity = 'rehearsed=skip, members_intact=fail';
+		SELECT documentdb_upgrade.finalize_detached('2.0', skip_guards => '{backup_recent}')});
+	like($result->{message}, qr/refused by guard "members_intact"/, 'and one that can only be judged before, as the session has set it');
 	is(version($node), '1.0', 'nothing is left of all that');
 	$result = try_sql($node, q{SELECT outcome, from_version, to_version, role_name, client, jsonb_array_length(steps), skipped_guards
 		FROM documentdb_upgrade.finalize_detached('2.0', skip_guards => '{backup_recent,backup_recent}')}, user => 'plain');
