@@ -35,20 +35,24 @@ CREATE TABLE history (
     resource_generation bigint,
     dismissed_at timestamptz,
     cause text
-        CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server'))
+        CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
+                         'library'))
 );
 COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
 COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
 COMMENT ON COLUMN history.extension IS 'the main extension; of a manual update the one that was updated';
-COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt';
-COMMENT ON COLUMN history.to_version IS 'its target; the installed version where only companions were to change';
+COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
+COMMENT ON COLUMN history.to_version
+	IS 'its target; the installed version where only companions were to change; null: it was dropped';
 COMMENT ON COLUMN history.extensions
 	IS 'every extension that has changed, or was to change when the attempt did not succeed, in the order of update: '
 	'extension, from, to; empty where there was no way to the target';
 COMMENT ON COLUMN history.outcome
 	IS 'succeeded; failed: an error, rolled back; refused: a guard or the fingerprint; cancelled: by a user, '
 	'or rolled back by the caller after success';
-COMMENT ON COLUMN history.actor IS 'who drove the attempt: function, worker, tick, or manual: a plain ALTER EXTENSION';
+COMMENT ON COLUMN history.actor
+	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
+	'nobody, another version is installed than history left';
 COMMENT ON COLUMN history.role_name IS 'session user';
 COMMENT ON COLUMN history.client IS 'application name and address of the session';
 COMMENT ON COLUMN history.started_at IS 'when the attempt began';
@@ -79,8 +83,9 @@ COMMENT ON COLUMN history.dismissed_at IS 'when retry() dismissed this failure; 
 COMMENT ON COLUMN history.cause
 	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
 	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
-	'end (the process was ended), hold (or not desired any more). Final until an input changes or retry() are script, '
-	'check, cancel, limit (attempt_timeout), server (any other error)';
+	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
+	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
+	'limit (attempt_timeout), server (any other error)';
 
 CREATE TABLE checks (
     name text PRIMARY KEY,

@@ -43,6 +43,14 @@ COMMENT ON COLUMN versions.loaded_version IS 'version that the library in memory
 COMMENT ON COLUMN versions.gate IS 'version that the loaded library believes to be in force; null when not known';
 COMMENT ON COLUMN versions.target IS 'version that a finalize to the binary version of the main extension brings';
 
+CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
+                                                        OUT reason text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_decide_here';
+COMMENT ON FUNCTION decide_here(text) IS
+'like decide, over what is installed here and what the files here offer, which can be more than the binary version';
+
 CREATE FUNCTION plan(target text DEFAULT NULL,
                      OUT step integer, OUT extension text,
                      OUT from_version text, OUT to_version text,

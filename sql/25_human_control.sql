@@ -14,6 +14,12 @@ CREATE FUNCTION documentdb_upgrade_internal.wake_at_commit() RETURNS void
 COMMENT ON FUNCTION wake_at_commit() IS
 'serves hold() and release(): has the worker look when this transaction has committed';
 
+CREATE FUNCTION documentdb_upgrade_internal.notify_at_commit(payload text) RETURNS void
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_notify_at_commit';
+COMMENT ON FUNCTION notify_at_commit(text) IS
+'serves hold() and release(): NOTIFY when this transaction commits, which it can be prepared in spite of';
+
 CREATE FUNCTION hold(reason text, until timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -33,8 +39,8 @@ BEGIN
         VALUES (hold.reason, hold.until);
     in_time := documentdb_upgrade_internal.stop_for_hold();
     PERFORM documentdb_upgrade_internal.wake_at_commit();
-    PERFORM pg_notify('documentdb_upgrade',
-                      jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
+    PERFORM documentdb_upgrade_internal.notify_at_commit(
+        jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
     RETURN in_time;
 END
 $$;
@@ -62,8 +68,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM documentdb_upgrade_internal.wake_at_commit();
-    PERFORM pg_notify('documentdb_upgrade',
-                      jsonb_build_object('event', 'release')::text);
+    PERFORM documentdb_upgrade_internal.notify_at_commit(jsonb_build_object('event', 'release')::text);
     RETURN true;
 END
 $$;

@@ -49,7 +49,8 @@ COMMENT ON COLUMN rehearsals.lock_entries IS 'entries of the shared lock table t
 COMMENT ON COLUMN rehearsals.wal_bytes IS 'WAL that its steps wrote';
 COMMENT ON COLUMN rehearsals.report
 	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
-	'that have advanced; rehearsal_report(id) gives it as text';
+	'that have advanced, and with scratch how the members differ from those of a fresh installation; '
+	'rehearsal_report(id) gives it as text';
 COMMENT ON COLUMN rehearsals.sqlstate IS 'of the error';
 COMMENT ON COLUMN rehearsals.message IS 'of the error';
 COMMENT ON COLUMN rehearsals.detail IS 'of the error';
@@ -82,6 +83,28 @@ CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT 
 COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
 'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; '
 	'the same errors';
+
+CREATE FUNCTION documentdb_upgrade_internal.fresh_differences(updated jsonb, fresh jsonb, problem text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN fresh IS NULL THEN jsonb_build_object('problem', problem)
+           ELSE jsonb_build_object('differences', coalesce((
+               SELECT jsonb_agg(d.item ORDER BY d.item->>'what', d.item->>'extension', d.item->>'kind',
+                                d.item->>'identity')
+               FROM (SELECT jsonb_build_object('what',
+                                CASE WHEN u.item IS NULL THEN 'missing' WHEN f.item IS NULL THEN 'left over'
+                                     WHEN u.item->'digest' <> f.item->'digest' THEN 'different'
+                                     ELSE 'other privileges' END)
+                            || coalesce(f.item, u.item) AS item
+                     FROM jsonb_array_elements(updated) AS u(item)
+                     FULL JOIN jsonb_array_elements(fresh) AS f(item)
+                       ON u.item->'extension' = f.item->'extension' AND u.item->'kind' = f.item->'kind'
+                          AND u.item->'identity' = f.item->'identity'
+                     WHERE u.item IS DISTINCT FROM f.item) d), '[]')) END
+$$;
+COMMENT ON FUNCTION fresh_differences(jsonb, jsonb, text) IS
+'serves rehearse() with scratch: how the members that an update left differ from those of a fresh installation, with '
+	'the digest and privileges of the latter; or why there is none';
 
 CREATE FUNCTION documentdb_upgrade_internal.rehearsal_changes(step jsonb, action text) RETURNS SETOF text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
@@ -177,6 +200,10 @@ AS $$
         (SELECT E'Advanced, and not brought back by the rollback:\n'
                 || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')
          FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
+        'Not compared with a fresh installation: ' || (r.report #>> '{fresh,problem}'),
+        (SELECT format(E'Not as CREATE EXTENSION %I VERSION %L makes it:\n', r.extension, r.to_version)
+                || string_agg(format('  %s: %s %s', d->>'what', d->>'kind', d->>'identity'), E'\n')
+         FROM jsonb_array_elements(r.report #> '{fresh,differences}') d HAVING count(*) > 0),
         (SELECT E'Guards that do not pass now:\n'
                 || string_agg(format('  %s: %s. %s', g->>'guard', g->>'status', g->>'detail'), E'\n')
          FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),

@@ -48,6 +48,69 @@ COMMENT ON COLUMN rollbacks.baseline IS
 'counters of this database, the last attempt in history, and what this server saw of itself when it was recorded';
 COMMENT ON COLUMN rollbacks.recorded_by IS 'session user';
 
+CREATE TABLE release_notes (
+    component text NOT NULL,
+    from_version text NOT NULL,
+    to_version text NOT NULL,
+    place text NOT NULL CHECK (place IN ('chart', 'before', 'instead', 'after')),
+    ordinal integer NOT NULL DEFAULT 1,
+    action text NOT NULL CHECK (action <> '' AND (action NOT LIKE '{%' OR jsonb_typeof(action::jsonb) = 'object')),
+    reason text NOT NULL,
+    source text NOT NULL CHECK (source <> ''),
+    builtin boolean NOT NULL DEFAULT false,
+    matrix text,
+    PRIMARY KEY (component, from_version, to_version, place, ordinal, builtin)
+);
+COMMENT ON TABLE release_notes IS
+'what release plans need to know of the releases of a component: where its chart is, and the steps that its notes '
+'demand; add rows of your own';
+COMMENT ON COLUMN release_notes.component IS 'as in releases';
+COMMENT ON COLUMN release_notes.from_version IS
+'versions that are left, as compatibility.version has them; empty: any, and one that is not known';
+COMMENT ON COLUMN release_notes.to_version IS 'versions that are gone to, likewise';
+COMMENT ON COLUMN release_notes.place IS
+'chart: where the chart is; before, after: a step before or after all others; instead: one in place of the component''s'
+' own';
+COMMENT ON COLUMN release_notes.ordinal IS 'order of the steps of one place';
+COMMENT ON COLUMN release_notes.action IS
+'location of the chart (oci://..., a repository https://..., or a file), a command, or what begins with { as fields '
+'of the custom resource''s spec; $FROM_EXTENSION and $TO_EXTENSION stand for the extension''s versions in the two '
+'releases';
+COMMENT ON COLUMN release_notes.reason IS 'for people';
+COMMENT ON COLUMN release_notes.source IS 'where it is written';
+COMMENT ON COLUMN release_notes.builtin IS
+'shipped with this extension; does not count where a row that is not has the same versions, place and ordinal';
+COMMENT ON COLUMN release_notes.matrix IS
+'name under which load_compatibility() has loaded the row; null for shipped rows and for those that you have inserted';
+
+SELECT pg_catalog.pg_extension_config_dump('release_notes', 'WHERE NOT builtin');
+
+INSERT INTO release_notes (component, from_version, to_version, place, ordinal, action, reason, source, builtin)
+SELECT *, true FROM (VALUES
+    ('cnpg', '', '', 'chart', 1, 'https://cloudnative-pg.github.io/charts', 'its chart repository',
+     'https://github.com/cloudnative-pg/charts'),
+    ('operator', '', '0.3.0..', 'chart', 1, 'oci://ghcr.io/documentdb/documentdb-operator',
+     'in an OCI registry alone since 0.3.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '', '1.0.0-rc1', 'chart', 1, 'oci://ghcr.io/documentdb/documentdb-operator',
+     'in an OCI registry alone',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0-rc1'),
+    ('operator', '0.3.0', '1.0.0', 'before', 1, '{"documentDBVersion": "$FROM_EXTENSION"}',
+     'Pins the version, on every DocumentDB of this operator: otherwise its pods roll to the default of the newer '
+     'operator as soon as the chart is upgraded.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '0.3.0', '1.0.0', 'before', 2, '{"schemaVersion": null}',
+     'Takes schemaVersion "auto" away, on every DocumentDB of this operator: otherwise the schema is finalized as soon '
+     'as the newer binary runs.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0-rc1', '1.0.0', 'before', 1, '{"documentDBVersion": "$FROM_EXTENSION"}',
+     'Pins the release candidate, on every DocumentDB of this operator: it cannot be upgraded in place.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('extension', '1.0-RC2', '1.0..', 'instead', 1,
+     '# make a new cluster of version $TO_EXTENSION beside this one and move the data there: see docs/blue-green.md',
+     'An upgrade in place from the release candidate is not supported.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0')) AS v;
+
 SELECT pg_catalog.pg_extension_config_dump('releases', '');
 SELECT pg_catalog.pg_extension_config_dump('rollbacks', '');
 SELECT pg_catalog.pg_extension_config_dump('rollbacks_id_seq', '');
@@ -61,53 +124,56 @@ COMMENT ON FUNCTION observed_release() IS
 
 CREATE FUNCTION documentdb_upgrade_internal.image_versions(image text, OUT tag text, OUT postgres text,
                                                            OUT extension text, OUT ferretdb text)
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
-AS $$
-    SELECT t.tag, coalesce(m.part[1], substring(t.tag FROM '^(?:pg)?(\d{2}(?:\.\d+)?)(?:[-.][^0-9].*)?$')),
-           m.part[2], m.part[3]
-    FROM (SELECT CASE WHEN image ~ '[/:@]' THEN substring(image FROM '^[^@]*:([^:/@]+)(?:@|$)')
-                      ELSE nullif(image, '') END AS tag) t
-    LEFT JOIN LATERAL regexp_match(t.tag,
-        '^(?:pg)?(\d{2}(?:\.\d+)?)-v?(\d+\.\d+(?:[.-]\d+)*)(?:-ferretdb-(.+))?$') AS m(part) ON true
-$$;
+    LANGUAGE C IMMUTABLE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_image_versions';
 COMMENT ON FUNCTION image_versions(text) IS
 'takes the tag of an image, or a bare tag, apart: 16.3-v1.3.0 is PostgreSQL 16.3 with the extension 1.3.0, '
-'17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone; nulls for what a tag does not say, '
-'all of them for a digest';
+'17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone, 1.0-RC2 and 0.112.0-amd64 the '
+'extension; nulls for what a tag does not say, all of them for a digest';
 
 CREATE FUNCTION documentdb_upgrade_internal.component_version(component text, configuration jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN component = 'postgres' THEN coalesce(v.postgres, configuration->>'version', i.postgres)
-                ELSE coalesce(configuration->>'version', CASE component WHEN 'extension' THEN i.extension END,
-                              i.tag) END
+    SELECT CASE WHEN component = 'postgres'
+                THEN CASE WHEN split_part(i.postgres, '.', 1)
+                               <> split_part(coalesce(v.postgres, configuration->>'version'), '.', 1) THEN i.postgres
+                          ELSE coalesce(v.postgres, configuration->>'version', i.postgres) END
+                WHEN component IN ('extension', 'gateway')
+                THEN CASE WHEN documentdb_upgrade.compare_versions(v.extension, i.extension) <> 0 THEN i.extension
+                          ELSE coalesce(v.extension, i.extension, configuration->>'version', i.tag) END
+                ELSE coalesce(configuration->>'version', i.tag) END
     FROM documentdb_upgrade_internal.image_versions(configuration->>'version') v,
          documentdb_upgrade_internal.image_versions(configuration->>'image') i
 $$;
 COMMENT ON FUNCTION component_version(text, jsonb) IS
-'version that the configuration of a component states: its key version, else the tag of its key image; null for '
-'neither, or an image by digest alone';
+'version that the configuration of a component states: what its key version tells, else the tag of its key image; the '
+'tag where the two differ, for the image is what runs; null for neither, or an image by digest alone';
 
 CREATE FUNCTION documentdb_upgrade_internal.version_matches(version text, pattern text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
     WITH text_of (n, t) AS (VALUES (0, version), (1, split_part(pattern, '..', 1)), (2, split_part(pattern, '..', 2))),
-    parsed AS (SELECT n, t, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
-                      m[2] ~* '^[-.~]?(rc|alpha|beta|pre|dev)' AS is_early
-               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m),
-    padded AS (SELECT v.t, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
+    parsed AS (SELECT n, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
+                      lower(concat(e[1], e[2])) AS early, e IS NOT NULL AS is_early
+               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m
+               LEFT JOIN LATERAL regexp_match(m[2], '^[-.~]?(rc|alpha|beta|pre|dev)[.]?(\d*)', 'i') AS e ON true),
+    padded AS (SELECT v.early, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
                FROM parsed v WHERE v.n = 0)
-    SELECT lower(version) = lower(pattern) OR coalesce(NOT v.is_early AND
-           CASE WHEN pattern LIKE '%..%'
-                THEN v.numbers >= low.numbers AND (split_part(pattern, '..', 2) = ''
-                     OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
+    SELECT lower(version) = lower(pattern) OR coalesce(
+           CASE WHEN v.is_early
+                THEN pattern NOT LIKE '%..%' AND low.is_early AND v.early = low.early
+                     AND v.numbers[1:10] = (low.numbers || array_fill(0::numeric, ARRAY[10]))[1:10]
+                WHEN pattern LIKE '%..%'
+                THEN (split_part(pattern, '..', 1) = '' OR v.numbers >= low.numbers)
+                     AND (split_part(pattern, '..', 2) = ''
+                          OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
                 ELSE NOT low.is_early AND v.numbers[1:cardinality(low.numbers)] = low.numbers END, false)
     FROM (VALUES (true)) AS one LEFT JOIN padded v ON true
     LEFT JOIN parsed low ON low.n = 1 LEFT JOIN parsed high ON high.n = 2
 $$;
 COMMENT ON FUNCTION version_matches(text, text) IS
 'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is '
-'1.35 and later; a pre-release is matched by its own text alone';
+'1.35 and later, ..1.32 every 1.32 and earlier; a pre-release is matched by itself alone, however it is spelled';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_components(components jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -296,7 +362,7 @@ BEGIN
                   HINT = 'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases shows those that do.';
     END IF;
     RETURN QUERY
-        SELECT key, CASE WHEN x.value IS NULL THEN 'added' WHEN y.value IS NULL THEN 'removed'
+        SELECT key, CASE WHEN x.value IS NULL OR y.value IS NULL THEN 'unknown'
                          WHEN x.value->>'sha256' = y.value->>'sha256' THEN 'unchanged' ELSE 'changed' END,
                documentdb_upgrade_internal.component_version(key, x.value->'configuration'),
                documentdb_upgrade_internal.component_version(key, y.value->'configuration'),
@@ -308,8 +374,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION compare_releases(bigint, bigint) IS
-'one row per component of either release: changed, unchanged, added or removed, by the digest of its configuration, '
-'with both configurations; 42704 when there is no such release';
+'one row per component of either release: changed or unchanged, by the digest of its configuration, or unknown when '
+'only one of the two names it; with both configurations; 42704 when there is no such release';
 
 CREATE FUNCTION documentdb_upgrade_internal.shell_quote(word text) RETURNS text
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -333,71 +399,130 @@ COMMENT ON FUNCTION patch_resource(jsonb) IS
 'serves release plans: the kubectl command that sets fields of the custom resource, which settings or else $NAME and '
 '$NAMESPACE name';
 
+CREATE FUNCTION documentdb_upgrade_internal.notes_of(component text, from_version text, to_version text,
+                                                     place text)
+    RETURNS SETOF release_notes
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT n.* FROM documentdb_upgrade.release_notes n
+    WHERE n.component = notes_of.component AND n.place = notes_of.place
+      AND (n.from_version = ''
+           OR documentdb_upgrade_internal.version_matches(notes_of.from_version, n.from_version))
+      AND (n.to_version = '' OR documentdb_upgrade_internal.version_matches(notes_of.to_version, n.to_version))
+      AND NOT (n.builtin AND EXISTS (
+          SELECT FROM documentdb_upgrade.release_notes o
+          WHERE NOT o.builtin AND (o.component, o.from_version, o.to_version, o.place, o.ordinal)
+                                  = (n.component, n.from_version, n.to_version, n.place, n.ordinal)))
+    ORDER BY n.ordinal, n.builtin, n.from_version, n.to_version
+$$;
+COMMENT ON FUNCTION notes_of(text, text, text, text) IS
+'serves release plans: what is known of the step of a component from one version to another';
+
+CREATE FUNCTION documentdb_upgrade_internal.version_tag(configuration jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT CASE WHEN t.version ~ '^[vV]?\d+([.-]\d+)+$' THEN documentdb_upgrade.to_semver(t.version)
+                WHEN t.version ~* '^v?\d+([.-]\d+)+[.-]?(rc|alpha|beta|pre|dev)[.]?\d*$'
+                THEN documentdb_upgrade.to_extension_version(t.version)
+                ELSE t.version END
+    FROM (SELECT coalesce(configuration->>'version',
+                          documentdb_upgrade_internal.component_version('extension', configuration))) AS t(version)
+$$;
+COMMENT ON FUNCTION version_tag(jsonb) IS
+'serves release plans: the extension''s version as the operator takes it for the tag of an image: 0.110.0, 1.0-RC2, or '
+'the tag that it is';
+
+CREATE FUNCTION documentdb_upgrade_internal.helm_upgrade(release text, chart text, location text, version text,
+                                                         namespace text, options text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT format('helm upgrade %s %s --version %s --namespace %s --reset-then-reuse-values %s', release,
+                  CASE WHEN location ~ '^https?://' AND location !~ '[.]tgz$'
+                       THEN chart || ' --repo ' || documentdb_upgrade_internal.shell_quote(location)
+                       ELSE documentdb_upgrade_internal.shell_quote(location) END,
+                  documentdb_upgrade_internal.shell_quote(version), namespace, options)
+$$;
+COMMENT ON FUNCTION helm_upgrade(text, text, text, text, text, text) IS
+'serves release plans: the helm command that upgrades a release to a chart of that location';
+
 CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb,
-                                                           backwards boolean) RETURNS text
+                                                           backwards boolean, trial boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
     images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
+    safely constant text := CASE WHEN trial THEN '--dry-run' ELSE '--atomic --timeout 10m' END;
     image text := configuration->>'image';
-    chart text := documentdb_upgrade_internal.shell_quote(
-        coalesce(configuration->>'chart', 'documentdb/documentdb-operator'));
-    word text := documentdb_upgrade_internal.shell_quote(version);
+    chart text := coalesce(configuration->>'chart', (
+        SELECT n.action FROM documentdb_upgrade_internal.notes_of(component, NULL, version, 'chart') n LIMIT 1));
 BEGIN
-    IF configuration IS NULL THEN
-        RETURN format('# remove %s: it is not part of that release', component);
-    END IF;
     IF version IS NULL AND image IS NULL THEN
-        RETURN format('# bring %s to what the release describes: %s', component, configuration);
+        RETURN CASE WHEN NOT trial THEN format('# bring %s to what the release describes: %s', component,
+                                               configuration) END;
     END IF;
     CASE component
     WHEN 'cnpg' THEN
         IF configuration ? 'chart_version' THEN
-            RETURN format('helm upgrade cnpg cnpg/cloudnative-pg --namespace cnpg-system --version %s'
-                          ' --reset-then-reuse-values --wait',
-                          documentdb_upgrade_internal.shell_quote(configuration->>'chart_version'));
+            RETURN documentdb_upgrade_internal.helm_upgrade('cnpg', 'cloudnative-pg', chart,
+                configuration->>'chart_version', 'cnpg-system', safely);
         ELSIF version ~ '^\d+\.\d+\.\d+$' THEN
-            RETURN format('kubectl apply --server-side --force-conflicts -f https://raw.githubusercontent.com'
+            RETURN format('kubectl apply --server-side --force-conflicts %s-f https://raw.githubusercontent.com'
                           '/cloudnative-pg/cloudnative-pg/release-%s/releases/cnpg-%s.yaml',
-                          substring(version FROM '^\d+\.\d+'), version);
+                          CASE WHEN trial THEN '--dry-run=server ' END, substring(version FROM '^\d+\.\d+'), version);
         END IF;
     WHEN 'operator' THEN
         IF backwards AND configuration->>'helm_revision' ~ '^\d+$' THEN
-            RETURN format('helm rollback documentdb-operator %s --namespace documentdb-operator --wait',
-                          configuration->>'helm_revision');
-        ELSIF version IS NOT NULL THEN
+            RETURN format('helm rollback documentdb-operator %s --namespace documentdb-operator %s',
+                          configuration->>'helm_revision',
+                          CASE WHEN trial THEN '--dry-run' ELSE '--wait --timeout 10m' END);
+        ELSIF version IS NOT NULL AND chart IS NOT NULL THEN
             -- Helm leaves CRDs as they are; an older operator works with newer ones.
             RETURN CASE WHEN backwards THEN '' ELSE
-                       format('helm show crds %s --version %s | kubectl apply --server-side --force-conflicts -f - && ',
-                              chart, word) END
-                || format('helm upgrade documentdb-operator %s --version %s --namespace documentdb-operator'
-                          ' --reset-then-reuse-values --wait', chart, word);
+                       format('helm show crds %s --version %s'
+                              ' | kubectl apply --server-side --force-conflicts %s-f - && ',
+                              CASE WHEN chart ~ '^https?://' AND chart !~ '[.]tgz$'
+                                   THEN 'documentdb-operator --repo ' ELSE '' END
+                                  || documentdb_upgrade_internal.shell_quote(chart),
+                              documentdb_upgrade_internal.shell_quote(version),
+                              CASE WHEN trial THEN '--dry-run=server ' END) END
+                || documentdb_upgrade_internal.helm_upgrade('documentdb-operator', 'documentdb-operator', chart,
+                       version, 'documentdb-operator', safely);
+        ELSIF version IS NOT NULL AND NOT trial THEN
+            RETURN format('# it is not known where the chart of operator %s is: %s', version,
+                CASE WHEN backwards
+                     THEN 'helm history documentdb-operator --namespace documentdb-operator shows the revision for '
+                          'helm rollback documentdb-operator REVISION --namespace documentdb-operator --wait'
+                     ELSE 'record the release with the key chart' END);
         END IF;
     WHEN 'sidecar_injector' THEN
-        RETURN format('kubectl set image deployment/sidecar-injector cnpg-i-sidecar-injector=%s --namespace cnpg-system'
-                      ' && kubectl rollout status deployment/sidecar-injector --namespace cnpg-system',
-                      documentdb_upgrade_internal.shell_quote(coalesce(image, images || 'sidecar:' || version)));
+        RETURN CASE WHEN NOT trial THEN
+            format('kubectl set image deployment/sidecar-injector cnpg-i-sidecar-injector=%s --namespace cnpg-system'
+                   ' && kubectl rollout status deployment/sidecar-injector --namespace cnpg-system',
+                   documentdb_upgrade_internal.shell_quote(coalesce(image, images || 'sidecar:' || version))) END;
     WHEN 'gateway' THEN
-        RETURN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image',
-            jsonb_build_object('gateway', coalesce(image, images || 'gateway:' || version))));
+        RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image',
+            jsonb_build_object('gateway', coalesce(image, images || 'gateway:'
+                || documentdb_upgrade_internal.version_tag(configuration))))) END;
     WHEN 'extension' THEN
         -- One that leaves the image to the version must not leave an older image there.
-        RETURN documentdb_upgrade_internal.patch_resource(CASE WHEN image IS NOT NULL
+        RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(CASE WHEN image IS NOT NULL
             THEN jsonb_build_object('image', jsonb_build_object('documentDB', image))
-            ELSE jsonb_build_object('documentDBVersion', CASE WHEN version ~ '^v?\d+([.-]\d+)+$'
-                     THEN documentdb_upgrade.to_semver(version) ELSE version END,
-                     'image', jsonb_build_object('documentDB', NULL)) END);
+            ELSE jsonb_build_object('documentDBVersion', documentdb_upgrade_internal.version_tag(configuration),
+                                    'image', jsonb_build_object('documentDB', NULL)) END) END;
     WHEN 'postgres' THEN
-        RETURN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
-            coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie'))));
+        RETURN CASE WHEN NOT trial THEN
+            documentdb_upgrade_internal.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
+                coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie')))) END;
     ELSE
         NULL;
     END CASE;
-    RETURN format('# bring %s to %s with what deploys it', component, coalesce(version, image));
+    RETURN CASE WHEN NOT trial THEN format('# bring %s to %s with what deploys it', component,
+                                           coalesce(version, image)) END;
 END
 $$;
-COMMENT ON FUNCTION release_action(text, text, jsonb, boolean) IS
-'serves release plans: the command that brings a component to a version or image';
+COMMENT ON FUNCTION release_action(text, text, jsonb, boolean, boolean) IS
+'serves release plans: the command that brings a component to a version or image; trial: the one that shows what that '
+'would do, null where it would show nothing';
 
 CREATE FUNCTION documentdb_upgrade_internal.refuse_release(source bigint, target bigint, force boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -410,9 +535,17 @@ DECLARE
     way_out text;
     step documentdb_upgrade.history;
 BEGIN
-    FOR part IN SELECT * FROM documentdb_upgrade.compare_releases(source, target) c
-                WHERE c.component IN ('extension', 'postgres') AND c.to_configuration IS NOT NULL
-                  AND (force OR c.change <> 'unchanged') LOOP
+    -- An image of PostgreSQL can bring the extension along.
+    FOR part IN
+        SELECT c.component, c.to_version FROM documentdb_upgrade.compare_releases(source, target) c
+            WHERE c.component IN ('extension', 'postgres') AND c.to_configuration IS NOT NULL
+              AND (force OR c.change <> 'unchanged')
+        UNION ALL
+        SELECT 'extension', i.extension FROM documentdb_upgrade.compare_releases(source, target) c,
+                LATERAL documentdb_upgrade_internal.image_versions(
+                    coalesce(c.to_configuration->>'image', c.to_configuration->>'version')) i
+            WHERE c.component = 'postgres' AND i.extension IS NOT NULL AND (force OR c.change <> 'unchanged')
+    LOOP
         IF part.component = 'extension' AND schema IS NOT NULL THEN
             BEGIN
                 below := documentdb_upgrade.compare_versions(part.to_version, schema) < 0;
@@ -459,42 +592,78 @@ COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
 'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is '
 'left then';
 
+CREATE FUNCTION documentdb_upgrade_internal.noted_action(action text, from_extension text, to_extension text)
+    RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT CASE WHEN strpos(action, '$FROM_EXTENSION') > 0 AND from_extension IS NULL
+                THEN '# the release that is left does not state the version of its extension: ' || action
+                WHEN strpos(action, '$TO_EXTENSION') > 0 AND to_extension IS NULL
+                THEN '# the release that is gone to does not state the version of its extension: ' || action
+                WHEN action LIKE '{%'
+                THEN documentdb_upgrade_internal.patch_resource(replace(replace(action,
+                         '$FROM_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(from_extension)::text, ''))),
+                         '$TO_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(to_extension)::text, '')))::jsonb)
+                ELSE replace(replace(action,
+                         '$FROM_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(from_extension), '')),
+                         '$TO_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(to_extension), '')) END
+$$;
+COMMENT ON FUNCTION noted_action(text, text, text) IS
+'serves release plans: the command that a row of release_notes stands for';
+
 CREATE FUNCTION documentdb_upgrade_internal.release_steps(
-                              source bigint, target bigint, backwards boolean, force boolean,
+                              a bigint, b bigint, backwards boolean, force boolean,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
-                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
+                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
+                              OUT source text)
     RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
     -- The instances restart one after the other.
     rolling interval := interval '1 minute'
-        * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys b WHERE b.depth = 1));
+        * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys s WHERE s.depth = 1));
     annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
         || coalesce(documentdb_upgrade_internal.shell_quote(
                nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
     part record;
+    note documentdb_upgrade.release_notes;
     schema text := documentdb_upgrade.schema_version();
     pausing boolean;
+    extension_from text;
     extension_to text;
-    with_chart boolean;
+    tag_from text;
+    tag_to text;
+    operator_to text;
+    replaced boolean := false;
+    trial text;
     paused boolean := false;
 BEGIN
-    PERFORM documentdb_upgrade_internal.refuse_release(source, target, force);
+    PERFORM documentdb_upgrade_internal.refuse_release(a, b, force);
+    SELECT max(c.from_version) FILTER (WHERE c.component = 'extension'),
+           max(c.to_version) FILTER (WHERE c.component = 'extension' AND (force OR c.change <> 'unchanged')),
+           max(documentdb_upgrade_internal.version_tag(c.from_configuration)) FILTER (WHERE c.component = 'extension'),
+           max(documentdb_upgrade_internal.version_tag(c.to_configuration)) FILTER (WHERE c.component = 'extension'),
+           max(c.to_version) FILTER (WHERE c.component = 'operator' AND (force OR c.change <> 'unchanged'))
+        INTO extension_from, extension_to, tag_from, tag_to, operator_to
+        FROM documentdb_upgrade.compare_releases(a, b) c;
+    replaced := extension_to IS NOT NULL AND EXISTS (
+        SELECT FROM documentdb_upgrade_internal.notes_of('extension', extension_from, extension_to, 'instead'));
     SELECT CASE WHEN backwards
                 THEN count(*) > 1
                      AND bool_or(c.component IN ('gateway', 'extension', 'postgres', 'cnpg', 'sidecar_injector'))
-                ELSE count(*) FILTER (WHERE c.component IN ('gateway', 'extension', 'postgres')) > 1 END,
-           max(c.to_version) FILTER (WHERE c.component = 'extension'), bool_or(c.component = 'operator')
-        INTO pausing, extension_to, with_chart
-        FROM documentdb_upgrade.compare_releases(source, target) c WHERE force OR c.change <> 'unchanged';
+                ELSE count(*) FILTER (WHERE c.component IN ('gateway', 'extension', 'postgres')) > 1 END
+        INTO pausing
+        FROM documentdb_upgrade.compare_releases(a, b) c
+        WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
+          AND NOT (c.component IN ('gateway', 'extension', 'postgres') AND replaced);
     step := 0;
 
     IF backwards AND extension_to IS NOT NULL THEN
         step := step + 1;
         component := 'schema';
         action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format(
-            'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', source, target)));
+            'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', a, b)));
         reason := 'A finalize before the old binary is back would make this rollback impossible.';
         risk := 'none';
         restarts_pods := false;
@@ -502,17 +671,60 @@ BEGIN
         RETURN NEXT;
     END IF;
 
+    -- What the notes of a release demand before anything else is done
+    FOR part IN
+        SELECT n.*
+        FROM documentdb_upgrade.compare_releases(a, b) c,
+             LATERAL documentdb_upgrade_internal.notes_of(c.component, c.from_version, c.to_version, 'before') n
+        WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
+        ORDER BY n.component COLLATE "C", n.ordinal
+    LOOP
+        step := step + 1;
+        component := part.component;
+        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
+        reason := part.reason;
+        risk := 'none: it keeps things as they are';
+        restarts_pods := false;
+        expected_duration := interval '1 second';
+        source := part.source;
+        RETURN NEXT;
+    END LOOP;
+
     FOR part IN
         SELECT c.*, CASE WHEN backwards
                 THEN coalesce(array_position(ARRAY['sidecar_injector', 'operator', 'cnpg'], c.component), 5)
                 ELSE coalesce(array_position(ARRAY['cnpg', 'operator', 'sidecar_injector'], c.component), 5)
                 END AS place,
-            c.component IN ('gateway', 'extension', 'postgres') AS in_pods
-        FROM documentdb_upgrade.compare_releases(source, target) c
+            c.component IN ('gateway', 'extension', 'postgres') AS in_pods,
+            -- The chart of the operator brings these along.
+            c.to_configuration->>'image' IS NULL AND operator_to IS NOT NULL
+                AND (c.component = 'sidecar_injector' AND c.to_version = operator_to
+                     OR c.component = 'cnpg' AND EXISTS (
+                         SELECT FROM documentdb_upgrade.compatibility m
+                         WHERE m.works AND m.component = 'operator' AND m.other = 'cnpg'
+                           AND documentdb_upgrade_internal.version_matches(operator_to, m.version)
+                           AND documentdb_upgrade_internal.version_matches(c.to_version, m.other_version)))
+                AS comes_along
+        FROM documentdb_upgrade.compare_releases(a, b) c
         WHERE force OR c.change <> 'unchanged'
         ORDER BY in_pods, place, array_position(ARRAY['gateway', 'extension', 'postgres'], c.component),
                  c.component COLLATE "C"
     LOOP
+        source := NULL;
+        -- What a release does not name may be there all the same.
+        IF part.to_configuration IS NULL THEN
+            step := step + 1;
+            component := part.component;
+            action := format('# release %s does not name %s: nothing is known, and nothing done, about it', b,
+                             part.component);
+            reason := format('%s in release %s, not named by release %s', coalesce(part.from_version, 'no version'),
+                             a, b);
+            risk := 'unknown';
+            restarts_pods := false;
+            expected_duration := NULL;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
         -- One restart for everything, and after everything.
         IF pausing AND NOT paused AND (part.in_pods OR backwards) THEN
             paused := true;
@@ -528,20 +740,58 @@ BEGIN
             expected_duration := interval '1 second';
             RETURN NEXT;
         END IF;
-        step := step + 1;
         component := part.component;
+        SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(
+            part.component, part.from_version, part.to_version, 'instead') LIMIT 1;
+        IF FOUND THEN
+            step := step + 1;
+            action := documentdb_upgrade_internal.noted_action(note.action, tag_from, tag_to);
+            reason := note.reason;
+            risk := 'high: the data moves to another cluster';
+            restarts_pods := false;
+            expected_duration := NULL;
+            source := note.source;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        trial := CASE WHEN NOT part.comes_along THEN documentdb_upgrade_internal.release_action(
+            part.component, part.to_version, part.to_configuration, backwards, true) END;
+        IF trial IS NOT NULL THEN
+            step := step + 1;
+            action := trial;
+            reason := 'Shows what the next step would change, and changes nothing.';
+            risk := 'none';
+            restarts_pods := false;
+            expected_duration := interval '10 seconds';
+            RETURN NEXT;
+        END IF;
+        step := step + 1;
         action := documentdb_upgrade_internal.release_action(
-            part.component, part.to_version, part.to_configuration, backwards);
-        reason := CASE part.change
-            WHEN 'unchanged' THEN format('unchanged since release %s; listed because all were asked for', source)
-            WHEN 'added' THEN format('not part of release %s, %s in %s', source,
-                                     coalesce(part.to_version, 'no version'), target)
-            WHEN 'removed' THEN format('not part of release %s', target)
-            ELSE CASE WHEN part.from_version IS DISTINCT FROM part.to_version
-                      THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), source,
-                                  coalesce(part.to_version, 'no version'), target)
-                      ELSE format('configured differently in release %s', target) END END
-            || CASE WHEN with_chart AND part.component IN ('cnpg', 'sidecar_injector')
+            part.component, part.to_version, part.to_configuration, backwards, false);
+        IF part.comes_along THEN
+            action := format('# the chart of operator %s brings it along; where it was installed by itself: %s',
+                             operator_to, action);
+        ELSIF replaced AND part.in_pods THEN
+            action := '# belongs to the new cluster: ' || action;
+        END IF;
+        -- Nothing of a comment is run, whatever a release has for a version.
+        IF action LIKE '#%' THEN
+            action := regexp_replace(action, '[[:cntrl:]]+', ' ', 'g');
+        END IF;
+        source := CASE WHEN part.to_configuration ? 'chart' THEN NULL
+                       ELSE (SELECT n.source FROM documentdb_upgrade_internal.notes_of(
+                                 part.component, NULL, part.to_version, 'chart') n
+                             WHERE strpos(release_steps.action, n.action) > 0 LIMIT 1) END;
+        reason := CASE WHEN part.change = 'unchanged'
+            THEN format('unchanged since release %s; listed because all were asked for', a)
+            WHEN part.from_configuration IS NULL
+            THEN format('not named by release %s, %s in %s', a, coalesce(part.to_version, 'no version'), b)
+            WHEN part.from_version IS DISTINCT FROM part.to_version
+            THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), a,
+                        coalesce(part.to_version, 'no version'), b)
+            ELSE format('configured differently in release %s', b) END
+            || CASE WHEN operator_to IS NOT NULL AND NOT part.comes_along
+                         AND part.component IN ('cnpg', 'sidecar_injector')
                     THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
         risk := CASE part.component
             WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it '
@@ -556,12 +806,16 @@ BEGIN
                         ELSE 'a gateway that the resource does not name goes to this version too; ' END
                 || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
                         ELSE 'can be taken back until the schema is finalized' END
+                || CASE WHEN (SELECT i.extension IS NULL FROM documentdb_upgrade_internal.image_versions(
+                                  part.to_configuration->>'image') i) AND part.to_configuration ? 'image'
+                        THEN format('; the image''s name tells no version: that it is %s is not checked',
+                                    part.to_version) ELSE '' END
             WHEN 'postgres' THEN CASE
                 WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
                      <> split_part(part.to_version, '.', 1)
                 THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
             ELSE 'unknown' END;
-        restarts_pods := part.in_pods AND NOT paused OR part.component = 'cnpg' AND NOT paused
+        restarts_pods := part.in_pods AND NOT paused AND NOT replaced OR part.component = 'cnpg' AND NOT paused
                          OR part.component = 'sidecar_injector' AND NOT paused;
         expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
                                   WHEN restarts_pods AND NOT part.in_pods THEN interval '2 minutes' + rolling
@@ -569,6 +823,7 @@ BEGIN
                                   WHEN part.place < 5 THEN interval '2 minutes' END;
         RETURN NEXT;
     END LOOP;
+    source := NULL;
 
     IF paused THEN
         step := step + 1;
@@ -590,7 +845,7 @@ BEGIN
         restarts_pods := false;
         expected_duration := interval '1 second';
         RETURN NEXT;
-    ELSIF NOT backwards AND extension_to IS NOT NULL AND schema IS NOT NULL
+    ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
           AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
         step := step + 1;
         component := 'schema';
@@ -607,6 +862,24 @@ BEGIN
             ORDER BY r.id DESC LIMIT 1);
         RETURN NEXT;
     END IF;
+
+    FOR part IN
+        SELECT n.*
+        FROM documentdb_upgrade.compare_releases(a, b) c,
+             LATERAL documentdb_upgrade_internal.notes_of(c.component, c.from_version, c.to_version, 'after') n
+        WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
+        ORDER BY n.component COLLATE "C", n.ordinal
+    LOOP
+        step := step + 1;
+        component := part.component;
+        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
+        reason := part.reason;
+        risk := 'unknown';
+        restarts_pods := NULL;
+        expected_duration := NULL;
+        source := part.source;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean) IS
@@ -614,20 +887,23 @@ COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean) IS
 
 CREATE FUNCTION release_plan(a bigint, b bigint,
                              OUT step integer, OUT component text, OUT action text, OUT reason text,
-                             OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
+                             OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
+                             OUT source text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, false, false)
 $$;
 COMMENT ON FUNCTION release_plan(bigint, bigint) IS
-'how to come from release a to b, one row per step: CloudNativePG, operator, sidecar injector, then what restarts with '
-'the pods (gateway, extension, PostgreSQL), then the schema; changed components only, each with the command, why, the '
-'risk, and how long it takes as far as that is known. 42704: no such release; 55000: what the installed schema forbids';
+'how to come from release a to b, one row per step: what release notes demand first, CloudNativePG, operator, sidecar '
+'injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components '
+'only, each with the command, why, the risk, how long it takes as far as that is known, and who says so where it '
+'comes from release_notes. 42704: no such release; 55000: what the installed schema forbids';
 
 CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
-                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval)
+                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
+                              OUT source text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -681,7 +957,7 @@ BEGIN
     END IF;
     problem := (SELECT min(c.component)
                 FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c
-                WHERE c.change <> 'unchanged' AND c.component <> ALL (named));
+                WHERE c.change <> 'unchanged' AND c.to_configuration IS NOT NULL AND c.component <> ALL (named));
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
             USING ERRCODE = 'invalid_parameter_value',
@@ -716,8 +992,8 @@ $$;
 COMMENT ON FUNCTION record_rollback(bigint, bigint, text[], text[]) IS
 'records that a rollback plan from the source release to the target was executed, with the components that were '
 'reverted and those that were left though they differ, and the release that came of it; returns the row, whose id is '
-'for verify_rollback(). 42704: no such release; 22023: a component that is in neither, in both lists, or differs and '
-'is in none';
+'for verify_rollback(). A component that the target does not name need not be in a list. 42704: no such release; '
+'22023: a component that is in neither, in both lists, or differs and is in none';
 
 CREATE PROCEDURE run_record_rollback(source bigint, target bigint, changed text[], skipped text[] DEFAULT '{}',
                                      INOUT id bigint DEFAULT NULL)

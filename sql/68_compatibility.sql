@@ -11,18 +11,22 @@ CREATE TABLE compatibility (
     note text,
     source text NOT NULL CHECK (source <> ''),
     builtin boolean NOT NULL DEFAULT false,
+    matrix text,
     PRIMARY KEY (component, version, other, other_version, builtin)
 );
 COMMENT ON TABLE compatibility IS 'which versions of two components go together, and who says so; add rows of your own';
 COMMENT ON COLUMN compatibility.component IS
 'operator, gateway, postgres, extension, sidecar_injector, cnpg, ferretdb, kubernetes or another name';
-COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35..';
+COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35.., ..1.32';
 COMMENT ON COLUMN compatibility.other IS 'the component that it is about';
 COMMENT ON COLUMN compatibility.other_version IS 'like version';
 COMMENT ON COLUMN compatibility.works IS 'false: known not to work, which counts more than any row that says it does';
 COMMENT ON COLUMN compatibility.note IS 'for people';
 COMMENT ON COLUMN compatibility.source IS 'where it is written';
-COMMENT ON COLUMN compatibility.builtin IS 'shipped with this extension';
+COMMENT ON COLUMN compatibility.builtin IS
+'shipped with this extension; does not count where a row that is not has the same components and versions';
+COMMENT ON COLUMN compatibility.matrix IS
+'name under which load_compatibility() has loaded the row; null for shipped rows and for those that you have inserted';
 
 SELECT pg_catalog.pg_extension_config_dump('compatibility', 'WHERE NOT builtin');
 
@@ -61,18 +65,45 @@ SELECT *, true FROM (VALUES
      'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
     ('operator', '0.2.0', 'kubernetes', '1.35..', true, 'needs image volumes',
      'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.2.0', 'kubernetes', '..1.34', false, 'requires Kubernetes 1.35 or later',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
     ('operator', '0.3.0', 'extension', '0.110.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '0.3.0', 'gateway', '0.110.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: operator/src/internal/utils/constants.go of 0.3.0'),
+    ('operator', '0.3.0', 'kubernetes', '1.35..', true, 'needs image volumes',
+     'documentdb/documentdb-kubernetes-operator: operator/documentdb-helm-chart/Chart.yaml of 0.3.0'),
+    ('operator', '0.3.0', 'kubernetes', '..1.34', false, 'its chart requires Kubernetes 1.35 or later',
+     'documentdb/documentdb-kubernetes-operator: operator/documentdb-helm-chart/Chart.yaml of 0.3.0'),
+    ('operator', '1.0.0-rc1', 'extension', '1.0-RC2', true, 'its default',
      'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
     ('operator', '1.0.0', 'extension', '1.0.0', true, 'its default',
      'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
-    ('operator', '1.0.0', 'kubernetes', '1.33..', true, 'before 1.35 with the feature gate ImageVolume',
+    ('operator', '1.0.0', 'cnpg', '1.29.1', true, 'comes with it',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0 (version compatibility table)'),
+    ('operator', '1.0.0', 'postgres', '18.6', true, 'comes with it',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0 (version compatibility table)'),
+    ('operator', '1.0.0', 'kubernetes', '1.35..1.36', true, 'image volumes are on by default',
      'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
-    ('extension', '0.113.0', 'postgres', '18.6', false, 'inserts crash; fixed in 0.116.0',
-     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
-    ('extension', '0.101..', 'postgres', '17', true, NULL,
+    ('operator', '1.0.0', 'kubernetes', '1.33..1.34', true, 'with the feature gate ImageVolume',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'kubernetes', '..1.32', false, 'requires Kubernetes 1.33 or later',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('extension', '0.101..1.0', 'postgres', '17', true, NULL,
      'documentdb/documentdb: CHANGELOG.md, v0.101-0'),
-    ('extension', '0.108..', 'postgres', '18', true, NULL,
+    -- The minor release 18.6 has changed what extensions were built for.
+    ('extension', '0.108..1.0', 'postgres', '18..18.5', true, NULL,
      'documentdb/documentdb: CHANGELOG.md, v0.108-0'),
+    ('extension', '0.113', 'postgres', '18.6', false, 'inserts crash; fixed in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.114..0.115', 'postgres', '18.6', false, 'the fix of inserts that crash is in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.116..0.117', 'postgres', '18.6', true, NULL,
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '1.0', 'postgres', '15..18', true, 'packages for 17 and 18, images for all four',
+     'https://github.com/documentdb/documentdb/releases/tag/v1.0-0'),
+    ('extension', '1.2', 'postgres', '17..18', true, 'packages; there was no 1.1',
+     'https://github.com/documentdb/documentdb/releases/tag/v1.2-0'),
     ('cnpg', '1.25', 'postgres', '13..17', true, NULL,
      'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
     ('cnpg', '1.26', 'postgres', '13..17', true, NULL,
@@ -81,16 +112,31 @@ SELECT *, true FROM (VALUES
      'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
     ('cnpg', '1.28', 'postgres', '14..18', true, NULL,
      'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.29', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
     ('cnpg', '1.25', 'kubernetes', '1.29..1.32', true, NULL,
      'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
     ('cnpg', '1.26', 'kubernetes', '1.30..1.33', true, NULL,
      'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
     ('cnpg', '1.27', 'kubernetes', '1.31..1.33', true, NULL,
      'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
-    ('cnpg', '1.28', 'kubernetes', '1.32..1.34', true, NULL,
-     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28')) AS v;
+    ('cnpg', '1.28', 'kubernetes', '1.32..1.35', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.33..1.35', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.31..1.32', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.36', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'kubernetes', '1.34..1.36', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'kubernetes', '1.30..1.33', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30')) AS v;
 
-CREATE FUNCTION check_compatibility(components jsonb,
+CREATE FUNCTION documentdb_upgrade_internal.compatible_pairs(
+                                    components jsonb,
                                     OUT component text, OUT version text, OUT other text, OUT other_version text,
                                     OUT status text, OUT detail text, OUT source text)
     RETURNS SETOF record
@@ -111,20 +157,30 @@ AS $$
         UNION ALL SELECT 'ferretdb', ferretdb, true FROM tag WHERE ferretdb IS NOT NULL
     ), given AS MATERIALIZED (
         SELECT DISTINCT ON (s.name) s.name, s.number FROM stated s WHERE s.number IS NOT NULL ORDER BY s.name, s.of_tag
+    ), counts AS MATERIALIZED (
+        SELECT m.* FROM documentdb_upgrade.compatibility m
+        WHERE NOT (m.builtin AND EXISTS (
+            SELECT FROM documentdb_upgrade.compatibility o
+            WHERE NOT o.builtin
+              AND ((o.component, o.version, o.other, o.other_version)
+                   = (m.component, m.version, m.other, m.other_version)
+                   OR (o.other, o.other_version, o.component, o.version)
+                      = (m.component, m.version, m.other, m.other_version))))
     ), fact AS (
         -- Each row of the matrix from both sides
         SELECT m.component AS name, m.version AS pattern, m.other, m.other_version AS other_pattern,
                m.works, m.note, m.source
-        FROM documentdb_upgrade.compatibility m
+        FROM counts m
         UNION ALL
         SELECT m.other, m.other_version, m.component, m.version, m.works, m.note, m.source
-        FROM documentdb_upgrade.compatibility m
+        FROM counts m
     ), pair AS (
         SELECT a.name, a.number, b.name AS other, b.number AS other_number, f.*
         FROM given a JOIN given b ON a.name < b.name,
         LATERAL (SELECT (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against,
                         (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against_note,
                         (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour_note,
                         string_agg(format('%s %s with %s %s', f.name, f.pattern, f.other, f.other_pattern), ', '
                                    ORDER BY f.pattern, f.other_pattern) FILTER (WHERE f.works) AS known,
                         (array_agg(f.source ORDER BY f.source) FILTER (WHERE f.works))[1] AS known_source
@@ -138,7 +194,7 @@ AS $$
            CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
                 WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
            CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note)
-                WHEN p.in_favour IS NOT NULL THEN 'listed together'
+                WHEN p.in_favour IS NOT NULL THEN concat_ws(': ', 'listed together', p.in_favour_note)
                 WHEN p.number !~ '^[vV]?\d' OR p.other_number !~ '^[vV]?\d'
                 THEN concat_ws(' and ',
                          CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
@@ -172,11 +228,137 @@ AS $$
     WHERE u.n > 1
     ORDER BY 1, 3
 $$;
-COMMENT ON FUNCTION check_compatibility(jsonb) IS
+COMMENT ON FUNCTION compatible_pairs(jsonb) IS 'serves check_compatibility(): what it returns';
+
+CREATE FUNCTION check_compatibility(components jsonb, strict boolean DEFAULT false,
+                                    OUT component text, OUT version text, OUT other text, OUT other_version text,
+                                    OUT status text, OUT detail text, OUT source text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bad text;
+    n bigint;
+BEGIN
+    IF strict THEN
+        SELECT count(*), string_agg(format('%s %s with %s %s: %s, %s.', p.component, p.version, p.other,
+                                           p.other_version, p.status, p.detail), E'\n'
+                                    ORDER BY p.component, p.other)
+            INTO n, bad
+            FROM documentdb_upgrade_internal.compatible_pairs(components) p
+            WHERE p.component <> 'unified' AND p.status IN ('incompatible', 'untested');
+        IF n > 0 THEN
+            RAISE EXCEPTION '% of the pairs of components are not known to go together', n
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = bad,
+                      HINT = 'Choose versions that the matrix has together, or add the pair to table compatibility '
+                             'when you have tried it.';
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM documentdb_upgrade_internal.compatible_pairs(components);
+END
+$$;
+COMMENT ON FUNCTION check_compatibility(jsonb, boolean) IS
 'one row per pair of the components, as record_release() takes them: compatible, incompatible, untested (the matrix '
 'has other partners of one of them) or unknown, with who says so; a row unified for whether operator, gateway, '
 'extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. '
-'22023 for malformed components';
+'22023 for malformed components; strict: 55000 when a pair is incompatible or untested';
+
+CREATE FUNCTION documentdb_upgrade_internal.check_matrix(part_name text, part_rows jsonb, needed text[],
+                                                         optional text[])
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    bad text;
+BEGIN
+    IF jsonb_typeof(part_rows) <> 'array' THEN
+        RAISE EXCEPTION '% of a matrix must be an array of rows', part_name
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT left(r.value::text, 200) INTO bad
+        FROM jsonb_array_elements(part_rows) r
+        WHERE jsonb_typeof(r.value) <> 'object' OR NOT r.value ?& needed
+           OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.value) WHEN 'object' THEN r.value END) f
+                      WHERE f.key <> ALL (needed || optional)
+                         OR jsonb_typeof(f.value) <> CASE f.key WHEN 'works' THEN 'boolean' WHEN 'ordinal' THEN 'number'
+                                                                ELSE 'string' END
+                            AND NOT (f.key = 'note' AND jsonb_typeof(f.value) = 'null')
+                         OR f.key = ANY (needed) AND f.key !~ '^(from|to)_version$' AND f.value #>> '{}' !~ '\S')
+           OR r.value->>'component' = r.value->>'other'
+        LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'a row of the matrix is not valid: %', bad
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('A row of %s has %s, which are texts, and may have %s.', part_name,
+                                array_to_string(needed, ', '), array_to_string(optional, ' and '));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION check_matrix(text, jsonb, text[], text[]) IS
+'serves load_compatibility(): 22023 when the rows are not of the form of their table';
+
+CREATE FUNCTION load_compatibility(matrix jsonb, name text DEFAULT 'loaded',
+                                   OUT loaded bigint, OUT removed bigint, OUT left_out bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pairs jsonb := CASE jsonb_typeof(load_compatibility.matrix) WHEN 'object'
+                   THEN coalesce(load_compatibility.matrix->'pairs', '[]') ELSE load_compatibility.matrix END;
+    notes jsonb := CASE jsonb_typeof(load_compatibility.matrix) WHEN 'object'
+                   THEN coalesce(load_compatibility.matrix->'notes', '[]') ELSE '[]' END;
+    n bigint;
+BEGIN
+    IF load_compatibility.name IS NULL OR load_compatibility.name = '' OR length(load_compatibility.name) > 100 THEN
+        RAISE EXCEPTION 'name of a matrix must be of 1 to 100 characters'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF load_compatibility.matrix IS NULL OR jsonb_typeof(load_compatibility.matrix) NOT IN ('array', 'object')
+       OR (jsonb_typeof(load_compatibility.matrix) = 'object'
+           AND load_compatibility.matrix - '{pairs,notes}'::text[] <> '{}') THEN
+        RAISE EXCEPTION 'a matrix must be an array of pairs, or an object with "pairs" and "notes"'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF length(load_compatibility.matrix::text) > 4194304 THEN
+        RAISE EXCEPTION 'a matrix must not be longer than 4 MB'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM documentdb_upgrade_internal.check_matrix('pairs', pairs,
+        '{component,version,other,other_version,source}', '{works,note}');
+    PERFORM documentdb_upgrade_internal.check_matrix('notes', notes,
+        '{component,from_version,to_version,place,action,reason,source}', '{ordinal}');
+
+    LOCK TABLE documentdb_upgrade.compatibility, documentdb_upgrade.release_notes IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM documentdb_upgrade.compatibility c WHERE NOT c.builtin AND c.matrix = load_compatibility.name;
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    DELETE FROM documentdb_upgrade.release_notes r WHERE NOT r.builtin AND r.matrix = load_compatibility.name;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    removed := removed + n;
+    INSERT INTO documentdb_upgrade.compatibility
+            (component, version, other, other_version, works, note, source, matrix)
+        SELECT r.value->>'component', r.value->>'version', r.value->>'other', r.value->>'other_version',
+               coalesce((r.value->>'works')::boolean, true), r.value->>'note', r.value->>'source',
+               load_compatibility.name
+        FROM jsonb_array_elements(pairs) r
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    INSERT INTO documentdb_upgrade.release_notes
+            (component, from_version, to_version, place, ordinal, action, reason, source, matrix)
+        SELECT r.value->>'component', r.value->>'from_version', r.value->>'to_version', r.value->>'place',
+               coalesce((r.value->>'ordinal')::integer, 1), r.value->>'action', r.value->>'reason',
+               r.value->>'source', load_compatibility.name
+        FROM jsonb_array_elements(notes) r
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    loaded := loaded + n;
+    left_out := jsonb_array_length(pairs) + jsonb_array_length(notes) - loaded;
+END
+$$;
+COMMENT ON FUNCTION load_compatibility(jsonb, text) IS
+'loads a matrix under a name: an array of rows for compatibility, or an object with those as "pairs" and rows for '
+'release_notes as "notes". Rows that an earlier call has loaded under that name are removed, all others stay. A row '
+'whose versions are in the table already, or twice in the matrix, is left out; a shipped row of the same versions no '
+'longer counts. 22023 for what is not valid';
 
 CREATE FUNCTION classify("from" text, "to" text, component text DEFAULT 'extension',
                          OUT kind text, OUT risk text, OUT strategy text, OUT evidence text)
@@ -188,6 +370,7 @@ DECLARE
     b text[] := string_to_array(documentdb_upgrade.to_semver(substring("to" FROM '^v?\d+(?:[.-]\d+)*')), '.');
     schema text := documentdb_upgrade.schema_version();
     rehearsed documentdb_upgrade.rehearsals;
+    note documentdb_upgrade.release_notes;
     class text;
     removed bigint := 0;
     taken bigint := 0;
@@ -237,6 +420,13 @@ BEGIN
     END IF;
     IF component <> 'extension' THEN
         evidence := evidence || ' Nothing more is known about ' || component || ' here.';
+        RETURN;
+    END IF;
+    SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(component, "from", "to", 'instead') LIMIT 1;
+    IF FOUND THEN
+        risk := 'high';
+        strategy := 'blue-green';
+        evidence := format('%s %s (%s)', evidence, note.reason, note.source);
         RETURN;
     END IF;
     IF direction > 0 THEN

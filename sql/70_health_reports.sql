@@ -32,7 +32,7 @@ BEGIN
     WHEN 'versions' THEN
         SELECT v.installed_version, v.binary_version, d.decision, d.reason INTO own
             FROM documentdb_upgrade.versions v,
-                 LATERAL documentdb_upgrade.decide('', v.installed_version, v.binary_version) d
+                 documentdb_upgrade_internal.decide_here('') d
             WHERE v.extension = main;
         RETURN QUERY
             SELECT part, CASE WHEN own.decision IN ('not_installed', 'refuse', 'schema_ahead') THEN 'fail'
@@ -117,6 +117,42 @@ BEGIN
                         ELSE 'All members are as the last finalize left them.' END,
                    'Undo the change, or keep it knowingly: the next upgrade may fail on it or undo it.'
             FROM (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d;
+
+    -- What a scratch rehearsal has found, as far as nobody has mended it.  Owners differ there, so privileges do
+    -- not count.
+    WHEN 'fresh_install' THEN
+        RETURN QUERY
+            WITH rehearsal AS MATERIALIZED (
+                SELECT r.id, r.report->'fresh' AS fresh
+                FROM documentdb_upgrade.rehearsals r
+                WHERE r.extension = main AND r.to_version = documentdb_upgrade.schema_version() AND r.report ? 'fresh'
+                ORDER BY r.id DESC LIMIT 1
+            ), item AS MATERIALIZED (
+                SELECT d.what, d.extension, d.kind, d.identity, d.digest
+                FROM rehearsal, jsonb_to_recordset(rehearsal.fresh->'differences')
+                                    AS d(what text, extension text, kind text, identity text, digest text)
+                WHERE d.what <> 'other privileges'
+            ), present AS (
+                SELECT e.extension, m.kind, m.identity, m.digest
+                FROM (SELECT DISTINCT extension FROM item) e, documentdb_upgrade.member_definitions(e.extension) m
+            ), differing AS (
+                SELECT format('%s %s (%s)', i.kind, i.identity, i.what) AS what
+                FROM item i LEFT JOIN present p USING (extension, kind, identity)
+                WHERE CASE i.what WHEN 'left over' THEN p.digest IS NOT NULL
+                                  ELSE p.digest IS DISTINCT FROM i.digest END)
+            SELECT part, CASE WHEN count(r.id) = 0 OR bool_or(r.fresh ? 'problem') THEN 'skip'
+                              WHEN count(d.what) > 0 THEN 'warn' ELSE 'pass' END,
+                   CASE WHEN count(r.id) = 0
+                        THEN 'No scratch rehearsal has compared this version with a fresh installation.'
+                        WHEN bool_or(r.fresh ? 'problem') THEN format('Not compared: %s.', min(r.fresh->>'problem'))
+                        WHEN count(d.what) > 0 THEN format('%s members are not as a fresh installation has them: %s%s.',
+                            count(d.what), string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
+                            CASE WHEN count(d.what) > 5 THEN ' and others' END)
+                        ELSE 'All members are as a fresh installation has them.' END,
+                   format('SELECT documentdb_upgrade.rehearsal_report(%s) lists them; compare the install script of '
+                          'this version with its update scripts, and tell the maintainers.', min(r.id))
+            FROM (SELECT) AS one LEFT JOIN rehearsal r ON true
+            LEFT JOIN (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d ON true;
 
     WHEN 'standbys' THEN
         RETURN QUERY
@@ -373,7 +409,7 @@ BEGIN
 
     WHEN 'installed' THEN
         SELECT h.to_version INTO own FROM documentdb_upgrade.history h
-            WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+            WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'found' ORDER BY h.id DESC LIMIT 1;
         RETURN QUERY
             SELECT part, CASE WHEN v.installed_version IS NULL OR v.installed_version <> own.to_version THEN 'fail'
                               WHEN own.to_version IS NULL OR v.behind THEN 'warn' ELSE 'pass' END,
@@ -496,10 +532,11 @@ CREATE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT de
     LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
-        state, gate, guards_after, members_intact, standbys, slots, replay, invalid_indexes, unvalidated_constraints,
-        disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions, prepared_transactions,
-        wraparound, statistics, checksums, counters, recorded_failures, checks}')
+        state, gate, guards_after, members_intact, fresh_install, standbys, slots, replay, invalid_indexes,
+        unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions,
+        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks}')
 $$;
 COMMENT ON FUNCTION post_upgrade_report() IS
-'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, and whether the '
-'target is installed, companions and standbys have followed and the last attempt succeeded';
+'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, whether the '
+'target is installed, companions and standbys have followed and the last attempt succeeded, and what the update has '
+'left otherwise than a fresh installation would, as far as a scratch rehearsal has seen it';

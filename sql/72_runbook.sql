@@ -149,8 +149,8 @@ BEGIN
     PERFORM documentdb_upgrade.to_semver(target);
     SELECT * INTO s FROM documentdb_upgrade.status;
     -- What is asked for here, else what is desired, else what the binary offers.
-    SELECT * INTO decided FROM documentdb_upgrade.decide(
-        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed_version, s.binary_version);
+    SELECT * INTO decided FROM documentdb_upgrade_internal.decide_here(
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
     BEGIN
@@ -182,7 +182,8 @@ BEGIN
     kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
                  WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
     SELECT * INTO success FROM documentdb_upgrade.history h
-        WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+        WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'found' AND h.to_version IS NOT NULL
+        ORDER BY h.id DESC LIMIT 1;
     SELECT * INTO failure FROM documentdb_upgrade.history h
         WHERE h.extension = main AND h.outcome <> 'succeeded' AND h.dismissed_at IS NULL
           AND h.id > coalesce(success.id, 0)
@@ -253,7 +254,8 @@ BEGIN
         'earlier', (SELECT jsonb_build_object('count', count(*),
                         'longest', max(extract(epoch FROM h.finished_at - h.started_at) * 1000))
                     FROM documentdb_upgrade.history h
-                    WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'manual' HAVING count(*) > 0),
+                    WHERE h.extension = main AND h.outcome = 'succeeded'
+                      AND h.actor NOT IN ('manual', 'found') HAVING count(*) > 0),
         'backup', (SELECT to_jsonb(b) FROM documentdb_upgrade.backups b ORDER BY b.finished_at DESC LIMIT 1),
         'backup_label', format('before %s %s', main, goal), 'label_after', format('after %s %s', main, goal),
         'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),

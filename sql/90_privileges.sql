@@ -22,15 +22,16 @@ GRANT EXECUTE ON PROCEDURE run_validate_spec, run_admission_review TO pg_monitor
 GRANT SELECT ON
     history, checks, holds, backups, versions, status, progress, metrics,
     member_digests, rehearsals, standbys, releases, rollbacks, compatibility,
-    parity_runs, parity_tables, parity_differences, parity_progress, cutovers,
-    fence_writers, databases
+    release_notes, parity_runs, parity_tables, parity_differences, parity_progress,
+    cutovers, fence_writers, databases
     TO pg_monitor;
 
 -- What these call as whoever calls them.
 GRANT EXECUTE ON FUNCTION
-    managed_versions, current_status, running_attempts, worker_counters,
+    managed_versions, decide_here, current_status, running_attempts, worker_counters,
     check_applies, rehearsal_step, rehearsal_changes, fleet, observed_release,
     image_versions, component_version, version_matches, release_components,
+    compatible_pairs, notes_of, version_tag, helm_upgrade, noted_action,
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,

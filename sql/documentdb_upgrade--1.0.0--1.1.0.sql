@@ -9,6 +9,1299 @@ COMMENT ON FUNCTION plan(text) IS
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
 	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
 
+COMMENT ON COLUMN history.actor
+	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
+	'nobody, another version is installed than history left';
+COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
+COMMENT ON COLUMN history.to_version
+	IS 'its target; the installed version where only companions were to change; null: it was dropped';
+
+-- finalize_to and run_finalize_to have two more arguments.  Who could call them
+-- can call them still.
+
+ALTER FUNCTION finalize_to(text, text, text[]) RENAME TO finalize_to_before;
+ALTER PROCEDURE run_finalize_to(text, text, text[]) RENAME TO run_finalize_to_before;
+CREATE FUNCTION finalize_to(target text, expected_fingerprint text DEFAULT NULL,
+                            skip_guards text[] DEFAULT '{}', one_transaction boolean DEFAULT true,
+                            "from" text DEFAULT NULL)
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_to';
+COMMENT ON FUNCTION finalize_to(text, text, text[], boolean, text) IS
+'updates the managed set to the target and returns the history row; commits with the caller''s transaction; '
+	'a target already reached is success and changes nothing. With one_transaction false each version on the way is '
+	'committed by itself, in a process of its own, whatever the caller''s transaction does; the first that fails ends '
+	'it, and the error says where it stands. With "from", which must be the installed version, both may be versions '
+	'that cannot be ordered (commits), written as the files write them, when scripts lead from one to the other. '
+	'Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, '
+	'0A000 no such version or path, 55000 refused, 55006 another upgrade runs, '
+	'55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update or the caller may not '
+	'override a guard, 25001 isolation level, 25006 standby or read-only, and what a script raises';
+
+CREATE PROCEDURE run_finalize_to(target text, expected_fingerprint text DEFAULT NULL,
+                                 skip_guards text[] DEFAULT '{}', one_transaction boolean DEFAULT true,
+                                 "from" text DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_to';
+COMMENT ON PROCEDURE run_finalize_to(text, text, text[], boolean, text) IS
+'like finalize_to, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
+REVOKE ALL ON FUNCTION finalize_to(text, text, text[], boolean, text) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_finalize_to(text, text, text[], boolean, text) FROM PUBLIC;
+DO $$
+DECLARE
+    g record;
+BEGIN
+    FOR g IN SELECT p.proname, a.grantee, a.is_grantable
+             FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
+             WHERE p.pronamespace = 'documentdb_upgrade'::pg_catalog.regnamespace
+               AND p.proname IN ('finalize_to_before', 'run_finalize_to_before') AND a.grantee <> p.proowner LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE documentdb_upgrade.%I TO %s%s',
+                                  pg_catalog.replace(g.proname::pg_catalog.text, '_before', ''),
+                                  CASE g.grantee WHEN 0 THEN 'PUBLIC'
+                                                 ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+                                  CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END);
+    END LOOP;
+END
+$$;
+DROP FUNCTION finalize_to_before(text, text, text[]);
+DROP PROCEDURE run_finalize_to_before(text, text, text[]);
+
+CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
+                                                        OUT reason text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_decide_here';
+COMMENT ON FUNCTION decide_here(text) IS
+'like decide, over what is installed here and what the files here offer, which can be more than the binary version';
+REVOKE ALL ON FUNCTION decide_here(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION decide_here(text) TO pg_monitor;
+
+-- Releases, plans and what goes together.
+ALTER TABLE compatibility ADD COLUMN matrix text;
+COMMENT ON COLUMN compatibility.version IS 'as version_matches() takes it: 1.28, 14..18, 1.35.., ..1.32';
+COMMENT ON COLUMN compatibility.builtin IS
+'shipped with this extension; does not count where a row that is not has the same components and versions';
+COMMENT ON COLUMN compatibility.matrix IS
+'name under which load_compatibility() has loaded the row; null for shipped rows and for those that you have inserted';
+DELETE FROM compatibility WHERE builtin;
+INSERT INTO compatibility (component, version, other, other_version, works, note, source, builtin)
+SELECT *, true FROM (VALUES
+    ('ferretdb', '2.0.0', 'extension', '0.102.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.0.0'),
+    ('ferretdb', '2.1.0', 'extension', '0.102.0', true, 'no update in place to it from earlier ones',
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.102.0-ferretdb-2.1.0'),
+    ('ferretdb', '2.2.0', 'extension', '0.103.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.103.0-ferretdb-2.2.0'),
+    ('ferretdb', '2.3.0', 'extension', '0.104.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0'),
+    ('ferretdb', '2.3.1', 'extension', '0.104.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.104.0-ferretdb-2.3.0'),
+    ('ferretdb', '2.4.0', 'extension', '0.105.0', true, 'update the extension first',
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.105.0-ferretdb-2.4.0'),
+    ('ferretdb', '2.5.0', 'extension', '0.106.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.106.0-ferretdb-2.5.0'),
+    ('ferretdb', '2.7.0', 'extension', '0.107.0', true, NULL,
+     'https://github.com/FerretDB/documentdb/releases/tag/v0.107.0-ferretdb-2.7.0'),
+    ('operator', '0.1.3', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0',
+     'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md '
+     '(chart 0.27.0 is app 1.28.0)'),
+    ('operator', '0.2.0', 'cnpg', '1.28.0', true, 'its chart depends on chart 0.27.0',
+     'documentdb/documentdb-kubernetes-operator: index.yaml at gh-pages, with CHANGELOG.md '
+     '(chart 0.27.0 is app 1.28.0)'),
+    ('operator', '0.3.0', 'cnpg', '1.29.1', true, 'its chart depends on chart 0.28.1',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.3.0'),
+    ('operator', '0.2.0', 'extension', '0.109.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go'),
+    ('operator', '0.2.0', 'gateway', '0.109.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0, and operator/src/internal/utils/constants.go'),
+    ('operator', '0.2.0', 'postgres', '18', true, 'its default image is 18-minimal-trixie',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.2.0', 'kubernetes', '1.35..', true, 'needs image volumes',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.2.0', 'kubernetes', '..1.34', false, 'requires Kubernetes 1.35 or later',
+     'documentdb/documentdb-kubernetes-operator: CHANGELOG.md, 0.2.0'),
+    ('operator', '0.3.0', 'extension', '0.110.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '0.3.0', 'gateway', '0.110.0', true, 'its default',
+     'documentdb/documentdb-kubernetes-operator: operator/src/internal/utils/constants.go of 0.3.0'),
+    ('operator', '0.3.0', 'kubernetes', '1.35..', true, 'needs image volumes',
+     'documentdb/documentdb-kubernetes-operator: operator/documentdb-helm-chart/Chart.yaml of 0.3.0'),
+    ('operator', '0.3.0', 'kubernetes', '..1.34', false, 'its chart requires Kubernetes 1.35 or later',
+     'documentdb/documentdb-kubernetes-operator: operator/documentdb-helm-chart/Chart.yaml of 0.3.0'),
+    ('operator', '1.0.0-rc1', 'extension', '1.0-RC2', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'extension', '1.0.0', true, 'its default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'cnpg', '1.29.1', true, 'comes with it',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0 (version compatibility table)'),
+    ('operator', '1.0.0', 'postgres', '18.6', true, 'comes with it',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0 (version compatibility table)'),
+    ('operator', '1.0.0', 'kubernetes', '1.35..1.36', true, 'image volumes are on by default',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'kubernetes', '1.33..1.34', true, 'with the feature gate ImageVolume',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0', 'kubernetes', '..1.32', false, 'requires Kubernetes 1.33 or later',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('extension', '0.101..1.0', 'postgres', '17', true, NULL,
+     'documentdb/documentdb: CHANGELOG.md, v0.101-0'),
+    -- The minor release 18.6 has changed what extensions were built for.
+    ('extension', '0.108..1.0', 'postgres', '18..18.5', true, NULL,
+     'documentdb/documentdb: CHANGELOG.md, v0.108-0'),
+    ('extension', '0.113', 'postgres', '18.6', false, 'inserts crash; fixed in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.114..0.115', 'postgres', '18.6', false, 'the fix of inserts that crash is in 0.116.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '0.116..0.117', 'postgres', '18.6', true, NULL,
+     'https://github.com/documentdb/documentdb-kubernetes-operator/pull/459'),
+    ('extension', '1.0', 'postgres', '15..18', true, 'packages for 17 and 18, images for all four',
+     'https://github.com/documentdb/documentdb/releases/tag/v1.0-0'),
+    ('extension', '1.2', 'postgres', '17..18', true, 'packages; there was no 1.1',
+     'https://github.com/documentdb/documentdb/releases/tag/v1.2-0'),
+    ('cnpg', '1.25', 'postgres', '13..17', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.26', 'postgres', '13..17', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.27', 'postgres', '13..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.28', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.29', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'postgres', '14..18', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.25', 'kubernetes', '1.29..1.32', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.26', 'kubernetes', '1.30..1.33', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.27'),
+    ('cnpg', '1.27', 'kubernetes', '1.31..1.33', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.28'),
+    ('cnpg', '1.28', 'kubernetes', '1.32..1.35', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.33..1.35', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.31..1.32', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.29', 'kubernetes', '1.36', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'kubernetes', '1.34..1.36', true, NULL,
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30'),
+    ('cnpg', '1.30', 'kubernetes', '1.30..1.33', true, 'tested, but not supported',
+     'cloudnative-pg/cloudnative-pg: docs/src/supported_releases.md of 1.30')) AS v;
+
+CREATE TABLE release_notes (
+    component text NOT NULL,
+    from_version text NOT NULL,
+    to_version text NOT NULL,
+    place text NOT NULL CHECK (place IN ('chart', 'before', 'instead', 'after')),
+    ordinal integer NOT NULL DEFAULT 1,
+    action text NOT NULL CHECK (action <> '' AND (action NOT LIKE '{%' OR jsonb_typeof(action::jsonb) = 'object')),
+    reason text NOT NULL,
+    source text NOT NULL CHECK (source <> ''),
+    builtin boolean NOT NULL DEFAULT false,
+    matrix text,
+    PRIMARY KEY (component, from_version, to_version, place, ordinal, builtin)
+);
+COMMENT ON TABLE release_notes IS
+'what release plans need to know of the releases of a component: where its chart is, and the steps that its notes '
+'demand; add rows of your own';
+COMMENT ON COLUMN release_notes.component IS 'as in releases';
+COMMENT ON COLUMN release_notes.from_version IS
+'versions that are left, as compatibility.version has them; empty: any, and one that is not known';
+COMMENT ON COLUMN release_notes.to_version IS 'versions that are gone to, likewise';
+COMMENT ON COLUMN release_notes.place IS
+'chart: where the chart is; before, after: a step before or after all others; instead: one in place of the component''s'
+' own';
+COMMENT ON COLUMN release_notes.ordinal IS 'order of the steps of one place';
+COMMENT ON COLUMN release_notes.action IS
+'location of the chart (oci://..., a repository https://..., or a file), a command, or what begins with { as fields '
+'of the custom resource''s spec; $FROM_EXTENSION and $TO_EXTENSION stand for the extension''s versions in the two '
+'releases';
+COMMENT ON COLUMN release_notes.reason IS 'for people';
+COMMENT ON COLUMN release_notes.source IS 'where it is written';
+COMMENT ON COLUMN release_notes.builtin IS
+'shipped with this extension; does not count where a row that is not has the same versions, place and ordinal';
+COMMENT ON COLUMN release_notes.matrix IS
+'name under which load_compatibility() has loaded the row; null for shipped rows and for those that you have inserted';
+
+SELECT pg_catalog.pg_extension_config_dump('release_notes', 'WHERE NOT builtin');
+
+INSERT INTO release_notes (component, from_version, to_version, place, ordinal, action, reason, source, builtin)
+SELECT *, true FROM (VALUES
+    ('cnpg', '', '', 'chart', 1, 'https://cloudnative-pg.github.io/charts', 'its chart repository',
+     'https://github.com/cloudnative-pg/charts'),
+    ('operator', '', '0.3.0..', 'chart', 1, 'oci://ghcr.io/documentdb/documentdb-operator',
+     'in an OCI registry alone since 0.3.0',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '', '1.0.0-rc1', 'chart', 1, 'oci://ghcr.io/documentdb/documentdb-operator',
+     'in an OCI registry alone',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0-rc1'),
+    ('operator', '0.3.0', '1.0.0', 'before', 1, '{"documentDBVersion": "$FROM_EXTENSION"}',
+     'Pins the version, on every DocumentDB of this operator: otherwise its pods roll to the default of the newer '
+     'operator as soon as the chart is upgraded.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '0.3.0', '1.0.0', 'before', 2, '{"schemaVersion": null}',
+     'Takes schemaVersion "auto" away, on every DocumentDB of this operator: otherwise the schema is finalized as soon '
+     'as the newer binary runs.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('operator', '1.0.0-rc1', '1.0.0', 'before', 1, '{"documentDBVersion": "$FROM_EXTENSION"}',
+     'Pins the release candidate, on every DocumentDB of this operator: it cannot be upgraded in place.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0'),
+    ('extension', '1.0-RC2', '1.0..', 'instead', 1,
+     '# make a new cluster of version $TO_EXTENSION beside this one and move the data there: see docs/blue-green.md',
+     'An upgrade in place from the release candidate is not supported.',
+     'https://github.com/documentdb/documentdb-kubernetes-operator/releases/tag/1.0.0')) AS v;
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.image_versions(image text, OUT tag text, OUT postgres text,
+                                                           OUT extension text, OUT ferretdb text)
+    LANGUAGE C IMMUTABLE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_image_versions';
+COMMENT ON FUNCTION image_versions(text) IS
+'takes the tag of an image, or a bare tag, apart: 16.3-v1.3.0 is PostgreSQL 16.3 with the extension 1.3.0, '
+'17-0.107.0-ferretdb-2.7.0 names FerretDB too, 18-minimal-trixie PostgreSQL alone, 1.0-RC2 and 0.112.0-amd64 the '
+'extension; nulls for what a tag does not say, all of them for a digest';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.component_version(component text, configuration jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN component = 'postgres'
+                THEN CASE WHEN split_part(i.postgres, '.', 1)
+                               <> split_part(coalesce(v.postgres, configuration->>'version'), '.', 1) THEN i.postgres
+                          ELSE coalesce(v.postgres, configuration->>'version', i.postgres) END
+                WHEN component IN ('extension', 'gateway')
+                THEN CASE WHEN documentdb_upgrade.compare_versions(v.extension, i.extension) <> 0 THEN i.extension
+                          ELSE coalesce(v.extension, i.extension, configuration->>'version', i.tag) END
+                ELSE coalesce(configuration->>'version', i.tag) END
+    FROM documentdb_upgrade_internal.image_versions(configuration->>'version') v,
+         documentdb_upgrade_internal.image_versions(configuration->>'image') i
+$$;
+COMMENT ON FUNCTION component_version(text, jsonb) IS
+'version that the configuration of a component states: what its key version tells, else the tag of its key image; the '
+'tag where the two differ, for the image is what runs; null for neither, or an image by digest alone';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.version_matches(version text, pattern text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH text_of (n, t) AS (VALUES (0, version), (1, split_part(pattern, '..', 1)), (2, split_part(pattern, '..', 2))),
+    parsed AS (SELECT n, regexp_split_to_array(m[1], '[.-]')::numeric[] AS numbers,
+                      lower(concat(e[1], e[2])) AS early, e IS NOT NULL AS is_early
+               FROM text_of, regexp_match(t, '^[vV]?(\d+(?:[.-]\d+)*)(.*)$') AS m
+               LEFT JOIN LATERAL regexp_match(m[2], '^[-.~]?(rc|alpha|beta|pre|dev)[.]?(\d*)', 'i') AS e ON true),
+    padded AS (SELECT v.early, v.is_early, v.numbers || array_fill(0::numeric, ARRAY[10]) AS numbers
+               FROM parsed v WHERE v.n = 0)
+    SELECT lower(version) = lower(pattern) OR coalesce(
+           CASE WHEN v.is_early
+                THEN pattern NOT LIKE '%..%' AND low.is_early AND v.early = low.early
+                     AND v.numbers[1:10] = (low.numbers || array_fill(0::numeric, ARRAY[10]))[1:10]
+                WHEN pattern LIKE '%..%'
+                THEN (split_part(pattern, '..', 1) = '' OR v.numbers >= low.numbers)
+                     AND (split_part(pattern, '..', 2) = ''
+                          OR v.numbers[1:cardinality(high.numbers)] <= high.numbers)
+                ELSE NOT low.is_early AND v.numbers[1:cardinality(low.numbers)] = low.numbers END, false)
+    FROM (VALUES (true)) AS one LEFT JOIN padded v ON true
+    LEFT JOIN parsed low ON low.n = 1 LEFT JOIN parsed high ON high.n = 2
+$$;
+COMMENT ON FUNCTION version_matches(text, text) IS
+'whether a version is what the pattern says: 1.28 is also 1.28.3, 14..18 is from 14 up to and with every 18, 1.35.. is '
+'1.35 and later, ..1.32 every 1.32 and earlier; a pre-release is matched by itself alone, however it is spelled';
+
+CREATE OR REPLACE FUNCTION compare_releases(a bigint, b bigint,
+                                 OUT component text, OUT change text,
+                                 OUT from_version text, OUT to_version text,
+                                 OUT from_configuration jsonb, OUT to_configuration jsonb,
+                                 OUT from_sha256 text, OUT to_sha256 text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE ROWS 6 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing bigint := (SELECT min(x.n) FROM (VALUES (a), (b)) AS x(n)
+                       WHERE NOT EXISTS (SELECT FROM documentdb_upgrade.releases r WHERE r.revision = x.n));
+BEGIN
+    IF a IS NULL OR b IS NULL THEN
+        RAISE EXCEPTION 'revisions to compare must be given'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'release % does not exist', missing
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases shows those that do.';
+    END IF;
+    RETURN QUERY
+        SELECT key, CASE WHEN x.value IS NULL OR y.value IS NULL THEN 'unknown'
+                         WHEN x.value->>'sha256' = y.value->>'sha256' THEN 'unchanged' ELSE 'changed' END,
+               documentdb_upgrade_internal.component_version(key, x.value->'configuration'),
+               documentdb_upgrade_internal.component_version(key, y.value->'configuration'),
+               x.value->'configuration', y.value->'configuration', x.value->>'sha256', y.value->>'sha256'
+        FROM (SELECT c.* FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = a) x
+        FULL JOIN (SELECT c.* FROM documentdb_upgrade.releases r, jsonb_each(r.components) c WHERE r.revision = b) y
+            USING (key)
+        ORDER BY key COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION compare_releases(bigint, bigint) IS
+'one row per component of either release: changed or unchanged, by the digest of its configuration, or unknown when '
+'only one of the two names it; with both configurations; 42704 when there is no such release';
+
+DROP FUNCTION release_plan(bigint, bigint), rollback_plan(bigint, bigint, boolean);
+DROP FUNCTION documentdb_upgrade_internal.release_steps(bigint, bigint, boolean, boolean),
+    documentdb_upgrade_internal.release_action(text, text, jsonb, boolean);
+CREATE FUNCTION documentdb_upgrade_internal.notes_of(component text, from_version text, to_version text,
+                                                     place text)
+    RETURNS SETOF release_notes
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT n.* FROM documentdb_upgrade.release_notes n
+    WHERE n.component = notes_of.component AND n.place = notes_of.place
+      AND (n.from_version = ''
+           OR documentdb_upgrade_internal.version_matches(notes_of.from_version, n.from_version))
+      AND (n.to_version = '' OR documentdb_upgrade_internal.version_matches(notes_of.to_version, n.to_version))
+      AND NOT (n.builtin AND EXISTS (
+          SELECT FROM documentdb_upgrade.release_notes o
+          WHERE NOT o.builtin AND (o.component, o.from_version, o.to_version, o.place, o.ordinal)
+                                  = (n.component, n.from_version, n.to_version, n.place, n.ordinal)))
+    ORDER BY n.ordinal, n.builtin, n.from_version, n.to_version
+$$;
+COMMENT ON FUNCTION notes_of(text, text, text, text) IS
+'serves release plans: what is known of the step of a component from one version to another';
+
+CREATE FUNCTION documentdb_upgrade_internal.version_tag(configuration jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT CASE WHEN t.version ~ '^[vV]?\d+([.-]\d+)+$' THEN documentdb_upgrade.to_semver(t.version)
+                WHEN t.version ~* '^v?\d+([.-]\d+)+[.-]?(rc|alpha|beta|pre|dev)[.]?\d*$'
+                THEN documentdb_upgrade.to_extension_version(t.version)
+                ELSE t.version END
+    FROM (SELECT coalesce(configuration->>'version',
+                          documentdb_upgrade_internal.component_version('extension', configuration))) AS t(version)
+$$;
+COMMENT ON FUNCTION version_tag(jsonb) IS
+'serves release plans: the extension''s version as the operator takes it for the tag of an image: 0.110.0, 1.0-RC2, or '
+'the tag that it is';
+
+CREATE FUNCTION documentdb_upgrade_internal.helm_upgrade(release text, chart text, location text, version text,
+                                                         namespace text, options text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT format('helm upgrade %s %s --version %s --namespace %s --reset-then-reuse-values %s', release,
+                  CASE WHEN location ~ '^https?://' AND location !~ '[.]tgz$'
+                       THEN chart || ' --repo ' || documentdb_upgrade_internal.shell_quote(location)
+                       ELSE documentdb_upgrade_internal.shell_quote(location) END,
+                  documentdb_upgrade_internal.shell_quote(version), namespace, options)
+$$;
+COMMENT ON FUNCTION helm_upgrade(text, text, text, text, text, text) IS
+'serves release plans: the helm command that upgrades a release to a chart of that location';
+
+CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb,
+                                                           backwards boolean, trial boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
+    safely constant text := CASE WHEN trial THEN '--dry-run' ELSE '--atomic --timeout 10m' END;
+    image text := configuration->>'image';
+    chart text := coalesce(configuration->>'chart', (
+        SELECT n.action FROM documentdb_upgrade_internal.notes_of(component, NULL, version, 'chart') n LIMIT 1));
+BEGIN
+    IF version IS NULL AND image IS NULL THEN
+        RETURN CASE WHEN NOT trial THEN format('# bring %s to what the release describes: %s', component,
+                                               configuration) END;
+    END IF;
+    CASE component
+    WHEN 'cnpg' THEN
+        IF configuration ? 'chart_version' THEN
+            RETURN documentdb_upgrade_internal.helm_upgrade('cnpg', 'cloudnative-pg', chart,
+                configuration->>'chart_version', 'cnpg-system', safely);
+        ELSIF version ~ '^\d+\.\d+\.\d+$' THEN
+            RETURN format('kubectl apply --server-side --force-conflicts %s-f https://raw.githubusercontent.com'
+                          '/cloudnative-pg/cloudnative-pg/release-%s/releases/cnpg-%s.yaml',
+                          CASE WHEN trial THEN '--dry-run=server ' END, substring(version FROM '^\d+\.\d+'), version);
+        END IF;
+    WHEN 'operator' THEN
+        IF backwards AND configuration->>'helm_revision' ~ '^\d+$' THEN
+            RETURN format('helm rollback documentdb-operator %s --namespace documentdb-operator %s',
+                          configuration->>'helm_revision',
+                          CASE WHEN trial THEN '--dry-run' ELSE '--wait --timeout 10m' END);
+        ELSIF version IS NOT NULL AND chart IS NOT NULL THEN
+            -- Helm leaves CRDs as they are; an older operator works with newer ones.
+            RETURN CASE WHEN backwards THEN '' ELSE
+                       format('helm show crds %s --version %s'
+                              ' | kubectl apply --server-side --force-conflicts %s-f - && ',
+                              CASE WHEN chart ~ '^https?://' AND chart !~ '[.]tgz$'
+                                   THEN 'documentdb-operator --repo ' ELSE '' END
+                                  || documentdb_upgrade_internal.shell_quote(chart),
+                              documentdb_upgrade_internal.shell_quote(version),
+                              CASE WHEN trial THEN '--dry-run=server ' END) END
+                || documentdb_upgrade_internal.helm_upgrade('documentdb-operator', 'documentdb-operator', chart,
+                       version, 'documentdb-operator', safely);
+        ELSIF version IS NOT NULL AND NOT trial THEN
+            RETURN format('# it is not known where the chart of operator %s is: %s', version,
+                CASE WHEN backwards
+                     THEN 'helm history documentdb-operator --namespace documentdb-operator shows the revision for '
+                          'helm rollback documentdb-operator REVISION --namespace documentdb-operator --wait'
+                     ELSE 'record the release with the key chart' END);
+        END IF;
+    WHEN 'sidecar_injector' THEN
+        RETURN CASE WHEN NOT trial THEN
+            format('kubectl set image deployment/sidecar-injector cnpg-i-sidecar-injector=%s --namespace cnpg-system'
+                   ' && kubectl rollout status deployment/sidecar-injector --namespace cnpg-system',
+                   documentdb_upgrade_internal.shell_quote(coalesce(image, images || 'sidecar:' || version))) END;
+    WHEN 'gateway' THEN
+        RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image',
+            jsonb_build_object('gateway', coalesce(image, images || 'gateway:'
+                || documentdb_upgrade_internal.version_tag(configuration))))) END;
+    WHEN 'extension' THEN
+        -- One that leaves the image to the version must not leave an older image there.
+        RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(CASE WHEN image IS NOT NULL
+            THEN jsonb_build_object('image', jsonb_build_object('documentDB', image))
+            ELSE jsonb_build_object('documentDBVersion', documentdb_upgrade_internal.version_tag(configuration),
+                                    'image', jsonb_build_object('documentDB', NULL)) END) END;
+    WHEN 'postgres' THEN
+        RETURN CASE WHEN NOT trial THEN
+            documentdb_upgrade_internal.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
+                coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie')))) END;
+    ELSE
+        NULL;
+    END CASE;
+    RETURN CASE WHEN NOT trial THEN format('# bring %s to %s with what deploys it', component,
+                                           coalesce(version, image)) END;
+END
+$$;
+COMMENT ON FUNCTION release_action(text, text, jsonb, boolean, boolean) IS
+'serves release plans: the command that brings a component to a version or image; trial: the one that shows what that '
+'would do, null where it would show nothing';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.refuse_release(source bigint, target bigint, force boolean)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    part record;
+    schema text := documentdb_upgrade.schema_version();
+    major integer := current_setting('server_version_num')::integer / 10000;
+    below boolean;
+    way_out text;
+    step documentdb_upgrade.history;
+BEGIN
+    -- An image of PostgreSQL can bring the extension along.
+    FOR part IN
+        SELECT c.component, c.to_version FROM documentdb_upgrade.compare_releases(source, target) c
+            WHERE c.component IN ('extension', 'postgres') AND c.to_configuration IS NOT NULL
+              AND (force OR c.change <> 'unchanged')
+        UNION ALL
+        SELECT 'extension', i.extension FROM documentdb_upgrade.compare_releases(source, target) c,
+                LATERAL documentdb_upgrade_internal.image_versions(
+                    coalesce(c.to_configuration->>'image', c.to_configuration->>'version')) i
+            WHERE c.component = 'postgres' AND i.extension IS NOT NULL AND (force OR c.change <> 'unchanged')
+    LOOP
+        IF part.component = 'extension' AND schema IS NOT NULL THEN
+            BEGIN
+                below := documentdb_upgrade.compare_versions(part.to_version, schema) < 0;
+            EXCEPTION WHEN invalid_parameter_value THEN
+                below := NULL;
+            END;
+            IF below THEN
+                -- The finalize that has left what the target can serve
+                SELECT * INTO step FROM documentdb_upgrade.history h
+                    WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
+                      AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
+                    ORDER BY h.id DESC LIMIT 1;
+                way_out := concat_ws(', or ',
+                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at)
+                              FROM documentdb_upgrade.backups b
+                              WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
+                             format('a backup from when the schema was %s or older', part.to_version)),
+                    CASE WHEN step.restore_point IS NOT NULL
+                         THEN format('a recovery to restore point "%s" (LSN %s, timeline %s)',
+                                     step.restore_point, step.restore_lsn, step.restore_timeline) END);
+                RAISE EXCEPTION 'binary "%" of release % is older than the installed schema "%"',
+                        part.to_version, target, schema
+                    USING ERRCODE = 'object_not_in_prerequisite_state',
+                          DETAIL = 'A schema never goes back, and an older binary does not know it.',
+                          HINT = 'The only way back is a restore into a new cluster: ' || way_out || '.';
+            ELSIF below IS NULL THEN
+                RAISE EXCEPTION 'release % does not state the version of its extension, which may be older than '
+                                'the installed schema "%"', target, schema
+                    USING ERRCODE = 'object_not_in_prerequisite_state',
+                          HINT = 'Record the release with the key version beside an image by digest.';
+            END IF;
+        ELSIF part.component = 'postgres' AND substring(part.to_version FROM '^\d+')::numeric < major THEN
+            RAISE EXCEPTION 'PostgreSQL "%" of release % cannot open a data directory of %',
+                    part.to_version, target, major
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = 'A data directory belongs to one major version.',
+                      HINT = format('The only way back is to restore a dump, or a backup that PostgreSQL %s has made, '
+                                    'into a new cluster.', part.to_version);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
+'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is '
+'left then';
+
+CREATE FUNCTION documentdb_upgrade_internal.noted_action(action text, from_extension text, to_extension text)
+    RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    SELECT CASE WHEN strpos(action, '$FROM_EXTENSION') > 0 AND from_extension IS NULL
+                THEN '# the release that is left does not state the version of its extension: ' || action
+                WHEN strpos(action, '$TO_EXTENSION') > 0 AND to_extension IS NULL
+                THEN '# the release that is gone to does not state the version of its extension: ' || action
+                WHEN action LIKE '{%'
+                THEN documentdb_upgrade_internal.patch_resource(replace(replace(action,
+                         '$FROM_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(from_extension)::text, ''))),
+                         '$TO_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(to_extension)::text, '')))::jsonb)
+                ELSE replace(replace(action,
+                         '$FROM_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(from_extension), '')),
+                         '$TO_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(to_extension), '')) END
+$$;
+COMMENT ON FUNCTION noted_action(text, text, text) IS
+'serves release plans: the command that a row of release_notes stands for';
+
+CREATE FUNCTION documentdb_upgrade_internal.release_steps(
+                              a bigint, b bigint, backwards boolean, force boolean,
+                              OUT step integer, OUT component text, OUT action text, OUT reason text,
+                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
+                              OUT source text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    -- The instances restart one after the other.
+    rolling interval := interval '1 minute'
+        * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys s WHERE s.depth = 1));
+    annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
+        || coalesce(documentdb_upgrade_internal.shell_quote(
+               nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
+    part record;
+    note documentdb_upgrade.release_notes;
+    schema text := documentdb_upgrade.schema_version();
+    pausing boolean;
+    extension_from text;
+    extension_to text;
+    tag_from text;
+    tag_to text;
+    operator_to text;
+    replaced boolean := false;
+    trial text;
+    paused boolean := false;
+BEGIN
+    PERFORM documentdb_upgrade_internal.refuse_release(a, b, force);
+    SELECT max(c.from_version) FILTER (WHERE c.component = 'extension'),
+           max(c.to_version) FILTER (WHERE c.component = 'extension' AND (force OR c.change <> 'unchanged')),
+           max(documentdb_upgrade_internal.version_tag(c.from_configuration)) FILTER (WHERE c.component = 'extension'),
+           max(documentdb_upgrade_internal.version_tag(c.to_configuration)) FILTER (WHERE c.component = 'extension'),
+           max(c.to_version) FILTER (WHERE c.component = 'operator' AND (force OR c.change <> 'unchanged'))
+        INTO extension_from, extension_to, tag_from, tag_to, operator_to
+        FROM documentdb_upgrade.compare_releases(a, b) c;
+    replaced := extension_to IS NOT NULL AND EXISTS (
+        SELECT FROM documentdb_upgrade_internal.notes_of('extension', extension_from, extension_to, 'instead'));
+    SELECT CASE WHEN backwards
+                THEN count(*) > 1
+                     AND bool_or(c.component IN ('gateway', 'extension', 'postgres', 'cnpg', 'sidecar_injector'))
+                ELSE count(*) FILTER (WHERE c.component IN ('gateway', 'extension', 'postgres')) > 1 END
+        INTO pausing
+        FROM documentdb_upgrade.compare_releases(a, b) c
+        WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
+          AND NOT (c.component IN ('gateway', 'extension', 'postgres') AND replaced);
+    step := 0;
+
+    IF backwards AND extension_to IS NOT NULL THEN
+        step := step + 1;
+        component := 'schema';
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format(
+            'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', a, b)));
+        reason := 'A finalize before the old binary is back would make this rollback impossible.';
+        risk := 'none';
+        restarts_pods := false;
+        expected_duration := interval '1 second';
+        RETURN NEXT;
+    END IF;
+
+    -- What the notes of a release demand before anything else is done
+    FOR part IN
+        SELECT n.*
+        FROM documentdb_upgrade.compare_releases(a, b) c,
+             LATERAL documentdb_upgrade_internal.notes_of(c.component, c.from_version, c.to_version, 'before') n
+        WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
+        ORDER BY n.component COLLATE "C", n.ordinal
+    LOOP
+        step := step + 1;
+        component := part.component;
+        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
+        reason := part.reason;
+        risk := 'none: it keeps things as they are';
+        restarts_pods := false;
+        expected_duration := interval '1 second';
+        source := part.source;
+        RETURN NEXT;
+    END LOOP;
+
+    FOR part IN
+        SELECT c.*, CASE WHEN backwards
+                THEN coalesce(array_position(ARRAY['sidecar_injector', 'operator', 'cnpg'], c.component), 5)
+                ELSE coalesce(array_position(ARRAY['cnpg', 'operator', 'sidecar_injector'], c.component), 5)
+                END AS place,
+            c.component IN ('gateway', 'extension', 'postgres') AS in_pods,
+            -- The chart of the operator brings these along.
+            c.to_configuration->>'image' IS NULL AND operator_to IS NOT NULL
+                AND (c.component = 'sidecar_injector' AND c.to_version = operator_to
+                     OR c.component = 'cnpg' AND EXISTS (
+                         SELECT FROM documentdb_upgrade.compatibility m
+                         WHERE m.works AND m.component = 'operator' AND m.other = 'cnpg'
+                           AND documentdb_upgrade_internal.version_matches(operator_to, m.version)
+                           AND documentdb_upgrade_internal.version_matches(c.to_version, m.other_version)))
+                AS comes_along
+        FROM documentdb_upgrade.compare_releases(a, b) c
+        WHERE force OR c.change <> 'unchanged'
+        ORDER BY in_pods, place, array_position(ARRAY['gateway', 'extension', 'postgres'], c.component),
+                 c.component COLLATE "C"
+    LOOP
+        source := NULL;
+        -- What a release does not name may be there all the same.
+        IF part.to_configuration IS NULL THEN
+            step := step + 1;
+            component := part.component;
+            action := format('# release %s does not name %s: nothing is known, and nothing done, about it', b,
+                             part.component);
+            reason := format('%s in release %s, not named by release %s', coalesce(part.from_version, 'no version'),
+                             a, b);
+            risk := 'unknown';
+            restarts_pods := false;
+            expected_duration := NULL;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        -- One restart for everything, and after everything.
+        IF pausing AND NOT paused AND (part.in_pods OR backwards) THEN
+            paused := true;
+            step := step + 1;
+            component := 'cluster';
+            action := annotate || ' cnpg.io/reconciliationLoop=disabled --overwrite';
+            reason := CASE WHEN backwards
+                THEN 'All images and charts must be set back before a pod restarts: a pod that restarts too early '
+                     'still gets the newer ones.'
+                ELSE 'So the pods restart only once, with all changes.' END;
+            risk := 'medium: no failover until it is enabled again';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END IF;
+        component := part.component;
+        SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(
+            part.component, part.from_version, part.to_version, 'instead') LIMIT 1;
+        IF FOUND THEN
+            step := step + 1;
+            action := documentdb_upgrade_internal.noted_action(note.action, tag_from, tag_to);
+            reason := note.reason;
+            risk := 'high: the data moves to another cluster';
+            restarts_pods := false;
+            expected_duration := NULL;
+            source := note.source;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        trial := CASE WHEN NOT part.comes_along THEN documentdb_upgrade_internal.release_action(
+            part.component, part.to_version, part.to_configuration, backwards, true) END;
+        IF trial IS NOT NULL THEN
+            step := step + 1;
+            action := trial;
+            reason := 'Shows what the next step would change, and changes nothing.';
+            risk := 'none';
+            restarts_pods := false;
+            expected_duration := interval '10 seconds';
+            RETURN NEXT;
+        END IF;
+        step := step + 1;
+        action := documentdb_upgrade_internal.release_action(
+            part.component, part.to_version, part.to_configuration, backwards, false);
+        IF part.comes_along THEN
+            action := format('# the chart of operator %s brings it along; where it was installed by itself: %s',
+                             operator_to, action);
+        ELSIF replaced AND part.in_pods THEN
+            action := '# belongs to the new cluster: ' || action;
+        END IF;
+        -- Nothing of a comment is run, whatever a release has for a version.
+        IF action LIKE '#%' THEN
+            action := regexp_replace(action, '[[:cntrl:]]+', ' ', 'g');
+        END IF;
+        source := CASE WHEN part.to_configuration ? 'chart' THEN NULL
+                       ELSE (SELECT n.source FROM documentdb_upgrade_internal.notes_of(
+                                 part.component, NULL, part.to_version, 'chart') n
+                             WHERE strpos(release_steps.action, n.action) > 0 LIMIT 1) END;
+        reason := CASE WHEN part.change = 'unchanged'
+            THEN format('unchanged since release %s; listed because all were asked for', a)
+            WHEN part.from_configuration IS NULL
+            THEN format('not named by release %s, %s in %s', a, coalesce(part.to_version, 'no version'), b)
+            WHEN part.from_version IS DISTINCT FROM part.to_version
+            THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), a,
+                        coalesce(part.to_version, 'no version'), b)
+            ELSE format('configured differently in release %s', b) END
+            || CASE WHEN operator_to IS NOT NULL AND NOT part.comes_along
+                         AND part.component IN ('cnpg', 'sidecar_injector')
+                    THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
+        risk := CASE part.component
+            WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it '
+                             'is updated in place'
+            WHEN 'operator' THEN CASE WHEN backwards
+                THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
+                ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
+            WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
+            WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
+            WHEN 'extension' THEN 'low: '
+                || CASE WHEN part.to_configuration ? 'image' THEN ''
+                        ELSE 'a gateway that the resource does not name goes to this version too; ' END
+                || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
+                        ELSE 'can be taken back until the schema is finalized' END
+                || CASE WHEN (SELECT i.extension IS NULL FROM documentdb_upgrade_internal.image_versions(
+                                  part.to_configuration->>'image') i) AND part.to_configuration ? 'image'
+                        THEN format('; the image''s name tells no version: that it is %s is not checked',
+                                    part.to_version) ELSE '' END
+            WHEN 'postgres' THEN CASE
+                WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
+                     <> split_part(part.to_version, '.', 1)
+                THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
+            ELSE 'unknown' END;
+        restarts_pods := part.in_pods AND NOT paused AND NOT replaced OR part.component = 'cnpg' AND NOT paused
+                         OR part.component = 'sidecar_injector' AND NOT paused;
+        expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
+                                  WHEN restarts_pods AND NOT part.in_pods THEN interval '2 minutes' + rolling
+                                  WHEN restarts_pods THEN rolling
+                                  WHEN part.place < 5 THEN interval '2 minutes' END;
+        RETURN NEXT;
+    END LOOP;
+    source := NULL;
+
+    IF paused THEN
+        step := step + 1;
+        component := 'cluster';
+        action := annotate || ' cnpg.io/reconciliationLoop-';
+        reason := 'Lets the pods restart, standbys first, with all that was changed.';
+        risk := 'medium: clients are disconnected while the primary restarts';
+        restarts_pods := true;
+        expected_duration := rolling;
+        RETURN NEXT;
+    END IF;
+
+    IF backwards AND extension_to IS NOT NULL THEN
+        step := step + 1;
+        component := 'schema';
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote('SELECT documentdb_upgrade.release()'));
+        reason := 'The older binary is back on every instance: ends the hold of the first step.';
+        risk := 'low: with schemaVersion auto a later rollout finalizes again';
+        restarts_pods := false;
+        expected_duration := interval '1 second';
+        RETURN NEXT;
+    ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
+          AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
+        step := step + 1;
+        component := 'schema';
+        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
+            format('CALL documentdb_upgrade.run_finalize_to(%L)',
+                   documentdb_upgrade.to_extension_version(extension_to))));
+        reason := format('The schema is %s; the new one comes last, when the new binary has run on every instance '
+                         'without trouble.', schema);
+        risk := 'high: cannot be undone; rehearse it first';
+        restarts_pods := false;
+        expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
+            WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
+              AND documentdb_upgrade.compare_versions(r.to_version, extension_to) = 0
+            ORDER BY r.id DESC LIMIT 1);
+        RETURN NEXT;
+    END IF;
+
+    FOR part IN
+        SELECT n.*
+        FROM documentdb_upgrade.compare_releases(a, b) c,
+             LATERAL documentdb_upgrade_internal.notes_of(c.component, c.from_version, c.to_version, 'after') n
+        WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
+        ORDER BY n.component COLLATE "C", n.ordinal
+    LOOP
+        step := step + 1;
+        component := part.component;
+        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
+        reason := part.reason;
+        risk := 'unknown';
+        restarts_pods := NULL;
+        expected_duration := NULL;
+        source := part.source;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean) IS
+'serves release_plan() and rollback_plan()';
+
+CREATE FUNCTION release_plan(a bigint, b bigint,
+                             OUT step integer, OUT component text, OUT action text, OUT reason text,
+                             OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
+                             OUT source text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, false, false)
+$$;
+COMMENT ON FUNCTION release_plan(bigint, bigint) IS
+'how to come from release a to b, one row per step: what release notes demand first, CloudNativePG, operator, sidecar '
+'injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components '
+'only, each with the command, why, the risk, how long it takes as far as that is known, and who says so where it '
+'comes from release_notes. 42704: no such release; 55000: what the installed schema forbids';
+
+CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
+                              OUT step integer, OUT component text, OUT action text, OUT reason text,
+                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
+                              OUT source text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false))
+$$;
+COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean) IS
+'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the '
+'pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data '
+'directory, is newer than what release b brings, and the hint says what is left';
+
+CREATE OR REPLACE FUNCTION record_rollback(source bigint, target bigint, changed text[], skipped text[] DEFAULT '{}')
+    RETURNS rollbacks
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    seen jsonb := documentdb_upgrade_internal.observed_release();
+    named text[] := changed || skipped;
+    problem text;
+    parts jsonb;
+    made documentdb_upgrade.releases;
+    result documentdb_upgrade.rollbacks;
+BEGIN
+    IF changed IS NULL OR skipped IS NULL OR array_position(named, NULL) IS NOT NULL
+       OR cardinality(named) <> (SELECT count(DISTINCT n) FROM unnest(named) n) THEN
+        RAISE EXCEPTION 'components of a rollback must be given, each of them once'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF record_rollback.source = record_rollback.target THEN
+        RAISE EXCEPTION 'source and target of a rollback must be two releases'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    LOCK TABLE documentdb_upgrade.releases IN SHARE ROW EXCLUSIVE MODE;
+    problem := (SELECT min(n) FROM unnest(named) n WHERE n NOT IN (
+        SELECT c.component FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c));
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'component "%" is in neither release', problem
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    problem := (SELECT min(c.component)
+                FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c
+                WHERE c.change <> 'unchanged' AND c.to_configuration IS NOT NULL AND c.component <> ALL (named));
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'SELECT * FROM documentdb_upgrade.compare_releases(source, target) shows what differs.';
+    END IF;
+
+    SELECT jsonb_object_agg(p.name, p.part) INTO parts
+        FROM (SELECT c.component AS name,
+                  CASE WHEN c.component = ANY (changed) THEN t.components ELSE s.components END -> c.component AS part
+              FROM documentdb_upgrade.compare_releases(record_rollback.source, record_rollback.target) c,
+                   documentdb_upgrade.releases s, documentdb_upgrade.releases t
+              WHERE s.revision = record_rollback.source AND t.revision = record_rollback.target) p
+        WHERE p.part IS NOT NULL;
+    IF parts IS NULL THEN
+        RAISE EXCEPTION 'nothing would be left of release %', record_rollback.source
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- In time to keep the releases that it refers to.
+    INSERT INTO documentdb_upgrade.rollbacks (source, target, release, changed, skipped, baseline)
+        VALUES (record_rollback.source, record_rollback.target, record_rollback.target,
+                record_rollback.changed, record_rollback.skipped,
+                documentdb_upgrade_internal.error_counters() || jsonb_build_object('observed', seen))
+        RETURNING * INTO result;
+    made := documentdb_upgrade_internal.add_release(parts, NULL,
+        format('rollback %s: from %s to %s', result.id, record_rollback.source, record_rollback.target),
+        seen, 'rollback');
+    UPDATE documentdb_upgrade.rollbacks b SET release = made.revision WHERE b.id = result.id
+        RETURNING * INTO result;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION record_rollback(bigint, bigint, text[], text[]) IS
+'records that a rollback plan from the source release to the target was executed, with the components that were '
+'reverted and those that were left though they differ, and the release that came of it; returns the row, whose id is '
+'for verify_rollback(). A component that the target does not name need not be in a list. 42704: no such release; '
+'22023: a component that is in neither, in both lists, or differs and is in none';
+
+DROP FUNCTION check_compatibility(jsonb);
+CREATE FUNCTION documentdb_upgrade_internal.compatible_pairs(
+                                    components jsonb,
+                                    OUT component text, OUT version text, OUT other text, OUT other_version text,
+                                    OUT status text, OUT detail text, OUT source text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH part AS MATERIALIZED (
+        SELECT c.key AS name, c.value->'configuration' AS configuration
+        FROM jsonb_each(documentdb_upgrade_internal.release_components(components)) c
+    ), tag AS (
+        SELECT t.extension, t.ferretdb FROM part p,
+            LATERAL documentdb_upgrade_internal.image_versions(
+                coalesce(p.configuration->>'image', p.configuration->>'version')) t
+        WHERE p.name = 'postgres'
+    ), stated AS (
+        SELECT p.name, documentdb_upgrade_internal.component_version(p.name, p.configuration) AS number, false AS of_tag
+        FROM part p
+        UNION ALL SELECT 'extension', extension, true FROM tag WHERE extension IS NOT NULL
+        UNION ALL SELECT 'ferretdb', ferretdb, true FROM tag WHERE ferretdb IS NOT NULL
+    ), given AS MATERIALIZED (
+        SELECT DISTINCT ON (s.name) s.name, s.number FROM stated s WHERE s.number IS NOT NULL ORDER BY s.name, s.of_tag
+    ), counts AS MATERIALIZED (
+        SELECT m.* FROM documentdb_upgrade.compatibility m
+        WHERE NOT (m.builtin AND EXISTS (
+            SELECT FROM documentdb_upgrade.compatibility o
+            WHERE NOT o.builtin
+              AND ((o.component, o.version, o.other, o.other_version)
+                   = (m.component, m.version, m.other, m.other_version)
+                   OR (o.other, o.other_version, o.component, o.version)
+                      = (m.component, m.version, m.other, m.other_version))))
+    ), fact AS (
+        -- Each row of the matrix from both sides
+        SELECT m.component AS name, m.version AS pattern, m.other, m.other_version AS other_pattern,
+               m.works, m.note, m.source
+        FROM counts m
+        UNION ALL
+        SELECT m.other, m.other_version, m.component, m.version, m.works, m.note, m.source
+        FROM counts m
+    ), pair AS (
+        SELECT a.name, a.number, b.name AS other, b.number AS other_number, f.*
+        FROM given a JOIN given b ON a.name < b.name,
+        LATERAL (SELECT (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND NOT f.works))[1] AS against_note,
+                        (array_agg(f.source ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour,
+                        (array_agg(f.note ORDER BY f.source) FILTER (WHERE hit AND f.works))[1] AS in_favour_note,
+                        string_agg(format('%s %s with %s %s', f.name, f.pattern, f.other, f.other_pattern), ', '
+                                   ORDER BY f.pattern, f.other_pattern) FILTER (WHERE f.works) AS known,
+                        (array_agg(f.source ORDER BY f.source) FILTER (WHERE f.works))[1] AS known_source
+                 FROM (SELECT f.*, documentdb_upgrade_internal.version_matches(a.number, f.pattern)
+                                   AND documentdb_upgrade_internal.version_matches(b.number, f.other_pattern) AS hit
+                       FROM fact f WHERE f.name = a.name AND f.other = b.name
+                         AND (documentdb_upgrade_internal.version_matches(a.number, f.pattern)
+                              OR documentdb_upgrade_internal.version_matches(b.number, f.other_pattern))) f) f
+    )
+    SELECT p.name, p.number, p.other, p.other_number,
+           CASE WHEN p.against IS NOT NULL THEN 'incompatible' WHEN p.in_favour IS NOT NULL THEN 'compatible'
+                WHEN p.known IS NOT NULL THEN 'untested' ELSE 'unknown' END,
+           CASE WHEN p.against IS NOT NULL THEN concat_ws(': ', 'known not to work', p.against_note)
+                WHEN p.in_favour IS NOT NULL THEN concat_ws(': ', 'listed together', p.in_favour_note)
+                WHEN p.number !~ '^[vV]?\d' OR p.other_number !~ '^[vV]?\d'
+                THEN concat_ws(' and ',
+                         CASE WHEN p.number !~ '^[vV]?\d' THEN format('"%s" of %s', p.number, p.name) END,
+                         CASE WHEN p.other_number !~ '^[vV]?\d' THEN format('"%s" of %s', p.other_number, p.other) END)
+                     || ': no version that can be compared'
+                WHEN p.known IS NOT NULL THEN 'the matrix has ' || p.known || ', and not these'
+                ELSE 'the matrix has nothing about them' END,
+           coalesce(p.against, p.in_favour, p.known_source)
+    FROM pair p
+    UNION ALL
+    SELECT t.name, p.number, 'postgres', t.number, 'incompatible',
+           format('the image of PostgreSQL brings %s %s, the release says %s', t.name, t.number, p.number), NULL
+    FROM stated t JOIN stated p ON p.name = t.name AND NOT p.of_tag
+    WHERE t.of_tag AND NOT documentdb_upgrade_internal.version_matches(p.number, t.number)
+    UNION ALL
+    SELECT g.name, NULL, 'all', NULL, 'unknown', 'no version is stated', NULL
+    FROM part g WHERE NOT EXISTS (SELECT FROM given v WHERE v.name = g.name)
+    UNION ALL
+    SELECT 'unified', CASE WHEN u.aligned THEN u.first END, 'all', NULL,
+           CASE WHEN u.aligned THEN 'compatible' ELSE 'untested' END,
+           CASE WHEN u.aligned THEN 'one version for ' || u.names ELSE 'not one version: ' || u.names END, NULL
+    FROM (SELECT min(g.number) AS first, count(*) AS n,
+                 bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number)) AS aligned,
+                 CASE WHEN bool_and(documentdb_upgrade_internal.version_matches(g.number, f.number))
+                      THEN string_agg(g.name, ', ' ORDER BY g.name)
+                      ELSE string_agg(g.name || ' ' || g.number, ', ' ORDER BY g.name) END AS names
+          FROM given g, (SELECT g2.number FROM given g2
+                         WHERE g2.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')
+                         ORDER BY g2.name LIMIT 1) f
+          WHERE g.name IN ('operator', 'gateway', 'extension', 'sidecar_injector')) u
+    WHERE u.n > 1
+    ORDER BY 1, 3
+$$;
+COMMENT ON FUNCTION compatible_pairs(jsonb) IS 'serves check_compatibility(): what it returns';
+
+CREATE FUNCTION check_compatibility(components jsonb, strict boolean DEFAULT false,
+                                    OUT component text, OUT version text, OUT other text, OUT other_version text,
+                                    OUT status text, OUT detail text, OUT source text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bad text;
+    n bigint;
+BEGIN
+    IF strict THEN
+        SELECT count(*), string_agg(format('%s %s with %s %s: %s, %s.', p.component, p.version, p.other,
+                                           p.other_version, p.status, p.detail), E'\n'
+                                    ORDER BY p.component, p.other)
+            INTO n, bad
+            FROM documentdb_upgrade_internal.compatible_pairs(components) p
+            WHERE p.component <> 'unified' AND p.status IN ('incompatible', 'untested');
+        IF n > 0 THEN
+            RAISE EXCEPTION '% of the pairs of components are not known to go together', n
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = bad,
+                      HINT = 'Choose versions that the matrix has together, or add the pair to table compatibility '
+                             'when you have tried it.';
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM documentdb_upgrade_internal.compatible_pairs(components);
+END
+$$;
+COMMENT ON FUNCTION check_compatibility(jsonb, boolean) IS
+'one row per pair of the components, as record_release() takes them: compatible, incompatible, untested (the matrix '
+'has other partners of one of them) or unknown, with who says so; a row unified for whether operator, gateway, '
+'extension and sidecar injector are of one version. The tag of a PostgreSQL image such as 16.3-v1.3.0 is taken apart. '
+'22023 for malformed components; strict: 55000 when a pair is incompatible or untested';
+
+CREATE FUNCTION documentdb_upgrade_internal.check_matrix(part_name text, part_rows jsonb, needed text[],
+                                                         optional text[])
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    bad text;
+BEGIN
+    IF jsonb_typeof(part_rows) <> 'array' THEN
+        RAISE EXCEPTION '% of a matrix must be an array of rows', part_name
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT left(r.value::text, 200) INTO bad
+        FROM jsonb_array_elements(part_rows) r
+        WHERE jsonb_typeof(r.value) <> 'object' OR NOT r.value ?& needed
+           OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(r.value) WHEN 'object' THEN r.value END) f
+                      WHERE f.key <> ALL (needed || optional)
+                         OR jsonb_typeof(f.value) <> CASE f.key WHEN 'works' THEN 'boolean' WHEN 'ordinal' THEN 'number'
+                                                                ELSE 'string' END
+                            AND NOT (f.key = 'note' AND jsonb_typeof(f.value) = 'null')
+                         OR f.key = ANY (needed) AND f.key !~ '^(from|to)_version$' AND f.value #>> '{}' !~ '\S')
+           OR r.value->>'component' = r.value->>'other'
+        LIMIT 1;
+    IF bad IS NOT NULL THEN
+        RAISE EXCEPTION 'a row of the matrix is not valid: %', bad
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('A row of %s has %s, which are texts, and may have %s.', part_name,
+                                array_to_string(needed, ', '), array_to_string(optional, ' and '));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION check_matrix(text, jsonb, text[], text[]) IS
+'serves load_compatibility(): 22023 when the rows are not of the form of their table';
+
+CREATE FUNCTION load_compatibility(matrix jsonb, name text DEFAULT 'loaded',
+                                   OUT loaded bigint, OUT removed bigint, OUT left_out bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pairs jsonb := CASE jsonb_typeof(load_compatibility.matrix) WHEN 'object'
+                   THEN coalesce(load_compatibility.matrix->'pairs', '[]') ELSE load_compatibility.matrix END;
+    notes jsonb := CASE jsonb_typeof(load_compatibility.matrix) WHEN 'object'
+                   THEN coalesce(load_compatibility.matrix->'notes', '[]') ELSE '[]' END;
+    n bigint;
+BEGIN
+    IF load_compatibility.name IS NULL OR load_compatibility.name = '' OR length(load_compatibility.name) > 100 THEN
+        RAISE EXCEPTION 'name of a matrix must be of 1 to 100 characters'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF load_compatibility.matrix IS NULL OR jsonb_typeof(load_compatibility.matrix) NOT IN ('array', 'object')
+       OR (jsonb_typeof(load_compatibility.matrix) = 'object'
+           AND load_compatibility.matrix - '{pairs,notes}'::text[] <> '{}') THEN
+        RAISE EXCEPTION 'a matrix must be an array of pairs, or an object with "pairs" and "notes"'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF length(load_compatibility.matrix::text) > 4194304 THEN
+        RAISE EXCEPTION 'a matrix must not be longer than 4 MB'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM documentdb_upgrade_internal.check_matrix('pairs', pairs,
+        '{component,version,other,other_version,source}', '{works,note}');
+    PERFORM documentdb_upgrade_internal.check_matrix('notes', notes,
+        '{component,from_version,to_version,place,action,reason,source}', '{ordinal}');
+
+    LOCK TABLE documentdb_upgrade.compatibility, documentdb_upgrade.release_notes IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM documentdb_upgrade.compatibility c WHERE NOT c.builtin AND c.matrix = load_compatibility.name;
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    DELETE FROM documentdb_upgrade.release_notes r WHERE NOT r.builtin AND r.matrix = load_compatibility.name;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    removed := removed + n;
+    INSERT INTO documentdb_upgrade.compatibility
+            (component, version, other, other_version, works, note, source, matrix)
+        SELECT r.value->>'component', r.value->>'version', r.value->>'other', r.value->>'other_version',
+               coalesce((r.value->>'works')::boolean, true), r.value->>'note', r.value->>'source',
+               load_compatibility.name
+        FROM jsonb_array_elements(pairs) r
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    INSERT INTO documentdb_upgrade.release_notes
+            (component, from_version, to_version, place, ordinal, action, reason, source, matrix)
+        SELECT r.value->>'component', r.value->>'from_version', r.value->>'to_version', r.value->>'place',
+               coalesce((r.value->>'ordinal')::integer, 1), r.value->>'action', r.value->>'reason',
+               r.value->>'source', load_compatibility.name
+        FROM jsonb_array_elements(notes) r
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    loaded := loaded + n;
+    left_out := jsonb_array_length(pairs) + jsonb_array_length(notes) - loaded;
+END
+$$;
+COMMENT ON FUNCTION load_compatibility(jsonb, text) IS
+'loads a matrix under a name: an array of rows for compatibility, or an object with those as "pairs" and rows for '
+'release_notes as "notes". Rows that an earlier call has loaded under that name are removed, all others stay. A row '
+'whose versions are in the table already, or twice in the matrix, is left out; a shipped row of the same versions no '
+'longer counts. 22023 for what is not valid';
+
+CREATE OR REPLACE FUNCTION classify("from" text, "to" text, component text DEFAULT 'extension',
+                         OUT kind text, OUT risk text, OUT strategy text, OUT evidence text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    direction integer := documentdb_upgrade.compare_versions("from", "to");
+    a text[] := string_to_array(documentdb_upgrade.to_semver(substring("from" FROM '^v?\d+(?:[.-]\d+)*')), '.');
+    b text[] := string_to_array(documentdb_upgrade.to_semver(substring("to" FROM '^v?\d+(?:[.-]\d+)*')), '.');
+    schema text := documentdb_upgrade.schema_version();
+    rehearsed documentdb_upgrade.rehearsals;
+    note documentdb_upgrade.release_notes;
+    class text;
+    removed bigint := 0;
+    taken bigint := 0;
+BEGIN
+    IF "from" IS NULL OR "to" IS NULL OR component IS NULL THEN
+        RAISE EXCEPTION 'versions and component must be given'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    risk := 'unknown';
+    strategy := 'unknown';
+    IF direction = 0 THEN
+        kind := 'none';
+        risk := 'none';
+        strategy := 'none';
+        evidence := 'It is the same version.';
+        RETURN;
+    END IF;
+
+    IF component = 'postgres' THEN
+        kind := CASE WHEN a[1] = b[1] THEN 'minor' ELSE 'major' END;
+        IF kind = 'major' AND direction > 0 THEN
+            risk := 'impossible';
+            strategy := 'restore';
+            evidence := 'A data directory belongs to one major version: only a dump or a restore leads to an older '
+                        'one.';
+        ELSIF kind = 'major' THEN
+            risk := 'high';
+            strategy := 'blue-green';
+            evidence := 'The system catalogs differ: use pg_upgrade while the server is stopped, or a new cluster '
+                        'beside the old one. The extensions must exist for both versions.';
+        ELSE
+            risk := CASE WHEN direction > 0 THEN 'medium' ELSE 'low' END;
+            strategy := 'in place';
+            evidence := 'Minor releases of PostgreSQL share the data directory''s format: restart each instance, '
+                        'standbys first; read the release notes'
+                || CASE WHEN direction > 0 THEN ', for going back too.' ELSE '.' END;
+        END IF;
+        RETURN;
+    END IF;
+
+    kind := CASE WHEN a[1] <> b[1] THEN 'breaking' WHEN a[2] <> b[2] THEN 'feature' ELSE 'patch' END;
+    evidence := format('By the version step, %s is %s.', "from" || ' to ' || "to",
+                       CASE kind WHEN 'breaking' THEN 'a major one' WHEN 'feature' THEN 'a minor one'
+                                 ELSE 'a patch' END);
+    IF "from" ~* '^v?\d+([.-]\d+)*[-.~]?(rc|alpha|beta|pre|dev)' THEN
+        evidence := evidence || ' The first is a pre-release: there may be no update from it.';
+    END IF;
+    IF component <> 'extension' THEN
+        evidence := evidence || ' Nothing more is known about ' || component || ' here.';
+        RETURN;
+    END IF;
+    SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(component, "from", "to", 'instead') LIMIT 1;
+    IF FOUND THEN
+        risk := 'high';
+        strategy := 'blue-green';
+        evidence := format('%s %s (%s)', evidence, note.reason, note.source);
+        RETURN;
+    END IF;
+    IF direction > 0 THEN
+        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible'
+                     ELSE 'medium' END;
+        strategy := CASE risk WHEN 'impossible' THEN 'restore' ELSE 'in place' END;
+        evidence := evidence || CASE WHEN schema IS NULL THEN ' A schema never goes back.'
+            ELSE format(' The installed schema is %s, and never goes back; a binary can, down to it.', schema) END;
+        RETURN;
+    END IF;
+
+    -- What a rehearsal has seen counts more than what scripts look like.
+    SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
+        WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
+          AND documentdb_upgrade.compare_versions(r.from_version, "from") = 0
+          AND documentdb_upgrade.compare_versions(r.to_version, "to") = 0
+        ORDER BY r.scratch, r.id DESC LIMIT 1;
+    IF FOUND THEN
+        class := CASE rehearsed.outcome WHEN 'passed' THEN coalesce(rehearsed.risk, 'functions only') ELSE 'failed' END;
+        SELECT coalesce(sum(jsonb_array_length(s->'removed')), 0),
+               coalesce(sum((SELECT count(*) FROM jsonb_array_elements(s->'changed') c
+                             WHERE jsonb_array_length(c->'revoked') > 0)), 0)
+            INTO removed, taken FROM jsonb_array_elements(rehearsed.report->'steps') s;
+        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s object(s) removed, privileges '
+                                       'taken from %s.',
+            rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'), removed, taken);
+        -- Who uses what is gone finds it broken, whatever the version says.
+        IF removed > 0 OR taken > 0 THEN
+            kind := 'breaking';
+        END IF;
+    ELSIF schema IS NOT NULL AND documentdb_upgrade.compare_versions(schema, "from") = 0 THEN
+        SELECT p.risk INTO class FROM documentdb_upgrade.plan("to") p
+            ORDER BY array_position(
+                '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)
+            LIMIT 1;
+        IF class IS NOT NULL THEN
+            evidence := evidence || format(' The scripts look like "%s"; a rehearsal would know.', class);
+        END IF;
+    END IF;
+    CASE class
+    WHEN 'functions only', 'catalogue' THEN
+        risk := 'low';
+        strategy := 'in place';
+    WHEN 'privileges' THEN
+        risk := 'medium';
+        strategy := 'in place';
+    WHEN 'data tables', 'cluster-wide' THEN
+        risk := CASE class WHEN 'data tables' THEN 'high' ELSE 'medium' END;
+        strategy := 'staged';
+    WHEN 'failed' THEN
+        risk := 'high';
+        strategy := 'blue-green';
+    ELSE
+        evidence := evidence || ' Neither scripts nor a rehearsal say more.';
+    END CASE;
+    IF kind = 'breaking' AND risk = 'low' THEN
+        risk := 'medium';
+    END IF;
+    IF kind = 'breaking' AND strategy = 'in place' THEN
+        strategy := 'staged';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION classify(text, text, text) IS
+'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or '
+'major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last '
+'rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version '
+'step, and risk and strategy are unknown; malformed versions raise 22023';
+
+REVOKE ALL ON FUNCTION
+    notes_of, version_tag, helm_upgrade, release_action, noted_action, release_steps, release_plan, rollback_plan,
+    compatible_pairs, check_compatibility, check_matrix, load_compatibility
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    notes_of, version_tag, helm_upgrade, release_action, noted_action, release_steps, release_plan, rollback_plan,
+    compatible_pairs, check_compatibility
+    TO pg_monitor;
+GRANT SELECT ON release_notes TO pg_monitor;
+-- (End of releases.)
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
                                                         OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -24,7 +1317,7 @@ BEGIN
     WHEN 'versions' THEN
         SELECT v.installed_version, v.binary_version, d.decision, d.reason INTO own
             FROM documentdb_upgrade.versions v,
-                 LATERAL documentdb_upgrade.decide('', v.installed_version, v.binary_version) d
+                 documentdb_upgrade_internal.decide_here('') d
             WHERE v.extension = main;
         RETURN QUERY
             SELECT part, CASE WHEN own.decision IN ('not_installed', 'refuse', 'schema_ahead') THEN 'fail'
@@ -109,6 +1402,42 @@ BEGIN
                         ELSE 'All members are as the last finalize left them.' END,
                    'Undo the change, or keep it knowingly: the next upgrade may fail on it or undo it.'
             FROM (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d;
+
+    -- What a scratch rehearsal has found, as far as nobody has mended it.  Owners differ there, so privileges do
+    -- not count.
+    WHEN 'fresh_install' THEN
+        RETURN QUERY
+            WITH rehearsal AS MATERIALIZED (
+                SELECT r.id, r.report->'fresh' AS fresh
+                FROM documentdb_upgrade.rehearsals r
+                WHERE r.extension = main AND r.to_version = documentdb_upgrade.schema_version() AND r.report ? 'fresh'
+                ORDER BY r.id DESC LIMIT 1
+            ), item AS MATERIALIZED (
+                SELECT d.what, d.extension, d.kind, d.identity, d.digest
+                FROM rehearsal, jsonb_to_recordset(rehearsal.fresh->'differences')
+                                    AS d(what text, extension text, kind text, identity text, digest text)
+                WHERE d.what <> 'other privileges'
+            ), present AS (
+                SELECT e.extension, m.kind, m.identity, m.digest
+                FROM (SELECT DISTINCT extension FROM item) e, documentdb_upgrade.member_definitions(e.extension) m
+            ), differing AS (
+                SELECT format('%s %s (%s)', i.kind, i.identity, i.what) AS what
+                FROM item i LEFT JOIN present p USING (extension, kind, identity)
+                WHERE CASE i.what WHEN 'left over' THEN p.digest IS NOT NULL
+                                  ELSE p.digest IS DISTINCT FROM i.digest END)
+            SELECT part, CASE WHEN count(r.id) = 0 OR bool_or(r.fresh ? 'problem') THEN 'skip'
+                              WHEN count(d.what) > 0 THEN 'warn' ELSE 'pass' END,
+                   CASE WHEN count(r.id) = 0
+                        THEN 'No scratch rehearsal has compared this version with a fresh installation.'
+                        WHEN bool_or(r.fresh ? 'problem') THEN format('Not compared: %s.', min(r.fresh->>'problem'))
+                        WHEN count(d.what) > 0 THEN format('%s members are not as a fresh installation has them: %s%s.',
+                            count(d.what), string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
+                            CASE WHEN count(d.what) > 5 THEN ' and others' END)
+                        ELSE 'All members are as a fresh installation has them.' END,
+                   format('SELECT documentdb_upgrade.rehearsal_report(%s) lists them; compare the install script of '
+                          'this version with its update scripts, and tell the maintainers.', min(r.id))
+            FROM (SELECT) AS one LEFT JOIN rehearsal r ON true
+            LEFT JOIN (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d ON true;
 
     WHEN 'standbys' THEN
         RETURN QUERY
@@ -365,7 +1694,7 @@ BEGIN
 
     WHEN 'installed' THEN
         SELECT h.to_version INTO own FROM documentdb_upgrade.history h
-            WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+            WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'found' ORDER BY h.id DESC LIMIT 1;
         RETURN QUERY
             SELECT part, CASE WHEN v.installed_version IS NULL OR v.installed_version <> own.to_version THEN 'fail'
                               WHEN own.to_version IS NULL OR v.behind THEN 'warn' ELSE 'pass' END,
@@ -437,6 +1766,43 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
+        state, gate, guards_after, members_intact, fresh_install, standbys, slots, replay, invalid_indexes,
+        unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions,
+        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks}')
+$$;
+COMMENT ON FUNCTION post_upgrade_report() IS
+'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, whether the '
+'target is installed, companions and standbys have followed and the last attempt succeeded, and what the update has '
+'left otherwise than a fresh installation would, as far as a scratch rehearsal has seen it';
+
+CREATE FUNCTION documentdb_upgrade_internal.fresh_differences(updated jsonb, fresh jsonb, problem text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN fresh IS NULL THEN jsonb_build_object('problem', problem)
+           ELSE jsonb_build_object('differences', coalesce((
+               SELECT jsonb_agg(d.item ORDER BY d.item->>'what', d.item->>'extension', d.item->>'kind',
+                                d.item->>'identity')
+               FROM (SELECT jsonb_build_object('what',
+                                CASE WHEN u.item IS NULL THEN 'missing' WHEN f.item IS NULL THEN 'left over'
+                                     WHEN u.item->'digest' <> f.item->'digest' THEN 'different'
+                                     ELSE 'other privileges' END)
+                            || coalesce(f.item, u.item) AS item
+                     FROM jsonb_array_elements(updated) AS u(item)
+                     FULL JOIN jsonb_array_elements(fresh) AS f(item)
+                       ON u.item->'extension' = f.item->'extension' AND u.item->'kind' = f.item->'kind'
+                          AND u.item->'identity' = f.item->'identity'
+                     WHERE u.item IS DISTINCT FROM f.item) d), '[]')) END
+$$;
+COMMENT ON FUNCTION fresh_differences(jsonb, jsonb, text) IS
+'serves rehearse() with scratch: how the members that an update left differ from those of a fresh installation, with '
+	'the digest and privileges of the latter; or why there is none';
+REVOKE ALL ON FUNCTION fresh_differences(jsonb, jsonb, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -460,8 +1826,8 @@ BEGIN
     PERFORM documentdb_upgrade.to_semver(target);
     SELECT * INTO s FROM documentdb_upgrade.status;
     -- What is asked for here, else what is desired, else what the binary offers.
-    SELECT * INTO decided FROM documentdb_upgrade.decide(
-        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''), s.installed_version, s.binary_version);
+    SELECT * INTO decided FROM documentdb_upgrade_internal.decide_here(
+        coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
     BEGIN
@@ -493,7 +1859,8 @@ BEGIN
     kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
                  WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
     SELECT * INTO success FROM documentdb_upgrade.history h
-        WHERE h.extension = main AND h.outcome = 'succeeded' ORDER BY h.id DESC LIMIT 1;
+        WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'found' AND h.to_version IS NOT NULL
+        ORDER BY h.id DESC LIMIT 1;
     SELECT * INTO failure FROM documentdb_upgrade.history h
         WHERE h.extension = main AND h.outcome <> 'succeeded' AND h.dismissed_at IS NULL
           AND h.id > coalesce(success.id, 0)
@@ -564,7 +1931,8 @@ BEGIN
         'earlier', (SELECT jsonb_build_object('count', count(*),
                         'longest', max(extract(epoch FROM h.finished_at - h.started_at) * 1000))
                     FROM documentdb_upgrade.history h
-                    WHERE h.extension = main AND h.outcome = 'succeeded' AND h.actor <> 'manual' HAVING count(*) > 0),
+                    WHERE h.extension = main AND h.outcome = 'succeeded'
+                      AND h.actor NOT IN ('manual', 'found') HAVING count(*) > 0),
         'backup', (SELECT to_jsonb(b) FROM documentdb_upgrade.backups b ORDER BY b.finished_at DESC LIMIT 1),
         'backup_label', format('before %s %s', main, goal), 'label_after', format('after %s %s', main, goal),
         'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),
@@ -669,6 +2037,10 @@ AS $$
         (SELECT E'Advanced, and not brought back by the rollback:\n'
                 || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')
          FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
+        'Not compared with a fresh installation: ' || (r.report #>> '{fresh,problem}'),
+        (SELECT format(E'Not as CREATE EXTENSION %I VERSION %L makes it:\n', r.extension, r.to_version)
+                || string_agg(format('  %s: %s %s', d->>'what', d->>'kind', d->>'identity'), E'\n')
+         FROM jsonb_array_elements(r.report #> '{fresh,differences}') d HAVING count(*) > 0),
         (SELECT E'Guards that do not pass now:\n'
                 || string_agg(format('  %s: %s. %s', g->>'guard', g->>'status', g->>'detail'), E'\n')
          FROM jsonb_array_elements(r.report->'guards') g HAVING count(*) > 0),
@@ -683,7 +2055,8 @@ $$;
 
 COMMENT ON COLUMN rehearsals.report
 	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
-	'that have advanced; rehearsal_report(id) gives it as text';
+	'that have advanced, and with scratch how the members differ from those of a fresh installation; '
+	'rehearsal_report(id) gives it as text';
 
 CREATE FUNCTION documentdb_upgrade_internal.grant_statements(acl aclitem[], owner oid, object text) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -1261,15 +2634,81 @@ GRANT EXECUTE ON FUNCTION
     column_recreation, policy_recreation, grant_statements, still_lost
     TO pg_monitor;
 
-CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
-    RETURNS SETOF record
-    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION documentdb_upgrade_internal.notify_at_commit(payload text) RETURNS void
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_notify_at_commit';
+COMMENT ON FUNCTION notify_at_commit(text) IS
+'serves hold() and release(): NOTIFY when this transaction commits, which it can be prepared in spite of';
+
+REVOKE ALL ON FUNCTION documentdb_upgrade_internal.notify_at_commit(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION hold(reason text, until timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
-        state, gate, guards_after, members_intact, standbys, slots, replay, invalid_indexes, unvalidated_constraints,
-        disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions, prepared_transactions,
-        wraparound, statistics, checksums, counters, recorded_failures, checks}')
+DECLARE
+    in_time boolean;
+BEGIN
+    IF coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'reason of a hold must not be empty'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF until <= clock_timestamp() THEN
+        RAISE EXCEPTION 'hold would end in the past'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Leave out the second argument for a hold without end.';
+    END IF;
+    INSERT INTO documentdb_upgrade.holds (reason, until)
+        VALUES (hold.reason, hold.until);
+    in_time := documentdb_upgrade_internal.stop_for_hold();
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(
+        jsonb_build_object('event', 'hold', 'reason', left(reason, 1000))::text);
+    RETURN in_time;
+END
 $$;
+
+CREATE OR REPLACE FUNCTION release() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM documentdb_upgrade_internal.await_holds();
+    UPDATE documentdb_upgrade.holds
+        SET released_at = clock_timestamp(), released_by = session_user
+        WHERE released_at IS NULL
+          AND (until IS NULL OR until > clock_timestamp());
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM documentdb_upgrade_internal.wake_at_commit();
+    PERFORM documentdb_upgrade_internal.notify_at_commit(jsonb_build_object('event', 'release')::text);
+    RETURN true;
+END
+$$;
+
+ALTER TABLE history DROP CONSTRAINT history_cause_check;
+ALTER TABLE history ADD CONSTRAINT history_cause_check
+    CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
+                     'library'));
+COMMENT ON COLUMN history.cause
+	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
+	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
+	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
+	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
+	'limit (attempt_timeout), server (any other error)';
+
+CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
+                                  skip_guards text[] DEFAULT '{}')
+    RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_detached';
+COMMENT ON FUNCTION finalize_detached(text, text, text[]) IS
+'like finalize_to, in a process and a transaction of its own, which commits whatever the caller''s does; for '
+	'extensions whose library refuses the update in a session that has used them: the process begins with the '
+	'update, and guards that need a query, and all checks, run after the scripts. The same errors, and 53400 without '
+	'a free background worker, 57000 when the process was ended';
+
+REVOKE ALL ON FUNCTION finalize_detached(text, text, text[]) FROM PUBLIC;
+
 
 CREATE OR REPLACE FUNCTION support_bundle() RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -72,6 +72,7 @@ _PG_init(void)
 	du_record_install();
 	du_refusal_install();
 	du_access_install();
+	du_made_anew_install();
 	du_utility_install();
 	du_fence_install();
 	du_launcher_register();

@@ -52,6 +52,8 @@ typedef struct ResourceForm
 	char	   *documentdb_version;
 	bool		documentdb_version_unread;	/* it tells no version */
 	char	   *binary_version; /* that can be ordered; NULL: cannot be told */
+	bool		binary_vouched; /* by documentDBVersion alone: the image's name
+								 * tells none */
 	char	   *unread_version; /* what is written in its place and tells no
 								 * version, or NULL */
 	const char *unread_field;	/* where */

@@ -120,94 +120,6 @@ read_length(ResourceForm *form, const JsonbContainer *parent, const char *field)
 }
 
 /*
- * X.Y.Z, when a text begins like that and it can be ordered; else NULL.  What
- * follows it in a tag says other things: 0.112.0-amd64.
- */
-static char *
-leading_version(const char *text)
-{
-	ExtensionVersion version;
-	const char *reason;
-	const char *p = text;
-	char	   *found;
-
-	if (*p == 'v' || *p == 'V')
-		p++;
-	text = p;
-
-	for (int part = 0; part < 3; part++)
-	{
-		if (part > 0 && *p++ != '.')
-			return NULL;
-		if (!(*p >= '0' && *p <= '9'))
-			return NULL;
-		while (*p >= '0' && *p <= '9')
-			p++;
-	}
-	found = pnstrdup(text, p - text);
-	return du_version_parse(found, &version, &reason) ? found : NULL;
-}
-
-/*
- * The version that a tag tells, or NULL.  PostgreSQL's major can stand in front
- * (pg17-0.117.0), and a release candidate has no patch number (1.0-RC2).
- */
-static char *
-tag_version(const char *tag)
-{
-	ExtensionVersion version;
-	const char *reason;
-	size_t		digits;
-
-	if (strncmp(tag, "pg", 2) == 0)
-	{
-		digits = strspn(tag + 2, "0123456789");
-		if (digits > 0 && tag[2 + digits] == '-')
-			tag += digits + 3;
-	}
-	if (du_version_parse(tag, &version, &reason) && version.prerelease != NULL)
-		return du_version_to_semver(&version);
-	return leading_version(tag);
-}
-
-/*
- * The tag of an image, or NULL.  A reference is HOST:PORT/NAME:TAG@DIGEST, each
- * part but the name optional.
- */
-static char *
-image_tag(const char *image, bool *by_digest)
-{
-	char	   *reference = pstrdup(image);
-	char	   *digest = strchr(reference, '@');
-	char	   *slash;
-	char	   *colon;
-
-	*by_digest = digest != NULL;
-	if (digest != NULL)
-		*digest = '\0';
-	slash = strrchr(reference, '/');
-	colon = strrchr(slash == NULL ? reference : slash, ':');
-	return colon == NULL || colon[1] == '\0' ? NULL : colon + 1;
-}
-
-/*
- * The operator uses documentDBVersion as a tag; people write the extension's
- * own spelling, too.
- */
-static char *
-written_version(const char *text)
-{
-	ExtensionVersion version;
-	const char *reason;
-
-	if (text == NULL)
-		return NULL;
-	if (du_version_parse(text, &version, &reason))
-		return du_version_to_semver(&version);
-	return tag_version(text);
-}
-
-/*
  * The image: the newest place that holds one wins.
  */
 static void
@@ -225,7 +137,7 @@ read_image(ResourceForm *form, const JsonbContainer *spec)
 		{NULL, "spec.documentDBImage"},
 	};
 
-	char	   *tag = NULL;
+	SpecImage	told;
 
 	form->image_field = places[0].field;
 	for (int i = 0; i < lengthof(places); i++)
@@ -242,24 +154,14 @@ read_image(ResourceForm *form, const JsonbContainer *spec)
 		form->image_field = places[i].field;
 	}
 	form->documentdb_version = read_text(form, spec, "spec.documentDBVersion");
-	form->documentdb_version_unread = form->documentdb_version != NULL &&
-		written_version(form->documentdb_version) == NULL;
-	if (form->image != NULL)
-		tag = image_tag(form->image, &form->image_by_digest);
-	if (tag != NULL)
-		form->binary_version = tag_version(tag);
-	if (form->binary_version == NULL)
-		form->binary_version = written_version(form->documentdb_version);
-	if (form->binary_version == NULL && form->documentdb_version != NULL)
-	{
-		form->unread_version = form->documentdb_version;
-		form->unread_field = "spec.documentDBVersion";
-	}
-	else if (form->binary_version == NULL && tag != NULL)
-	{
-		form->unread_version = tag;
-		form->unread_field = form->image_field;
-	}
+	du_image_resolve(form->image, form->documentdb_version, &told);
+	form->image_by_digest = told.by_digest;
+	form->documentdb_version_unread = told.documentdb_version_unread;
+	form->binary_version = told.version;
+	form->binary_vouched = told.vouched;
+	form->unread_version = told.unread;
+	if (told.unread != NULL)
+		form->unread_field = told.unread_in_image ? form->image_field : "spec.documentDBVersion";
 }
 
 static void

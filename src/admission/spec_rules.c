@@ -356,14 +356,54 @@ image_not_below_installed(SpecCase *c)
 		return;
 	}
 	if (!compare_texts(binary, installed, &cmp, &reason))
+	{
 		du_spec_error(c->verdict, "spec", "Forbidden",
 					  "cannot validate image rollback: %s", name_unread(installed, "status.schemaVersion"));
-	else if (cmp < 0)
+		return;
+	}
+	if (c->resource->binary_vouched)
+		spec_warn(c->verdict, "%s tells no version: that the image is of spec.documentDBVersion %.40s, and not older than installed schema version %.40s, cannot be checked",
+				  c->resource->image_field, binary, installed);
+	if (cmp < 0)
 		du_spec_error(c->verdict, "spec", "Forbidden",
 					  "image rollback blocked: requested version %s is older than installed schema version %s. "
 					  "ALTER EXTENSION has no downgrade path: running an older binary with a newer schema may cause data corruption. "
 					  "To recover, restore from backup or update to a version >= %s.",
 					  binary, installed, installed);
+}
+
+static bool
+is_prerelease(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return du_version_parse(text, &version, &reason) && version.prerelease != NULL;
+}
+
+/*
+ * A release brings no update script from its own pre-releases; the operator's
+ * notes on 1.0.0 ask for a new cluster.
+ */
+static void
+prerelease_stays(SpecCase *c)
+{
+	const char *binary = c->resource->binary_version;
+	const char *installed = c->old == NULL ? NULL : c->old->installed;
+	const char *reason;
+	int			cmp;
+
+	if (!image_changes(c) || installed == NULL || binary == NULL || !is_prerelease(installed) ||
+		!compare_texts(binary, installed, &cmp, &reason) || cmp <= 0)
+		return;
+	if (is_prerelease(binary))
+		spec_warn(c->verdict, "installed schema version %.40s is a pre-release: whether another one, %.40s, can update it is not known",
+				  installed, binary);
+	else
+		du_spec_error(c->verdict, "spec", "Forbidden",
+					  "upgrade in place blocked: installed schema version %s is a pre-release, and an upgrade in place from a pre-release to %s is not supported. "
+					  "Keep spec.documentDBVersion at %s, and move the data to a new cluster of version %s.",
+					  installed, binary, du_version_respell(installed, "-"), binary);
 }
 
 /*
@@ -411,6 +451,12 @@ restore_not_below_schema(SpecCase *c)
 	else if (form->binary_version == NULL)
 		spec_warn(c->verdict, "cannot determine the target DocumentDB version: compatibility with the %s's schema version %s cannot be verified",
 					 kind, du_spec_shown(schema));
+	else if (version.prerelease != NULL && !is_prerelease(form->binary_version) &&
+			 compare_texts(form->binary_version, schema, &cmp, &reason) && cmp > 0)
+		du_spec_error(c->verdict, field, "Forbidden",
+					  "restore blocked: the %s's schema version %s is a pre-release, and an upgrade in place from a pre-release to %s is not supported. "
+					  "Set spec.documentDBVersion to %s, and move the data to a new cluster afterwards.",
+					  kind, du_spec_shown(schema), form->binary_version, du_version_respell(schema, "-"));
 	else if (compare_texts(form->binary_version, schema, &cmp, &reason) && cmp < 0)
 		du_spec_error(c->verdict, field, "Forbidden",
 					  "restore blocked: the target DocumentDB version %s is older than the %s's schema version %s. "
@@ -451,7 +497,8 @@ warn_of_schema_change(SpecCase *c)
 					 form->regions);
 	if (installed == NULL)
 		return;
-	if (form->schema_version == NULL && form->binary_version != NULL && image_changes(c) &&
+	if (form->schema_version == NULL && form->binary_version != NULL && !is_prerelease(form->binary_version) &&
+		image_changes(c) &&
 		compare_texts(form->binary_version, installed, &cmp, &reason) && cmp > 0)
 		spec_warn(c->verdict, "Schema update available: binary version is %.40s, schema is at %.40s. Set spec.schemaVersion to \"%.40s\" or \"auto\" to finalize the upgrade.",
 					 form->binary_version, installed, form->binary_version);
@@ -478,6 +525,7 @@ du_spec_judge(const ResourceForm *resource, const ResourceForm *old)
 	schema_version_within_binary(&c);
 	schema_version_not_below_installed(&c);
 	image_not_below_installed(&c);
+	prerelease_stays(&c);
 	restore_not_below_schema(&c);
 	bootstrap_stays(&c);
 	if (c.verdict->errors == NIL)

@@ -62,6 +62,7 @@ extern void du_context_leave(const ExecutionContext *context);
 extern void du_context_set(const char *name, const char *value);
 
 extern PGDLLEXPORT int du_query(const char *sql, int nargs, Oid *types, Datum *values);
+extern PGDLLEXPORT bool du_query_was_refused(void);
 extern void du_execute(const char *sql);
 extern Datum du_oid_array(const List *oids);
 extern PGDLLEXPORT char *du_query_text(int row, int column);
@@ -257,6 +258,15 @@ typedef struct SharedPart
 } SharedPart;
 
 extern void du_shared_memory_add(const SharedPart *part);
+
+/* ----
+ * stored_settings.c
+ *
+ * What ALTER DATABASE ... SET and ALTER ROLE ... SET have stored.
+ * ----
+ */
+
+extern PGDLLEXPORT List *du_stored_settings(Oid database, Oid role);
 
 /* ----
  * subtransaction.c

@@ -32,6 +32,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+/* The last query that failed was refused: by whoever keeps queries out. */
+static bool query_refused = false;
+
 typedef struct SavedPlan
 {
 	const char *sql;			/* hash key */
@@ -170,15 +173,39 @@ int
 du_query(const char *sql, int nargs, Oid *types, Datum *values)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			rc;
+	int			rc = 0;
 
-	rc = SPI_execute_plan(saved_plan(sql, nargs, types), values, NULL, false, 0);
+	query_refused = false;
+	PG_TRY();
+	{
+		rc = SPI_execute_plan(saved_plan(sql, nargs, types), values, NULL, false, 0);
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		query_refused = code == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+			code == ERRCODE_FEATURE_NOT_SUPPORTED;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 
 	/* SPI leaves its own context current, which ends with the connection. */
 	MemoryContextSwitchTo(context);
 	if (rc < 0)
 		elog(ERROR, "query failed: %s", SPI_result_code_string(rc));
 	return (int) SPI_processed;
+}
+
+/*
+ * True when the last du_query() has failed in the way of a library that keeps
+ * every query out until its extension is updated: none of our own queries
+ * raises such codes by itself.
+ */
+bool
+du_query_was_refused(void)
+{
+	return query_refused;
 }
 
 /*

@@ -96,6 +96,31 @@ parse(const char *text, ExtensionVersion *version, const char **reason)
 }
 
 static bool
+is_orderable(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return parse(text, &version, &reason);
+}
+
+/*
+ * Where an update starts.  PostGIS' own command writes a word in place of the
+ * version, in the same transaction, to have the path that begins there; what
+ * counts is what was there before.
+ */
+const char *
+du_enforcement_start_of(const char *extension, const char *installed)
+{
+	const char *before;
+
+	if (is_orderable(installed))
+		return installed;
+	before = du_managed_version_before(extension);
+	return is_orderable(before) ? before : installed;
+}
+
+static bool
 object_to_unorderable(Objection *objection, const char *extension,
 					  const char *version, const char *reason)
 {
@@ -113,7 +138,7 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 				  const char *version)
 {
 	ExtensionVersion wanted;
-	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *reason;
 	const char *detail;
 	const char *hint;
@@ -124,12 +149,13 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 						 "Install the extension's files for this binary, or correct them.");
 	if (!parse(version, &wanted, &reason))
 		return object_to_unorderable(objection, extension->name, version, reason);
-	if (!parse(extension->binary, &binary, &reason))
-		return object_to_unorderable(objection, extension->name, extension->binary, reason);
-	if (du_version_compare(&wanted, &binary) > 0)
+	if (!parse(extension->limit, &limit, &reason))
+		return object_to_unorderable(objection, extension->name, extension->limit, reason);
+	if (du_version_compare(&wanted, &limit) > 0)
 		return object_to(objection, "within_binary", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
-								  version, extension->binary),
+								  version, extension->limit),
+						 du_version_extends(version, extension->limit) ? du_managed_choices_hint(extension, version) :
 						 "Roll out the newer binary first and restart PostgreSQL.");
 	detail = du_library_problem(extension, &hint);
 	if (detail != NULL)
@@ -150,7 +176,6 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 	ExtensionVersion other;
 	const char *reason;
 	const char *spelling = NULL;
-	List	   *choices = du_managed_choices(extension);
 	bool		ordered = parse(version, &wanted, &reason);
 	ListCell   *lc;
 
@@ -165,8 +190,7 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 					 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 							  extension->name, version),
 					 spelling != NULL ? psprintf("Write it as \"%s\".", spelling) :
-					 choices != NIL ? psprintf("Choose one of: %s.", du_names_join(choices)) :
-					 "The files offer nothing above the installed version.");
+					 du_managed_choices_hint(extension, version));
 }
 
 /*
@@ -206,7 +230,11 @@ object_to_update(Objection *objection, const ExtensionFacts *extension,
 	const char *reason;
 
 	if (!parse(from, &installed, &reason))
-		return object_to_unorderable(objection, extension->name, from, reason);
+	{
+		object_to_unorderable(objection, extension->name, from, reason);
+		objection->hint = OVERRIDE_HINT;
+		return true;
+	}
 	if (extension->control->problem == NULL)
 	{
 		if (!parse(to, &wanted, &reason))
@@ -337,14 +365,35 @@ is_on_its_way(const char *extension, const char *version)
 	return last != NULL && strcmp(last, version) != 0;
 }
 
+static void
+judge_created(const char *extension, const char *version)
+{
+	if (may_object(extension) && !is_on_its_way(extension, version))
+		du_enforcement_judge_create(extension, version);
+}
+
 /*
  * To be told of each extension that comes into being.
  */
 void
-du_enforcement_created(const char *extension, const char *version)
+du_enforcement_created(const char *extension, Oid oid, const char *version)
 {
-	if (may_object(extension) && !is_on_its_way(extension, version))
-		du_enforcement_judge_create(extension, version);
+	judge_created(extension, version);
+	if (du_enforcement_watches(extension))
+		du_made_anew_created(extension, oid);
+}
+
+/*
+ * True for a step of the innermost statement to something that cannot be
+ * ordered and is not where the statement ends: that is judged, this is passed.
+ */
+static bool
+is_on_the_way(const char *to)
+{
+	const char *end = innermost->version != NULL ? innermost->version :
+	du_managed_extension(innermost->extension)->control->default_version;
+
+	return !is_orderable(to) && end != NULL && strcmp(to, end) != 0;
 }
 
 /*
@@ -359,12 +408,14 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 		return;
 	if (innermost != NULL && innermost->kind == GUARDED_CREATE)
 	{
-		du_enforcement_created(extension, to);
+		judge_created(extension, to);
 		return;
 	}
 
 	announced = innermost != NULL && strcmp(innermost->extension, extension) == 0;
-	if (du_guc_enforce != ENFORCE_OFF && !(announced && innermost->judged))
+	if (announced && innermost->from != NULL)
+		from = innermost->from;
+	if (du_guc_enforce != ENFORCE_OFF && !(announced && (innermost->judged || is_on_the_way(to))))
 	{
 		const char *against = say_update(du_managed_extension(extension), from, to);
 
@@ -376,13 +427,17 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 	if (innermost->updated_from == NULL)
 		innermost->updated_from = MemoryContextStrdup(innermost->memory, from);
 	innermost->updated_to = MemoryContextStrdup(innermost->memory, to);
+	if (is_orderable(to))
+		innermost->from = innermost->updated_to;
 }
 
 /*
  * To be told of each extension that is about to go.
  */
 void
-du_enforcement_dropped(const char *extension, const char *installed)
+du_enforcement_dropped(const char *extension, Oid oid, const char *installed)
 {
 	du_enforcement_judge_drop(extension, installed);
+	if (du_enforcement_watches(extension))
+		du_made_anew_dropped(extension, oid, installed);
 }

@@ -9,6 +9,15 @@
 #define DU_ENFORCEMENT_H
 
 /* ----
+ * made_anew.c
+ *
+ * Records extensions of the managed set that are dropped or created.
+ * ----
+ */
+
+extern void du_made_anew_install(void);
+
+/* ----
  * object_access.c
  *
  * Sees every extension that is created, changed or dropped.

@@ -12,6 +12,8 @@
 #include "nodes/pg_list.h"
 
 #include "enforcement/enforcement.h"
+#include "extension/extension.h"
+#include "plan/plan.h"
 
 /* ----
  * enforcement.c
@@ -35,6 +37,8 @@ typedef struct GuardedStatement
 	GuardedKind kind;
 	const char *extension;
 	const char *version;		/* asked for; NULL: the default */
+	const char *from;			/* of an update: the last version on its way that
+								 * can be ordered */
 	bool		judged;			/* all has been said about it already */
 	const char *against;		/* the guard that it went against, or NULL */
 
@@ -53,11 +57,22 @@ extern void du_enforcement_judge_create(const char *extension, const char *versi
 extern void du_enforcement_judge_update(GuardedStatement *statement, const char *from);
 extern void du_enforcement_judge_drop(const char *extension, const char *installed);
 
-extern void du_enforcement_created(const char *extension, const char *version);
+extern void du_enforcement_created(const char *extension, Oid oid, const char *version);
 extern void du_enforcement_updated(const char *extension, const char *from, const char *to);
-extern void du_enforcement_dropped(const char *extension, const char *installed);
+extern void du_enforcement_dropped(const char *extension, Oid oid, const char *installed);
 
 extern bool du_enforcement_watches(const char *extension);
+extern const char *du_enforcement_start_of(const char *extension, const char *installed);
+
+/* ----
+ * made_anew.c
+ *
+ * Records extensions of the managed set that are dropped or created.
+ * ----
+ */
+
+extern void du_made_anew_dropped(const char *extension, Oid oid, const char *version);
+extern void du_made_anew_created(const char *extension, Oid oid);
 
 /* ----
  * manual_update.c
@@ -76,9 +91,13 @@ typedef struct ManualUpdate
 	TimestampTz started_at;
 	List	   *overridden;		/* names of guards that failed */
 	bool		refused;
+
+	/* As they were before; plan is NULL when nothing was judged. */
+	UpgradeFacts *facts;
+	UpgradePlan *plan;
 } ManualUpdate;
 
-extern void du_manual_evaluate(ManualUpdate *update);
+extern void du_manual_judge(ManualUpdate *update);
 extern void du_manual_finish(ManualUpdate *update);
 
 /* ----

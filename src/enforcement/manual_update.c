@@ -4,11 +4,15 @@
  *	  What a plain ALTER EXTENSION UPDATE meets before it runs, and what it
  *	  leaves behind.
  *
- * The same guards are evaluated as for a finalize, over the steps that the
- * statement will run.  Those that are judgements only warn here: somebody
- * else's statement is not ours to postpone.  What was updated is a history
- * row of the same transaction, and the tables of the extension are
- * invalidated as a finalize does it.
+ * Before the statement no query is run: there are libraries that refuse the
+ * update once a query has been analysed, and others that refuse every query
+ * until they are updated.  So what the files and the catalogue tell is judged
+ * first, over the steps that the statement will run, and the guards that ask
+ * the server are evaluated when it has run.  These are judgements and only warn
+ * here: somebody else's statement is not ours to postpone.
+ *
+ * What was updated is a history row of the same transaction, and the tables of
+ * the extension are invalidated as a finalize does it.
  *
  * Neither may spoil the statement: what goes wrong here is a warning, unless
  * the user has asked to stop.
@@ -20,7 +24,6 @@
 #include "enforcement/internal.h"
 
 #include "access/xact.h"
-#include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -30,24 +33,24 @@
 #include "guards/guards.h"
 #include "plan/plan.h"
 #include "processes/processes.h"
-#include "status/status.h"
 
 /*
- * Runs a piece of work in a subtransaction.  What fails is a warning; a
- * refusal and a cancel are passed on.
+ * Runs a piece of work in a subtransaction.  What fails is a warning, and gives
+ * false; a refusal and a cancel are passed on.
  */
-static void
+static bool
 run_beside(void (*work) (void *arg), ManualUpdate *update, const char *what)
 {
 	ErrorData  *error = du_subtransaction_run(work, update, SUBTRANSACTION_KEEP);
 
 	if (error == NULL)
-		return;
+		return true;
 	if (update->refused || error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(error);
 	du_refusal_say(WARNING, ERRCODE_WARNING,
 				   psprintf("could not %s the update of extension \"%s\"", what, update->extension),
 				   error->message, error->hint);
+	return false;
 }
 
 /*
@@ -71,12 +74,12 @@ keep_steps_of(UpgradePlan *plan, const UpgradeFacts *facts, const char *extensio
  * Warns when the main extension overtakes a companion that goes before it.
  */
 static void
-warn_of_companions(const Assessment *assessment, const ManualUpdate *update)
+warn_of_companions(const ManualUpdate *update)
 {
-	for (int i = 0; i < assessment->facts->main; i++)
+	for (int i = 0; i < update->facts->main; i++)
 	{
-		const ExtensionFacts *companion = &assessment->facts->extensions[i];
-		const ExtensionTarget *target = &assessment->plan->targets[i];
+		const ExtensionFacts *companion = &update->facts->extensions[i];
+		const ExtensionTarget *target = &update->plan->targets[i];
 
 		if (target->path == NULL && target->problem == NULL)
 			continue;
@@ -93,30 +96,9 @@ warn_of_companions(const Assessment *assessment, const ManualUpdate *update)
 	}
 }
 
-/*
- * Passes on what a guard says.  Of the hard ones enforcement.c has decided
- * already; what it cannot know without a query is the path.
- */
 static void
-pass_on(ManualUpdate *update, const GuardResult *result, bool is_main)
+warn_of_guard(const ManualUpdate *update, const GuardResult *result)
 {
-	const char *what = psprintf("update extension \"%s\" from \"%s\" to \"%s\"",
-								update->extension, update->from, update->to);
-
-	if (result->status != GUARD_FAIL && result->status != GUARD_WARN)
-		return;
-	/* What is rehearsed is the update of the main extension. */
-	if (!is_main && strcmp(result->guard, "rehearsed") == 0)
-		return;
-	if (result->hard && (!is_main || strcmp(result->guard, "update_path") != 0))
-		return;
-	if (result->status == GUARD_FAIL)
-		update->overridden = lappend(update->overridden, pstrdup(result->guard));
-	update->refused = result->hard && du_guc_enforce == ENFORCE_ON;
-	if (update->refused)
-		du_refusal_say(ERROR, result->sqlstate,
-					   psprintf("cannot %s: refused by guard \"%s\"", what, result->guard),
-					   result->detail, result->hint);
 	du_refusal_say(WARNING, ERRCODE_WARNING,
 				   psprintf("extension \"%s\" is updated from \"%s\" to \"%s\" although guard \"%s\" %s",
 							update->extension, update->from, update->to, result->guard,
@@ -124,31 +106,79 @@ pass_on(ManualUpdate *update, const GuardResult *result, bool is_main)
 				   result->detail, result->hint);
 }
 
+static bool
+is_main(const ManualUpdate *update)
+{
+	return strcmp(update->extension, du_guc_extension) == 0;
+}
+
 static void
-evaluate(void *arg)
+refuse(ManualUpdate *update, const GuardResult *result)
+{
+	update->refused = true;
+	du_refusal_say(ERROR, result->sqlstate,
+				   psprintf("cannot update extension \"%s\" from \"%s\" to \"%s\": refused by guard \"%s\"",
+							update->extension, update->from, update->to, result->guard),
+				   result->detail, result->hint);
+}
+
+/* Refuses, or warns, as one guard says of the plan. */
+static void
+judge_plan(ManualUpdate *update, const char *guard)
+{
+	GuardResult result = du_guards_judge_plan(guard, update->facts, update->plan);
+
+	if (result.status == GUARD_WARN)
+		warn_of_guard(update, &result);
+	if (result.status != GUARD_FAIL)
+		return;
+	update->overridden = lappend(update->overridden, pstrdup(result.guard));
+	if (du_guc_enforce == ENFORCE_ON)
+		refuse(update, &result);
+	warn_of_guard(update, &result);
+}
+
+/* Has the facts tell the version that the update starts from. */
+static void
+start_from(const ManualUpdate *update)
+{
+	for (int i = 0; i < update->facts->nextensions; i++)
+	{
+		if (strcmp(update->facts->extensions[i].name, update->extension) == 0)
+			update->facts->extensions[i].installed = update->from;
+	}
+}
+
+static void
+judge(void *arg)
 {
 	ManualUpdate *update = arg;
-	bool		is_main = strcmp(update->extension, du_guc_extension) == 0;
-	Assessment		assessment;
+	ExecutionContext context;
 
-	du_assessment_open(&assessment);
-	assessment.plan = du_plan_make(assessment.facts, is_main ? update->to : NULL);
-	if (is_main)
-		warn_of_companions(&assessment, update);
-	keep_steps_of(assessment.plan, assessment.facts, update->extension);
-	du_plan_read_scripts(assessment.plan, assessment.facts);
-	du_assessment_evaluate_guards(&assessment, true);
-	for (int i = 0; i < assessment.guards->nresults; i++)
-		pass_on(update, &assessment.guards->results[i], is_main);
-	du_assessment_close(&assessment);
+	du_context_enter(&context);
+	update->facts = du_managed_gather();
+	start_from(update);
+	update->plan = du_plan_make(update->facts, is_main(update) ? update->to : NULL);
+	if (is_main(update))
+		warn_of_companions(update);
+	keep_steps_of(update->plan, update->facts, update->extension);
+	du_plan_read_scripts(update->plan, update->facts);
+	if (is_main(update))
+	{
+		/* Whether this server has run a newer binary, enforcement.c cannot know. */
+		judge_plan(update, "within_binary");
+		judge_plan(update, "update_path");
+	}
+	du_context_leave(&context);
 }
 
 /*
- * Evaluates the guards for an update that is about to run, in a database that
- * has our extension.  Raises a refusal; passes the judgements on as warnings.
+ * Judges an update that is about to run, in a database that has our extension,
+ * by what can be known without a query.  Raises a refusal; what else is to be
+ * said is a warning.
  */
 void
-du_manual_evaluate(ManualUpdate *update)
+du_manual_judge(ManualUpdate *update)
 {
 	ExtensionVersion version;
 	const char *reason;
@@ -160,7 +190,48 @@ du_manual_evaluate(ManualUpdate *update)
 	if (update->to == NULL || strcmp(update->to, update->from) == 0 ||
 		!du_version_parse(update->to, &version, &reason))
 		return;
-	run_beside(evaluate, update, "evaluate the guards for");
+	if (!run_beside(judge, update, "judge"))
+		update->plan = NULL;
+}
+
+/*
+ * Passes on what the other guards say.  The hard ones were judged before.
+ */
+static void
+pass_on(ManualUpdate *update, const GuardResult *result)
+{
+	if (result->hard || (result->status != GUARD_FAIL && result->status != GUARD_WARN))
+		return;
+	/* What is rehearsed is the update of the main extension. */
+	if (!is_main(update) && strcmp(result->guard, "rehearsed") == 0)
+		return;
+	if (result->status == GUARD_FAIL)
+		update->overridden = lappend(update->overridden, pstrdup(result->guard));
+	warn_of_guard(update, result);
+}
+
+/* What the members were before, nobody can say any more. */
+static void
+evaluate(void *arg)
+{
+	ManualUpdate *update = arg;
+	MemoryContext memory = CurrentMemoryContext;
+	ExecutionContext context;
+	GuardInput	input;
+	const GuardResults *guards;
+
+	du_context_enter(&context);
+	SPI_connect();
+	MemoryContextSwitchTo(memory);
+	if (du_server_facts_can_write())
+		(void) du_server_facts_note_binary(update->facts);
+	input = du_guards_gather(update->facts, update->plan, context.caller, false);
+	guards = du_guards_evaluate(&input, NIL);
+	for (int i = 0; i < guards->nresults; i++)
+		pass_on(update, &guards->results[i]);
+	SPI_finish();
+	MemoryContextSwitchTo(memory);
+	du_context_leave(&context);
 }
 
 static void
@@ -188,7 +259,7 @@ record(void *arg)
 	if (du_guc_enforce == ENFORCE_OFF)
 		row.message = "documentdb_upgrade.enforce was off";
 	(void) du_history_insert(du_history_json(&row), &isnull);
-	Async_Notify("documentdb_upgrade", du_history_notice(&row));
+	du_notice_at_commit(du_history_notice(&row));
 	SPI_finish();
 	MemoryContextSwitchTo(memory);
 	du_context_leave(&context);
@@ -196,7 +267,7 @@ record(void *arg)
 
 /*
  * To be called when the update has been made: has caches forget the old
- * version, records it, and has the worker look.
+ * version, passes on what the guards say, records it, and has the worker look.
  */
 void
 du_manual_finish(ManualUpdate *update)
@@ -204,6 +275,9 @@ du_manual_finish(ManualUpdate *update)
 	CommandCounterIncrement();
 	du_members_invalidate_tables(update->oid);
 	du_shared_wake_worker_at_commit();
-	if (OidIsValid(du_context_own_extension()))
-		run_beside(record, update, "record");
+	if (!OidIsValid(du_context_own_extension()))
+		return;
+	if (update->plan != NULL)
+		(void) run_beside(evaluate, update, "evaluate the guards for");
+	(void) run_beside(record, update, "record");
 }

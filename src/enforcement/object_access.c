@@ -69,7 +69,7 @@ look_at_extension(ObjectAccessType access, Oid extension)
 	{
 		case OAT_POST_CREATE:
 			if (read_extension(extension, SnapshotSelf, &name, &new))
-				du_enforcement_created(name, new);
+				du_enforcement_created(name, extension, new);
 			break;
 		case OAT_POST_ALTER:
 			if (read_extension(extension, NULL, &name, &old) &&
@@ -79,7 +79,7 @@ look_at_extension(ObjectAccessType access, Oid extension)
 			break;
 		case OAT_DROP:
 			if (read_extension(extension, NULL, &name, &old))
-				du_enforcement_dropped(name, old);
+				du_enforcement_dropped(name, extension, old);
 			break;
 		default:
 			break;

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -116,14 +117,16 @@ update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
 		return;
 	}
 	refuse_in_recovery(alter->extname);
+	update.from = du_enforcement_start_of(alter->extname, update.from);
 	update.started_at = GetCurrentTimestamp();
 	update.to = new_version(alter->options);
 	statement.extension = alter->extname;
 	statement.version = update.to;
+	statement.from = update.from;
 	if (!XactReadOnly)
 	{
 		du_enforcement_judge_update(&statement, update.from);
-		du_manual_evaluate(&update);
+		du_manual_judge(&update);
 	}
 	pass_on_guarded(call, &statement);
 
@@ -159,6 +162,29 @@ before_drop(DropStmt *drop)
 	}
 }
 
+/*
+ * What was prepared is the managed set's business when it changes a version.
+ * The session that prepared it may be gone; the server itself has every
+ * session forget what it has cached.
+ */
+static void
+commit_prepared(const UtilityCall *call)
+{
+	WorkerFacts worker;
+	char	   *before;
+
+	if (!du_shared_serving(&worker))
+	{
+		du_hooks_pass_on(call);
+		return;
+	}
+	before = du_managed_versions();
+	du_hooks_pass_on(call);
+	AcceptInvalidationMessages();
+	if (strcmp(before, du_managed_versions()) != 0)
+		du_shared_wake_worker();
+}
+
 static void
 guarded_utility(const UtilityCall *call)
 {
@@ -171,6 +197,11 @@ guarded_utility(const UtilityCall *call)
 			return;
 		case T_CreateExtensionStmt:
 			create_extension(call, (CreateExtensionStmt *) statement);
+			return;
+		case T_TransactionStmt:
+			if (((TransactionStmt *) statement)->kind != TRANS_STMT_COMMIT_PREPARED)
+				break;
+			commit_prepared(call);
 			return;
 		case T_DropStmt:
 			before_drop((DropStmt *) statement);

@@ -182,6 +182,25 @@ check_directory(const ControlFile *control)
 }
 
 /*
+ * Reads the control file that was found in a directory; file is NULL, with errno
+ * set, when it cannot be opened.
+ */
+static void
+read_control(ControlFile *control, const char *directory, const char *path, FILE *file)
+{
+	control->path = path;
+	control->directory = directory;
+	if (file == NULL)
+	{
+		control->problem = psprintf("The control file \"%s\" cannot be read: %m.", path);
+		return;
+	}
+	control->problem = apply_file(control, file, path, false);
+	if (control->problem == NULL && control->directory != directory)
+		control->problem = check_directory(control);
+}
+
+/*
  * What the extension's control file says, palloc'd; never NULL.
  */
 ControlFile *
@@ -200,6 +219,7 @@ du_control_read(const char *extension)
 		return control;
 	}
 
+	/* The first one counts, whatever is in it. */
 	foreach(lc, control_directories())
 	{
 		const char *directory = lfirst(lc);
@@ -208,21 +228,16 @@ du_control_read(const char *extension)
 
 		if (file == NULL && errno == ENOENT)
 			continue;
-		control->path = path;
-		control->directory = directory;
-		if (file == NULL)
-		{
-			control->problem = psprintf("The control file \"%s\" cannot be read: %m.", path);
-			return control;
-		}
-		control->problem = apply_file(control, file, path, false);
-		FreeFile(file);
-		if (control->problem == NULL && control->directory != directory)
-			control->problem = check_directory(control);
-		return control;
+		if (control->path == NULL)
+			read_control(control, directory, path, file);
+		else if (strcmp(control->path, path) != 0)
+			control->shadowed = lappend(control->shadowed, path);
+		if (file != NULL)
+			FreeFile(file);
 	}
 
-	control->problem = psprintf("No control file \"%s.control\" is installed on this instance.",
+	if (control->path == NULL)
+		control->problem = psprintf("No control file \"%s.control\" is installed on this instance.",
 								extension);
 	return control;
 }

@@ -22,6 +22,8 @@ typedef struct ControlFile
 {
 	const char *problem;		/* why it cannot be used, or NULL */
 	const char *path;			/* of the control file, when found */
+	List	   *shadowed;		/* paths of control files that it hides, which
+								 * are later in extension_control_path */
 	const char *directory;		/* where its scripts are */
 	const char *default_version;	/* NULL when it names none */
 	const char *module_pathname;	/* NULL when it names none */
@@ -50,6 +52,7 @@ extern List *du_control_script_names(const ControlFile *control,
 
 #define DU_VERSION_MAX_LENGTH		255
 #define DU_VERSION_MAX_COMPONENTS	16
+#define DU_VERSION_MAX_VENDOR		8	/* numbers */
 
 /* A run of decimal digits without leading zeros; length 0 means zero. */
 typedef struct VersionNumber
@@ -69,16 +72,59 @@ typedef struct ExtensionVersion
 	const char *prerelease;		/* canonical word ("RC"), or NULL */
 	int			prerelease_rank;	/* order among pre-releases */
 	VersionNumber prerelease_number;
+
+	/* What a vendor has added ("-yb-1.0", "+build2"): a word and numbers. */
+	bool		has_vendor;
+	const char *vendor;			/* not terminated; may be empty */
+	int			vendor_length;
+	int			nvendor_numbers;
+	VersionNumber vendor_numbers[DU_VERSION_MAX_VENDOR];
 } ExtensionVersion;
 
 extern PGDLLEXPORT bool du_version_parse(const char *text, ExtensionVersion *version,
 										 const char **reason);
 extern PGDLLEXPORT int du_version_compare(const ExtensionVersion *a,
 										  const ExtensionVersion *b);
+extern bool du_version_extends(const char *text, const char *shorter);
 extern PGDLLEXPORT char *du_version_to_semver(const ExtensionVersion *version);
 extern char *du_version_respell(const char *text, const char *like);
 extern void du_version_error(const char *text, const char *reason);
 extern char *du_version_argument(FunctionCallInfo fcinfo, int n);
+
+/* ----
+ * image_tag.c
+ *
+ * What the name of a container image tells about versions.
+ * ----
+ */
+
+/* Versions are as written, without a "v"; NULL: not told. */
+typedef struct ImageTag
+{
+	char	   *tag;			/* NULL: there is none */
+	bool		by_digest;
+	char	   *postgres;
+	char	   *version;		/* the extension's, which can be ordered */
+	char	   *ferretdb;
+} ImageTag;
+
+/* What image and documentDBVersion of a custom resource tell together. */
+typedef struct SpecImage
+{
+	char	   *version;		/* of the binary, with dots; NULL: not told */
+	bool		vouched;		/* only documentDBVersion says so, and there is
+								 * an image whose name tells none */
+	char	   *unread;			/* what is written where a version belongs and
+								 * tells none, or NULL */
+	bool		unread_in_image;
+	bool		documentdb_version_unread;
+	bool		by_digest;
+} SpecImage;
+
+extern void du_image_read_tag(const char *tag, ImageTag *result);
+extern void du_image_read(const char *image, ImageTag *result);
+extern PGDLLEXPORT void du_image_resolve(const char *image, const char *documentdb_version,
+										 SpecImage *result);
 
 /* ----
  * managed_set.c
@@ -112,6 +158,11 @@ typedef struct ExtensionFacts
 	/* On this instance's disk. */
 	ControlFile *control;
 	const char *binary;			/* NULL when not known */
+	const char *limit;			/* the highest version that may be asked for:
+								 * the binary one, or one above it that the
+								 * scripts lead to; NULL when not known */
+	const char *odds;			/* sentences about files that contradict each
+								 * other, or NULL */
 	List	   *offered;		/* version strings that the files offer */
 	int			npaths;
 	UpdatePath *paths;			/* from the installed version */
@@ -126,10 +177,13 @@ typedef struct UpgradeFacts
 
 extern UpgradeFacts *du_managed_gather(void);
 extern PGDLLEXPORT const ExtensionFacts *du_managed_main(const UpgradeFacts *facts);
+extern char *du_managed_versions(void);
 extern PGDLLEXPORT char *du_managed_installed_version(const char *extension, Oid *oid);
+extern char *du_managed_version_before(const char *extension);
 extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);
+extern const char *du_managed_choices_hint(const ExtensionFacts *extension, const char *target);
 
 /* ----
  * extension_members.c
@@ -163,7 +217,13 @@ typedef struct LibraryFacts
 	LibraryState state;
 	const char *detail;			/* one sentence */
 	const char *hint;			/* what to do, or NULL */
+	const char *missing;		/* sentences about functions whose library has
+								 * no file, or NULL */
 } LibraryFacts;
+
+/* For functions without a library that no update is going to cure. */
+#define LIBRARY_MISSING_HINT \
+	"Put that file in place, or create these functions anew as the newest install script of the extension does."
 
 extern PGDLLEXPORT const char *du_library_state_name(LibraryState state);
 extern PGDLLEXPORT LibraryFacts du_library_facts(const UpgradeFacts *facts);

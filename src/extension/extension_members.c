@@ -131,6 +131,25 @@ du_members_library_names(const ExtensionFacts *extension)
 }
 
 /*
+ * OIDs of the extension's functions in a library, as pg_proc spells it.
+ */
+List *
+du_members_functions_in(const ExtensionFacts *extension, const char *library)
+{
+	List	   *functions = NIL;
+	ListCell   *lc;
+
+	foreach(lc, members(extension->oid, ProcedureRelationId))
+	{
+		char	   *spelled = du_members_library_of(lfirst_oid(lc));
+
+		if (spelled != NULL && strcmp(spelled, library) == 0)
+			functions = lappend_oid(functions, lfirst_oid(lc));
+	}
+	return functions;
+}
+
+/*
  * Their files; sorted, without those that do not exist.
  */
 List *

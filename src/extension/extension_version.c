@@ -4,7 +4,7 @@
  *	  Version strings of extensions: parse, order, spell.
  *
  * A version is a list of decimal numbers, optionally followed by a
- * pre-release.  The extension's own spelling (0.112-0), the dotted spelling
+ * pre-release, and by what a vendor has added.  The extension's own spelling (0.112-0), the dotted spelling
  * of operators (0.112.0) and a leading "v" all give the same value.  Numbers
  * are kept as digits and compared by length first, so no size overflows.
  * What is not of this form cannot be ordered and is refused with a reason,
@@ -76,15 +76,15 @@ compare_numbers(const VersionNumber *a, const VersionNumber *b)
 }
 
 /*
- * Reads "RC2", "-rc.2", "beta": a known word and an optional number.  DocumentDB's
- * operator puts a dot before it (1.0.RC2).
+ * Reads "RC2", "-rc.2", "~beta": a known word and an optional number.  DocumentDB's
+ * operator puts a dot before it (1.0.RC2), packages a tilde.
  */
 static bool
 read_prerelease(const char **text, ExtensionVersion *version)
 {
 	const char *p = *text;
 
-	if (*p == '-' || *p == '.')
+	if (*p == '-' || *p == '.' || *p == '~')
 		p++;
 	for (int i = 0; i < lengthof(prerelease_words); i++)
 	{
@@ -102,6 +102,62 @@ read_prerelease(const char **text, ExtensionVersion *version)
 		return true;
 	}
 	return false;
+}
+
+static bool
+is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/*
+ * True for six or more hexadecimal digits with a letter among them: that could be
+ * a commit, and commits have no order.
+ */
+static bool
+is_like_hash(const char *text)
+{
+	size_t		length = strspn(text, "0123456789abcdefABCDEF");
+
+	return length >= 6 && strspn(text, "0123456789") < length && !is_letter(text[length]);
+}
+
+/*
+ * Reads what a vendor adds, up to the end: "-yb-1.0", a word and numbers of its
+ * own; "+build2", "+dfsg", "+20240101", a word or numbers or both.
+ */
+static bool
+read_vendor(const char **text, ExtensionVersion *version)
+{
+	const char *p = *text;
+	bool		plus = *p == '+';
+
+	if ((*p != '+' && *p != '-') || is_like_hash(p + 1))
+		return false;
+	version->vendor = ++p;
+	while (is_letter(*p))
+		p++;
+	version->vendor_length = (int) (p - version->vendor);
+	if (!plus && (version->vendor_length == 0 || (*p != '-' && *p != '.')))
+		return false;
+	while (*p != '\0')
+	{
+		bool		first = version->nvendor_numbers == 0;
+
+		if ((*p == '.' || *p == '-') && !(first && version->vendor_length == 0))
+			p++;
+		else if (!first)
+			return false;
+		if (version->nvendor_numbers == DU_VERSION_MAX_VENDOR ||
+			!read_number(&p, &version->vendor_numbers[version->nvendor_numbers]))
+			return false;
+		version->nvendor_numbers++;
+	}
+	if (version->vendor_length == 0 && version->nvendor_numbers == 0)
+		return false;
+	version->has_vendor = true;
+	*text = p;
+	return true;
 }
 
 /*
@@ -149,7 +205,12 @@ du_version_parse(const char *text, ExtensionVersion *version,
 		if (*p == '\0')
 			return true;
 		if (read_prerelease(&p, version))
+		{
+			(void) read_vendor(&p, version);
 			break;
+		}
+		if (read_vendor(&p, version))
+			return true;
 		if (*p == '-' && hyphen_seen)
 		{
 			*reason = "A version has at most one hyphen before its patch number.";
@@ -161,7 +222,7 @@ du_version_parse(const char *text, ExtensionVersion *version,
 			break;
 		if (!(p[1] >= '0' && p[1] <= '9') && p[1] != '\0')
 		{
-			*reason = "What follows a separator is neither a number nor a known pre-release (dev, alpha, beta, pre, RC).";
+			*reason = "What follows a separator is no number, no known pre-release (dev, alpha, beta, pre, RC) and nothing that a vendor adds (-yb-1.0, +build2).";
 			return false;
 		}
 		p++;
@@ -169,15 +230,37 @@ du_version_parse(const char *text, ExtensionVersion *version,
 
 	if (*p != '\0')
 	{
-		*reason = "What follows the number is neither a separator nor a known pre-release (dev, alpha, beta, pre, RC).";
+		*reason = "What follows the number is no separator, no known pre-release (dev, alpha, beta, pre, RC) and nothing that a vendor adds (-yb-1.0, +build2).";
 		return false;
 	}
 	return true;
 }
 
 /*
+ * The order of what vendors have added: nothing, then by words, then by numbers.
+ */
+static int
+compare_vendors(const ExtensionVersion *a, const ExtensionVersion *b)
+{
+	static const VersionNumber zero = {"", 0};
+	int			n = Max(a->nvendor_numbers, b->nvendor_numbers);
+	int			cmp;
+
+	if (!a->has_vendor || !b->has_vendor)
+		return a->has_vendor - b->has_vendor;
+	cmp = pg_strncasecmp(a->vendor, b->vendor, Min(a->vendor_length, b->vendor_length));
+	if (cmp == 0)
+		cmp = a->vendor_length - b->vendor_length;
+	for (int i = 0; i < n && cmp == 0; i++)
+		cmp = compare_numbers(i < a->nvendor_numbers ? &a->vendor_numbers[i] : &zero,
+							  i < b->nvendor_numbers ? &b->vendor_numbers[i] : &zero);
+	return (cmp > 0) - (cmp < 0);
+}
+
+/*
  * Negative, zero or positive as a sorts before, with or after b.  Missing
- * components count as zero, and a pre-release sorts before its release.
+ * components count as zero, a pre-release sorts before its release, and what a
+ * vendor has added to a version sorts after it.
  */
 int
 du_version_compare(const ExtensionVersion *a, const ExtensionVersion *b)
@@ -193,11 +276,40 @@ du_version_compare(const ExtensionVersion *a, const ExtensionVersion *b)
 		if (cmp != 0)
 			return cmp;
 	}
-	if (a->prerelease == NULL || b->prerelease == NULL)
+	if ((a->prerelease == NULL) != (b->prerelease == NULL))
 		return (a->prerelease == NULL) - (b->prerelease == NULL);
 	if (a->prerelease_rank != b->prerelease_rank)
 		return a->prerelease_rank < b->prerelease_rank ? -1 : 1;
-	return compare_numbers(&a->prerelease_number, &b->prerelease_number);
+	if (a->prerelease != NULL)
+	{
+		int			cmp = compare_numbers(&a->prerelease_number, &b->prerelease_number);
+
+		if (cmp != 0)
+			return cmp;
+	}
+	return compare_vendors(a, b);
+}
+
+/*
+ * True when a version begins with all components of another one and has more:
+ * 1.6.7 and 1.6, as the versions of a package and of the extension in it.
+ */
+bool
+du_version_extends(const char *text, const char *shorter)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	if (!du_version_parse(text, &a, &reason) || !du_version_parse(shorter, &b, &reason) ||
+		b.prerelease != NULL || b.has_vendor || a.ncomponents <= b.ncomponents)
+		return false;
+	for (int i = 0; i < b.ncomponents; i++)
+	{
+		if (compare_numbers(&a.components[i], &b.components[i]) != 0)
+			return false;
+	}
+	return du_version_compare(&a, &b) != 0;
 }
 
 static void
@@ -235,6 +347,17 @@ spell(const ExtensionVersion *version, char third_separator, int mincomponents)
 		if (version->prerelease_number.length > 0)
 			append_number(&buf, &version->prerelease_number);
 	}
+	if (version->has_vendor)
+	{
+		appendStringInfoChar(&buf, '+');
+		appendBinaryStringInfo(&buf, version->vendor, version->vendor_length);
+		for (int i = 0; i < version->nvendor_numbers; i++)
+		{
+			if (i > 0 || version->vendor_length > 0)
+				appendStringInfoChar(&buf, '.');
+			append_number(&buf, &version->vendor_numbers[i]);
+		}
+	}
 	return buf.data;
 }
 
@@ -267,7 +390,7 @@ version_to_extension(const ExtensionVersion *version)
 /*
  * The version spelled in the manner of another one: DocumentDB's spelling
  * when that one has a hyphen, else with dots.  palloc'd.  A text that cannot
- * be parsed comes back as it is.
+ * be parsed, or that a vendor has added to, comes back as it is.
  */
 char *
 du_version_respell(const char *text, const char *like)
@@ -275,7 +398,7 @@ du_version_respell(const char *text, const char *like)
 	ExtensionVersion version;
 	const char *reason;
 
-	if (!du_version_parse(text, &version, &reason))
+	if (!du_version_parse(text, &version, &reason) || version.has_vendor)
 		return pstrdup(text);
 	if (like != NULL && strchr(like, '-') != NULL)
 		return version_to_extension(&version);

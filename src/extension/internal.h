@@ -53,6 +53,7 @@ extern char *du_control_library_path(const char *library);
 
 extern char *du_members_library_of(Oid function);
 extern List *du_members_library_names(const ExtensionFacts *extension);
+extern List *du_members_functions_in(const ExtensionFacts *extension, const char *library);
 
 /* ----
  * library_record.c
@@ -82,5 +83,23 @@ extern bool du_record_preloaded(const char *path);
 extern Oid	du_loaded_version_function(const ExtensionFacts *main_extension);
 extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
 								   ErrorData **problem);
+
+/* ----
+ * managed_set.c
+ *
+ * The managed set as this instance sees it.
+ * ----
+ */
+
+extern void du_managed_offer(ExtensionFacts *extension, const char *version);
+
+/* ----
+ * update_paths.c
+ *
+ * Versions and paths as the server computes them from the script files.
+ * ----
+ */
+
+extern void du_paths_read(ExtensionFacts *extension);
 
 #endif							/* DU_EXTENSION_INTERNAL_H */

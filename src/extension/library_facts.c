@@ -15,6 +15,9 @@
  * Where the library in memory is the file, the version that it reports must
  * be that of the control file: no restart cures files of two releases.
  *
+ * A library that functions name and that has no file is told apart: an update
+ * may be what cures it, or may have forgotten them.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,7 +26,12 @@
 
 #include <sys/stat.h>
 
+#include "lib/stringinfo.h"
+#include "utils/regproc.h"
+
 #include "base/base.h"
+
+#define NAMED_FUNCTIONS 3		/* of a library that has gone */
 
 /*
  * The state as SQL shows it.
@@ -162,6 +170,44 @@ compare_extension(const ExtensionFacts *extension)
 	return worst;
 }
 
+/* That calls of these functions fail, because a library has no file. */
+static void
+append_missing(StringInfo buf, const ExtensionFacts *extension, const char *library, List *functions)
+{
+	List	   *candidates = du_control_library_candidates(library);
+	int			n = list_length(functions);
+
+	appendStringInfo(buf, "%sLibrary \"%s\" of extension \"%s\" has no file on this instance", buf->len > 0 ? " " : "",
+					 library, extension->name);
+	if (candidates != NIL)
+		appendStringInfo(buf, " (\"%s\")", (char *) linitial(candidates));
+	appendStringInfo(buf, ", and calls of %d function(s) of it fail: ", n);
+	for (int i = 0; i < Min(n, NAMED_FUNCTIONS); i++)
+		appendStringInfo(buf, "%s%s", i > 0 ? ", " : "",
+						 format_procedure_qualified(list_nth_oid(functions, i)));
+	if (n > NAMED_FUNCTIONS)
+		appendStringInfo(buf, " and %d more", n - NAMED_FUNCTIONS);
+	appendStringInfoChar(buf, '.');
+}
+
+/* Sentences about an extension's functions that cannot be called. */
+static void
+find_missing(StringInfo buf, const ExtensionFacts *extension)
+{
+	ListCell   *lc;
+
+	foreach(lc, du_members_library_names(extension))
+	{
+		List	   *functions;
+
+		if (du_control_library_path(lfirst(lc)) != NULL)
+			continue;
+		functions = du_members_functions_in(extension, lfirst(lc));
+		if (functions != NIL)
+			append_missing(buf, extension, lfirst(lc), functions);
+	}
+}
+
 /*
  * True when what the version function reports can be held against the control
  * file: it is in a preloaded library, which every process has, and the control
@@ -230,19 +276,26 @@ LibraryFacts
 du_library_facts(const UpgradeFacts *facts)
 {
 	LibraryFacts worst = {LIBRARY_NONE};
+	StringInfoData missing;
 
+	initStringInfo(&missing);
 	for (int i = 0; i < facts->nextensions; i++)
 	{
 		const ExtensionFacts *extension = &facts->extensions[i];
 		LibraryFacts compared = {LIBRARY_NONE};
 
 		if (OidIsValid(extension->oid))
+		{
 			compared = compare_extension(extension);
+			find_missing(&missing, extension);
+		}
 		if (i == facts->main && compared.state != LIBRARY_STALE)
 			compared = compare_versions(extension, compared);
 		if (compared.state > worst.state)
 			worst = compared;
 	}
+	if (missing.len > 0)
+		worst.missing = missing.data;
 	return worst;
 }
 

@@ -6,11 +6,10 @@
  * pg_extension is read with a catalogue scan, which takes a fresh snapshot:
  * after a lock was waited for, the answer is of after the wait whatever
  * snapshot the caller's query has.  Versions and paths are the server's own
- * (pg_extension_update_paths).  Nothing here decides; a control file that
- * is missing is a fact like any other.
+ * (update_paths.c).  Nothing here decides; a control file that is missing is
+ * a fact like any other.  No query is run.
  *
- * All results are palloc'd in the caller's context.  Callers run inside
- * du_context_enter with SPI connected.
+ * All results are palloc'd in the caller's context.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,12 +18,16 @@
 #include "extension/internal.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -38,11 +41,11 @@
 #include "base/base.h"
 
 /*
- * Fills what pg_extension says of one extension; leaves it alone when the
- * extension is not installed.
+ * Fills what pg_extension says of one extension in a snapshot, NULL being that
+ * of the catalogue; leaves it alone when the extension is not installed.
  */
 static void
-read_extension_row(ExtensionFacts *extension)
+read_extension_row(ExtensionFacts *extension, Snapshot snapshot)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -51,7 +54,7 @@ read_extension_row(ExtensionFacts *extension)
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum(extension->name));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
@@ -83,9 +86,28 @@ du_managed_installed_version(const char *extension, Oid *oid)
 	if (strlen(extension) >= NAMEDATALEN)
 		return NULL;
 	facts.name = extension;
-	read_extension_row(&facts);
+	read_extension_row(&facts, NULL);
 	if (oid != NULL)
 		*oid = facts.oid;
+	return unconstify(char *, facts.installed);
+}
+
+/*
+ * The version that an extension had before this transaction has changed
+ * anything, palloc'd; NULL when it was not installed.
+ */
+char *
+du_managed_version_before(const char *extension)
+{
+	ExtensionFacts facts = {0};
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	/* No command of this transaction is seen. */
+	snapshot->curcid = FirstCommandId;
+	facts.name = extension;
+	if (strlen(extension) < NAMEDATALEN)
+		read_extension_row(&facts, snapshot);
+	UnregisterSnapshot(snapshot);
 	return unconstify(char *, facts.installed);
 }
 
@@ -103,8 +125,11 @@ describe_owner(ExtensionFacts *extension)
 		elog(ERROR, "schema with OID %u vanished", extension->schema);
 }
 
-static void
-add_offered(ExtensionFacts *extension, const char *version)
+/*
+ * Adds a version to those that an extension's files offer, once.
+ */
+void
+du_managed_offer(ExtensionFacts *extension, const char *version)
 {
 	ListCell   *lc;
 
@@ -114,67 +139,6 @@ add_offered(ExtensionFacts *extension, const char *version)
 			return;
 	}
 	extension->offered = lappend(extension->offered, pstrdup(version));
-}
-
-/*
- * Takes a path apart: "1.0--1.1--1.2" has three versions.
- */
-static void
-split_path(UpdatePath *path, const char *target, const char *text)
-{
-	char	   *rest = pstrdup(text);
-	int			capacity = 1;
-
-	for (const char *p = strstr(rest, "--"); p != NULL; p = strstr(p + 2, "--"))
-		capacity++;
-	path->target = pstrdup(target);
-	path->versions = palloc(capacity * sizeof(char *));
-	path->nversions = 0;
-	while (rest != NULL)
-	{
-		char	   *next = strstr(rest, "--");
-
-		if (next != NULL)
-		{
-			*next = '\0';
-			next += 2;
-		}
-		path->versions[path->nversions++] = rest;
-		rest = next;
-	}
-}
-
-/*
- * Versions and paths as the server computes them from the script files.
- */
-static void
-read_paths(ExtensionFacts *extension)
-{
-	Oid			types[1] = {NAMEOID};
-	Datum		values[1];
-	const char *last_source = "";
-	int			rows;
-
-	values[0] = DirectFunctionCall1(namein, CStringGetDatum(extension->name));
-	rows = du_query("SELECT source, target, path"
-					" FROM pg_catalog.pg_extension_update_paths($1)",
-					1, types, values);
-	extension->paths = palloc0(Max(rows, 1) * sizeof(UpdatePath));
-	for (int i = 0; i < rows; i++)
-	{
-		char	   *source = du_query_text(i, 1);
-		char	   *target = du_query_text(i, 2);
-		char	   *path = du_query_text(i, 3);
-
-		if (strcmp(source, last_source) != 0)
-			add_offered(extension, source);
-		last_source = source;
-		add_offered(extension, target);
-		if (path != NULL && extension->installed != NULL &&
-			strcmp(source, extension->installed) == 0)
-			split_path(&extension->paths[extension->npaths++], target, path);
-	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -188,7 +152,7 @@ read_install_scripts(ExtensionFacts *extension)
 	foreach(lc, du_control_script_names(extension->control, extension->name))
 	{
 		if (strstr(lfirst(lc), "--") == NULL)
-			add_offered(extension, lfirst(lc));
+			du_managed_offer(extension, lfirst(lc));
 	}
 }
 
@@ -219,6 +183,146 @@ highest_offered(const ExtensionFacts *extension)
 }
 
 /*
+ * The highest version that a script leads to or installs, NULL when none can be
+ * ordered.
+ */
+static const char *
+highest_in_scripts(const ExtensionFacts *extension)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	ListCell   *lc;
+
+	foreach(lc, du_control_script_names(extension->control, extension->name))
+	{
+		const char *to = lfirst(lc);
+		ExtensionVersion version;
+		const char *reason;
+
+		for (const char *p = strstr(to, "--"); p != NULL; p = strstr(to, "--"))
+			to = p + 2;
+		if (!du_version_parse(to, &version, &reason))
+			continue;
+		if (best == NULL || du_version_compare(&version, &best_version) > 0)
+		{
+			best = to;
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+/* True when a text is a version above another one. */
+static bool
+is_above(const char *text, const char *other)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	return text != NULL && other != NULL && du_version_parse(text, &a, &reason) &&
+		du_version_parse(other, &b, &reason) && du_version_compare(&a, &b) > 0;
+}
+
+/* The text in a column of a row, palloc'd; NULL for a null. */
+static char *
+text_of(Relation rel, HeapTuple tuple, const char *column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
+									 &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * A binary above the present one that this server has run, as a clause; NULL
+ * when none is known: then nobody has taken one back.  Read by a scan, for this
+ * must work where no query does.
+ */
+static const char *
+seen_above(const ExtensionFacts *extension)
+{
+	Oid			schema = get_namespace_oid("documentdb_upgrade_internal", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid("binaries_seen", schema) : InvalidOid;
+	const char *seen = NULL;
+	Relation	rel;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(table))
+		return NULL;
+	rel = table_open(table, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		const char *name = text_of(rel, tuple, "extension");
+		const char *version = text_of(rel, tuple, "version");
+
+		if (name != NULL && strcmp(name, extension->name) == 0 && is_above(version, extension->binary) &&
+			(seen == NULL || is_above(version, seen)))
+			seen = version;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return seen == NULL ? NULL : psprintf("this server has run a binary of \"%s\"", seen);
+}
+
+/*
+ * A library that is older than a version, as a clause; NULL when it is not, or
+ * does not tell.
+ */
+static const char *
+loaded_below(const ExtensionFacts *extension, const char *version)
+{
+	Oid			function = InvalidOid;
+	ErrorData  *problem;
+	const char *loaded;
+
+	if (strcmp(extension->name, du_guc_extension) == 0)
+		function = du_loaded_version_function(extension);
+	if (!OidIsValid(function))
+		return NULL;
+	loaded = du_loaded_version_ask(extension, function, &problem);
+	return is_above(version, loaded) ? psprintf("its library reports version \"%s\"", loaded) : NULL;
+}
+
+/*
+ * Finds out what the scripts say beyond the default version: a control file can
+ * be behind its own scripts, and then they count for who asks for such a version
+ * by name.  Scripts that a newer binary has left behind do not count: there this
+ * server has run that binary, or its library tells.  Hooks, which any role and
+ * database can enter, look at the files alone.
+ */
+static void
+look_beyond_default(ExtensionFacts *extension, bool files_alone)
+{
+	const char *highest;
+	const char *against = NULL;
+
+	extension->limit = extension->binary;
+	if (extension->control->default_version == NULL)
+		return;
+	highest = highest_in_scripts(extension);
+	if (!is_above(highest, extension->binary))
+		return;
+	if (!files_alone)
+	{
+		against = seen_above(extension);
+		if (against == NULL)
+			against = loaded_below(extension, highest);
+	}
+	extension->odds = psprintf("The control file \"%s\" has default version \"%s\", and the scripts beside it lead to \"%s\"%s%s.",
+							   extension->control->path, extension->binary, highest,
+							   against ? ", but " : "", against ? against : "");
+	if (against == NULL)
+		extension->limit = highest;
+}
+
+/*
  * Adds the versions that the names of scripts tell: fewer than the server's
  * own function finds, but without a query.
  */
@@ -238,9 +342,9 @@ read_script_names(ExtensionFacts *extension)
 			to += 2;
 			if (strstr(to, "--") != NULL)
 				continue;
-			add_offered(extension, to);
+			du_managed_offer(extension, to);
 		}
-		add_offered(extension, from);
+		du_managed_offer(extension, from);
 	}
 }
 
@@ -255,7 +359,7 @@ du_managed_extension(const char *name)
 
 	extension->name = pstrdup(name);
 	if (strlen(name) < NAMEDATALEN)
-		read_extension_row(extension);
+		read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);
 	extension->control = du_control_read(name);
@@ -264,9 +368,10 @@ du_managed_extension(const char *name)
 
 	read_script_names(extension);
 	if (extension->control->default_version != NULL)
-		add_offered(extension, extension->control->default_version);
+		du_managed_offer(extension, extension->control->default_version);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
+	look_beyond_default(extension, true);
 	return extension;
 }
 
@@ -276,7 +381,7 @@ du_managed_extension(const char *name)
 static void
 read_extension(ExtensionFacts *extension)
 {
-	read_extension_row(extension);
+	read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);
 
@@ -284,13 +389,14 @@ read_extension(ExtensionFacts *extension)
 	if (extension->control->problem != NULL)
 		return;
 
-	read_paths(extension);
+	du_paths_read(extension);
 	if (extension->control->default_version != NULL)
-		add_offered(extension, extension->control->default_version);
+		du_managed_offer(extension, extension->control->default_version);
 	if (extension->control->default_version == NULL || extension->npaths == 0)
 		read_install_scripts(extension);
 	extension->binary = extension->control->default_version != NULL ?
 		extension->control->default_version : highest_offered(extension);
+	look_beyond_default(extension, false);
 }
 
 static int
@@ -306,21 +412,21 @@ compare_versions(const ListCell *a, const ListCell *b)
 }
 
 /*
- * What could be a target: offered, above the installed and within the binary
- * version; in ascending order.
+ * What could be a target: offered, above the installed version and within what
+ * may be asked for; in ascending order.
  */
 List *
 du_managed_choices(const ExtensionFacts *extension)
 {
 	List	   *versions = NIL;
 	ExtensionVersion installed;
-	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *reason;
 	ListCell   *lc;
 
-	if (extension->installed == NULL ||
+	if (extension->installed == NULL || extension->limit == NULL ||
 		!du_version_parse(extension->installed, &installed, &reason) ||
-		!du_version_parse(extension->binary, &binary, &reason))
+		!du_version_parse(extension->limit, &limit, &reason))
 		return NIL;
 	foreach(lc, extension->offered)
 	{
@@ -328,11 +434,40 @@ du_managed_choices(const ExtensionFacts *extension)
 
 		if (du_version_parse(lfirst(lc), &version, &reason) &&
 			du_version_compare(&version, &installed) > 0 &&
-			du_version_compare(&version, &binary) <= 0)
+			du_version_compare(&version, &limit) <= 0)
 			versions = lappend(versions, lfirst(lc));
 	}
 	list_sort(versions, compare_versions);
 	return versions;
+}
+
+/*
+ * What to do about a target that the files do not offer: names what they do, and
+ * what the target may have been mistaken for.
+ */
+const char *
+du_managed_choices_hint(const ExtensionFacts *extension, const char *target)
+{
+	List	   *choices = du_managed_choices(extension);
+	const char *offers;
+	ExtensionVersion ignored;
+	const char *reason;
+	ListCell   *lc;
+
+	if (choices != NIL)
+		offers = psprintf("Choose one of: %s.", du_names_join(choices));
+	else if (extension->installed != NULL && !du_version_parse(extension->installed, &ignored, &reason))
+		offers = psprintf("The files offer %s.", du_names_join(extension->offered));
+	else
+		offers = "The files offer nothing above the installed version.";
+
+	foreach(lc, extension->offered)
+	{
+		if (du_version_extends(target, lfirst(lc)))
+			return psprintf("A package and the extension in it have versions of their own: \"%s\" may be that of a package, whose extension is at \"%s\". %s",
+							target, (char *) lfirst(lc), offers);
+	}
+	return offers;
 }
 
 /*
@@ -419,6 +554,27 @@ du_managed_place(const char *name)
 			return foreach_current_index(lc);
 	}
 	return -1;
+}
+
+/*
+ * The installed versions of the managed set as one text, to be compared with
+ * its like.  Reads the catalogue alone, in any database.
+ */
+char *
+du_managed_versions(void)
+{
+	StringInfoData buf;
+	bool		valid;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, managed_names(&valid))
+	{
+		const char *version = du_managed_installed_version(lfirst(lc), NULL);
+
+		appendStringInfo(&buf, "%s ", version ? version : "-");
+	}
+	return buf.data;
 }
 
 /*

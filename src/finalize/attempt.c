@@ -14,6 +14,7 @@
 #include "finalize/internal.h"
 
 #include "lib/stringinfo.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -64,12 +65,37 @@ du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise)
 }
 
 /*
+ * True when ALTER EXTENSION itself was refused by a library, before its script
+ * began and not in the server's own words.
+ */
+static bool
+is_statement_refused(const Attempt *attempt, const ErrorData *edata)
+{
+	return attempt->steps.current >= 0 && attempt->steps.in_script && du_trace_offset() < 0 &&
+		(edata->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+		 edata->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED) &&
+		(edata->filename == NULL || strcmp(edata->filename, "extension.c") != 0);
+}
+
+/*
+ * True when a query of ours was refused by a library, before any script ran.
+ */
+bool
+du_attempt_query_refused(const Attempt *attempt)
+{
+	return !attempt->refused && attempt->steps.current < 0 &&
+		attempt->stage <= STAGE_LOCKING_RELATIONS && du_query_was_refused();
+}
+
+/*
  * Who has raised an error that is to be recorded, if nothing else is known
  * about it.
  */
 static FailureCause
 raised_by(const Attempt *attempt, const ErrorData *edata)
 {
+	if (is_statement_refused(attempt, edata) || du_attempt_query_refused(attempt))
+		return CAUSE_LIBRARY;
 	if (attempt->steps.current >= 0)
 		return attempt->steps.in_script ? CAUSE_SCRIPT : CAUSE_RACE;
 	switch (attempt->stage)
@@ -164,6 +190,40 @@ name_blockers(Attempt *attempt, ErrorData *edata)
 }
 
 /*
+ * Says which form of an attempt can do what a library has refused here.
+ */
+static void
+explain_refusal(const Attempt *attempt, ErrorData *edata)
+{
+	const PlanStep *step = attempt->plan->nsteps > 0 ? &attempt->plan->steps[0] : NULL;
+
+	if (attempt->record.cause != CAUSE_LIBRARY)
+		return;
+	if (edata->detail == NULL)
+		edata->detail = edata->hint;
+	if (!attempt->alter_first)
+		edata->hint = psprintf("Run SELECT documentdb_upgrade.finalize_detached(%s); its process begins with the update.",
+							   quote_literal_cstr(attempt->record.to_version));
+	else if (step != NULL)
+		edata->hint = psprintf("Run %s; as the first statement of a session.",
+							   du_plan_statement(attempt->facts->extensions[step->extension].name, step->to));
+}
+
+/*
+ * A step that finds a table in use, after other steps of the same transaction,
+ * may find it free when those are committed.
+ */
+static void
+propose_steps(const Attempt *attempt, ErrorData *edata)
+{
+	if (edata->sqlerrcode != ERRCODE_OBJECT_IN_USE || edata->hint != NULL || attempt->refused ||
+		attempt->stage != STAGE_RUNNING || attempt->steps.current < 1)
+		return;
+	edata->hint = psprintf("Steps that do not work in one transaction may work one by one: SELECT outcome FROM documentdb_upgrade.finalize_to(%s, one_transaction => false);",
+						   quote_literal_cstr(attempt->plan->target));
+}
+
+/*
  * Says an error in terms of the upgrade, in the error and in the attempt's
  * record: which limit was reached, who is in the way, which step and line.
  * The subtransaction is rolled back.
@@ -179,7 +239,10 @@ du_attempt_explain(Attempt *attempt, ErrorData *edata)
 		du_attempt_cause_of(edata, raised_by(attempt, edata));
 	du_running_end();
 	location = du_steps_describe_error(&attempt->steps, edata);
-	name_blockers(attempt, edata);
+	explain_refusal(attempt, edata);
+	propose_steps(attempt, edata);
+	if (!attempt->alter_first)
+		name_blockers(attempt, edata);
 
 	record->outcome = "failed";
 	if (attempt->refused)

@@ -22,9 +22,11 @@
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/varlena.h"
 
 #include "base/base.h"
 #include "processes/processes.h"
@@ -158,21 +160,32 @@ fits_settings(const AttemptOrder *order, AttemptOutcome *outcome)
 	return false;
 }
 
-/* Finalizes as ordered, in the current transaction. */
-static void
+/*
+ * Finalizes as ordered, in the current transaction; gives back the row of
+ * history.
+ */
+static Datum
 finalize(const AttemptOrder *order, AttemptOutcome *outcome)
 {
 	FinalizeRequest request = {0};
 	bool		isnull;
+	Datum		row;
 
 	request.target = order->target[0] ? order->target : NULL;
+	request.from = order->from[0] ? order->from : NULL;
 	request.expected_fingerprint = order->fingerprint[0] ? order->fingerprint : NULL;
+	if (!SplitIdentifierString(pstrdup(order->skip_guards), ',', &request.skip_guards))
+		elog(ERROR, "invalid names of guards: \"%s\"", order->skip_guards);
+	request.alter_first = order->alter_first;
 	request.actor = order->actor;
 	request.role_name = order->role_name[0] ? order->role_name : NULL;
 	request.resource_uid = order->resource_uid[0] ? order->resource_uid : NULL;
 	request.resource_generation = order->resource_generation;
 	request.cause = &outcome->cause;
-	(void) du_finalize(&request, &isnull);
+	row = du_finalize(&request, &isnull);
+	if (isnull)
+		elog(ERROR, "a history row was expected");
+	return row;
 }
 
 /* Makes an outcome of an error. */
@@ -183,6 +196,7 @@ take_error(AttemptOutcome *outcome, const ErrorData *edata)
 	outcome->sqlstate = edata->sqlerrcode;
 	du_shared_copy_text(outcome->message, edata->message);
 	du_shared_copy_text(outcome->detail, edata->detail ? edata->detail : "");
+	du_shared_copy_text(outcome->hint, edata->hint ? edata->hint : "");
 }
 
 /* Stores a record in this process's own time, between two transactions. */
@@ -194,16 +208,30 @@ record(const char *json)
 	CommitTransactionCommand();
 }
 
+/* Copies a row that its transaction has made, with all that belongs to it. */
+static Datum
+copy_row(Datum row, MemoryContext memory)
+{
+	MemoryContext context = MemoryContextSwitchTo(memory);
+	Datum		copy = datumCopy(row, false, -1);
+
+	MemoryContextSwitchTo(context);
+	return copy;
+}
+
 /*
- * Carries an order out in a transaction of its own, and tells how it went.
- * This process must run no transaction.  Raises nothing that the attempt
- * raises, except what ends the process.
+ * Carries an order out in a transaction of its own, and tells how it went; a
+ * success gives its row of history to *row, in the current memory context,
+ * unless row is NULL.  This process must run no transaction.  Raises nothing
+ * that the attempt raises, except what ends the process.
  */
 void
-du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
+du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome, Datum *row)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool committing = false;
+	Oid			own_role;
+	int			own_security;
 
 	memset(outcome, 0, sizeof(AttemptOutcome));
 	if (!fits_settings(order, outcome))
@@ -217,10 +245,19 @@ du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
 		outcome->cause = CAUSE_LOCK;
 		(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
 		PushActiveSnapshot(GetTransactionSnapshot());
-		finalize(order, outcome);
+		GetUserIdAndSecContext(&own_role, &own_security);
+		if (OidIsValid(order->caller))
+			SetUserIdAndSecContext(order->caller, SECURITY_LOCAL_USERID_CHANGE);
+		if (row != NULL)
+			*row = copy_row(finalize(order, outcome), context);
+		else
+			(void) finalize(order, outcome);
 		PopActiveSnapshot();
 		committing = true;
+
+		/* What is deferred to the commit runs with the caller's rights too. */
 		CommitTransactionCommand();
+		SetUserIdAndSecContext(own_role, own_security);
 		outcome->result = ATTEMPT_SUCCEEDED;
 	}
 	PG_CATCH();
@@ -254,7 +291,7 @@ du_attempt_carry_out(const AttemptOrder *order, AttemptOutcome *outcome)
  * has as defaults.
  */
 void
-du_attempt_pin_transaction_settings(void)
+du_attempt_pin_settings(void)
 {
 	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
@@ -290,9 +327,9 @@ documentdb_upgrade_attempt_main(Datum main_arg)
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	du_running_announce();
-	du_attempt_pin_transaction_settings();
+	du_attempt_pin_settings();
 
-	du_attempt_carry_out(&order, &outcome);
+	du_attempt_carry_out(&order, &outcome, NULL);
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	shared = exchange(database);

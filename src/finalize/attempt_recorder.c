@@ -267,6 +267,8 @@ at_transaction_event(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			/* How a prepared transaction ends is for another session to say. */
 			while (pending != NULL)
 				resolve_first(event == XACT_EVENT_ABORT);
 			break;

@@ -71,9 +71,19 @@ du_stage_decide(const Attempt *attempt)
 	const ExtensionFacts *extension = du_managed_main(attempt->facts);
 	DecisionInput input = {0};
 
+	if (attempt->plan->named && extension->installed != NULL)
+	{
+		bool		there = attempt->plan->target_exists &&
+			strcmp(attempt->plan->target, extension->installed) == 0 && attempt->plan->behind == NULL;
+		DecisionResult decided = {there ? DECISION_NONE : DECISION_FINALIZE, attempt->plan->target,
+		"Both ends are named."};
+
+		return decided;
+	}
 	input.desired = attempt->request->target ? attempt->request->target : "auto";
 	input.installed = extension->installed;
 	input.binary = extension->binary;
+	input.limit = extension->limit;
 	input.behind = attempt->plan->behind;
 	return du_decide(&input);
 }
@@ -87,7 +97,9 @@ du_stage_look(Attempt *attempt)
 	const ExtensionFacts *extension;
 
 	attempt->facts = du_managed_gather();
-	attempt->plan = du_plan_make(attempt->facts, attempt->request->target);
+	attempt->plan = attempt->request->from != NULL ?
+		du_plan_make_named(attempt->facts, attempt->request->target) :
+		du_plan_make(attempt->facts, attempt->request->target);
 	extension = du_managed_main(attempt->facts);
 	attempt->record.extension = extension->name;
 	attempt->record.from_version = extension->installed;

@@ -15,7 +15,6 @@
 
 #include "finalize/internal.h"
 
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 
 #include "base/base.h"
@@ -30,32 +29,29 @@ typedef struct ConfiguredSetting
 static List *
 read_database_settings(void)
 {
-	Oid			types[1] = {OIDOID};
-	Datum		values[1];
 	List	   *settings = NIL;
-	int			rows;
+	ListCell   *lc;
 
-	values[0] = ObjectIdGetDatum(MyDatabaseId);
-	rows = du_query("SELECT pg_catalog.split_part(c, '=', 1),"
-					" pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)"
-					" FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c"
-					" WHERE s.setrole = 0 AND s.setdatabase IN (0, $1)"
-					" ORDER BY s.setdatabase", 1, types, values);
-	for (int i = 0; i < rows; i++)
+	foreach(lc, list_concat(du_stored_settings(InvalidOid, InvalidOid),
+							du_stored_settings(MyDatabaseId, InvalidOid)))
 	{
 		ConfiguredSetting *setting = palloc(sizeof(ConfiguredSetting));
+		char	   *name = lfirst(lc);
+		char	   *value = strchr(name, '=');
 
-		setting->name = du_query_text(i, 1);
-		setting->value = du_query_text(i, 2);
+		if (value == NULL)
+			continue;
+		*value = '\0';
+		setting->name = name;
+		setting->value = value + 1;
 		settings = lappend(settings, setting);
 	}
-	SPI_freetuptable(SPI_tuptable);
 	return settings;
 }
 
 /*
- * Reads files and catalogue.  SPI must be connected.  A file that cannot be
- * read, which a reload ignores too, counts as far as it was understood.
+ * Reads files and catalogue.  A file that cannot be read, which a reload
+ * ignores too, counts as far as it was understood.
  */
 ConfiguredSettings *
 du_configured_read(void)

@@ -133,7 +133,7 @@ finalize(EverywhereMessage *message)
 	strlcpy(order.actor, "function", sizeof(order.actor));
 	strlcpy(order.extension, du_guc_extension, sizeof(order.extension));
 	strlcpy(order.target, message->target, sizeof(order.target));
-	du_attempt_carry_out(&order, &outcome);
+	du_attempt_carry_out(&order, &outcome, NULL);
 	look_after(message);
 	message->result = outcome.result == ATTEMPT_SUCCEEDED ? EVERYWHERE_SUCCEEDED : EVERYWHERE_FAILED;
 	if (outcome.result != ATTEMPT_SUCCEEDED)
@@ -165,7 +165,7 @@ documentdb_upgrade_everywhere_main(Datum main_arg)
 	if (message->role != message->session_role)
 		SetCurrentRoleId(message->role, message->is_superuser);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
-	du_attempt_pin_transaction_settings();
+	du_attempt_pin_settings();
 	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade everywhere",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);

@@ -12,6 +12,11 @@
  * A target that is already reached, also because somebody else got there
  * while we waited for the lock, is success.
  *
+ * An attempt can also begin with the update: there are libraries that refuse
+ * every query until then, and others that refuse the update after any query.
+ * It judges by what the files, the catalogue and a scan of our own table tell,
+ * and leaves what needs a query for after the scripts, in the same transaction.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,7 +28,6 @@
 #include "access/xlog_internal.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -103,6 +107,30 @@ check_skipped_guards(Attempt *attempt)
 }
 
 /*
+ * Compares the installed version with the one that the caller has named.
+ */
+static void
+check_from(Attempt *attempt)
+{
+	const char *from = attempt->request->from;
+	const char *installed = du_managed_main(attempt->facts)->installed;
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	if (from == NULL || installed == NULL || strcmp(from, installed) == 0 ||
+		(du_version_parse(from, &a, &reason) && du_version_parse(installed, &b, &reason) &&
+		 du_version_compare(&a, &b) == 0))
+		return;
+	attempt->refused = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot finalize extension \"%s\": it is at \"%s\", not at \"%s\"",
+					attempt->record.extension, installed, from),
+			 errhint("Look at documentdb_upgrade.status again, and name the version that is installed.")));
+}
+
+/*
  * Compares the fingerprint with the one that the caller has reviewed.
  */
 static void
@@ -151,7 +179,8 @@ has_restore_point(const Attempt *attempt, const char *name)
 
 /*
  * Writes the restore point when this server keeps enough WAL for one; not
- * again for an attempt that repeats the one before, which can go on for days.
+ * again for an attempt that repeats the one before, which can go on for days,
+ * as far as that may be asked.
  * The LSN is that of this attempt in any case: recovery to it loses nothing.
  */
 static void
@@ -170,7 +199,7 @@ write_restore_point(Attempt *attempt)
 		snprintf(name, sizeof(name), "before_finalize_%s_%s_%s",
 				 first->extension, first->from, first->to);
 	attempt->record.restore_timeline = GetWALInsertionTimeLine();
-	attempt->record.restore_lsn = has_restore_point(attempt, name) ?
+	attempt->record.restore_lsn = !attempt->alter_first && has_restore_point(attempt, name) ?
 		GetXLogInsertRecPtr() : XLogRestorePoint(name);
 	attempt->record.restore_point = pstrdup(name);
 }
@@ -188,7 +217,7 @@ store_success(Attempt *attempt)
 	record->steps = du_steps_report(&attempt->steps);
 	du_members_record(attempt->facts);
 	attempt->row = du_history_insert(du_history_json(record), &attempt->row_is_null);
-	Async_Notify("documentdb_upgrade", du_history_notice(record));
+	du_notice_at_commit(du_history_notice(record));
 }
 
 /*
@@ -205,36 +234,42 @@ prepare_for_rollback(Attempt *attempt)
 }
 
 /*
- * Everything from the first lock to the history row, inside the attempt's
- * subtransaction.  False when there is nothing to do.
+ * Notes a binary that nobody has seen before, for want of whose age a guard may
+ * refuse.
  */
-static bool
-run_attempt(Attempt *attempt)
+static void
+note_unseen_binary(Attempt *attempt)
 {
+	const ExtensionFacts *extension = du_managed_main(attempt->facts);
+
+	if (du_guc_soak_time == 0 || attempt->server_facts->binary_known)
+		return;
+	attempt->record.binary_version = extension->binary ? extension->binary : "";
+	attempt->record.binary_digest = du_server_facts_binary_digest(extension);
+}
+
+/*
+ * The guards before the scripts; gives back the budget of locks.
+ */
+static int64
+judge(Attempt *attempt, DecisionResult decided)
+{
+	const List *skipped = attempt->request->skip_guards;
 	GuardInput	input;
-	GuardResults *results;
-	DecisionResult decided;
-	List	   *locks;
+	const GuardResults *results;
 
-	du_stage_lock_and_look(attempt);
-	decided = du_stage_decide(attempt);
-	if (decided.decision == DECISION_NONE)
-		return false;
-	du_plan_read_scripts(attempt->plan, attempt->facts);
-	locks = du_plan_locks(attempt->plan);
-	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
+	if (attempt->alter_first)
+		input = du_guards_look(attempt->facts, attempt->plan, attempt->caller);
+	else
+		input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
 	attempt->server_facts = input.server_facts;
+	if (!attempt->alter_first)
+		note_unseen_binary(attempt);
 
-	if (du_guc_soak_time > 0 && !attempt->server_facts->binary_known)
-	{
-		const ExtensionFacts *extension = du_managed_main(attempt->facts);
-
-		attempt->record.binary_version = extension->binary ? extension->binary : "";
-		attempt->record.binary_digest = du_server_facts_binary_digest(extension);
-	}
-
+	check_from(attempt);
 	check_skipped_guards(attempt);
-	results = du_guards_evaluate(&input, attempt->request->skip_guards);
+	results = attempt->alter_first ? du_guards_evaluate_first(&input, skipped) :
+		du_guards_evaluate(&input, skipped);
 	if (results->nfailed > 0)
 		du_stage_refuse(attempt, results, "finalize");
 	if (decided.decision != DECISION_FINALIZE)
@@ -242,20 +277,68 @@ run_attempt(Attempt *attempt)
 			 du_decision_name(decided.decision), decided.reason);
 	check_fingerprint(attempt);
 	pass_on_warnings(results);
+	return du_lock_count_budget(input.locks);
+}
 
-	attempt->stage = STAGE_LOCKING_RELATIONS;
-	du_lock_budget_start(du_lock_count_budget(input.locks));
-	du_settings_pin(attempt->facts);
-	du_locks_take_relations(locks);
+/*
+ * What an attempt that begins with the update has left for after it, over what
+ * was there before: the guards that ask, and the pre-checks.  What the members
+ * were, nobody can say any more.
+ */
+static void
+judge_afterwards(Attempt *attempt)
+{
+	GuardInput	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, false);
 
+	const GuardResults *results;
+
+	attempt->server_facts = input.server_facts;
+	note_unseen_binary(attempt);
+	results = du_guards_evaluate_rest(&input, attempt->request->skip_guards);
+	if (results->nfailed > 0)
+		du_stage_refuse(attempt, results, "finalize");
+	pass_on_warnings(results);
 	attempt->stage = STAGE_CHECKING;
 	du_checks_run("pre");
+}
+
+/*
+ * Everything from the first lock to the history row, inside the attempt's
+ * subtransaction.  False when there is nothing to do.
+ */
+static bool
+run_attempt(Attempt *attempt)
+{
+	DecisionResult decided;
+	List	   *locks;
+	int64		budget;
+
+	du_stage_lock_and_look(attempt);
+	decided = du_stage_decide(attempt);
+	if (decided.decision == DECISION_NONE)
+		return false;
+	du_plan_read_scripts(attempt->plan, attempt->facts);
+	locks = du_plan_locks(attempt->plan);
+	budget = judge(attempt, decided);
+
+	attempt->stage = STAGE_LOCKING_RELATIONS;
+	du_lock_budget_start(budget);
+	du_settings_pin(attempt->facts, attempt->alter_first);
+	du_locks_take_relations(locks);
+
+	if (!attempt->alter_first)
+	{
+		attempt->stage = STAGE_CHECKING;
+		du_checks_run("pre");
+	}
 	attempt->stage = STAGE_RUNNING;
 	write_restore_point(attempt);
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan, attempt->caller);
 	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);
 	du_own_scripts_end();
+	if (attempt->alter_first)
+		judge_afterwards(attempt);
 	attempt->stage = STAGE_CHECKING;
 	du_checks_run("post");
 	attempt->stage = STAGE_RUNNING;
@@ -293,11 +376,11 @@ attempt_within_limits(void *arg)
 }
 
 /*
- * Runs the attempt in a subtransaction of its own, bounded in time.  True
- * when it has done something, false when there was nothing to do.
+ * Runs the attempt in a subtransaction of its own, bounded in time; NULL, or
+ * its error.
  */
-static bool
-run_bounded(Attempt *attempt)
+static ErrorData *
+try_bounded(Attempt *attempt)
 {
 	ErrorData  *error;
 
@@ -312,6 +395,24 @@ run_bounded(Attempt *attempt)
 	du_limits_stop();
 	du_trace_stop();
 	du_recorder_forget_newest();
+	return error;
+}
+
+/*
+ * Runs the attempt.  Where a library refuses what would be asked before the
+ * scripts, nothing is asked before them.  True when it has done something,
+ * false when there was nothing to do.
+ */
+static bool
+run_bounded(Attempt *attempt)
+{
+	ErrorData  *error = try_bounded(attempt);
+
+	if (error != NULL && !attempt->alter_first && du_attempt_query_refused(attempt))
+	{
+		attempt->alter_first = true;
+		error = try_bounded(attempt);
+	}
 	if (error != NULL)
 	{
 		du_attempt_explain(attempt, error);
@@ -339,6 +440,67 @@ nothing_to_do(Attempt *attempt)
 	attempt->row = du_history_row(du_history_json(record), &attempt->row_is_null);
 }
 
+/* Looks, decides and judges without any lock. */
+static void
+look_and_judge(void *arg)
+{
+	Attempt    *attempt = arg;
+	DecisionResult decided;
+
+	attempt->stage = STAGE_DECIDING;
+	du_stage_look(attempt);
+	decided = du_stage_decide(attempt);
+	if (decided.decision != DECISION_NONE)
+	{
+		du_plan_read_scripts(attempt->plan, attempt->facts);
+		(void) judge(attempt, decided);
+	}
+}
+
+/* What an attempt knows before it looks. */
+static void
+begin(Attempt *attempt, const FinalizeRequest *request)
+{
+	attempt->request = request;
+	attempt->caller = GetUserId();
+	attempt->alter_first = request->alter_first;
+	attempt->record.actor = request->actor;
+	attempt->record.role_name = request->role_name;
+	attempt->record.resource_uid = request->resource_uid;
+	attempt->record.resource_generation = request->resource_generation;
+	attempt->record.skipped_guards = request->skip_guards;
+	attempt->record.started_at = GetCurrentTimestamp();
+	attempt->steps.current = -1;
+}
+
+/*
+ * Evaluates the guards for an attempt that somebody else makes, where their
+ * queries are not refused: one that begins with the update judges by less
+ * before it.  Raises and records a refusal.
+ */
+void
+du_finalize_judge(const FinalizeRequest *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExecutionContext execution;
+	Attempt		attempt = {0};
+	ErrorData  *error;
+
+	begin(&attempt, request);
+	du_context_enter(&execution);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	error = du_subtransaction_run(look_and_judge, &attempt, SUBTRANSACTION_ROLL_BACK);
+	if (error != NULL && !du_attempt_query_refused(&attempt))
+	{
+		du_attempt_explain(&attempt, error);
+		du_attempt_fail(&attempt, error);
+	}
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	du_context_leave(&execution);
+}
+
 /*
  * Commits, with the caller's transaction, the upgrade of the managed set to
  * the requested version; gives back the history row, in the current memory
@@ -361,16 +523,7 @@ du_finalize(const FinalizeRequest *request, bool *isnull)
 	du_stage_check_transaction("finalize");
 	tell_cause(request, CAUSE_SERVER);
 
-	attempt.request = request;
-	attempt.caller = GetUserId();
-	attempt.record.actor = request->actor;
-	attempt.record.role_name = request->role_name;
-	attempt.record.resource_uid = request->resource_uid;
-	attempt.record.resource_generation = request->resource_generation;
-	attempt.record.skipped_guards = request->skip_guards;
-	attempt.record.started_at = GetCurrentTimestamp();
-	attempt.steps.current = -1;
-
+	begin(&attempt, request);
 	du_context_enter(&execution);
 	SPI_connect();
 	MemoryContextSwitchTo(context);

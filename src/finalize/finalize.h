@@ -42,7 +42,8 @@ typedef enum FailureCause
 	CAUSE_LIMIT,				/* attempt_timeout, the lock budget */
 	CAUSE_SCRIPT,
 	CAUSE_CHECK,
-	CAUSE_SERVER				/* anything else */
+	CAUSE_SERVER,				/* anything else */
+	CAUSE_LIBRARY				/* a library that does not let us do it here */
 } FailureCause;
 
 typedef struct AttemptRecord
@@ -53,7 +54,7 @@ typedef struct AttemptRecord
 	List	   *changes;		/* of VersionChange */
 	const char *outcome;		/* succeeded, failed, refused, cancelled */
 	const char *actor;			/* who drove it: "function", "worker", "tick",
-								 * "manual" */
+								 * "manual", "found" */
 	const char *role_name;		/* who asked; NULL: the session user */
 	const char *resource_uid;	/* of the custom resource that asked, or NULL */
 	int64		resource_generation;	/* 0: none */
@@ -104,7 +105,22 @@ typedef struct FailureMemory
 } FailureMemory;
 
 extern PGDLLEXPORT void du_history_recall_failures(const char *extension, FailureMemory *memory);
+extern PGDLLEXPORT bool du_history_library_refuses(const char *extension);
 extern bool du_history_dismiss_failures(const char *extension);
+
+/* ----
+ * found_versions.c
+ *
+ * Records versions that nobody has told history of.
+ * ----
+ */
+
+#define FOUND_DIGEST_LENGTH 65
+
+extern bool du_history_last_version(const char *extension, const char **version);
+extern void du_history_note_change(const char *actor, const char *extension, const char *from,
+								   const char *to, const char *message);
+extern PGDLLEXPORT void du_history_note_found(const UpgradeFacts *facts, char seen[FOUND_DIGEST_LENGTH]);
 
 /* ----
  * finalize.c
@@ -116,12 +132,15 @@ extern bool du_history_dismiss_failures(const char *extension);
 typedef struct FinalizeRequest
 {
 	const char *target;			/* NULL: the binary version */
+	const char *from;			/* the installed version as the caller names
+								 * it; NULL: it does not */
 	const char *expected_fingerprint;	/* NULL: any */
 	List	   *skip_guards;	/* of strings */
 	const char *actor;			/* who drives it, for history */
 	const char *role_name;		/* who asked, NULL: the session user */
 	const char *resource_uid;	/* of the custom resource, or NULL */
 	int64		resource_generation;	/* 0: none */
+	bool		alter_first;	/* no query before the scripts */
 	FailureCause *cause;		/* set where it raises; NULL: nobody asks */
 } FinalizeRequest;
 
@@ -179,6 +198,7 @@ typedef struct Attempt
 	const FinalizeRequest *request;
 	Oid			caller;
 	AttemptStage stage;
+	bool		alter_first;	/* nothing of ours is a query before the scripts */
 	bool		refused;
 	bool		done;			/* false: there was nothing to do */
 	int			lock_budget;	/* milliseconds */
@@ -217,9 +237,13 @@ typedef struct AttemptOrder
 	char		role_name[NAMEDATALEN]; /* who asked, "": the server itself */
 	char		extension[NAMEDATALEN]; /* the main one, as the worker sees it */
 	char		target[SHARED_VERSION_LENGTH];
+	char		from[SHARED_VERSION_LENGTH];	/* as the caller names it, or "" */
 	char		fingerprint[65];	/* hexadecimal */
 	char		resource_uid[SHARED_VERSION_LENGTH];	/* "" when none */
 	int64		resource_generation;
+	char		skip_guards[SHARED_TEXT_LENGTH];	/* names with commas */
+	Oid			caller;			/* with whose rights, InvalidOid: the process's */
+	bool		alter_first;	/* begin with the update */
 } AttemptOrder;
 
 typedef enum AttemptResult
@@ -236,14 +260,25 @@ typedef struct AttemptOutcome
 	int			sqlstate;
 	char		message[SHARED_TEXT_LENGTH];
 	char		detail[SHARED_TEXT_LENGTH];
+	char		hint[SHARED_TEXT_LENGTH];
 } AttemptOutcome;
 
+extern void du_attempt_pin_settings(void);
 extern PGDLLEXPORT bool du_attempt_start(const AttemptOrder *order);
 extern PGDLLEXPORT bool du_attempt_is_running(void);
 extern PGDLLEXPORT void du_attempt_order(AttemptOrder *order);
 extern PGDLLEXPORT void du_attempt_outcome(AttemptOutcome *outcome);
 extern PGDLLEXPORT void du_attempt_carry_out(const AttemptOrder *order,
-											 AttemptOutcome *outcome);
+											 AttemptOutcome *outcome, Datum *row);
+
+/* ----
+ * detached_attempt.c
+ *
+ * One attempt in a process of its own, for somebody who waits for it.
+ * ----
+ */
+
+extern PGDLLEXPORT Datum du_attempt_detach(const AttemptOrder *order, AttemptOutcome *outcome);
 
 /* ----
  * attempt_stages.c
@@ -298,7 +333,7 @@ extern void du_trace_stop(void);
  * ----
  */
 
-extern void du_settings_pin(const UpgradeFacts *facts);
+extern void du_settings_pin(const UpgradeFacts *facts, bool alter_first);
 
 /* ----
  * upgrade_checks.c

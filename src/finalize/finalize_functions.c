@@ -11,15 +11,18 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "base/base.h"
 #include "extension/extension.h"
 #include "guards/guards.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_to);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_finalize_to);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_detached);
 
 /* The elements of a text[] argument, none for a null. */
 static List *
@@ -46,8 +49,9 @@ names_argument(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * The request that the arguments (target, expected_fingerprint, skip_guards)
- * make.
+ * The request that the arguments (target, expected_fingerprint, skip_guards,
+ * one_transaction, from) make; the last two are not there in the objects of 1.0.0.
+ * Who names both ends may name what cannot be ordered.
  */
 static FinalizeRequest
 request_from_arguments(FunctionCallInfo fcinfo)
@@ -55,17 +59,27 @@ request_from_arguments(FunctionCallInfo fcinfo)
 	FinalizeRequest request = {0};
 
 	request.actor = "function";
-	request.target = du_version_argument(fcinfo, 0);
-	if (request.target == NULL)
+	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("target version must not be null"),
 				 errhint("Use documentdb_upgrade.finalize() to follow the binary version.")));
+	if (PG_NARGS() > 4 && !PG_ARGISNULL(4))
+		request.from = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	request.target = request.from != NULL ? text_to_cstring(PG_GETARG_TEXT_PP(0)) :
+		du_version_argument(fcinfo, 0);
 	if (!PG_ARGISNULL(1))
 		request.expected_fingerprint = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	request.skip_guards = names_argument(fcinfo, 2);
 	du_guards_check_names(request.skip_guards);
 	return request;
+}
+
+/* True when each version on the way is to be committed by itself. */
+static bool
+is_stepwise(FunctionCallInfo fcinfo)
+{
+	return PG_NARGS() > 3 && !PG_ARGISNULL(3) && !PG_GETARG_BOOL(3);
 }
 
 /*
@@ -82,27 +96,63 @@ documentdb_upgrade_finalize(PG_FUNCTION_ARGS)
 	return row;
 }
 
+/* What finalize_to() and run_finalize_to() do. */
+static Datum
+finalize_to(FunctionCallInfo fcinfo, bool *isnull)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo);
+
+	if (!is_stepwise(fcinfo))
+		return du_finalize(&request, isnull);
+	du_stage_check_transaction("finalize");
+	return du_finalize_stepwise(&request);
+}
+
 /*
- * finalize_to(target text, expected_fingerprint text, skip_guards text[])
- * returns history
+ * finalize_to(target text, expected_fingerprint text, skip_guards text[],
+ * one_transaction boolean, "from" text) returns history
  */
 Datum
 documentdb_upgrade_finalize_to(PG_FUNCTION_ARGS)
 {
-	FinalizeRequest request = request_from_arguments(fcinfo);
-
-	return du_finalize(&request, &fcinfo->isnull);
+	return finalize_to(fcinfo, &fcinfo->isnull);
 }
 
 /*
- * run_finalize_to(target text, expected_fingerprint text, skip_guards text[])
+ * run_finalize_to(target text, expected_fingerprint text, skip_guards text[],
+ * one_transaction boolean, "from" text)
  */
 Datum
 documentdb_upgrade_run_finalize_to(PG_FUNCTION_ARGS)
 {
-	FinalizeRequest request = request_from_arguments(fcinfo);
 	bool		isnull;
 
-	(void) du_finalize(&request, &isnull);
+	(void) finalize_to(fcinfo, &isnull);
 	PG_RETURN_VOID();
+}
+
+/*
+ * finalize_detached(target text, expected_fingerprint text, skip_guards text[])
+ * returns history
+ */
+Datum
+documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo);
+	AttemptOrder order;
+	AttemptOutcome outcome;
+	Datum		row;
+
+	du_stage_check_transaction("finalize");
+	du_finalize_judge(&request);
+	du_attempt_describe(&request, &order);
+	order.alter_first = true;
+	row = du_attempt_detach(&order, &outcome);
+	if (outcome.result == ATTEMPT_FAILED)
+		ereport(ERROR,
+				(errcode(outcome.sqlstate),
+				 errmsg_internal("%s", outcome.message),
+				 outcome.detail[0] ? errdetail_internal("%s", outcome.detail) : 0,
+				 outcome.hint[0] ? errhint("%s", outcome.hint) : 0));
+	PG_RETURN_DATUM(row);
 }

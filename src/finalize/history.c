@@ -51,7 +51,8 @@ static const char *const cause_names[] = {
 	[CAUSE_LIMIT] = "limit",
 	[CAUSE_SCRIPT] = "script",
 	[CAUSE_CHECK] = "check",
-	[CAUSE_SERVER] = "server"
+	[CAUSE_SERVER] = "server",
+	[CAUSE_LIBRARY] = "library"
 };
 
 /*
@@ -83,6 +84,7 @@ du_history_heals(FailureCause cause)
 		case CAUSE_RACE:
 		case CAUSE_END:
 		case CAUSE_HOLD:
+		case CAUSE_LIBRARY:		/* another form of attempt may do */
 			return true;
 		case CAUSE_CANCEL:
 		case CAUSE_LIMIT:
@@ -374,6 +376,25 @@ du_history_recall_failures(const char *extension, FailureMemory *memory)
 		memory->at = DatumGetTimestampTz(du_query_datum(0, 6, &isnull));
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * True when a library has ever refused an attempt at this main extension that
+ * did not begin with the update.  SPI must be connected.
+ */
+bool
+du_history_library_refuses(const char *extension)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	bool		found;
+
+	values[0] = CStringGetTextDatum(extension);
+	found = du_query("SELECT FROM documentdb_upgrade.history h"
+					 " WHERE h.extension = $1 AND h.cause = 'library' LIMIT 1",
+					 1, types, values) > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return found;
 }
 
 /*

@@ -40,16 +40,8 @@ extern void du_history_insert_or_repeat(const char *json);
  * ----
  */
 
+extern void du_finalize_judge(const FinalizeRequest *request);
 extern Datum du_finalize(const FinalizeRequest *request, bool *isnull);
-
-/* ----
- * attempt_process.c
- *
- * One attempt in a process of its own, ordered by the worker.
- * ----
- */
-
-extern void du_attempt_pin_transaction_settings(void);
 
 /* ----
  * everywhere_process.c
@@ -109,6 +101,7 @@ extern ScriptLocation du_steps_describe_error(const StepsRun *run, ErrorData *ed
 
 extern void du_attempt_prepare_for_end_of_session(const Attempt *attempt);
 extern FailureCause du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise);
+extern bool du_attempt_query_refused(const Attempt *attempt);
 extern void du_attempt_fail(const Attempt *attempt, ErrorData *edata);
 
 /* ----
@@ -217,5 +210,23 @@ extern const SettingsKeeper du_settings_keeper;
  */
 
 extern void du_locks_take_extensions(const UpgradeFacts *facts);
+
+/* ----
+ * detached_attempt.c
+ *
+ * One attempt in a process of its own, for somebody who waits for it.
+ * ----
+ */
+
+extern void du_attempt_describe(const FinalizeRequest *request, AttemptOrder *order);
+
+/* ----
+ * stepwise.c
+ *
+ * An upgrade that commits each version on its way by itself.
+ * ----
+ */
+
+extern Datum du_finalize_stepwise(const FinalizeRequest *request);
 
 #endif							/* DU_FINALIZE_INTERNAL_H */

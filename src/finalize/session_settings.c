@@ -21,6 +21,7 @@
 
 #include "finalize/internal.h"
 
+#include "miscadmin.h"
 #include "utils/formatting.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
@@ -301,11 +302,29 @@ pin_fixed(struct config_generic **variables, int nvariables)
 }
 
 /*
- * Pins and restores them.  SPI must be connected.  May load libraries, and may
- * raise when a setting refuses its own default.
+ * Raises where the caller has values for libraries that are not in memory, and
+ * none may be loaded now.  What a background process has comes from the
+ * configuration.
+ */
+static void
+refuse_placeholders(const List *prefixes)
+{
+	if (prefixes == NIL || MyBackendType == B_BG_WORKER)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot begin with the update in this session: it has set \"%s.*\", whose library is not loaded",
+					(char *) linitial(prefixes)),
+			 errhint("RESET these settings, or run the update in a new session.")));
+}
+
+/*
+ * Pins and restores them.  SPI must be connected.  May load libraries, unless
+ * the attempt begins with the update, and may raise when a setting refuses its
+ * own default.
  */
 void
-du_settings_pin(const UpgradeFacts *facts)
+du_settings_pin(const UpgradeFacts *facts, bool alter_first)
 {
 	struct config_generic **variables;
 	int			nvariables;
@@ -316,7 +335,9 @@ du_settings_pin(const UpgradeFacts *facts)
 	npins = 0;
 	placeholders = NIL;
 	configured = NULL;
-	if (prefixes != NIL)
+	if (alter_first)
+		refuse_placeholders(prefixes);
+	else if (prefixes != NIL)
 		du_libraries_load(facts, prefixes);
 
 	variables = du_guc_variables(&nvariables);

@@ -55,11 +55,15 @@ is_in_force(const AnnouncedHold *entry)
 	return proc != NULL && du_proc_transaction(proc) == entry->transaction;
 }
 
-/* The worker looks again when the transaction has ended, also by an abort. */
+/*
+ * The worker looks again when the transaction has ended, also by an abort.  A
+ * hold that is prepared holds from COMMIT PREPARED on.
+ */
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
-	if (!wake_needed || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+	if (!wake_needed || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+						 event != XACT_EVENT_PREPARE))
 		return;
 	wake_needed = false;
 	du_shared_wake_worker();

@@ -72,17 +72,31 @@ unorderable(const char *what, const char *text)
 	return psprintf("The %s version \"%s\" cannot be ordered: %s", what, text, reason);
 }
 
+/* What to do about versions that cannot be ordered. */
+static const char *
+name_both_ends(const ExtensionFacts *extension)
+{
+	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s);",
+					quote_literal_cstr(extension->binary ? extension->binary : "..."),
+					quote_literal_cstr(extension->installed));
+}
+
 GuardStatus
 du_guard_target_known(const GuardInput *input, GuardResult *result)
 {
 	const ExtensionFacts *extension = main_of(input);
 	const char *problem = extension->control->problem;
+	bool		is_there = input->plan->target != NULL && extension->installed != NULL &&
+		strcmp(input->plan->target, extension->installed) == 0;
+	bool		ordered = problem == NULL && !input->plan->named && !is_there;
 	int			order;
 
-	if (problem == NULL && extension->installed != NULL)
+	if (ordered && extension->installed != NULL)
 		problem = unorderable("installed", extension->installed);
-	if (problem == NULL && extension->binary != NULL)
+	if (ordered && problem == NULL && extension->binary != NULL)
 		problem = unorderable("binary", extension->binary);
+	if (ordered && problem != NULL && extension->installed != NULL)
+		return du_guard_fail(result, problem, name_both_ends(extension));
 	if (problem == NULL && extension->binary == NULL)
 		problem = psprintf("The files of extension \"%s\" offer no version that can be ordered.",
 						   extension->name);
@@ -93,14 +107,14 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 		return du_guard_pass(result, psprintf("The files offer version \"%s\".", input->plan->target));
 
 	/* Outside the range the next two guards have the better words. */
-	if ((compare_target(input, extension->binary, &order) && order > 0) ||
+	if ((compare_target(input, extension->limit, &order) && order > 0) ||
 		(compare_target(input, extension->installed, &order) && order < 0))
 		return du_guard_skip(result, psprintf("Version \"%s\" lies outside what can be reached from here.",
 											  input->plan->target));
 	return du_guard_fail(result,
 						 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 								  extension->name, input->plan->target),
-						 psprintf("Choose one of: %s.", du_names_join(du_managed_choices(extension))));
+						 du_managed_choices_hint(extension, input->plan->target));
 }
 
 GuardStatus
@@ -125,6 +139,22 @@ du_guard_not_downgrade(const GuardInput *input, GuardResult *result)
 						 "To return to an older schema, restore a backup that was taken before the upgrade.");
 }
 
+/* What is to be said of files that contradict or hide each other. */
+static const char *
+files_in_use(const ExtensionFacts *extension)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	if (extension->odds != NULL)
+		appendStringInfo(&buf, " %s", extension->odds);
+	foreach(lc, extension->control->shadowed)
+		appendStringInfo(&buf, " The control file \"%s\" hides \"%s\", which comes later in extension_control_path.",
+						 extension->control->path, (char *) lfirst(lc));
+	return buf.data;
+}
+
 GuardStatus
 du_guard_within_binary(const GuardInput *input, GuardResult *result)
 {
@@ -135,9 +165,21 @@ du_guard_within_binary(const GuardInput *input, GuardResult *result)
 		return du_guard_skip(result, "There are no two versions to compare.");
 	if (order <= 0)
 		return du_guard_pass(result, psprintf("This binary offers up to \"%s\".", extension->binary));
+
+	/* Whoever asks for this by name may have it, and is told. */
+	if (compare_target(input, extension->limit, &order) && order <= 0)
+	{
+		if (strcmp(input->plan->target, extension->installed ? extension->installed : "") == 0)
+			return du_guard_pass(result, extension->odds);
+		(void) du_guard_fail(result, extension->odds,
+							 "Make sure that this binary is of that version; then correct the control file.");
+		return GUARD_WARN;
+	}
 	return du_guard_fail(result,
-						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
-								  input->plan->target, extension->binary),
+						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.%s",
+								  input->plan->target, extension->limit, files_in_use(extension)),
+						 du_version_extends(input->plan->target, extension->limit) ?
+						 du_managed_choices_hint(extension, input->plan->target) :
 						 "Roll out the newer binary first, restart PostgreSQL, and then finalize.");
 }
 
@@ -148,13 +190,16 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 	const ExtensionTarget *target = &input->plan->targets[input->facts->main];
 	int			order;
 
-	if (!compare_target(input, extension->installed, &order) || !input->plan->target_exists)
+	if (!input->plan->target_exists ||
+		(!compare_target(input, extension->installed, &order) && !input->plan->named))
 		return du_guard_skip(result, "There is no target to find a path to.");
-	if (order < 0)
+	if (compare_target(input, extension->installed, &order) && order < 0)
 		return du_guard_skip(result, "There is no path downwards.");
 	if (target->problem != NULL)
-		return du_guard_fail(result, target->problem, target->hint ? target->hint :
-							 "Correct the extension's files on this instance, or finalize to an intermediate version.");
+		return du_guard_fail(result, target->problem, target->hint == NULL ?
+							 "Correct the extension's files on this instance, or finalize to an intermediate version." :
+							 input->server_facts == NULL || input->server_facts->losses == NULL ? target->hint :
+							 psprintf("%s %s", target->hint, input->server_facts->losses));
 	for (int i = 0; i < input->plan->nsteps; i++)
 	{
 		if (input->plan->steps[i].script->problem != NULL)
@@ -174,13 +219,23 @@ du_guard_not_in_recovery(const GuardInput *input, GuardResult *result)
 }
 
 /*
- * What cannot be found out is a warning: a hard guard cannot be overridden.
+ * What cannot be found out is a warning: a hard guard cannot be overridden.  So
+ * are functions without a library as long as there is an update, which is what
+ * may cure them.
  */
 GuardStatus
 du_guard_library_loaded(const GuardInput *input, GuardResult *result)
 {
 	const LibraryFacts *libraries = &input->server_facts->libraries;
 
+	if (libraries->missing != NULL && libraries->state != LIBRARY_STALE)
+	{
+		if (input->plan->nsteps == 0)
+			return du_guard_fail(result, libraries->missing, LIBRARY_MISSING_HINT);
+		(void) du_guard_fail(result, libraries->missing,
+							 "Update the extension, if its scripts give these functions another library; else put that file in place.");
+		return GUARD_WARN;
+	}
 	switch (libraries->state)
 	{
 		case LIBRARY_NONE:

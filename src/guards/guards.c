@@ -27,6 +27,7 @@ typedef struct Guard
 {
 	const char *name;
 	bool		hard;
+	bool		asks;			/* it judges what only a query tells */
 	GuardStatus severity;		/* what a check that is not met means */
 	int			sqlstate;
 	GuardCheck	check;
@@ -38,32 +39,32 @@ typedef struct Guard
  */
 static const Guard guards[] =
 {
-	{"installed", true, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_installed},
-	{"target_known", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_target_known},
-	{"not_downgrade", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_not_downgrade},
-	{"within_binary", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
-	{"update_path", true, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
-	{"not_in_recovery", true, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
-	{"library_loaded", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
-	{"requirements", true, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_requirements},
-	{"owner_can_update", true, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
-	{"companions_aligned", true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
-	{"no_other_upgrade", true, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
-	{"lock_capacity", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
-	{"outside_objects", false, GUARD_FAIL, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, du_guard_outside_objects},
-	{"standbys_ready", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
-	{"replication_lag", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
-	{"blocking_sessions", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
-	{"backup_recent", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
-	{"soak_time", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
-	{"window", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_window},
-	{"hold", false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_hold},
-	{"disk_headroom", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
-	{"event_triggers", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
-	{"standby_queries", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
-	{"rehearsed", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_rehearsed},
-	{"members_intact", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
-	{"caller_can_plan", false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
+	{"installed", true, false, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_installed},
+	{"target_known", true, false, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_target_known},
+	{"not_downgrade", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_not_downgrade},
+	{"within_binary", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
+	{"update_path", true, false, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
+	{"not_in_recovery", true, false, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
+	{"library_loaded", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
+	{"requirements", true, false, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_requirements},
+	{"owner_can_update", true, false, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
+	{"companions_aligned", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
+	{"no_other_upgrade", true, false, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
+	{"lock_capacity", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
+	{"outside_objects", false, true, GUARD_FAIL, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, du_guard_outside_objects},
+	{"standbys_ready", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
+	{"replication_lag", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
+	{"blocking_sessions", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
+	{"backup_recent", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
+	{"soak_time", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
+	{"window", false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_window},
+	{"hold", false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_hold},
+	{"disk_headroom", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
+	{"event_triggers", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
+	{"standby_queries", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
+	{"rehearsed", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_rehearsed},
+	{"members_intact", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
+	{"caller_can_plan", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
 };
 
 static const Guard *
@@ -320,30 +321,104 @@ evaluate(const Guard *guard, const GuardInput *input, const List *skipped)
 }
 
 /*
+ * What a guard that looks at nothing else, update_path or within_binary, says of
+ * a plan whose scripts have been read.  Asks the server nothing, so it is fit for
+ * hooks.
+ */
+GuardResult
+du_guards_judge_plan(const char *guard, const UpgradeFacts *facts, const UpgradePlan *plan)
+{
+	GuardInput	input = {0};
+
+	input.facts = facts;
+	input.plan = plan;
+	return evaluate(find_guard(guard), &input, NIL);
+}
+
+/* The guards that a part of an attempt evaluates. */
+typedef enum GuardPart
+{
+	PART_ALL,
+	PART_FIRST,
+	PART_REST
+} GuardPart;
+
+static bool
+belongs_to(const Guard *guard, GuardPart part)
+{
+	return part == PART_ALL || guard->asks == (part == PART_REST);
+}
+
+static GuardResults *
+evaluate_part(const GuardInput *input, const List *skipped, GuardPart part)
+{
+	GuardResults *results = palloc0(sizeof(GuardResults));
+
+	results->results = palloc0(lengthof(guards) * sizeof(GuardResult));
+	for (int i = 0; i < lengthof(guards); i++)
+	{
+		GuardResult *result = &results->results[results->nresults];
+
+		if (!belongs_to(&guards[i], part))
+			continue;
+		*result = evaluate(&guards[i], input, skipped);
+		if (result->status == GUARD_FAIL)
+			results->nfailed++;
+		results->nresults++;
+	}
+	return results;
+}
+
+/*
  * One result per guard, in order, palloc'd.  Guards named in skipped do not
  * fail; the names must have been checked.
  */
 GuardResults *
 du_guards_evaluate(const GuardInput *input, const List *skipped)
 {
-	GuardResults *results = palloc0(sizeof(GuardResults));
+	return evaluate_part(input, skipped, PART_ALL);
+}
 
-	results->nresults = lengthof(guards);
-	results->results = palloc0(lengthof(guards) * sizeof(GuardResult));
-	for (int i = 0; i < lengthof(guards); i++)
-	{
-		results->results[i] = evaluate(&guards[i], input, skipped);
-		if (results->results[i].status == GUARD_FAIL)
-			results->nfailed++;
-	}
-	return results;
+/*
+ * The same of those guards that can be judged without a query: all hard ones,
+ * and some others.
+ */
+GuardResults *
+du_guards_evaluate_first(const GuardInput *input, const List *skipped)
+{
+	return evaluate_part(input, skipped, PART_FIRST);
+}
+
+/*
+ * And of all others.
+ */
+GuardResults *
+du_guards_evaluate_rest(const GuardInput *input, const List *skipped)
+{
+	return evaluate_part(input, skipped, PART_REST);
+}
+
+/*
+ * Gathers for du_guards_evaluate_first(): without a query.
+ */
+GuardInput
+du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
+{
+	GuardInput	input = {0};
+
+	input.facts = facts;
+	input.plan = plan;
+	input.server_facts = du_server_facts_look(facts, plan, caller);
+	input.locks = du_lock_count(NIL);
+	return input;
 }
 
 /*
  * Gathers it for a plan whose scripts have been read, and for a caller whose
  * rights some guards look at; palloc'd.  Comparing the members reads every
  * definition of the managed set, and what stands on them is looked up in
- * pg_depend, so both are left out where nobody would see what comes of it.  SPI must be connected.
+ * pg_depend, so both are left out where nobody would see what comes of it.
+ * SPI must be connected.
  */
 GuardInput
 du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,

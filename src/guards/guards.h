@@ -128,6 +128,9 @@ typedef struct ServerFacts
 	List	   *standbys;		/* descriptions of streaming standbys */
 	List	   *unusable_schemas;	/* that the caller cannot use */
 	List	   *missing;		/* of MissingExtension */
+	const char *losses;			/* sentences about what goes with the main
+								 * extension when it is dropped; NULL where an
+								 * update can help */
 	bool		caller_is_superuser;
 	const char *database;		/* its name, quoted */
 
@@ -187,6 +190,11 @@ typedef struct GuardResults
 } GuardResults;
 
 extern GuardResults *du_guards_evaluate(const GuardInput *input, const List *skipped);
+extern GuardResults *du_guards_evaluate_first(const GuardInput *input, const List *skipped);
+extern GuardResults *du_guards_evaluate_rest(const GuardInput *input, const List *skipped);
+extern GuardInput du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller);
+extern GuardResult du_guards_judge_plan(const char *guard, const UpgradeFacts *facts,
+										const UpgradePlan *plan);
 extern bool du_guards_can_fail(const char *name);
 extern void du_guards_check_names(const List *names);
 extern const char *du_guards_find_protected(const List *names);

@@ -14,6 +14,15 @@
 #include "guards/guards.h"
 
 /* ----
+ * drop_losses.c
+ *
+ * What would be lost with an extension that is dropped and created.
+ * ----
+ */
+
+extern const char *du_losses_describe(const ExtensionFacts *extension);
+
+/* ----
  * announced_holds.c
  *
  * Holds whose transactions have not ended yet.
@@ -58,6 +67,8 @@ extern void du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
  * ----
  */
 
+extern ServerFacts *du_server_facts_look(const UpgradeFacts *facts, const UpgradePlan *plan,
+										 Oid caller);
 extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan,
 										   Oid caller);
 

@@ -36,18 +36,22 @@ static void
 recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *outside)
 {
 	const ExtensionFacts *extension = du_managed_main(facts);
-	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[4];
+	const char *now = du_managed_installed_version(extension->name, NULL);
+	Oid			types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID};
+	Datum		values[5];
 
 	values[0] = CStringGetTextDatum(extension->name);
 	values[1] = CStringGetTextDatum(extension->installed);
 	values[2] = CStringGetTextDatum(target);
 	values[3] = CStringGetTextDatum(du_fingerprint(facts));
+
+	/* An attempt that begins with the update asks when its steps have run. */
+	values[4] = BoolGetDatum(now == NULL || strcmp(now, extension->installed) != 0);
 	if (du_query("WITH newest AS ("
 				 "   SELECT r.id, r.report, r.sqlstate, r.message, r.detail"
 				 "   FROM documentdb_upgrade.rehearsals r"
 				 "   WHERE r.extension = $1 AND r.from_version = $2 AND r.to_version = $3"
-				 "     AND r.fingerprint = $4 AND NOT r.scratch"
+				 "     AND r.fingerprint = $4 AND NOT r.scratch AND r.report->'outside' IS NOT NULL"
 				 "   ORDER BY r.id DESC LIMIT 1),"
 				 " applying AS ("
 				 "   SELECT f.f->>'effect' AS effect, f.f->>'kind' AS kind, f.f->>'identity' AS identity,"
@@ -55,7 +59,7 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 				 "   FROM newest, pg_catalog.jsonb_array_elements(newest.report->'outside')"
 				 "     WITH ORDINALITY AS f(f, n)"
 				 "   WHERE f.f->>'effect' <> 'granted'"
-				 "     AND documentdb_upgrade_internal.finding_applies(f.f))"
+				 "     AND ($5 OR documentdb_upgrade_internal.finding_applies(f.f)))"
 				 " SELECT newest.id, (newest.sqlstate IS NOT DISTINCT FROM '2BP01')::pg_catalog.int4::pg_catalog.int8,"
 				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect <> 'affected'),"
 				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect = 'affected'),"
@@ -67,7 +71,7 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 				 "        ' with ' || a.rows_lost || ' row(s)'), '; ' ORDER BY a.n)"
 				 "    FROM applying a WHERE a.n <= (SELECT pg_catalog.min(b.n) + 4 FROM applying b)),"
 				 "   pg_catalog.concat_ws(': ', newest.message, pg_catalog.split_part(newest.detail, E'\\n', 1))"
-				 " FROM newest", 4, types, values) == 1)
+				 " FROM newest", 5, types, values) == 1)
 	{
 		outside->rehearsal = du_query_int(0, 1);
 		outside->in_the_way = du_query_int(0, 2) != 0;

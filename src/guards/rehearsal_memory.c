@@ -22,7 +22,7 @@
 #include "extension/extension.h"
 #include "plan/plan.h"
 
-/* False where this extension's objects are still of a version before 0.5.0. */
+/* False in a database without this extension. */
 static bool
 has_memory(void)
 {

@@ -4,7 +4,7 @@
  *	  What else on this server bears on an upgrade.
  *
  * Holds, backups, other sessions' locks, standbys, event triggers and disk:
- * one query each, gathered once and decided over elsewhere.  None of the
+ * one look or query each, gathered once and decided over elsewhere.  None of the
  * queries takes a lock on a user's relation, so looking never waits.
  *
  *-------------------------------------------------------------------------
@@ -16,6 +16,9 @@
 #include <math.h>
 #include <sys/statvfs.h>
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
@@ -25,6 +28,7 @@
 #include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
@@ -33,6 +37,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "extension/extension.h"
@@ -41,32 +48,90 @@
 
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 
+/* A column of a row of table holds, palloc'd text; NULL for a null. */
+static char *
+hold_text(Relation rel, HeapTuple tuple, const char *column)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(rel), column);
+	bool		isnull;
+	Datum		value;
+	Oid			output;
+	bool		is_varlena;
+
+	if (number == InvalidAttrNumber)
+		elog(ERROR, "table \"holds\" has no column \"%s\"", column);
+	value = heap_getattr(tuple, number, RelationGetDescr(rel), &isnull);
+	if (isnull)
+		return NULL;
+	getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), number - 1)->atttypid, &output, &is_varlena);
+	return OidOutputFunctionCall(output, value);
+}
+
+/* True when the row of a hold is in force. */
+static bool
+is_in_force(Relation rel, HeapTuple tuple)
+{
+	AttrNumber	until = get_attnum(RelationGetRelid(rel), "until");
+	bool		isnull;
+	Datum		value;
+
+	if (hold_text(rel, tuple, "released_at") != NULL)
+		return false;
+	value = heap_getattr(tuple, until, RelationGetDescr(rel), &isnull);
+	return isnull || DatumGetTimestampTz(value) > GetCurrentTimestamp();
+}
+
+/*
+ * The oldest hold in force with who placed it and until when, palloc'd; NULL
+ * when there is none.  Read without a query, because it has to be known also
+ * where none can be run.
+ */
+static char *
+read_hold(void)
+{
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "holds", -1), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	AttrNumber	id_number = get_attnum(RelationGetRelid(rel), "id");
+	int64		oldest = PG_INT64_MAX;
+	char	   *found = NULL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int64		id = DatumGetInt64(heap_getattr(tuple, id_number, RelationGetDescr(rel), &isnull));
+		const char *until;
+
+		if (id >= oldest || !is_in_force(rel, tuple))
+			continue;
+		oldest = id;
+		until = hold_text(rel, tuple, "until");
+		found = psprintf("%s (placed by %s%s%s)", hold_text(rel, tuple, "reason"),
+						 hold_text(rel, tuple, "placed_by"), until ? ", until " : "", until ? until : "");
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return found;
+}
+
 static void
 gather_hold(ServerFacts *server_facts)
 {
-	/* First: a transaction that has ended by now is seen by the query. */
+	/* First: a transaction that has ended by now is seen by the scan. */
 	pid_t		placing = du_announced_hold_find(MyDatabaseId);
 
-	if (du_query("SELECT pg_catalog.format('%s (placed by %s%s)', h.reason, h.placed_by,"
-				 "   CASE WHEN h.until IS NULL THEN ''"
-				 "        ELSE ', until ' || h.until::pg_catalog.text END)"
-				 " FROM documentdb_upgrade.holds h"
-				 " WHERE h.released_at IS NULL"
-				 " AND (h.until IS NULL OR h.until > pg_catalog.clock_timestamp())"
-				 " ORDER BY h.id LIMIT 1",
-				 0, NULL, NULL) > 0)
-	{
-		server_facts->held = true;
-		server_facts->hold_reason = du_query_text(0, 1);
+	server_facts->hold_reason = read_hold();
+	server_facts->held = server_facts->hold_reason != NULL;
+	if (server_facts->held)
 		server_facts->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
-	}
 	else if (placing != 0)
 	{
 		server_facts->held = true;
 		server_facts->hold_reason = psprintf("by process %d, in a transaction that has not ended yet", placing);
 		server_facts->hold_hint = "Wait for the end of that transaction.";
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /* A hold that the source of the desired version tells of. */
@@ -315,23 +380,43 @@ find_missing(const UpgradeFacts *facts, const UpgradePlan *plan)
 }
 
 /*
- * Everything, palloc'd.  locks are those that the plan is known to take;
- * caller is the role that asked.
+ * What can be known without a query, palloc'd: all that the hard guards look
+ * at but other upgrades, and holds.  caller is the role that asked.
  */
 ServerFacts *
-du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
+du_server_facts_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
 {
-	List	   *locks = du_plan_locks(plan);
 	ServerFacts *server_facts = palloc0(sizeof(ServerFacts));
-	const ExtensionFacts *main_extension = du_managed_main(facts);
 
 	server_facts->in_recovery = RecoveryInProgress();
 	server_facts->libraries = du_library_facts(facts);
 	gather_hold(server_facts);
 	gather_hold_of_source(server_facts);
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (OidIsValid(facts->extensions[i].oid))
+			server_facts->unusable_schemas =
+				list_concat(server_facts->unusable_schemas,
+							du_members_schemas_without_usage(&facts->extensions[i], caller));
+	}
+	server_facts->missing = find_missing(facts, plan);
+	server_facts->caller_is_superuser = superuser_arg(caller);
+	server_facts->database = quote_identifier(get_database_name(MyDatabaseId));
+	return server_facts;
+}
+
+/*
+ * Everything, palloc'd.  SPI must be connected.
+ */
+ServerFacts *
+du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
+{
+	List	   *locks = du_plan_locks(plan);
+	ServerFacts *server_facts = du_server_facts_look(facts, plan, caller);
+
 	gather_backup(server_facts);
 	if (du_guc_soak_time > 0)
-		gather_binary(server_facts, main_extension);
+		gather_binary(server_facts, du_managed_main(facts));
 	server_facts->event_triggers =
 		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
 					" WHERE t.evtenabled <> 'D' ORDER BY 1");
@@ -346,16 +431,8 @@ du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid c
 						" ORDER BY 1");
 	server_facts->blockers = du_holders_of_relations(locks);
 	server_facts->upgrades = du_holders_of_extensions(facts);
-	for (int i = 0; i < facts->nextensions; i++)
-	{
-		if (OidIsValid(facts->extensions[i].oid))
-			server_facts->unusable_schemas =
-				list_concat(server_facts->unusable_schemas,
-							du_members_schemas_without_usage(&facts->extensions[i], caller));
-	}
-	server_facts->missing = find_missing(facts, plan);
-	server_facts->caller_is_superuser = superuser_arg(caller);
-	server_facts->database = quote_identifier(get_database_name(MyDatabaseId));
+	if (plan->targets[facts->main].stuck)
+		server_facts->losses = du_losses_describe(du_managed_main(facts));
 	gather_disk(server_facts, locks);
 	return server_facts;
 }

@@ -8,6 +8,9 @@
  * their order of precedence and the first that applies wins.  What cannot be
  * ordered is refused with its reason, never skipped.
  *
+ * Files can offer more than the binary version that they name.  That is for those
+ * who ask for it: nothing else goes beyond the binary version.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -35,7 +38,7 @@ result(Decision decision, const char *target, const char *reason)
  */
 static DecisionResult
 decide_explicit(const DecisionInput *input, const ExtensionVersion *installed,
-				const ExtensionVersion *binary)
+				const ExtensionVersion *binary, const ExtensionVersion *limit)
 {
 	ExtensionVersion desired;
 	const char *why;
@@ -48,10 +51,13 @@ decide_explicit(const DecisionInput *input, const ExtensionVersion *installed,
 
 	target = du_version_respell(input->desired, input->binary);
 
-	if (du_version_compare(&desired, binary) > 0)
+	if (du_version_compare(&desired, limit) > 0)
 		return result(DECISION_WAIT, target,
-					  psprintf("Version %s is desired, but this binary offers only %s.",
-							   target, input->binary));
+					  psprintf("Version %s is desired, but this binary offers only %s.%s",
+							   target, input->limit ? input->limit : input->binary,
+							   du_version_extends(input->desired, input->binary) ?
+							   psprintf(" A package and the extension in it have versions of their own: %s may be that of a package, whose extension is at %s.",
+										target, input->binary) : ""));
 	if (du_version_compare(&desired, installed) < 0)
 		return result(DECISION_REFUSE, NULL,
 					  psprintf("Version %s is desired, but %s is installed, and a schema never goes back.",
@@ -74,6 +80,22 @@ decide_explicit(const DecisionInput *input, const ExtensionVersion *installed,
 }
 
 /*
+ * The decision where the installed version is that of the binary and no other is
+ * desired.
+ */
+static DecisionResult
+decide_at_binary(const DecisionInput *input, bool automatic)
+{
+	if (input->behind != NULL)
+		return result(automatic ? DECISION_FINALIZE : DECISION_UPDATE_AVAILABLE, input->installed,
+					  psprintf("Version %s is installed, and the binary offers nothing newer, but a companion is not at its target: %s.",
+							   input->installed, input->behind));
+	return result(DECISION_NONE, input->installed,
+				  psprintf("Version %s is installed, and the binary offers nothing newer.",
+						   input->installed));
+}
+
+/*
  * The decision and its reason.  Texts in the result are palloc'd or point
  * into the input.  Never raises for what a version says.
  */
@@ -82,6 +104,7 @@ du_decide(const DecisionInput *input)
 {
 	ExtensionVersion installed;
 	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *why;
 	const char *desired = input->desired ? input->desired : "";
 	bool		automatic = strcmp(desired, "auto") == 0;
@@ -92,6 +115,10 @@ du_decide(const DecisionInput *input)
 	if (input->binary == NULL)
 		return result(DECISION_REFUSE, NULL,
 					  "The version that this binary offers is not known.");
+
+	/* The very same text is the same version, whether it has an order or not. */
+	if (strcmp(input->installed, input->binary) == 0 && (desired[0] == '\0' || automatic))
+		return decide_at_binary(input, automatic);
 	if (!du_version_parse(input->installed, &installed, &why))
 		return result(DECISION_REFUSE, NULL,
 					  psprintf("The installed version \"%s\" cannot be ordered: %s",
@@ -100,31 +127,25 @@ du_decide(const DecisionInput *input)
 		return result(DECISION_REFUSE, NULL,
 					  psprintf("The binary version \"%s\" cannot be ordered: %s",
 							   input->binary, why));
-	if (du_version_compare(&binary, &installed) < 0)
+	if (input->limit == NULL || !du_version_parse(input->limit, &limit, &why))
+		limit = binary;
+	if (du_version_compare(&limit, &installed) < 0)
 	{
 		ExtensionVersion ignored;
 
 		if (desired[0] != '\0' && !automatic &&
 			!du_version_parse(desired, &ignored, &why))
-			return decide_explicit(input, &installed, &binary);
+			return decide_explicit(input, &installed, &binary, &limit);
 		return result(DECISION_SCHEMA_AHEAD, NULL,
 					  psprintf("The schema is at %s, newer than the binary's %s.",
 							   input->installed, input->binary));
 	}
 
 	if (desired[0] != '\0' && !automatic)
-		return decide_explicit(input, &installed, &binary);
+		return decide_explicit(input, &installed, &binary, &limit);
 
-	if (du_version_compare(&binary, &installed) == 0)
-	{
-		if (input->behind != NULL)
-			return result(automatic ? DECISION_FINALIZE : DECISION_UPDATE_AVAILABLE, input->installed,
-						  psprintf("Version %s is installed, and the binary offers nothing newer, but a companion is not at its target: %s.",
-								   input->installed, input->behind));
-		return result(DECISION_NONE, input->installed,
-					  psprintf("Version %s is installed, and the binary offers nothing newer.",
-							   input->installed));
-	}
+	if (du_version_compare(&binary, &installed) <= 0)
+		return decide_at_binary(input, automatic);
 	if (automatic)
 		return result(DECISION_FINALIZE, input->binary,
 					  psprintf("Following the binary: %s is installed, it offers %s.",

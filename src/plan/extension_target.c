@@ -17,6 +17,8 @@
 
 #include "plan/internal.h"
 
+#include "utils/builtins.h"
+
 #include "extension/extension.h"
 
 /*
@@ -78,9 +80,17 @@ highest_up_to(const ExtensionFacts *extension, const ExtensionVersion *limit)
 	return best;
 }
 
+static const char *
+goes_back(const ExtensionFacts *extension, const UpdatePath *path, const char *from, const char *to)
+{
+	return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
+					extension->name, path->target, from, to);
+}
+
 /*
- * Why a path is no upgrade: every version on it must be orderable and above
- * the one before.  NULL when it is one.
+ * Why a path is no upgrade: every version on it must be above the one before.
+ * What cannot be ordered is passed on the way (PostGIS has "ANY" there), and is
+ * no place to start from or to end at.  NULL when it is one.
  */
 static const char *
 path_problem(const ExtensionFacts *extension, const UpdatePath *path)
@@ -88,52 +98,133 @@ path_problem(const ExtensionFacts *extension, const UpdatePath *path)
 	ExtensionVersion previous;
 	const char *reason;
 
-	if (!du_version_parse(path->versions[0], &previous, &reason))
+	if (!du_version_parse(extension->installed, &previous, &reason))
 		return psprintf("The installed version \"%s\" of extension \"%s\" cannot be ordered: %s",
-						path->versions[0], extension->name, reason);
+						extension->installed, extension->name, reason);
 	for (int i = 1; i < path->nversions; i++)
 	{
 		ExtensionVersion version;
 
 		if (!du_version_parse(path->versions[i], &version, &reason))
-			return psprintf("The path of extension \"%s\" to \"%s\" passes \"%s\", which cannot be ordered: %s",
-							extension->name, path->target, path->versions[i], reason);
+		{
+			if (i < path->nversions - 1)
+				continue;
+			return psprintf("The target \"%s\" of extension \"%s\" cannot be ordered: %s",
+							path->target, extension->name, reason);
+		}
 		if (du_version_compare(&version, &previous) <= 0)
-			return psprintf("The path of extension \"%s\" to \"%s\" goes from \"%s\" back to \"%s\".",
-							extension->name, path->target,
-							path->versions[i - 1], path->versions[i]);
+			return goes_back(extension, path, path->versions[i - 1], path->versions[i]);
 		previous = version;
 	}
 	return NULL;
 }
 
 /*
- * What to do when no scripts lead to a target: names the highest version before
- * it that can be reached, and the script that is missing from there.
+ * The same where both ends are named: then what cannot be ordered is passed over,
+ * and the rest must rise.
  */
 static const char *
-missing_script_hint(const ExtensionFacts *extension, const char *target)
+named_path_problem(const ExtensionFacts *extension, const UpdatePath *path)
 {
-	const char *reached = extension->installed;
+	ExtensionVersion previous;
+	const char *before = NULL;
+	const char *reason;
+
+	for (int i = 0; i < path->nversions; i++)
+	{
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->versions[i], &version, &reason))
+			continue;
+		if (before != NULL && du_version_compare(&version, &previous) <= 0)
+			return goes_back(extension, path, before, path->versions[i]);
+		before = path->versions[i];
+		previous = version;
+	}
+	return NULL;
+}
+
+/*
+ * The highest version above one and below another that can be reached, and that
+ * one parsed; the first when there is none.
+ */
+static const char *
+highest_reached(const ExtensionFacts *extension, const char *above, const ExtensionVersion *below,
+				ExtensionVersion *highest)
+{
+	const char *reached = above;
+	const char *reason;
+
+	if (!du_version_parse(above, highest, &reason))
+		return above;
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		const UpdatePath *path = &extension->paths[i];
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
+			du_version_compare(&version, below) >= 0 || du_version_compare(&version, highest) <= 0)
+			continue;
+		reached = path->target;
+		*highest = version;
+	}
+	return reached;
+}
+
+/*
+ * The highest version beyond the binary one, within what may be asked for, that
+ * can be reached; NULL when there is none.
+ */
+static const char *
+reached_beyond(const ExtensionFacts *extension)
+{
+	const char *best = NULL;
+	ExtensionVersion best_version;
+	ExtensionVersion limit;
+	const char *reason;
+
+	if (strcmp(extension->limit, extension->binary) == 0 ||
+		!du_version_parse(extension->binary, &best_version, &reason) ||
+		!du_version_parse(extension->limit, &limit, &reason))
+		return NULL;
+	for (int i = 0; i < extension->npaths; i++)
+	{
+		const UpdatePath *path = &extension->paths[i];
+		ExtensionVersion version;
+
+		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
+			du_version_compare(&version, &limit) > 0 || du_version_compare(&version, &best_version) <= 0)
+			continue;
+		best = path->target;
+		best_version = version;
+	}
+	return best;
+}
+
+/*
+ * What to do when no scripts lead to a target: names the highest version before
+ * it that can be reached, and the script that is missing from there; or what can
+ * be reached beyond it.  *stuck is set when there is neither.
+ */
+static const char *
+missing_script_hint(const ExtensionFacts *extension, const char *target, bool *stuck)
+{
+	const char *reached;
 	const char *next = target;
+	const char *beyond = reached_beyond(extension);
 	ExtensionVersion highest;
 	ExtensionVersion lowest;
 	ExtensionVersion version;
 	const char *reason;
 	ListCell   *lc;
 
-	if (!du_version_parse(target, &lowest, &reason) || !du_version_parse(reached, &highest, &reason))
+	if (!du_version_parse(target, &lowest, &reason) ||
+		!du_version_parse(extension->installed, &highest, &reason))
 		return NULL;
-	for (int i = 0; i < extension->npaths; i++)
-	{
-		const UpdatePath *path = &extension->paths[i];
-
-		if (!du_version_parse(path->target, &version, &reason) || path_problem(extension, path) != NULL ||
-			du_version_compare(&version, &lowest) >= 0 || du_version_compare(&version, &highest) <= 0)
-			continue;
-		reached = path->target;
-		highest = version;
-	}
+	if (beyond != NULL)
+		return psprintf("%s Correct that file, or ask for the version by its name: SELECT documentdb_upgrade.finalize_to(%s);",
+						extension->odds, quote_literal_cstr(beyond));
+	reached = highest_reached(extension, extension->installed, &lowest, &highest);
 	foreach(lc, extension->offered)
 	{
 		if (!du_version_parse(lfirst(lc), &version, &reason) ||
@@ -145,21 +236,24 @@ missing_script_hint(const ExtensionFacts *extension, const char *target)
 	if (reached != extension->installed)
 		return psprintf("Install the missing script \"%s--%s--%s.sql\", or finalize to \"%s\", the highest version that can be reached.",
 						extension->name, reached, next, reached);
-	return psprintf("Install the missing script \"%s--%s--%s.sql\". Where its maintainers have none, they drop and create the extension, which loses the data of its tables, grants, and whatever depends on it.",
-					extension->name, reached, next);
+	*stuck = true;
+	return psprintf("No script leads on from \"%s\": install \"%s--%s--%s.sql\". Where there is none, the maintainers of such extensions have them dropped and created (history will have it): BEGIN; SET LOCAL documentdb_upgrade.enforce = off; DROP EXTENSION %s; CREATE EXTENSION %s VERSION %s; COMMIT;",
+					extension->installed, extension->name, reached, next, quote_identifier(extension->name),
+					quote_identifier(extension->name), quote_literal_cstr(target));
 }
 
 /*
  * Finds the way to a target that differs from the installed version.
  */
 static void
-find_path(const ExtensionFacts *extension, ExtensionTarget *target)
+find_path(const ExtensionFacts *extension, bool named, ExtensionTarget *target)
 {
 	for (int i = 0; i < extension->npaths; i++)
 	{
 		if (strcmp(extension->paths[i].target, target->target) == 0)
 		{
-			target->problem = path_problem(extension, &extension->paths[i]);
+			target->problem = named ? named_path_problem(extension, &extension->paths[i]) :
+				path_problem(extension, &extension->paths[i]);
 			if (target->problem == NULL)
 				target->path = &extension->paths[i];
 			return;
@@ -167,7 +261,7 @@ find_path(const ExtensionFacts *extension, ExtensionTarget *target)
 	}
 	target->problem = psprintf("Extension \"%s\" has no update path from \"%s\" to \"%s\".",
 							   extension->name, extension->installed, target->target);
-	target->hint = missing_script_hint(extension, target->target);
+	target->hint = missing_script_hint(extension, target->target, &target->stuck);
 }
 
 /*
@@ -216,12 +310,44 @@ du_target_share_versions(const ExtensionFacts *a, const ExtensionFacts *b)
 	return share;
 }
 
+/* True when the files offer a version by this very text. */
+static bool
+is_offered(const ExtensionFacts *extension, const char *text)
+{
+	ListCell   *lc;
+
+	foreach(lc, extension->offered)
+	{
+		if (strcmp(lfirst(lc), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The same when that version cannot be ordered: to the very same one.
+ */
+static void
+aim_by_text(const ExtensionFacts *companion, const char *main_target, ExtensionTarget *target)
+{
+	if (strcmp(companion->installed, main_target) == 0)
+		target->target = companion->installed;
+	else if (is_offered(companion, main_target))
+	{
+		target->target = main_target;
+		find_path(companion, true, target);
+	}
+	else
+		target->problem = psprintf("Extension \"%s\" has no version \"%s\", which cannot be ordered, so no other one can stand for it.",
+								   companion->name, main_target);
+}
+
 /*
  * Where a companion goes when the main extension goes to main_target.
  */
 void
 du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
-						const char *main_target, ExtensionTarget *target)
+						const char *main_target, bool named, ExtensionTarget *target)
 {
 	ExtensionVersion installed;
 	ExtensionVersion limit;
@@ -232,6 +358,11 @@ du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *m
 	if (companion->control->problem != NULL)
 	{
 		target->problem = companion->control->problem;
+		return;
+	}
+	if (named && main_target != NULL && !du_version_parse(main_target, &limit, &reason))
+	{
+		aim_by_text(companion, main_target, target);
 		return;
 	}
 	if (!du_version_parse(companion->installed, &installed, &reason))
@@ -260,15 +391,37 @@ du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *m
 		return;
 	}
 	target->target = aim;
-	find_path(companion, target);
+	find_path(companion, false, target);
+}
+
+/*
+ * Where the main extension goes when nobody names a version: to that of the
+ * binary, or nowhere when it is above that by the scripts of this binary.
+ */
+static const char *
+default_request(const ExtensionFacts *extension)
+{
+	ExtensionVersion installed;
+	ExtensionVersion binary;
+	ExtensionVersion limit;
+	const char *reason;
+
+	if (extension->installed != NULL && extension->limit != NULL &&
+		du_version_parse(extension->installed, &installed, &reason) &&
+		du_version_parse(extension->binary, &binary, &reason) &&
+		du_version_parse(extension->limit, &limit, &reason) &&
+		du_version_compare(&installed, &binary) > 0 && du_version_compare(&installed, &limit) <= 0)
+		return extension->installed;
+	return extension->binary;
 }
 
 /*
  * Where the main extension goes: to the requested version, or that of the
- * binary.  False when the files do not offer it.
+ * binary.  False when the files do not offer it.  What cannot be ordered is to
+ * be had by its text where both ends are named.
  */
 bool
-du_target_aim_main(const ExtensionFacts *extension, const char *requested,
+du_target_aim_main(const ExtensionFacts *extension, const char *requested, bool named,
 				   ExtensionTarget *target)
 {
 	ExtensionVersion installed;
@@ -277,25 +430,26 @@ du_target_aim_main(const ExtensionFacts *extension, const char *requested,
 	bool		exists;
 
 	if (requested == NULL)
-		requested = extension->binary;
+		requested = default_request(extension);
 	if (requested == NULL)
 		return false;
 
-	target->target = match_offered(extension, requested);
+	target->target = named && is_offered(extension, requested) ? requested : match_offered(extension, requested);
 	exists = target->target != NULL;
 	if (!exists)
 		target->target = du_version_respell(requested, extension->binary);
 	if (extension->installed == NULL)
 		return exists;
-	if (du_version_parse(extension->installed, &installed, &reason) &&
-		du_version_parse(target->target, &aimed, &reason) &&
-		du_version_compare(&aimed, &installed) == 0)
+	if (strcmp(extension->installed, target->target) == 0 ||
+		(du_version_parse(extension->installed, &installed, &reason) &&
+		 du_version_parse(target->target, &aimed, &reason) &&
+		 du_version_compare(&aimed, &installed) == 0))
 	{
 		/* Already there, whatever the spelling. */
 		target->target = extension->installed;
 		return true;
 	}
 	if (exists)
-		find_path(extension, target);
+		find_path(extension, named, target);
 	return exists;
 }

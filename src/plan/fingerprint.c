@@ -29,11 +29,12 @@ compare_names(const ListCell *a, const ListCell *b)
 
 /*
  * True for the name of an update script ("1.0--1.1") whose both ends lie
- * between the installed and the binary version.
+ * between the installed version and the highest that may be asked for, as far
+ * as they can be ordered.
  */
 static bool
 is_ahead(const char *name, const ExtensionVersion *installed,
-		 const ExtensionVersion *binary)
+		 const ExtensionVersion *limit)
 {
 	char	   *from_text = pstrdup(name);
 	char	   *to_text = strstr(from_text, "--");
@@ -45,10 +46,8 @@ is_ahead(const char *name, const ExtensionVersion *installed,
 		return false;
 	*to_text = '\0';
 	to_text += 2;
-	return du_version_parse(from_text, &from, &reason) &&
-		du_version_parse(to_text, &to, &reason) &&
-		du_version_compare(&from, installed) >= 0 &&
-		du_version_compare(&to, binary) <= 0;
+	return (!du_version_parse(from_text, &from, &reason) || du_version_compare(&from, installed) >= 0) &&
+		(!du_version_parse(to_text, &to, &reason) || du_version_compare(&to, limit) <= 0);
 }
 
 static void
@@ -63,8 +62,9 @@ static void
 append_extension(StringInfo buf, const ExtensionFacts *extension)
 {
 	ExtensionVersion installed;
-	ExtensionVersion binary;
+	ExtensionVersion limit;
 	const char *reason;
+	bool		ordered;
 	List	   *names;
 	ListCell   *lc;
 
@@ -88,14 +88,14 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 			append_file(buf, "control", lfirst(lc), path);
 	}
 
-	if (!du_version_parse(extension->installed, &installed, &reason) ||
-		!du_version_parse(extension->binary, &binary, &reason))
-		return;
+	/* Where there is no order, all of them count. */
+	ordered = du_version_parse(extension->installed, &installed, &reason) &&
+		du_version_parse(extension->limit, &limit, &reason);
 	names = du_control_script_names(extension->control, extension->name);
 	list_sort(names, compare_names);
 	foreach(lc, names)
 	{
-		if (is_ahead(lfirst(lc), &installed, &binary))
+		if (ordered ? is_ahead(lfirst(lc), &installed, &limit) : strstr(lfirst(lc), "--") != NULL)
 			append_file(buf, "script", lfirst(lc),
 						psprintf("%s/%s--%s.sql", extension->control->directory,
 								 extension->name, (char *) lfirst(lc)));
@@ -105,7 +105,7 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 /*
  * SHA-256 over everything that any plan of this instance depends on:
  * versions, control files, libraries, and the update scripts between the
- * installed and the binary version.  It does not depend on the target, so one
+ * installed version and the highest that may be asked for.  It does not depend on the target, so one
  * token serves finalize() and finalize_to() alike.
  */
 char *

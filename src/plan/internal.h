@@ -21,20 +21,10 @@
  * ----
  */
 
-extern bool du_target_aim_main(const ExtensionFacts *extension, const char *requested,
+extern bool du_target_aim_main(const ExtensionFacts *extension, const char *requested, bool named,
 							   ExtensionTarget *target);
 extern void du_target_aim_companion(const ExtensionFacts *companion, const ExtensionFacts *main_extension,
-									const char *main_target, ExtensionTarget *target);
-
-/* ----
- * lock_count.c
- *
- * What a plan is known to take of the shared lock table, and what there
- * is.
- * ----
- */
-
-extern LockCount *du_lock_count(const List *relations);
+									const char *main_target, bool named, ExtensionTarget *target);
 
 /* ----
  * update_script.c

@@ -61,7 +61,7 @@ count_held(void)
 
 /*
  * Counts, palloc'd, for the relations that a plan is known to lock.  SPI must
- * be connected.
+ * be connected, except where there are none.
  */
 LockCount *
 du_lock_count(const List *relations)

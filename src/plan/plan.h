@@ -36,6 +36,8 @@ typedef struct DecisionInput
 	const char *desired;		/* "", "auto" or a version; NULL is "" */
 	const char *installed;		/* NULL when not installed */
 	const char *binary;			/* NULL when unknown */
+	const char *limit;			/* the highest version that may be asked for;
+								 * NULL: the binary one */
 	const char *behind;			/* which companions are not at their targets,
 								 * as clauses; NULL when all are */
 } DecisionInput;
@@ -63,6 +65,7 @@ typedef struct ExtensionTarget
 	const char *target;			/* NULL when there is none */
 	const char *problem;		/* why the target cannot be reached, or NULL */
 	const char *hint;			/* what would help, or NULL */
+	bool		stuck;			/* no script leads on from what is installed */
 	bool		unrelated;		/* because its numbers are not the main one's */
 	const UpdatePath *path;		/* NULL when nothing is to be done */
 } ExtensionTarget;
@@ -94,6 +97,7 @@ typedef struct LockCount
 	int64		formula;		/* what the settings promise */
 } LockCount;
 
+extern LockCount *du_lock_count(const List *relations);
 extern int64 du_lock_count_budget(const LockCount *count);
 
 /* ----
@@ -185,6 +189,8 @@ typedef struct PlanStep
 typedef struct UpgradePlan
 {
 	const char *requested;		/* as asked for; NULL is the binary version */
+	bool		named;			/* both ends by who asks: what cannot be
+								 * ordered counts by its text */
 	bool		target_exists;	/* the files offer the main target */
 	const char *target;			/* of the main extension, NULL when unknown */
 	ExtensionTarget *targets;	/* one per extension of the facts */
@@ -195,6 +201,7 @@ typedef struct UpgradePlan
 } UpgradePlan;
 
 extern UpgradePlan *du_plan_make(const UpgradeFacts *facts, const char *requested);
+extern UpgradePlan *du_plan_make_named(const UpgradeFacts *facts, const char *requested);
 extern void du_plan_read_scripts(UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_locks(const UpgradePlan *plan);
 extern LockCount *du_plan_count_locks(const UpgradePlan *plan);

@@ -71,19 +71,15 @@ note_behind(UpgradePlan *plan, const ExtensionFacts *companion, const ExtensionT
 	plan->behind = plan->behind == NULL ? clause : psprintf("%s, %s", plan->behind, clause);
 }
 
-/*
- * The plan to a requested version (NULL: the binary version), palloc'd.
- * Pure: reads nothing but the facts.  requested must be a well-formed
- * version.
- */
-UpgradePlan *
-du_plan_make(const UpgradeFacts *facts, const char *requested)
+static UpgradePlan *
+make(const UpgradeFacts *facts, const char *requested, bool named)
 {
 	UpgradePlan *plan = palloc0(sizeof(UpgradePlan));
 
 	plan->requested = requested;
+	plan->named = named;
 	plan->targets = palloc0(facts->nextensions * sizeof(ExtensionTarget));
-	plan->target_exists = du_target_aim_main(du_managed_main(facts), requested,
+	plan->target_exists = du_target_aim_main(du_managed_main(facts), requested, named,
 											 &plan->targets[facts->main]);
 	plan->target = plan->targets[facts->main].target;
 	for (int i = 0; i < facts->nextensions; i++)
@@ -91,7 +87,7 @@ du_plan_make(const UpgradeFacts *facts, const char *requested)
 		if (i == facts->main)
 			continue;
 		du_target_aim_companion(&facts->extensions[i], du_managed_main(facts), plan->target,
-								&plan->targets[i]);
+								named, &plan->targets[i]);
 		note_behind(plan, &facts->extensions[i], &plan->targets[i]);
 	}
 
@@ -100,6 +96,27 @@ du_plan_make(const UpgradeFacts *facts, const char *requested)
 		plan->targets[facts->main].problem == NULL)
 		lay_out_steps(plan, facts);
 	return plan;
+}
+
+/*
+ * The plan to a requested version (NULL: the binary version), palloc'd.
+ * Pure: reads nothing but the facts.  requested must be a well-formed
+ * version.
+ */
+UpgradePlan *
+du_plan_make(const UpgradeFacts *facts, const char *requested)
+{
+	return make(facts, requested, false);
+}
+
+/*
+ * The same for somebody who names the installed version too, and so vouches for
+ * the order of the two: requested may be any text.
+ */
+UpgradePlan *
+du_plan_make_named(const UpgradeFacts *facts, const char *requested)
+{
+	return make(facts, requested, true);
 }
 
 /*

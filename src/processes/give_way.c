@@ -131,7 +131,9 @@ find_wanted(Node *statement)
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
-	if (!asked || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+	/* One that is prepared keeps others away by its own locks. */
+	if (!asked || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+				   event != XACT_EVENT_PREPARE))
 		return;
 	asked = false;
 	du_shared_ask_to_leave(InvalidOid);

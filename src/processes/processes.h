@@ -40,6 +40,24 @@ typedef struct DatabaseEntry
 
 extern List *du_databases_list(void);
 extern bool du_databases_try_list(List **databases);
+
+/* ----
+ * detached.c
+ *
+ * Runs one function of this library in a process of its own, and waits for
+ * its answer.
+ * ----
+ */
+
+/*
+ * Serves there: an order in, an answer out, palloc'd.  It runs outside a
+ * transaction, as a superuser.
+ */
+typedef void *(*DetachedFunction) (const void *order, Size length, Size *answer_length);
+
+extern void *du_detached_run(const char *what, const char *function, const void *order,
+							 Size length, Size *answer_length);
+
 /* ----
  * give_way.c
  *
@@ -59,6 +77,15 @@ extern void du_give_way_to(Node *statement);
 
 extern PGDLLEXPORT bool du_shared_asked_to_leave(void);
 extern bool du_visit_begin(Oid database);
+
+/* ----
+ * notices.c
+ *
+ * Tells those who listen what a transaction has done, when it commits.
+ * ----
+ */
+
+extern void du_notice_at_commit(const char *payload);
 
 /* ----
  * own_relations.c
@@ -103,7 +130,7 @@ typedef enum SharedRoom
 } SharedRoom;
 
 #define SHARED_ROOM_SIZE 4096
-#define SHARED_EXCHANGE_SIZE 2048	/* for one attempt of each worker */
+#define SHARED_EXCHANGE_SIZE 4096	/* for one attempt of each worker */
 
 #define SHARED_VERSION_LENGTH 64
 #define SHARED_TEXT_LENGTH 512

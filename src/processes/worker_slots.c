@@ -268,7 +268,7 @@ static bool wake_asked = false;
 static void
 wake_after_commit(XactEvent event, void *arg)
 {
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	if (wake_asked && event == XACT_EVENT_COMMIT)
 		du_shared_wake_worker();

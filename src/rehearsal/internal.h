@@ -93,6 +93,19 @@ extern const char *du_dropped_role_name(Oid role);
 extern bool du_dropped_is_new_relation(Oid relation);
 
 /* ----
+ * fresh_install.c
+ *
+ * What an update leaves against what CREATE EXTENSION makes.
+ * ----
+ */
+
+extern void du_fresh_want_members(void);
+extern char *du_fresh_list_members(const UpgradeFacts *facts);
+extern bool du_fresh_has_members(const char *row);
+extern void du_fresh_warn(const char *row);
+extern char *du_fresh_compare(const char *row, const char *members, const char *problem);
+
+/* ----
  * held_locks.c
  *
  * The locks that this transaction holds.
@@ -247,7 +260,7 @@ typedef struct StepEffects
 extern void du_effects_start(const UpgradeFacts *facts);
 extern void du_effects_take_early_locks(void);
 extern void du_effects_stop(void);
-extern void du_effects_begin_step(void);
+extern void du_effects_begin_step(bool may_ask);
 extern StepEffects *du_effects_end_step(const PlanStep *step);
 
 /* ----
@@ -313,6 +326,7 @@ extern char *du_scratch_run(const char *function, const StringInfo order);
  * ----
  */
 
+extern char *du_rehearsal_sign(const char *row, const char *fingerprint);
 extern Datum du_rehearse_in_scratch(const char *target, bool *isnull);
 
 /* ----

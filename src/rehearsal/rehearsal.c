@@ -10,18 +10,28 @@
  *
  * A rehearsal that fails is no error: its report is what was asked for.
  *
+ * Where a library refuses the update in a session that has used the old
+ * version, a process of its own rehearses, which begins with the update.  It
+ * looks at the effects of a single step as ever; of several it tells only that
+ * they ran, because a look between two of them would be a use.  Nothing is asked
+ * after the rollback either, so it does not tell of objects of others.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "rehearsal/internal.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -29,10 +39,14 @@
 #include "guards/guards.h"
 #include "plan/plan.h"
 
+#define LONGEST_LOCK_WAIT_MS 1000
+
 #define ROW_COLUMNS \
 	"extension, from_version, to_version, extensions, outcome, scratch, role_name, client," \
 	" started_at, finished_at, fingerprint, steps_run, lock_entries, wal_bytes," \
 	" risk, report, sqlstate, message, detail, hint, context, script, script_line"
+
+PGDLLEXPORT void *documentdb_upgrade_detached_rehearsal(const void *order, Size length, Size *answer_length);
 
 typedef struct Rehearsal
 {
@@ -42,6 +56,7 @@ typedef struct Rehearsal
 	List	   *sequences;		/* as they stood before */
 	StringInfoData steps;		/* JSON objects */
 	OutsideFindings findings;
+	const char *members;		/* JSON array of what the steps left, or NULL */
 	StepRisk	worst;
 	int			nsteps;			/* that ran to their end */
 	int			lock_entries;
@@ -53,7 +68,9 @@ typedef struct Rehearsal
 static void
 before_step(void *arg, const PlanStep *step)
 {
-	du_effects_begin_step();
+	const Rehearsal *rehearsal = arg;
+
+	du_effects_begin_step(!rehearsal->attempt.alter_first);
 }
 
 static void
@@ -95,6 +112,20 @@ objections_to_rehearsal(const GuardResults *guards)
 	return objections;
 }
 
+/* The guards of both, in this order. */
+static GuardResults *
+join_guards(const GuardResults *a, const GuardResults *b)
+{
+	GuardResults *all = palloc0(sizeof(GuardResults));
+
+	all->nresults = a->nresults + b->nresults;
+	all->results = palloc(all->nresults * sizeof(GuardResult));
+	memcpy(all->results, a->results, a->nresults * sizeof(GuardResult));
+	memcpy(all->results + a->nresults, b->results, b->nresults * sizeof(GuardResult));
+	all->nfailed = a->nfailed + b->nfailed;
+	return all;
+}
+
 /* Looks and decides under the locks of the extensions. */
 static bool
 prepare(Rehearsal *rehearsal)
@@ -108,11 +139,19 @@ prepare(Rehearsal *rehearsal)
 	if (du_stage_decide(attempt).decision == DECISION_NONE)
 		return false;
 	du_plan_read_scripts(attempt->plan, attempt->facts);
-	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
+	if (attempt->alter_first)
+	{
+		input = du_guards_look(attempt->facts, attempt->plan, attempt->caller);
+		rehearsal->guards = du_guards_evaluate_first(&input, NIL);
+	}
+	else
+	{
+		input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
+		rehearsal->guards = du_guards_evaluate(&input, NIL);
+	}
 	attempt->server_facts = input.server_facts;
 	rehearsal->locks_named = input.locks->named;
 	du_lock_budget_start(du_lock_count_budget(input.locks));
-	rehearsal->guards = du_guards_evaluate(&input, NIL);
 	objections = objections_to_rehearsal(rehearsal->guards);
 	if (objections->nfailed > 0)
 		du_stage_refuse(attempt, objections, "rehearse an update of");
@@ -144,34 +183,82 @@ try_deferred(Rehearsal *rehearsal, const ErrorData *before)
 	rehearsal->deferred = "met";
 }
 
+/* Notes steps that nobody has looked at. */
+static void
+write_unseen_steps(Rehearsal *rehearsal)
+{
+	const Attempt *attempt = &rehearsal->attempt;
+	StepRisk	unknown = du_risk_unknown();
+
+	for (int i = 0; i < attempt->plan->nsteps; i++)
+		du_rehearsal_write_step(&rehearsal->steps,
+								attempt->facts->extensions[attempt->plan->steps[i].extension].name,
+								&attempt->plan->steps[i], 0, NULL, &unknown);
+	rehearsal->worst = unknown;
+	rehearsal->nsteps = attempt->plan->nsteps;
+}
+
+/* What comes before the steps and is made of queries. */
+static ErrorData *
+ask_before(Rehearsal *rehearsal)
+{
+	ErrorData  *deferred;
+
+	deferred = du_subtransaction_run(fire_deferred, NULL, SUBTRANSACTION_ROLL_BACK);
+	if (deferred != NULL && deferred->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(deferred);
+	rehearsal->attempt.stage = STAGE_RUNNING;
+	du_checks_run("pre");
+	rehearsal->checks = "the pre-checks were met";
+	return deferred;
+}
+
+/* The same of a rehearsal that begins with the update, after the steps. */
+static void
+ask_afterwards(Rehearsal *rehearsal)
+{
+	Attempt    *attempt = &rehearsal->attempt;
+	GuardInput	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, false);
+
+	rehearsal->locks_named = input.locks->named;
+	rehearsal->guards = join_guards(rehearsal->guards, du_guards_evaluate_rest(&input, NIL));
+	du_checks_run("pre");
+	rehearsal->checks = "the pre-checks were met";
+}
+
 /* Runs the steps and the checks, and looks on. */
 static void
 run_steps(Rehearsal *rehearsal)
 {
 	Attempt    *attempt = &rehearsal->attempt;
 	StepObserver observer = {before_step, after_step, rehearsal};
-	ErrorData  *deferred;
+	bool		looks_on = !attempt->alter_first || attempt->plan->nsteps == 1;
+	ErrorData  *deferred = NULL;
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
-	du_settings_pin(attempt->facts);
-	rehearsal->sequences = du_sequences_read();
+	du_settings_pin(attempt->facts, attempt->alter_first);
+	if (!attempt->alter_first)
+		rehearsal->sequences = du_sequences_read();
 	du_effects_start(attempt->facts);
 	du_locks_take_relations(du_plan_locks(attempt->plan));
 	du_effects_take_early_locks();
 
-	deferred = du_subtransaction_run(fire_deferred, NULL, SUBTRANSACTION_ROLL_BACK);
-	if (deferred != NULL && deferred->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		ReThrowError(deferred);
-	attempt->stage = STAGE_RUNNING;
 	rehearsal->checks = "no check was met";
-	du_checks_run("pre");
-	rehearsal->checks = "the pre-checks were met";
+	if (!attempt->alter_first)
+		deferred = ask_before(rehearsal);
+	attempt->stage = STAGE_RUNNING;
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan, attempt->caller);
-	attempt->steps.observer = &observer;
+	if (looks_on)
+		attempt->steps.observer = &observer;
 	du_own_scripts_begin();
 	du_steps_run(&attempt->steps);
 	du_own_scripts_end();
+	if (!looks_on)
+		write_unseen_steps(rehearsal);
+	if (attempt->alter_first)
+		ask_afterwards(rehearsal);
 	du_checks_run("post");
+	rehearsal->members = du_fresh_list_members(attempt->facts);
 	try_deferred(rehearsal, deferred);
 	rehearsal->checks = "all checks were met";
 }
@@ -227,13 +314,21 @@ build_report(Rehearsal *rehearsal)
 	du_write_open(&buf, "steps", '[');
 	appendStringInfoString(&buf, rehearsal->steps.data);
 	du_write_close(&buf, ']');
-	du_findings_write(&rehearsal->findings, &buf);
+
+	/* Made by a query, after the rollback. */
+	if (!rehearsal->attempt.alter_first)
+		du_findings_write(&rehearsal->findings, &buf);
 	du_rehearsal_write_guards(&buf, rehearsal->guards);
 	du_rehearsal_write_sequences(&buf, rehearsal->sequences,
 							  rehearsal->sequences != NIL ? du_sequences_read() : NIL);
 	du_write_text(&buf, "checks", rehearsal->checks);
 	du_write_text(&buf, "deferred", rehearsal->deferred);
 	du_write_int(&buf, "locks_named", rehearsal->locks_named);
+	if (rehearsal->members != NULL)
+	{
+		du_write_key(&buf, "members");
+		appendStringInfoString(&buf, rehearsal->members);
+	}
 	du_write_close(&buf, '}');
 	return buf.data;
 }
@@ -290,43 +385,29 @@ du_rehearsal_store(const char *json, bool *isnull)
 }
 
 /*
- * Rehearses an update of the managed set to the target (NULL: the binary
- * version) and gives back the row of table rehearsals, in the current memory
- * context.  Takes the locks of the upgrade until it has been rolled back.
- * Raises 25001, 25006 and 55006 as a finalize does, 57014 when somebody
- * cancels; what goes wrong in the upgrade is in the row.
+ * Rehearses and gives back the row of table rehearsals, not stored, as a JSON
+ * object in the current memory context; cause is what has ended it.  SPI must
+ * be connected, except where it begins with the update.
  */
-Datum
-du_rehearse(const char *target, bool *isnull)
+static char *
+rehearse(const char *target, Oid caller, bool alter_first, FailureCause *cause)
 {
-	MemoryContext context = CurrentMemoryContext;
 	FinalizeRequest request = {0};
-	ExecutionContext execution;
 	Rehearsal	rehearsal = {0};
 	Attempt    *attempt = &rehearsal.attempt;
 	ErrorData  *error;
-	Datum		row;
-
-	du_stage_check_transaction("rehearse");
-	ereport(NOTICE,
-			(errmsg("the rehearsal takes the real locks of the upgrade for a moment"),
-			 errdetail("It waits for them %d ms at most, and gives them back at its end.",
-					   du_guc_lock_timeout)));
 
 	request.target = target;
 	request.actor = "rehearsal";
 	attempt->request = &request;
-	attempt->caller = GetUserId();
+	attempt->caller = caller;
+	attempt->alter_first = alter_first;
 	attempt->record.actor = request.actor;
 	attempt->record.started_at = GetCurrentTimestamp();
 	attempt->record.outcome = "passed";
 	attempt->steps.current = -1;
 	initStringInfo(&rehearsal.steps);
 	du_findings_start(&rehearsal.findings);
-
-	du_context_enter(&execution);
-	SPI_connect();
-	MemoryContextSwitchTo(context);
 
 	du_stage_look(attempt);
 	du_stage_set_running(true);
@@ -344,7 +425,141 @@ du_rehearse(const char *target, bool *isnull)
 		if (strcmp(attempt->record.outcome, "cancelled") == 0)
 			ReThrowError(error);
 	}
-	row = du_rehearsal_store(build_row(&rehearsal), isnull);
+	*cause = attempt->record.cause;
+	return build_row(&rehearsal);
+}
+
+/* What is told to the process that rehearses elsewhere, and by it. */
+typedef struct DetachedOrder
+{
+	Oid			caller;
+	char		target[SHARED_VERSION_LENGTH];	/* "": the binary version */
+} DetachedOrder;
+
+typedef struct DetachedAnswer
+{
+	int			sqlstate;		/* 0: the text is the row */
+	char		text[FLEXIBLE_ARRAY_MEMBER];
+} DetachedAnswer;
+
+static DetachedAnswer *
+make_answer(int sqlstate, const char *text, Size *length)
+{
+	DetachedAnswer *answer;
+
+	*length = offsetof(DetachedAnswer, text) + strlen(text) + 1;
+	answer = palloc(*length);
+	answer->sqlstate = sqlstate;
+	strcpy(answer->text, text);
+	return answer;
+}
+
+/* As ordered, in the current transaction. */
+static char *
+rehearse_as_ordered(const DetachedOrder *order)
+{
+	ExecutionContext execution;
+	FailureCause cause;
+	char	   *row;
+
+	SetUserIdAndSecContext(order->caller, SECURITY_LOCAL_USERID_CHANGE);
+	du_context_enter(&execution);
+	row = rehearse(order->target[0] ? order->target : NULL, order->caller, true, &cause);
+	du_context_leave(&execution);
+	return row;
+}
+
+/*
+ * Serves in a process of its own: rehearses, and stores nothing.
+ */
+void *
+documentdb_upgrade_detached_rehearsal(const void *order, Size length, Size *answer_length)
+{
+	MemoryContext context = CurrentMemoryContext;
+	DetachedAnswer *volatile answer = NULL;
+	DetachedOrder copy;
+
+	memcpy(&copy, order, sizeof(DetachedOrder));
+	du_attempt_pin_settings();
+	PG_TRY();
+	{
+		const char *row;
+
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		pgstat_report_activity(STATE_RUNNING, "rehearsing an upgrade");
+		(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		row = rehearse_as_ordered(&copy);
+		MemoryContextSwitchTo(context);
+		answer = make_answer(0, row, answer_length);
+		PopActiveSnapshot();
+		AbortCurrentTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		answer = make_answer(edata->sqlerrcode, edata->message, answer_length);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return answer;
+}
+
+/* Has it done there, and gives back the row as JSON, palloc'd. */
+static char *
+rehearse_detached(const char *target, Oid caller)
+{
+	DetachedOrder order = {caller};
+	DetachedAnswer *answer;
+	Size		length;
+
+	strlcpy(order.target, target ? target : "", sizeof(order.target));
+	answer = du_detached_run("rehearsal", "documentdb_upgrade_detached_rehearsal",
+							 &order, sizeof(order), &length);
+	if (answer->sqlstate != 0)
+		ereport(ERROR,
+				(errcode(answer->sqlstate),
+				 errmsg_internal("%s", answer->text)));
+	return answer->text;
+}
+
+/*
+ * Rehearses an update of the managed set to the target (NULL: the binary
+ * version) and gives back the row of table rehearsals, in the current memory
+ * context.  Takes the locks of the upgrade until it has been rolled back.
+ * Raises 25001, 25006 and 55006 as a finalize does, 57014 when somebody
+ * cancels; what goes wrong in the upgrade is in the row.
+ */
+Datum
+du_rehearse(const char *target, bool *isnull)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExecutionContext execution;
+	FailureCause cause;
+	char	   *json;
+	Datum		row;
+
+	du_stage_check_transaction("rehearse");
+	ereport(NOTICE,
+			(errmsg("the rehearsal takes the real locks of the upgrade for a moment"),
+			 errdetail("It waits for them %d ms at most, and gives them back at its end.",
+					   du_guc_lock_timeout)));
+
+	du_context_enter(&execution);
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+
+	json = rehearse(target, execution.caller, false, &cause);
+	if (cause == CAUSE_LIBRARY)
+		json = du_rehearsal_sign(rehearse_detached(target, execution.caller), NULL);
+	row = du_rehearsal_store(json, isnull);
 
 	SPI_finish();
 	du_context_leave(&execution);

@@ -8,6 +8,9 @@
  * by nobody, and nothing is locked here.  There are no data, so what depends
  * on data shows only in a rehearsal in place.
  *
+ * In another such database the target is installed as CREATE EXTENSION does it,
+ * to be compared with what the update left (fresh_install.c).
+ *
  * The order is a row of texts, each with its terminating NUL: pairs of setting
  * and value, the target, and triples of extension, version and schema; each of
  * the three ends with an empty text.
@@ -31,6 +34,7 @@
 #include "plan/plan.h"
 
 PGDLLEXPORT char *documentdb_upgrade_scratch_rehearse(const char *order, Size length);
+PGDLLEXPORT char *documentdb_upgrade_scratch_fresh(const char *order, Size length);
 
 /* Those that say what is rehearsed, and for how long. */
 static const char *const passed_settings[] = {
@@ -47,8 +51,9 @@ add(StringInfo order, const char *text)
 	appendBinaryStringInfo(order, text, strlen(text) + 1);
 }
 
+/* With a plan: at the versions that it leads to. */
 static void
-write_order(StringInfo order, const UpgradeFacts *facts, const char *target)
+write_order(StringInfo order, const UpgradeFacts *facts, const char *target, const UpgradePlan *plan)
 {
 	for (int i = 0; i < lengthof(passed_settings); i++)
 	{
@@ -64,7 +69,7 @@ write_order(StringInfo order, const UpgradeFacts *facts, const char *target)
 		if (extension->installed == NULL)
 			continue;
 		add(order, extension->name);
-		add(order, extension->installed);
+		add(order, plan != NULL && plan->targets[i].target != NULL ? plan->targets[i].target : extension->installed);
 		add(order, extension->schema_name);
 	}
 	add(order, "");
@@ -97,27 +102,17 @@ install(const char *extension, const char *version, const char *schema)
 						quote_identifier(extension), with_schema, quote_literal_cstr(version)));
 }
 
-/*
- * Serves in the throw-away database: does what an order says and gives back
- * the row as JSON.
- */
-char *
-documentdb_upgrade_scratch_rehearse(const char *order, Size length)
+/* Installs what an order says, and gives back its target. */
+static const char *
+prepare_database(const char *order, Size length)
 {
-	MemoryContext context = CurrentMemoryContext;
 	const char *end = order + length;
 	const char *text;
 	const char *target;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-	char	   *row;
 
 	while ((text = take(&order, end))[0] != '\0')
 		SetConfigOption(text, take(&order, end), PGC_SUSET, PGC_S_SESSION);
 	target = take(&order, end);
-
-	SPI_connect();
-	MemoryContextSwitchTo(context);
 	while ((text = take(&order, end))[0] != '\0')
 	{
 		const char *version = take(&order, end);
@@ -126,6 +121,26 @@ documentdb_upgrade_scratch_rehearse(const char *order, Size length)
 		install(text, version, schema);
 	}
 	du_execute("CREATE EXTENSION IF NOT EXISTS documentdb_upgrade");
+	return target;
+}
+
+/*
+ * Serves in the throw-away database: does what an order says and gives back
+ * the row as JSON.
+ */
+char *
+documentdb_upgrade_scratch_rehearse(const char *order, Size length)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const char *target;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	char	   *row;
+
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	target = prepare_database(order, length);
+	du_fresh_want_members();
 	values[0] = CStringGetTextDatum(target);
 	if (du_query("SELECT (pg_catalog.to_jsonb(r) || '{\"scratch\": true}')::pg_catalog.text"
 				 " FROM documentdb_upgrade.rehearse(NULLIF($1, '')) r", 1, types, values) != 1)
@@ -136,23 +151,80 @@ documentdb_upgrade_scratch_rehearse(const char *order, Size length)
 	return row;
 }
 
-/* Says in a row that was made elsewhere who has asked for it here. */
-static char *
-sign(const char *row, const char *fingerprint)
+/*
+ * Serves in another one, where an order installs the versions of the target, and
+ * gives back what there is then, as JSON.
+ */
+char *
+documentdb_upgrade_scratch_fresh(const char *order, Size length)
 {
-	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[4];
-	char	   *signed_row;
+	MemoryContext context = CurrentMemoryContext;
+	char	   *members;
 
-	values[0] = CStringGetTextDatum(row);
-	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-	values[2] = CStringGetTextDatum(fingerprint);
-	values[3] = CStringGetTextDatum(du_history_client());
-	du_query("SELECT ($1::pg_catalog.jsonb || pg_catalog.jsonb_build_object("
-			 "   'role_name', $2, 'fingerprint', $3, 'client', $4))::pg_catalog.text", 4, types, values);
-	signed_row = du_query_text(0, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return signed_row;
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	(void) prepare_database(order, length);
+	du_fresh_want_members();
+	members = du_fresh_list_members(du_managed_gather());
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	return members;
+}
+
+/*
+ * Says in a row that was made elsewhere who has asked for it here, and for
+ * which fingerprint it holds (NULL: the one it has).
+ */
+char *
+du_rehearsal_sign(const char *row, const char *fingerprint)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, row);
+	buf.data[--buf.len] = '\0'; /* its closing bracket; of keys that come twice the last one counts */
+	du_write_text(&buf, "role_name", GetUserNameFromId(GetSessionUserId(), false));
+	du_write_text(&buf, "client", du_history_client());
+	if (fingerprint != NULL)
+		du_write_text(&buf, "fingerprint", fingerprint);
+	du_write_close(&buf, '}');
+	return buf.data;
+}
+
+typedef struct FreshInstall
+{
+	const UpgradeFacts *facts;
+	const char *target;
+	char	   *members;
+} FreshInstall;
+
+static void
+install_fresh(void *arg)
+{
+	FreshInstall *fresh = arg;
+	StringInfoData order;
+
+	initStringInfo(&order);
+	write_order(&order, fresh->facts, fresh->target, du_plan_make(fresh->facts, fresh->target));
+	fresh->members = du_scratch_run("documentdb_upgrade_scratch_fresh", &order);
+}
+
+/*
+ * Adds to the row of a rehearsal that passed how what it left differs from a fresh
+ * installation.  Where there can be none, why.
+ */
+static char *
+compare_with_fresh(const char *row, const UpgradeFacts *facts, const char *target)
+{
+	FreshInstall fresh = {facts, target, NULL};
+	ErrorData  *error;
+
+	if (!du_fresh_has_members(row))
+		return du_fresh_compare(row, NULL, NULL);
+	error = du_subtransaction_run(install_fresh, &fresh, SUBTRANSACTION_KEEP);
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return du_fresh_compare(row, fresh.members, error != NULL ? error->message : NULL);
 }
 
 /*
@@ -182,9 +254,11 @@ du_rehearse_in_scratch(const char *target, bool *isnull)
 				 errmsg("extension \"%s\" is not installed in this database",
 						du_managed_main(facts)->name)));
 	initStringInfo(&order);
-	write_order(&order, facts, target);
+	write_order(&order, facts, target, NULL);
 	row = du_scratch_run("documentdb_upgrade_scratch_rehearse", &order);
-	stored = du_rehearsal_store(sign(row, du_fingerprint(facts)), isnull);
+	row = compare_with_fresh(row, facts, target);
+	du_fresh_warn(row);
+	stored = du_rehearsal_store(du_rehearsal_sign(row, du_fingerprint(facts)), isnull);
 
 	SPI_finish();
 	du_context_leave(&execution);

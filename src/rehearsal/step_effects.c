@@ -75,21 +75,24 @@ keep_warning(ErrorData *edata)
 		previous_log(edata);
 }
 
-/*
- * Rows that this transaction has written so far, by table; NULL where nothing
- * is counted.
- */
 static HTAB *
-count_rows(void)
+new_counts(void)
 {
 	HASHCTL		ctl = {0};
-	HTAB	   *counts;
-	int			rows;
 
 	ctl.keysize = sizeof(Oid);
 	ctl.entrysize = sizeof(RowCounts);
 	ctl.hcxt = context;
-	counts = hash_create("documentdb_upgrade rows", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create("documentdb_upgrade rows", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Rows that this transaction has written so far, by table. */
+static HTAB *
+count_rows(void)
+{
+	HTAB	   *counts = new_counts();
+	int			rows;
+
 	rows = du_query("SELECT t.oid, t.inserted, t.updated, t.deleted"
 					" FROM (SELECT c.oid,"
 					"         pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,"
@@ -300,13 +303,14 @@ du_effects_stop(void)
 }
 
 /*
- * To be called in the step's own subtransaction, before the step.
+ * To be called in the step's own subtransaction, before the step.  Where no
+ * query may be run, the transaction must have written no rows yet.
  */
 void
-du_effects_begin_step(void)
+du_effects_begin_step(bool may_ask)
 {
 	step_xid = GetCurrentTransactionId();
-	counted = count_rows();
+	counted = may_ask ? count_rows() : new_counts();
 	wal_at_begin = pgWalUsage.wal_bytes;
 	warnings = NIL;
 }

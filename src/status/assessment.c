@@ -103,6 +103,7 @@ du_assessment_evaluate_guards(Assessment *assessment, bool warnings)
 	input = du_guards_gather(assessment->facts, assessment->plan, assessment->context.caller,
 								  warnings || du_guards_can_fail("members_intact"));
 	assessment->guards = du_guards_evaluate(&input, NIL);
+	assessment->missing = input.server_facts->libraries.missing;
 }
 
 /*
@@ -118,8 +119,11 @@ target_of_interest(const char *desired)
 	return du_version_parse(desired, &version, &reason) ? desired : NULL;
 }
 
-static DecisionResult
-decide_for(const Assessment *assessment, const char *desired)
+/*
+ * What a desired version means here; companions count once there is a plan.
+ */
+DecisionResult
+du_assessment_decide_for(const Assessment *assessment, const char *desired)
 {
 	const ExtensionFacts *extension = du_managed_main(assessment->facts);
 	DecisionInput input = {0};
@@ -127,6 +131,7 @@ decide_for(const Assessment *assessment, const char *desired)
 	input.desired = desired;
 	input.installed = extension->installed;
 	input.binary = extension->binary;
+	input.limit = extension->limit;
 	if (assessment->plan != NULL)
 		input.behind = assessment->plan->behind;
 	return du_decide(&input);
@@ -138,7 +143,7 @@ decide_for(const Assessment *assessment, const char *desired)
 DecisionResult
 du_assessment_decide_undesired(const Assessment *assessment)
 {
-	return decide_for(assessment, "");
+	return du_assessment_decide_for(assessment, "");
 }
 
 /*
@@ -150,7 +155,7 @@ du_assessment_decide(Assessment *assessment, const char *desired)
 {
 	assessment->plan = du_plan_make(assessment->facts, target_of_interest(desired));
 	assessment->desired = desired;
-	assessment->decided = decide_for(assessment, desired);
+	assessment->decided = du_assessment_decide_for(assessment, desired);
 
 	if (assessment->decided.decision == DECISION_FINALIZE)
 	{
@@ -263,6 +268,7 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 	input.facts = assessment->facts;
 	input.plan = assessment->plan;
 	input.guards = assessment->guards;
+	input.missing = assessment->missing;
 	input.decided = assessment->decided;
 	input.in_recovery = assessment->in_recovery;
 	if (extension->installed != NULL)
@@ -285,6 +291,36 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 	assessment->fence = du_fence_sentence();
 	assessment->maintenance = du_shared_exists() && du_fence_since() != 0;
 	assessment->state = du_state_of(&input);
+}
+
+/*
+ * Decides and finds the state where a library refuses every query, in its
+ * words: without one.
+ */
+void
+du_assessment_decide_refused(Assessment *assessment, const WorkerFacts *worker, const char *refusal)
+{
+	StateInput	input = {0};
+
+	assessment->plan = du_plan_make(assessment->facts, target_of_interest(worker->desired));
+	assessment->desired = worker->desired;
+	assessment->decided = du_assessment_decide_for(assessment, worker->desired);
+	if (assessment->decided.decision == DECISION_FINALIZE)
+	{
+		GuardInput	guards;
+
+		du_plan_read_scripts(assessment->plan, assessment->facts);
+		guards = du_guards_look(assessment->facts, assessment->plan, assessment->context.caller);
+		assessment->guards = du_guards_evaluate_first(&guards, NIL);
+	}
+	input.facts = assessment->facts;
+	input.plan = assessment->plan;
+	input.guards = assessment->guards;
+	input.decided = assessment->decided;
+	input.in_recovery = assessment->in_recovery;
+	input.last_error = worker->last_error[0] ? worker->last_error : NULL;
+	input.worker = view_of(worker);
+	assessment->state = du_state_of_refused(&input, refusal);
 }
 
 /*

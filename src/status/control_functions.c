@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_await_holds);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_wake_at_commit);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_notify_at_commit);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_retry);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_wait_for);
 
@@ -158,6 +159,16 @@ Datum
 documentdb_upgrade_wake_at_commit(PG_FUNCTION_ARGS)
 {
 	du_shared_wake_worker_at_commit();
+	PG_RETURN_VOID();
+}
+
+/*
+ * notify_at_commit(payload text) returns void
+ */
+Datum
+documentdb_upgrade_notify_at_commit(PG_FUNCTION_ARGS)
+{
+	du_notice_at_commit(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_VOID();
 }
 

@@ -88,6 +88,7 @@ du_look_here(DatabaseFindings *findings)
 
 	input.installed = extension->installed;
 	input.binary = extension->binary;
+	input.limit = extension->limit;
 	input.behind = du_plan_make(facts, NULL)->behind;
 	decided = du_decide(&input);
 	compose(findings, extension, &decided);

@@ -62,6 +62,8 @@ typedef struct StateInput
 	bool		in_recovery;
 	const char *gate;			/* version in force, NULL when not known */
 	const LibraryFacts *libraries;	/* NULL when not looked at */
+	const char *missing;		/* sentences about functions without a library
+								 * while an update is to come, or NULL */
 	const char *straggler;		/* sentences about standbys that do not see
 								 * the schema in force, or NULL */
 	const char *missing_synchronous;	/* sentence about standbys that a
@@ -76,6 +78,7 @@ typedef struct StateInput
 
 extern bool du_state_gate_is_stale(const char *installed, const char *gate);
 extern UpgradeState du_state_of(const StateInput *input);
+extern UpgradeState du_state_of_refused(const StateInput *input, const char *refusal);
 
 /* ----
  * assessment.c
@@ -85,6 +88,7 @@ extern UpgradeState du_state_of(const StateInput *input);
  * ----
  */
 
+extern DecisionResult du_assessment_decide_for(const Assessment *assessment, const char *desired);
 extern void du_assessment_plan(Assessment *assessment, const char *target);
 extern void du_assessment_recall_risks(Assessment *assessment);
 extern const char *du_assessment_straggler(const Assessment *assessment, const WorkerFacts *worker);

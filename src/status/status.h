@@ -44,6 +44,8 @@ typedef struct Assessment
 	UpgradeFacts *facts;
 	UpgradePlan *plan;
 	GuardResults *guards;		/* NULL when they were not asked for */
+	const char *missing;		/* sentences about functions without a library,
+								 * once guards were evaluated, or NULL */
 	bool		in_recovery;
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;
@@ -64,6 +66,9 @@ extern void du_assessment_evaluate_guards(Assessment *assessment, bool warnings)
 extern PGDLLEXPORT DecisionResult du_assessment_decide_undesired(const Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_decide(Assessment *assessment, const char *desired);
 extern PGDLLEXPORT void du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker);
+extern PGDLLEXPORT void du_assessment_decide_refused(Assessment *assessment,
+													 const WorkerFacts *worker,
+													 const char *refusal);
 extern PGDLLEXPORT List *du_assessment_failing_guards(const Assessment *assessment);
 extern PGDLLEXPORT const ExtensionFacts *du_assessment_main(const Assessment *assessment);
 extern PGDLLEXPORT char *du_assessment_fingerprint(const Assessment *assessment);

@@ -28,6 +28,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_schema_version);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_binary_version);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_loaded_version);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_managed_versions);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_decide_here);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_plan);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_plan_sql);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_script_objects);
@@ -294,6 +295,27 @@ documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
 	fingerprint = du_fingerprint(assessment.facts);
 	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, fingerprint);
+}
+
+/*
+ * decide_here(desired text) returns (decision text, target text, reason text)
+ */
+Datum
+documentdb_upgrade_decide_here(PG_FUNCTION_ARGS)
+{
+	Assessment		assessment;
+	DecisionResult decided;
+	ResultRow	row = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	du_assessment_open(&assessment);
+	decided = du_assessment_decide_for(&assessment, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	du_row_add_text(&row, du_decision_name(decided.decision));
+	du_row_add_text(&row, decided.target);
+	du_row_add_text(&row, decided.reason);
+	du_row_put(fcinfo, &row);
+	du_assessment_close(&assessment);
+	return (Datum) 0;
 }
 
 static const char *

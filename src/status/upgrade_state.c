@@ -187,6 +187,28 @@ state_of_wait(const StateInput *input)
 						  input->decided.reason, spec_binary));
 }
 
+/* That nothing is to be done, and what remains to be said of the files. */
+static const char *
+nothing_to_do(const ExtensionFacts *extension)
+{
+	ExtensionVersion installed;
+	ExtensionVersion binary;
+	ExtensionVersion limit;
+	const char *reason;
+
+	if (extension->odds == NULL ||
+		!du_version_parse(extension->installed, &installed, &reason) ||
+		!du_version_parse(extension->binary, &binary, &reason) ||
+		!du_version_parse(extension->limit, &limit, &reason) ||
+		du_version_compare(&limit, &binary) == 0)
+		return "Nothing is to be done.";
+	if (du_version_compare(&installed, &binary) > 0)
+		return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file; or, if an older binary has taken the place of a newer one, bring that one back.",
+						extension->odds);
+	return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file, or ask for that version by its name: SELECT documentdb_upgrade.finalize_to(%s);",
+					extension->odds, quote_literal_cstr(extension->limit));
+}
+
 /*
  * The state of a schema that is what is asked for.  It may not be in force
  * yet: an extension that gates features on a copy of the version may not have
@@ -206,12 +228,16 @@ state_of_done(const StateInput *input)
 		return state("verifying",
 					 psprintf("The schema is at %s, but it is not served by the library that was made for it: %s %s",
 							  installed, input->libraries->detail, input->libraries->hint));
+	if (input->libraries != NULL && input->libraries->missing != NULL)
+		return state("verifying",
+					 psprintf("The schema is at %s. %s %s", installed, input->libraries->missing,
+							  LIBRARY_MISSING_HINT));
 	if (input->straggler != NULL)
 		return state("verifying",
 					 psprintf("The schema is at %s. %s", installed, input->straggler));
 	if (input->others_behind != NULL)
-		return state("up_to_date", psprintf("Nothing is to be done here. %s", input->others_behind));
-	return state("up_to_date", "Nothing is to be done.");
+		return state("up_to_date", psprintf("%s %s", nothing_to_do(du_managed_main(input->facts)), input->others_behind));
+	return state("up_to_date", nothing_to_do(du_managed_main(input->facts)));
 }
 
 /* True when it is not known what is desired. */
@@ -278,6 +304,26 @@ state_of_announcement(const StateInput *input)
 						  finalize_statement(input->decided.target)));
 }
 
+/* True when what is installed, or the binary, has no place in an order. */
+static bool
+cannot_be_ordered(const ExtensionFacts *extension)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return !du_version_parse(extension->installed, &version, &reason) ||
+		!du_version_parse(extension->binary, &version, &reason);
+}
+
+/* The same, and that something is broken until the update has run. */
+static UpgradeState
+state_until_update(const StateInput *input, UpgradeState found)
+{
+	if (input->missing != NULL && strstr(found.next_step, input->missing) == NULL)
+		found.next_step = psprintf("%s %s", found.next_step, input->missing);
+	return found;
+}
+
 static UpgradeState
 state_of_primary(const StateInput *input)
 {
@@ -300,6 +346,15 @@ state_of_primary(const StateInput *input)
 		case DECISION_SCHEMA_AHEAD:
 			return state_of_rollback(input);
 		case DECISION_REFUSE:
+			if (extension->control->problem != NULL)
+				return state("blocked",
+							 psprintf("%s Install the extension's files for this binary, or correct them.",
+									  extension->control->problem));
+			if (extension->binary != NULL && cannot_be_ordered(extension))
+				return state("blocked",
+							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s);",
+									  input->decided.reason, quote_literal_cstr(extension->binary),
+									  quote_literal_cstr(extension->installed)));
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));
@@ -308,9 +363,9 @@ state_of_primary(const StateInput *input)
 		case DECISION_NONE:
 			return state_of_done(input);
 		case DECISION_UPDATE_AVAILABLE:
-			return state_of_announcement(input);
+			return state_until_update(input, state_of_announcement(input));
 		case DECISION_FINALIZE:
-			return state_of_wish(input);
+			return state_until_update(input, state_of_wish(input));
 	}
 	elog(ERROR, "unrecognized decision: %d", (int) input->decided.decision);
 }
@@ -334,6 +389,48 @@ state_of_standby(const WorkerView *worker)
 	if (worker->upstream == NULL || !worker->upstream_ok)
 		return state("standby", role);
 	return state("standby", psprintf("%s It reports to %s.", role, worker->upstream));
+}
+
+/*
+ * The state where a library refuses every query, in its words, and only the
+ * files and the catalogue can tell.
+ */
+UpgradeState
+du_state_of_refused(const StateInput *input, const char *refusal)
+{
+	const char *name = du_managed_main(input->facts)->name;
+	const char *why = psprintf("Every query in this database is refused (%s).", refusal);
+	UpgradeState found;
+
+	if (input->in_recovery)
+		return state_of_standby(&input->worker);
+	if (input->worker.attempt_runs)
+		return state_of_running(input);
+	switch (input->decided.decision)
+	{
+		case DECISION_FINALIZE:
+			if (is_unread(&input->worker))
+				return state_of_source(input);
+			found = state_of_wish(input);
+			if (input->worker.gave_up)
+				found.next_step = psprintf("%s Run ALTER EXTENSION %s UPDATE TO %s;", found.next_step,
+										   quote_identifier(name),
+										   quote_literal_cstr(input->decided.target));
+			found.next_step = psprintf("%s %s", why, found.next_step);
+			return found;
+		case DECISION_UPDATE_AVAILABLE:
+			return state("blocked",
+						 psprintf("%s What works is CALL documentdb_upgrade.run_finalize_to(%s); and ALTER EXTENSION %s UPDATE TO %s;",
+								  why, quote_literal_cstr(input->decided.target),
+								  quote_identifier(name), quote_literal_cstr(input->decided.target)));
+		case DECISION_NOT_INSTALLED:
+		case DECISION_SCHEMA_AHEAD:
+		case DECISION_REFUSE:
+		case DECISION_WAIT:
+		case DECISION_NONE:
+			break;
+	}
+	return state("blocked", psprintf("%s %s", why, input->decided.reason));
 }
 
 /*

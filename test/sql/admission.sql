@@ -130,6 +130,21 @@ SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:1.0-RC2"}}', '1.0.RC2'
 SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:1.0-RC1"}}', '1.0.RC2') AS older_candidate;
 SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:pg17-0.111.0"}}', '0.112.0') AS behind_a_major;
 SELECT pg_temp.changed('{"documentDBVersion": "0.113.0"}', '{"documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}', 'broken') AS old_status;
+-- Tags as they are in use, as an image and as documentDBVersion: an older binary hides behind none.
+SELECT tag, pg_temp.changed('{}', jsonb_build_object('image', jsonb_build_object('documentDB', 'registry:5000/d:' || tag))::text, installed) AS image,
+    pg_temp.changed('{}', jsonb_build_object('documentDBVersion', tag)::text, installed) AS version
+FROM (VALUES ('pg17-0.117.0', '0.117.0'), ('pg17-0.116.0', '0.117.0'), ('16.3-v1.3.0', '1.3.0'), ('16.3-v1.2.9', '1.3.0'), ('0.112-0', '0.112.0'), ('0.111-0', '0.112.0'),
+             ('17-0.107.0-ferretdb-2.7.0', '0.107.0'), ('17-0.107.0-ferretdb-2.7.0', '0.108.0'), ('0.112', '0.113.0'), ('1.0.RC2', '1.0.RC2'), ('1.0-RC2', '1.0.RC2'),
+             ('pg18-1.0-RC2', '1.0.RC2'), ('1.0.0-rc2-amd64', '1.0.0'), ('1.0-RC2', '1.0.0'), ('1.0-RC1', '1.0.RC2'), ('18-minimal-trixie', '0.112.0')) AS t(tag, installed);
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:0.111.0"}, "documentDBVersion": "0.113.0"}', '0.112.0') AS tag_wins;
+SELECT pg_temp.changed('{}', '{"image": {"documentDB": "d:16.3-v1.2.0"}, "documentDBVersion": "1.3.0"}', '1.3.0') AS major_in_front_of_the_tag_wins;
+-- What the notes of operator 1.0.0 ask for: pins, and no way in place from a release candidate.
+SELECT pg_temp.changed('{"schemaVersion": "auto"}', '{"documentDBVersion": "0.110.0"}', '0.110.0') AS pinned_and_auto_removed;
+SELECT pg_temp.changed('{}', '{"documentDBVersion": "1.0-RC2"}', '1.0.RC2') AS pinned_candidate;
+SELECT pg_temp.changed('{"documentDBVersion": "1.0-RC2"}', '{"documentDBVersion": "1.0.0"}', '1.0.RC2') AS to_the_release;
+SELECT pg_temp.changed('{"documentDBVersion": "1.0-RC2"}', '{"image": {"documentDB": "d:pg18-1.2.0"}}', '1.0-RC2') AS to_a_later_one;
+SELECT pg_temp.changed('{"documentDBVersion": "1.0-RC2"}', '{"documentDBVersion": "1.0-RC2", "logLevel": "debug"}', '1.0.RC2') AS something_else;
+SELECT pg_temp.changed('{"documentDBVersion": "1.0-RC2"}', '{"documentDBVersion": "1.0.0"}', '0.112.0') AS candidate_binary_alone;
 SELECT * FROM validate_spec('{"spec": {"documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}}', '{"status": {"schemaVersion": 112}}');
 
 --
@@ -144,6 +159,8 @@ SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.113.0"}', '0.112.0') AS newer_binary;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "0.111.0"}', '0.112.0') AS older_binary;
 SELECT pg_temp.restored('{"persistentVolume": {"name": "pv1"}}', '{"image": {"documentDB": "d:0.111.0"}}', '0.112.0') AS volume;
+SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "1.0.0"}', '1.0.RC2') AS candidate_to_release;
+SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "1.0-RC2"}', '1.0.RC2') AS same_candidate;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"image": {"documentDB": "d@sha256:01"}}', '0.112.0') AS hidden;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"image": {"documentDB": "d:nightly"}}', '0.112.0') AS hidden_by_a_tag;
 SELECT pg_temp.restored('{"backup": {"name": "b1"}}', '{"documentDBVersion": "newest"}', '0.112.0') AS binary_unordered;
@@ -207,6 +224,9 @@ SELECT pg_temp.warnings('{"documentDBVersion": "0.112.0"}', '{"documentDBVersion
 SELECT pg_temp.warnings('{"documentDBVersion": "0.112.0", "schemaVersion": "auto"}', '{"documentDBVersion": "0.113.0", "schemaVersion": "auto"}', '0.112.0') AS together;
 SELECT pg_temp.warnings('{"documentDBVersion": "0.113.0"}', '{"documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}', '0.112.0') AS in_two_steps;
 SELECT pg_temp.warnings('{"documentDBVersion": "0.113.0"}', '{}', '0.112.0') AS unknown_binary;
+SELECT pg_temp.warnings('{}', '{"image": {"documentDB": "d:nightly"}, "documentDBVersion": "0.112.0"}', '0.112.0') AS vouched_beside_a_tag;
+SELECT pg_temp.warnings('{}', '{"documentDBImage": "d@sha256:01", "documentDBVersion": "0.112.0"}', '0.112.0') AS vouched_beside_a_digest;
+SELECT pg_temp.warnings('{"documentDBVersion": "1.0-RC2"}', '{"documentDBVersion": "1.0-RC3"}', '1.0.RC2') AS another_candidate;
 SELECT pg_temp.warnings(NULL, '{"documentDBVersion": "0.112.0", "bootstrap": {"recovery": {"backup": {"name": "b1"}}}}', NULL) AS restore;
 SELECT length(w), w ~ '[[:cntrl:]]' AS control FROM jsonb_array_elements_text(admission_review(pg_temp.review('CREATE', pg_temp.resource(
     jsonb_build_object('bootstrap', jsonb_build_object('recovery', jsonb_build_object('backup', jsonb_build_object('name', E'\n\t' || repeat('€', 500))))))))

@@ -137,7 +137,6 @@ DROP EXTENSION du_gap;
 --
 CALL bad.install('du_zigzag', '1.0');
 \c
-SELECT * FROM bad.try('1.2');
 SELECT * FROM bad.try('1.3');
 SELECT * FROM bad.try('ANY');
 SELECT * FROM bad.installed;
@@ -156,14 +155,13 @@ SELECT outcome, to_version FROM documentdb_upgrade.finalize();
 DROP EXTENSION du_nodefault;
 
 --
--- Files that offer more than the binary has, and a binary that is older than
--- its schema.
+-- More than the binary has, and a binary that is older than its schema.
 --
 CALL bad.install('du_ahead', '1.0');
 \c
 SELECT * FROM bad.try('1.2');
-DROP EXTENSION du_ahead;
-CREATE EXTENSION du_ahead SCHEMA bad VERSION '1.2';
+SET allow_system_table_mods = on;
+UPDATE pg_extension SET extversion = '1.2' WHERE extname = 'du_ahead';
 SELECT * FROM bad.try('1.1');
 SELECT * FROM bad.try('1.3');
 -- Then even what is installed is not to be had from this binary.

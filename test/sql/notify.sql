@@ -22,15 +22,4 @@ SELECT documentdb_upgrade.hold('a reason');
 ROLLBACK;
 \o
 
--- A transaction that finalizes cannot be prepared.
-DROP EXTENSION du_ahead;
-CREATE EXTENSION du_ahead VERSION '1.0';
-\set VERBOSITY sqlstate
-BEGIN;
-SELECT outcome FROM documentdb_upgrade.finalize();
-PREPARE TRANSACTION 'finalize';
--- There is nothing to undo.
-ROLLBACK PREPARED 'finalize';
-SELECT documentdb_upgrade.schema_version();
-
 DROP EXTENSION du_ahead;

@@ -137,12 +137,73 @@ RESET documentdb_upgrade.release_retention;
 DELETE FROM releases WHERE revision = 7;
 \set VERBOSITY default
 
+-- Plans that can be pasted: what the notes of operator 1.0.0 demand comes first, with its source.
+SELECT revision FROM record_release('{"operator": "0.3.0", "cnpg": "1.29.1", "sidecar_injector": "0.3.0", "gateway": "0.110.0", "extension": "0.110-0", "otel": "1"}', 50);
+SELECT revision FROM record_release('{"operator": "1.0.0", "cnpg": "1.29.1", "sidecar_injector": "1.0.0", "extension": "1.0-0", "postgres": "18.6"}', 51);
+SELECT component, change FROM compare_releases(50, 51);
+\pset format unaligned
+SELECT step, component, action, risk, source FROM release_plan(50, 51);
+SELECT step, component, action FROM rollback_plan(51, 50);
+-- A release candidate is left by a new cluster, and pinned meanwhile.
+SELECT revision FROM record_release('{"operator": "1.0.0-rc1", "extension": "1.0.RC2", "gateway": "1.0-RC2"}', 52);
+SELECT revision FROM record_release('{"operator": "1.0.0", "extension": "1.0.0", "gateway": "1.0.0"}', 53);
+SELECT step, component, action, reason, source FROM release_plan(52, 53);
+SELECT step, component, action FROM release_plan(53, 52) WHERE component = 'extension';
+-- Where the chart is can be said, and is not guessed.
+SELECT revision FROM record_release('{"operator": {"version": "1.0.0", "chart": "https://charts.example/stable"}, "cnpg": {"version": "1.30.0", "chart_version": "0.29.0"}}', 54);
+SELECT revision FROM record_release('{"operator": {"version": "1.0.1", "chart": "/srv/it''s.tgz"}, "cnpg": {"version": "1.29.1", "chart_version": "0.28.1"}}', 55);
+SELECT step, component, action, source FROM release_plan(55, 54);
+SELECT step, component, action FROM release_plan(54, 55) WHERE component = 'operator';
+SELECT revision FROM record_release('{"operator": "0.2.0"}', 56);
+SELECT step, component, action FROM release_plan(55, 56);
+-- What begins as a comment stays one; where an image's name tells no version, the risk says so.
+SELECT revision FROM record_release('{"strange": "1\nreboot", "extension": {"image": "d:nightly", "version": "1.0.0"}, "operator": "0.2.0"}', 57);
+SELECT step, component, action, risk FROM release_plan(56, 57);
+-- A plan follows what was loaded, before what is shipped.
+SELECT * FROM load_compatibility('{"notes": [
+	{"component": "operator", "from_version": "0.3.0", "to_version": "1.0.0", "place": "before", "action": "{\"documentDBVersion\": \"$FROM_EXTENSION\", \"a\": \"it''s\"}", "reason": "ours", "source": "we"},
+	{"component": "operator", "from_version": "", "to_version": "1.0..", "place": "after", "ordinal": 7, "action": "notify $TO_EXTENSION", "reason": "all know", "source": "we"}]}', 'ours');
+SELECT step, component, action, reason, source FROM release_plan(50, 51) WHERE source IS NOT NULL AND component = 'operator';
+SELECT step, component, action FROM release_plan(55, 54) WHERE source = 'we';
+SELECT * FROM load_compatibility('{}', 'ours');
+\set VERBOSITY terse
+SELECT load_compatibility('{"notes": [], "others": []}');
+SELECT load_compatibility('{"notes": [{"component": "operator"}]}');
+SELECT load_compatibility('{"notes": [{"component": "operator", "from_version": "", "to_version": "", "place": "never", "action": "x", "reason": "x", "source": "x"}]}');
+SELECT load_compatibility('{"notes": [{"component": "operator", "from_version": "", "to_version": "", "place": "after", "action": "{}{", "reason": "x", "source": "x"}]}');
+\set VERBOSITY default
+\pset format aligned
+
+-- An older binary hides behind no tag.
+CREATE FUNCTION tried(component text, configuration jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	r bigint;
+BEGIN
+	r := (record_release(jsonb_build_object(component, configuration))).revision;
+	PERFORM rollback_plan(51, r);
+	RAISE EXCEPTION 'allowed';
+EXCEPTION WHEN OTHERS THEN
+	RETURN regexp_replace(SQLERRM, 'release \d+', 'release N');
+END
+$$;
+SELECT c.component, c.configuration, tried(c.component, c.configuration) FROM (VALUES
+	('extension', '"0.107-0"'::jsonb), ('extension', '"pg17-0.107.0"'), ('extension', '"16.3-v0.107.0"'), ('extension', '{"image": "d:pg17-0.107.0"}'),
+	('extension', '{"image": "registry:5000/d:16.3-v0.107.0"}'), ('extension', '{"image": "d:0.107.0-amd64"}'), ('extension', '{"image": "d:0.107-0"}'),
+	('extension', '{"image": "d:0.107.0@sha256:00", "version": "1.0.0"}'), ('extension', '{"image": "d:0.107.0", "version": "1.0.0"}'),
+	('extension', '{"image": "d@sha256:00"}'), ('extension', '{"image": "d:nightly"}'), ('extension', '{"image": "d:nightly", "version": "1.0.0"}'),
+	('extension', '"1.0-RC2"'), ('extension', '{"image": "d:pg17-1.0-RC2"}'), ('postgres', '"99.3-v0.107.0"'), ('postgres', '{"image": "p:12.1", "version": "99"}'),
+	('postgres', '{"image": "p:99.1-minimal-trixie", "version": "99"}')) AS c(component, configuration);
+DROP FUNCTION tried(text, jsonb);
+
 -- Tags of images.
+SELECT image, v.* FROM unnest(ARRAY['1.0-RC2', '1.0.RC2', '1.0.0-rc.2-trixie', '2.1~rc1', 'pg17-0.117.0', 'PG17_v1.0-RC2', '1.0.0-developer', '1.0.0beta', '1.0-20261019', '18.4-202608030910-minimal-trixie',
+	'0.112', '17', '0.112.0+build', '0.112.0foo', '16.3-', 'v', 'pg', '17-x', '1.0.0-ferretdb-', '99.0.0', '10.5-0', ':', '@', '/', NULL]) image, image_versions(image) v;
 SELECT image, v.* FROM unnest(ARRAY['16.3-v1.3.0', 'ghcr.io/cloudnative-pg/postgresql:18-minimal-trixie', '18.1', 'pg17-0.109.0',
 	'ghcr.io/ferretdb/postgres-documentdb:17-0.107.0-ferretdb-2.7.0', 'registry:5000/postgres', 'registry:5000/postgres:17.2@sha256:00',
 	'postgres@sha256:00', '0.109-0', '1.0.0', 'latest', '']) image, image_versions(image) v;
 SELECT version, pattern, version_matches(version, pattern) FROM (VALUES ('0.110-0', '0.110'), ('0.11', '0.1'), ('1.0', '1.0.0'), ('v1.2', '1.2'),
 	('1.0-RC2', '1.0'), ('1.0-RC2', '1.0-rc2'), ('1.0-RC2', '0.9..'), ('18.1', '14..18'), ('13.9', '14..18'), ('19', '14..18'), ('1.36.2', '1.35..'),
+	('1.0.RC2', '1.0-RC2'), ('1.0.0-rc.2', '1.0-RC2'), ('1.0-RC3', '1.0-RC2'), ('1.0', '1.0-RC2'), ('1.32.9', '..1.32'), ('1.33', '..1.32'), ('1.0-RC2', '..1.1'),
 	('18-minimal', '18'), ('latest', '1'), ('1', 'latest'), ('99999999999999999999', '1..'), (NULL, '1')) AS v(version, pattern);
 
 -- Which versions go together.
@@ -157,9 +218,56 @@ SELECT component, version, other, other_version, status, detail FROM check_compa
 SELECT component, version, other, other_version, status, detail FROM check_compatibility('{"extension": "newest", "postgres": "18.6"}');
 -- Rows of one's own count too.
 INSERT INTO compatibility (component, version, other, other_version, works, source) VALUES
-	('gateway', '0.110', 'operator', '0.3', true, 'tried here'), ('gateway', '0.110', 'otel', '..2', false, 'tried here');
-SELECT component, other, status, source FROM check_compatibility('{"operator": "0.3.0", "gateway": "0.110.0"}');
+	('gateway', '0.111', 'operator', '0.3', true, 'tried here'), ('gateway', '0.111', 'otel', '..2', false, 'tried here');
+SELECT component, other, status, source FROM check_compatibility('{"operator": "0.3.0", "gateway": "0.111.0"}');
+-- The stack of operator 1.0.0, and what is near it: pairs that are not in the matrix
+-- are untested, what a row speaks against is incompatible.
+SELECT component, version, other, other_version, status, detail FROM check_compatibility(
+	'{"operator": "1.0.0", "gateway": "1.0.0", "extension": "1.0-0", "postgres": "18.6", "kubernetes": "1.35.2", "cnpg": "1.29.1"}', strict => true)
+WHERE status <> 'unknown';
+SELECT what, c.component, c.version, c.other, c.other_version, c.status FROM (VALUES
+	('operator', '{"operator": "1.0.0", "extension": "1.2-0"}'::jsonb), ('operator', '{"operator": "1.0.0", "cnpg": "1.30.0"}'),
+	('operator', '{"operator": "1.1.0", "extension": "1.0-0"}'), ('operator', '{"operator": "1.0.0", "kubernetes": "1.32.4"}'),
+	('operator', '{"operator": "1.0.0", "kubernetes": "1.34"}'), ('operator', '{"operator": "1.0.0", "kubernetes": "1.37"}'),
+	('operator', '{"operator": "0.3.0", "kubernetes": "1.34"}'), ('operator', '{"operator": "1.0.0-rc1", "extension": "1.0.RC2"}'),
+	('extension', '{"extension": "0.112-0", "postgres": "18.6"}'), ('extension', '{"extension": "0.112-0", "postgres": "18.4"}'),
+	('extension', '{"extension": "0.115-0", "postgres": "18.6"}'), ('extension', '{"extension": "0.117-0", "postgres": "18.6"}'),
+	('extension', '{"extension": "1.1-0", "postgres": "18.6"}'), ('extension', '{"extension": "1.2-0", "postgres": "18.6"}'),
+	('extension', '{"extension": "1.2-0", "postgres": "16.4"}'), ('extension', '{"extension": "1.0-0", "postgres": "15.2"}'),
+	('cnpg', '{"cnpg": "1.29.2", "kubernetes": "1.36"}'), ('cnpg', '{"cnpg": "1.30.0", "kubernetes": "1.36"}'),
+	('cnpg', '{"cnpg": "1.30.0", "kubernetes": "1.37"}'), ('cnpg', '{"cnpg": "1.30.0", "postgres": "18.6"}'),
+	('cnpg', '{"cnpg": "1.30.0", "postgres": "19"}')) AS v(what, components), check_compatibility(components) c
+WHERE c.component <> 'unified';
+-- For scripts.
+\x on
+SELECT * FROM refusal($$SELECT * FROM check_compatibility('{"operator": "1.0.0", "extension": "1.2-0", "kubernetes": "1.32", "gateway": "1.0.0"}', strict => true)$$);
+SELECT * FROM refusal($$SELECT * FROM check_compatibility('{"operator": "1.0.0", "gateway": "0.1", "otel": "1"}', true)$$);
+\x off
+SELECT count(*) AS unknown_alone FROM check_compatibility('{"gateway": "1.0.0", "kubernetes": "1.36"}', strict => true);
+-- A matrix that is loaded: the name says which rows are replaced, and a shipped row of the same pair no longer counts.
+SELECT status, source FROM check_compatibility('{"extension": "0.113-0", "postgres": "18.6"}');
+SELECT * FROM load_compatibility('[
+	{"component": "postgres", "version": "18.6", "other": "extension", "other_version": "0.113", "source": "our build of May"},
+	{"component": "operator", "version": "2.0", "other": "extension", "other_version": "2.0", "works": false, "note": "not yet", "source": "notes of 2.0"},
+	{"component": "operator", "version": "2.0", "other": "extension", "other_version": "2.0", "source": "twice"},
+	{"component": "gateway", "version": "0.111", "other": "operator", "other_version": "0.3", "source": "by hand already"}]', 'May');
+SELECT status, source FROM check_compatibility('{"extension": "0.113-0", "postgres": "18.6"}');
+SELECT * FROM load_compatibility('[{"component": "a", "version": "1", "other": "b", "other_version": "1", "source": "x", "note": null}]');
+SELECT * FROM load_compatibility('[{"component": "operator", "version": "2.0", "other": "extension", "other_version": "2.0", "source": "notes of 2.0.1"}]', 'May');
+SELECT component, version, other, other_version, works, source, matrix FROM compatibility WHERE NOT builtin ORDER BY matrix, component, other;
+SELECT * FROM load_compatibility('[]', 'May');
+SELECT status, source FROM check_compatibility('{"extension": "0.113-0", "postgres": "18.6"}');
 \set VERBOSITY terse
+SELECT load_compatibility(NULL);
+SELECT load_compatibility('{"rows": []}');
+SELECT load_compatibility('[1]');
+SELECT load_compatibility('[{"component": "a", "version": "1", "other": "b", "other_version": "1"}]');
+SELECT load_compatibility('[{"component": "a", "version": "1", "other": "a", "other_version": "1", "source": "x"}]');
+SELECT load_compatibility('[{"component": "a", "version": "1", "other": "b", "other_version": " ", "source": "x"}]');
+SELECT load_compatibility('[{"component": "a", "version": 1, "other": "b", "other_version": "1", "source": "x"}]');
+SELECT load_compatibility('[{"component": "a", "version": "1", "other": "b", "other_version": "1", "source": "x", "works": "yes"}]');
+SELECT load_compatibility('[{"component": "a", "version": "1", "other": "b", "other_version": "1", "source": "x", "builtin": true}]');
+SELECT load_compatibility('[]', '');
 SELECT check_compatibility('[]');
 INSERT INTO compatibility (component, version, other, other_version, source) VALUES ('gateway', '1', 'gateway', '2', 'x');
 INSERT INTO compatibility (component, version, other, other_version, source) VALUES ('gateway', '1', 'operator', '2', '');
@@ -196,6 +304,7 @@ SELECT jsonb_object_keys(observed_release()) ORDER BY 1;
 SELECT record_release('{"gateway": "9"}');
 SELECT record_rollback(8, 7, '{extension,operator,otel}');
 SELECT observe_release('{}');
+SELECT load_compatibility('[]');
 SET SESSION AUTHORIZATION regress_operator;
 CALL run_record_release('{"gateway": "9"}', 100);
 CALL run_record_rollback(8, 7, '{extension,operator,otel}');

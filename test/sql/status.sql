@@ -41,7 +41,9 @@ SELECT do_next_step();
 SELECT installed_version, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
 
 -- The binary went back.
-ALTER EXTENSION du_ahead UPDATE TO '1.2';
+SET allow_system_table_mods = on;
+UPDATE pg_extension SET extversion = '1.2' WHERE extname = 'du_ahead';
+RESET allow_system_table_mods;
 SELECT installed_version, binary_version, target, state, blocked_by, next_step FROM documentdb_upgrade.status;
 DROP EXTENSION du_ahead;
 CREATE EXTENSION du_ahead VERSION '1.0';

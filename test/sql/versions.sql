@@ -20,11 +20,18 @@ FROM unnest(ARRAY['1.0-RC2', '1.0-rc2', '1.0-rc.2', '1.0rc2', '1.0-RC',
                   '1.0alpha3', '1.0-dev', '1.0-pre', 'v2-RC1']) WITH ORDINALITY AS t(v, n)
 ORDER BY n;
 
+-- What vendors add: a word and numbers of their own.
+SELECT v AS written, to_semver(v), to_extension_version(v)
+FROM unnest(ARRAY['1.6-yb-1.0', '2.1~rc1', '1.0+build', '1.0+build2', '1.0+dfsg.1', '1.0+20240101',
+                  '0.112-0-yb-2', '1.0-RC2+b7']) WITH ORDINALITY AS t(v, n)
+ORDER BY n;
+
 -- Each spelling can be written in the other one without becoming another
 -- version: no row.
 SELECT v, to_semver(v), to_extension_version(v)
 FROM unnest(ARRAY['0.112-0', '0.112', '1', '1.0-4.1', '1.0-RC2', '1.0.1-RC2',
-                  '1.0-0-RC2', '1-RC2', '1.0-dev', '1.2-3.4.5', '2.0.0-beta.10']) AS v
+                  '1.0-0-RC2', '1-RC2', '1.0-dev', '1.2-3.4.5', '2.0.0-beta.10',
+                  '1.6-yb-1.0', '2.1~rc1', '1.0+build', '1.0+build2', '1.0+5.1', '1.0-RC2+b7']) AS v
 WHERE compare_versions(v, to_semver(v)) <> 0
    OR compare_versions(v, to_extension_version(v)) <> 0;
 
@@ -39,7 +46,8 @@ FROM (VALUES (ARRAY[
         '1.0-dev', '1.0-alpha', '1.0-alpha1', '1.0-beta2', '1.0-beta10',
         '1.0-pre', '1.0-RC1', '1.0-RC2', '1.0-RC10', '1.0-0', '1.0-0.1',
         '1.0-1-RC1', '1.0-1', '1.0-4', '1.0-4.1', '1.1', '1.9', '1.10',
-        '2', '10', '99999999999999999999', '100000000000000000000'])) AS s(seq),
+        '2', '2.1~dev', '2.1~rc1', '2.1~rc1+build2', '2.1', '2.1+5', '2.1+6.1', '2.1+build',
+        '2.1+build2', '2.1+build10', '2.1-yb-1.0', '2.1-yb-1.0.1', '2.1-yb-1.10', '2.1.1', '10', '99999999999999999999', '100000000000000000000'])) AS s(seq),
      unnest(seq) WITH ORDINALITY AS a(v, n),
      unnest(seq) WITH ORDINALITY AS b(v, n)
 WHERE compare_versions(a.v, b.v) <> sign(a.n - b.n);
@@ -49,7 +57,8 @@ SELECT a, b, compare_versions(a, b), compare_versions(b, a) AS turned_round
 FROM (VALUES ('0.112-0', '0.112.0'), ('0.112-0', 'v0.112'), ('1.10', '1.10.0'),
              ('1', '1.0.0.0'), ('1.0-4.1', '1.0.4.1'), ('007.010', '7.10-0'),
              ('1.0-RC2', '1.0.0-rc.2'), ('1.0-RC2', '1.0.RC2'), ('1.0-RC', '1.0-RC0'),
-             ('1.0-RC2', '1.0-RC02')) AS t(a, b);
+             ('1.0-RC2', '1.0-RC02'), ('2.1~rc1', '2.1-RC1'), ('1.6-yb-1.0', '1.6.0+YB.1'),
+             ('1.0+build2', '1.0+build.2')) AS t(a, b);
 
 -- A digit is not a letter and 9 is less than 10.
 SELECT compare_versions('0.9-0', '0.10-0') AS nine_ten,
@@ -86,7 +95,8 @@ END $$;
 SELECT v AS version, pg_temp.refusal(v)
 FROM unnest(ARRAY['', ' ', ' 1.0', '1.0 ', 'v', 'vv1.0', 'latest', 'auto',
                   '.1', '1.', '1-', '1..0', '1.-0', '1-.0', '1--0', '-1.0', '+1.0',
-                  '1.0-0-0', '1.0-0-1', '1_0', '1,0', '1.0+build', '1.0~rc1',
+                  '1.0-0-0', '1.0-0-1', '1_0', '1,0', '1.0+', '1.0+3f2a9c1', '1.0+deadbee', '1.0-g3f2a9c',
+                  '1.0~1', '1.0-yb', '1.0-yb1', '1.0+b2c', '1.0+5x', 'deadbeef',
                   '1.0-gamma1', '1.0-RCx', '1.0-RC2.3', '1.0-RC2-0', '1.0-RC-2',
                   '1.0-RC.', '1.0..RC2', '0x10', '1e3', E'1.0\n', '٣.١', 'ANY',
                   '3.3.2next', 'unpackaged']) WITH ORDINALITY AS t(v, n)

@@ -29,6 +29,7 @@ typedef struct WorkerFailures
 	char		target[SHARED_VERSION_LENGTH];	/* that failed */
 	char		fingerprint[65];	/* at that time */
 	uint64		retries_seen;	/* calls of retry() */
+	bool		alter_first;	/* a library has refused another form of attempt */
 } WorkerFailures;
 
 typedef struct Worker
@@ -65,6 +66,7 @@ typedef struct Worker
 	char		announced_state[NAMEDATALEN];
 	char		settings[65];	/* digest of this database's settings */
 	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
+	char		found[FOUND_DIGEST_LENGTH]; /* versions, compared with history */
 	ReleaseMemory release;		/* recorded as running */
 	Oid			own_extension;	/* as the last pass has found it */
 	bool		notice_pending; /* a NOTIFY is not committed yet */

@@ -122,8 +122,13 @@ act(Worker *worker, bool confirmed)
 	if (confirmed)
 	{
 		du_worker_start_attempt(worker);
-		if (worker->once)
-			du_worker_pass(worker); /* to see what has become of it */
+
+		/*
+		 * To see what has become of it.  A library that wants the update to
+		 * be the first may not bear this process to look at the result.
+		 */
+		if (worker->once && !worker->order.alter_first)
+			du_worker_pass(worker);
 	}
 	else if (!worker->confirming)
 	{

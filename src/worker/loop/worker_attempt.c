@@ -17,6 +17,7 @@
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -91,6 +92,7 @@ du_worker_recall(Worker *worker, const Assessment *assessment)
 	if (du_shared_exists())
 		worker->failures.retries_seen = du_shared_retries_asked();
 
+	worker->failures.alter_first |= du_history_library_refuses(du_assessment_main(assessment)->name);
 	du_history_recall_failures(du_assessment_main(assessment)->name, &memory);
 	worker->failures.recalled = true;
 	if (memory.message == NULL || memory.target == NULL)
@@ -162,7 +164,10 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 	WorkerFacts *facts = &worker->facts;
 	const char *message = outcome->message[0] ? outcome->message :
 	"the attempt's process ended without telling an outcome";
-	bool		final = !du_history_heals(outcome->cause);
+	bool		refused = outcome->cause == CAUSE_LIBRARY;
+
+	/* What is refused in every form there is does not heal. */
+	bool		final = !du_history_heals(outcome->cause) || (refused && worker->order.alter_first);
 
 	if (outcome->result == ATTEMPT_SUCCEEDED)
 	{
@@ -175,6 +180,14 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 		facts->next_retry = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_retry_min);
 		return;
 	}
+	if (refused && !worker->order.alter_first)
+	{
+		worker->failures.alter_first = true;
+		ereport(LOG,
+				(errmsg("an attempt at extension \"%s\" has to begin with the update: %s",
+						worker->order.extension, message)));
+		return;
+	}
 	facts->failures++;
 	remember(worker, final, worker->order.target, worker->order.fingerprint,
 			 message, GetCurrentTimestamp());
@@ -184,7 +197,8 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 
 /*
  * Starts an attempt as ordered: in a process of its own, or in a single pass
- * in this one, which then is a fresh one as well.
+ * in this one, which then is a fresh one as well; not fresh enough for one that
+ * has to begin with the update.
  */
 void
 du_worker_start_attempt(Worker *worker)
@@ -198,7 +212,14 @@ du_worker_start_attempt(Worker *worker)
 	du_announce_started(worker);
 	if (worker->once)
 	{
-		du_attempt_carry_out(&worker->order, &outcome);
+		if (worker->order.alter_first)
+		{
+			(void) du_attempt_detach(&worker->order, &outcome);
+			strlcpy(worker->facts.state, outcome.result == ATTEMPT_SUCCEEDED ? "verifying" : "failed",
+					sizeof(worker->facts.state));
+		}
+		else
+			du_attempt_carry_out(&worker->order, &outcome, NULL);
 		take_outcome(worker, &outcome);
 		return;
 	}
@@ -215,7 +236,8 @@ du_worker_start_attempt(Worker *worker)
 }
 
 /*
- * Takes the outcome of an attempt that has ended.
+ * Takes the outcome of an attempt that has ended.  After one that began with
+ * the update this process, which knows the old version, makes room for another.
  */
 void
 du_worker_conclude_attempt(Worker *worker)
@@ -226,4 +248,9 @@ du_worker_conclude_attempt(Worker *worker)
 	du_shared_end_turn();
 	du_attempt_outcome(&outcome);
 	take_outcome(worker, &outcome);
+	if (outcome.result == ATTEMPT_SUCCEEDED && worker->order.alter_first)
+	{
+		du_shared_want_restart();
+		proc_exit(0);
+	}
 }

@@ -16,9 +16,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -43,28 +41,29 @@
 #define LONGEST_LOCK_WAIT_MS 1000
 
 /*
- * MD5 over what ALTER DATABASE and ALTER ROLE have set for this process.
+ * A digest of what ALTER DATABASE and ALTER ROLE have set for this process.
  * Such settings are read when a process connects, so a change means to
- * connect anew.  Compared only with its like.
+ * connect anew.
  */
 static char *
 settings_digest(void)
 {
-	Oid			types[2] = {OIDOID, OIDOID};
-	Datum		values[2];
-	char	   *digest;
+	const Oid	databases[] = {InvalidOid, MyDatabaseId};
+	const Oid	roles[] = {InvalidOid, GetUserId()};
+	StringInfoData buf;
+	ListCell   *lc;
 
-	values[0] = ObjectIdGetDatum(MyDatabaseId);
-	values[1] = ObjectIdGetDatum(GetUserId());
-	du_query("SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg("
-			 "   s.setdatabase || ' ' || s.setrole || ' ' || s.setconfig::pg_catalog.text, ' '"
-			 "   ORDER BY s.setdatabase, s.setrole), ''))"
-			 " FROM pg_catalog.pg_db_role_setting s"
-			 " WHERE s.setdatabase IN (0, $1) AND s.setrole IN (0, $2)",
-			 2, types, values);
-	digest = du_query_text(0, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return digest;
+	initStringInfo(&buf);
+	for (int i = 0; i < lengthof(databases); i++)
+	{
+		for (int j = 0; j < lengthof(roles); j++)
+		{
+			appendStringInfo(&buf, "%d %d\n", i, j);
+			foreach(lc, du_stored_settings(databases[i], roles[j]))
+				appendStringInfo(&buf, "%s\n", (char *) lfirst(lc));
+		}
+	}
+	return du_digest_bytes(buf.data, buf.len);
 }
 
 /*
@@ -74,14 +73,7 @@ settings_digest(void)
 static void
 follow_settings(Worker *worker)
 {
-	MemoryContext context = CurrentMemoryContext;
-	const char *digest;
-
-	SPI_connect();
-	MemoryContextSwitchTo(context);
-	digest = settings_digest();
-	SPI_finish();
-	MemoryContextSwitchTo(context);
+	const char *digest = settings_digest();
 
 	if (worker->settings[0] != '\0' && strcmp(worker->settings, digest) != 0)
 	{
@@ -162,6 +154,7 @@ consider_attempt(Worker *worker, const Assessment *assessment)
 	strlcpy(order->fingerprint, du_assessment_fingerprint(assessment), sizeof(order->fingerprint));
 	strlcpy(order->resource_uid, facts->resource_uid, sizeof(order->resource_uid));
 	order->resource_generation = facts->resource_generation;
+	order->alter_first = worker->failures.alter_first;
 	if (worker->changes != NULL)
 		pfree(worker->changes);
 	worker->changes = MemoryContextStrdup(TopMemoryContext,
@@ -291,6 +284,8 @@ look(Worker *worker)
 	{
 		note_binary(worker, &assessment);
 		du_release_record(assessment.facts, &worker->release);
+		if (!worker->attempt_runs)
+			du_history_note_found(assessment.facts, worker->found);
 		du_worker_recall(worker, &assessment);
 		du_worker_forget_if_changed(worker, &assessment);
 	}
@@ -389,6 +384,41 @@ pass(Worker *worker)
 	worker->obstacle_told = false;
 }
 
+/*
+ * The pass where a library refuses every query until its extension is updated:
+ * it decides by files and catalogue, and the attempt that it may want begins
+ * with the update.
+ */
+static void
+pass_refused(Worker *worker, const char *refusal)
+{
+	Assessment		assessment;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	pgstat_report_activity(STATE_RUNNING, "looking at the schema");
+	(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	find_own_extension(worker);
+	worker->wants_attempt = false;
+	if (OidIsValid(worker->own_extension))
+	{
+		worker->failures.alter_first = true;
+		du_assessment_open(&assessment);
+		du_assessment_decide_refused(&assessment, &worker->facts, refusal);
+		du_worker_forget_if_changed(worker, &assessment);
+		strlcpy(worker->facts.state, assessment.state.state, sizeof(worker->facts.state));
+		if (worker->primary && worker->source != NULL && !worker->attempt_runs &&
+			assessment.guards != NULL)
+			consider_attempt(worker, &assessment);
+		du_worker_announce(worker, &assessment);
+		du_assessment_close(&assessment);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	worker->notice_pending = false;
+}
+
 /* True when this extension is not the one any more that the pass has found. */
 static bool
 is_gone(const Worker *worker)
@@ -447,22 +477,26 @@ give_up_pass(Worker *worker, const ErrorData *obstacle)
 }
 
 /*
- * One pass.  Runs a transaction.  One that meets an obstacle is rolled back
- * and leaves nothing to be done; the next one finds what has become of it.
- * May raise only what is unexpected, and for tick() also what is not.
+ * Runs a pass, or where refusal is not NULL one without queries.  What fails in
+ * it is rolled back; gives back in whose words every query was refused, or NULL.
  */
-void
-du_worker_pass(Worker *worker)
+static const char *
+try_pass(Worker *worker, const char *refusal)
 {
 	MemoryContext context = CurrentMemoryContext;
+	const char *volatile refused = NULL;
 
 	PG_TRY();
 	{
-		pass(worker);
+		if (refusal == NULL)
+			pass(worker);
+		else
+			pass_refused(worker, refusal);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *edata;
+		bool		by_library = refusal == NULL && du_query_was_refused();
 
 		if (worker->once)
 			PG_RE_THROW();
@@ -470,11 +504,29 @@ du_worker_pass(Worker *worker)
 		edata = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
-		if (!is_obstacle(worker, edata->sqlerrcode))
+		if (by_library)
+			refused = edata->message;
+		else if (is_obstacle(worker, edata->sqlerrcode))
+			give_up_pass(worker, edata);
+		else
 			ReThrowError(edata);
-		give_up_pass(worker, edata);
 	}
 	PG_END_TRY();
+	return refused;
+}
+
+/*
+ * One pass.  Runs a transaction.  One that meets an obstacle is rolled back
+ * and leaves nothing to be done; the next one finds what has become of it.
+ * May raise only what is unexpected, and for tick() also what is not.
+ */
+void
+du_worker_pass(Worker *worker)
+{
+	const char *refusal = try_pass(worker, NULL);
+
+	if (refusal != NULL)
+		(void) try_pass(worker, refusal);
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

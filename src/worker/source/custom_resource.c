@@ -15,6 +15,7 @@
 
 #include "worker/source/source.h"
 
+#include "extension/extension.h"
 #include "worker/net/net.h"
 
 #define RESOURCE_KIND		"DocumentDB"
@@ -26,66 +27,29 @@
 #define LONGEST_MESSAGE		512 /* of the server's own */
 
 /*
- * The X.Y.Z that a tag starts with, copied, or NULL.
- */
-static char *
-get_leading_version(const char *tag)
-{
-	const char *start = tag[0] == 'v' ? tag + 1 : tag;
-	const char *end = start;
-
-	for (int i = 0; i < 3; i++)
-	{
-		size_t		digits;
-
-		if (i > 0 && *end++ != '.')
-			return NULL;
-		digits = strspn(end, "0123456789");
-		if (digits == 0 || digits > 9)
-			return NULL;
-		end += digits;
-	}
-	return pnstrdup(start, end - start);
-}
-
-/*
- * The binary version that a spec names, or NULL.  What stands in its place and
- * is none is given as it is written.  A digest takes the place of a version, and
- * the registry's port is no tag.
+ * The binary version that a spec names, with dots, or NULL.  What stands in its
+ * place and is none is given as it is written.  Releases of the operator have kept
+ * the image in three places; the newest that holds one wins.
  */
 static char *
 get_spec_binary(const cJSON *spec, const char **reason)
 {
-	const cJSON *images = du_json_object(spec, "image", reason);
 	char	   *version = du_json_text(spec, "documentDBVersion", LONGEST_VERSION, true, reason);
-	char	   *older_image = du_json_text(spec, "documentDBImage", LONGEST_REFERENCE, false, reason);
-	char	   *image = du_json_text(images, "documentDB", LONGEST_REFERENCE, false, reason);
-	char	   *found = NULL;
-	char	   *written = version;
+	const char *images[] = {
+		du_json_text(du_json_object(spec, "image", reason), "documentDB", LONGEST_REFERENCE, false, reason),
+		du_json_text(du_json_object(spec, "advanced", reason), "documentDBImage", LONGEST_REFERENCE, false, reason),
+		du_json_text(spec, "documentDBImage", LONGEST_REFERENCE, false, reason)
+	};
+	const char *image = NULL;
+	SpecImage	told;
 
 	if (*reason != NULL)
 		return NULL;
-	if (image == NULL || image[0] == '\0')
-		image = older_image;
-	if (image != NULL && image[0] != '\0')
-	{
-		char	   *slash = strrchr(image, '/');
-		char	   *colon = strrchr(slash != NULL ? slash : image, ':');
-
-		if (strchr(image, '@') != NULL)
-			return NULL;
-		if (colon != NULL)
-		{
-			found = get_leading_version(colon + 1);
-			if (written == NULL || written[0] == '\0')
-				written = colon + 1;
-		}
-	}
-	if (found == NULL && version != NULL)
-		found = get_leading_version(version);
-	if (found == NULL && written != NULL && written[0] != '\0')
-		found = pstrdup(written);
-	return found;
+	for (int i = 0; i < lengthof(images) && image == NULL; i++)
+		if (images[i] != NULL && images[i][0] != '\0')
+			image = images[i];
+	du_image_resolve(image, version, &told);
+	return told.version != NULL ? told.version : told.unread;
 }
 
 static void

@@ -36,7 +36,7 @@ typedef struct CustomResource
 	bool		being_deleted;	/* has a deletionTimestamp */
 
 	const char *schema_version; /* spec.schemaVersion, "" when unset */
-	const char *spec_binary;	/* X.Y.Z that the spec's image or
+	const char *spec_binary;	/* version that the spec's image or
 								 * documentDBVersion names, or NULL */
 	int			instances_per_node; /* -1 when not said */
 	bool		maintenance;	/* spec.maintenance: writes are to be stopped */

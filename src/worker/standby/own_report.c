@@ -128,7 +128,7 @@ describe_extensions(FleetMember *member, const UpgradeFacts *facts)
 	{
 		const ExtensionFacts *extension = &facts->extensions[i];
 		MemberExtension seen = {extension->name, known(extension->installed),
-		known(extension->binary), "", du_server_facts_binary_digest(extension)};
+		known(extension->limit), "", du_server_facts_binary_digest(extension)};
 
 		if (i == facts->main)
 			seen.loaded = known(du_loaded_version(extension));

@@ -62,7 +62,7 @@ documentdb_upgrade.guard_severity = 'rehearsed=skip'
 			'1.0--1.1' => "CREATE TABLE ${name}_1_1 ();", '1.1--1.2' => "CREATE TABLE ${name}_1_2 ();");
 	}
 	write_extension($node, 'thing', '1.2',
-		'1.2--1.3' => '', '1.1--1.0' => 'DROP TABLE thing_1_1;', '1.3' => '',
+		'1.1--1.0' => 'DROP TABLE thing_1_1;',
 		'1.0--0.9' => '', '0.9--1.0.5' => 'CREATE TABLE zigzag ();', '1.0--ANY' => '', %$scripts);
 	write_extension_file($node, 'thing.control', "default_version = '1.2'\nrequires = 'base'\nrelocatable = false\n");
 	$node->start;

@@ -40,7 +40,13 @@ foreach (
 	[ '"documentDBVersion": "newest"', qr/ names "newest" as its image version, which cannot be compared: /, 'documentDBVersion' ],
 	[ '"image": {"documentDB": "registry:5000/documentdb:nightly"}', qr/ names "nightly" as its image version, which cannot be compared: /, 'a tag' ],
 	[ '"image": {"documentDB": "documentdb:nightly"}, "documentDBVersion": "9.9.8"', qr/ names image version 9\.9\.8: /, 'a tag beside a version' ],
-	[ '"image": {"documentDB": "documentdb:9.9.9"}', qr/ names image version 9\.9\.9: /, 'a tag that is a version' ])
+	[ '"image": {"documentDB": "documentdb:9.9.9"}', qr/ names image version 9\.9\.9: /, 'a tag that is a version' ],
+	[ '"image": {"documentDB": "documentdb:pg17-9.9.7"}', qr/ names image version 9\.9\.7: /, 'with PostgreSQL in front' ],
+	[ '"image": {"documentDB": "documentdb:16.3-v9.9.6"}, "documentDBVersion": "9.9.8"', qr/ names image version 9\.9\.6: /, 'and a v' ],
+	[ '"documentDBVersion": "9.9-RC2"', qr/ names image version 9\.9\.0-RC2: /, 'a release candidate' ],
+	[ '"image": {"documentDB": "documentdb:9.9.5@sha256:01"}', qr/ names image version 9\.9\.5: /, 'a tag before a digest' ],
+	[ '"image": {"documentDB": "documentdb@sha256:01"}, "documentDBVersion": "9.9.4"', qr/ names image version 9\.9\.4: /, 'a version beside a digest' ],
+	[ '"advanced": {"documentDBImage": "documentdb:9.9.3"}, "documentDBImage": "documentdb:9.9.2"', qr/ names image version 9\.9\.3: /, 'an older place' ])
 {
 	my ($fields, $says, $what) = @$_;
 	unlink $file;

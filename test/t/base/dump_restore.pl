@@ -25,6 +25,8 @@ sql($node, q{
 	SELECT documentdb_upgrade.record_rollback(5, 1, '{gateway}');
 	INSERT INTO documentdb_upgrade.compatibility (component, version, other, other_version, source)
 		VALUES ('gateway', '2', 'extension', '1.4', 'tried'), ('ferretdb', '2.0.0', 'extension', '0.102.0', 'a pair that is shipped too');
+	SELECT documentdb_upgrade.load_compatibility('{"pairs": [{"component": "gateway", "version": "3", "other": "extension", "other_version": "1.5", "source": "theirs"}],
+		"notes": [{"component": "gateway", "from_version": "", "to_version": "3", "place": "after", "action": "# smile", "reason": "polite", "source": "theirs"}]}');
 	SELECT documentdb_upgrade.hold('audit', 'infinity');
 	SELECT documentdb_upgrade.release();
 	SELECT documentdb_upgrade.hold('freeze');
@@ -40,7 +42,7 @@ sub kept
 {
 	my ($server, $dbname) = @_;
 	return join "\n", map { sql($server, "SELECT to_jsonb(t) FROM documentdb_upgrade.$_ t ORDER BY t", $dbname) }
-	  qw(history holds backups checks releases rollbacks compatibility);
+	  qw(history holds backups checks releases rollbacks compatibility release_notes);
 }
 my $before = kept($node, 'postgres');
 like($before, qr/"outcome": "refused".*"outcome": "succeeded"/s, 'there is a history to keep');

@@ -27,8 +27,13 @@ passes($node, 'ALTER EXTENSION after UPDATE', @there);
 is(versions($node, 'bare'), 'before 1.0, thing 1.2, after 1.2', 'what can work is done');
 is(sql($node, 'SELECT count(*) FROM documentdb_upgrade.history'), '0', 'and is nothing to the history of another database');
 
-# The way of every step counts when the target is fine.
-warned($node, q{SET documentdb_upgrade.enforce = warn; ALTER EXTENSION thing UPDATE TO '1.3'}, qr/extension "thing" is updated from "1\.2" to "1\.3" against guard "within_binary"/, @there);
+# The control file may be behind its scripts.
+write_extension_file($node, 'thing--1.2--1.3.sql', '');
+write_extension_file($node, 'thing--1.3--1.2.sql', '');
+refused($node, q{ALTER EXTENSION thing UPDATE TO '1.4'}, 'within_binary', @there);
+passes($node, q{ALTER EXTENSION thing UPDATE TO '1.3'}, @there);
+warned($node, q{SET documentdb_upgrade.enforce = warn; BEGIN; ALTER EXTENSION thing UPDATE TO '1.2'; ROLLBACK},
+	qr/extension "thing" is updated from "1\.3" to "1\.2" against guard "not_downgrade"/, @there);
 refused($node, q{ALTER EXTENSION thing UPDATE TO '1.2'}, 'not_downgrade', @there);
 
 # Dump and restore: into an empty database, over what is there, and cleaning first.

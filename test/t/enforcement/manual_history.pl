@@ -50,6 +50,7 @@ sql($node, q{CREATE EXTENSION before VERSION '1.0'});
 sql($node, q{DO $$ BEGIN ALTER EXTENSION before UPDATE TO '1.1'; END $$});
 sql($node, q{SELECT documentdb_upgrade.hold('tomorrow')});
 try_sql($node, 'ALTER EXTENSION before UPDATE');
+write_extension_file($node, 'thing--1.2--1.3.sql', '');
 sql($node, q{SET documentdb_upgrade.enforce = off; ALTER EXTENSION thing UPDATE TO '1.3'});
 is( sql($node, q{SELECT string_agg(concat_ws(' ', extension, from_version, to_version, skipped_guards, message), '; ' ORDER BY id)
 		FROM documentdb_upgrade.history WHERE id > } . $ids),

@@ -46,9 +46,9 @@ warned($node, "SET documentdb_upgrade.enforce = warn; BEGIN; $_; ROLLBACK", qr/m
 warned($node, q{SET documentdb_upgrade.enforce = warn; BEGIN; CREATE EXTENSION after VERSION '1.2'; DROP EXTENSION after; ROLLBACK},
 	qr/managed extension "after" is dropped/);
 passes($node, 'SET documentdb_upgrade.enforce = off; BEGIN; DROP SCHEMA home CASCADE; ROLLBACK');
-passes($node, q{SET documentdb_upgrade.enforce = off; BEGIN; DROP EXTENSION thing; CREATE EXTENSION thing VERSION '1.3'; ROLLBACK});
-warned($node, q{SET documentdb_upgrade.enforce = off; BEGIN; DROP EXTENSION thing; SET documentdb_upgrade.enforce = warn;
-	CREATE EXTENSION thing VERSION '1.3'; ROLLBACK}, qr/extension "thing" is created at "1\.3" against guard "within_binary"/);
+passes($node, q{SET documentdb_upgrade.enforce = off; BEGIN; DROP EXTENSION before; CREATE EXTENSION before VERSION 'next'; ROLLBACK});
+warned($node, q{SET documentdb_upgrade.enforce = off; BEGIN; DROP EXTENSION before; SET documentdb_upgrade.enforce = warn;
+	CREATE EXTENSION before VERSION 'next'; ROLLBACK}, qr/extension "before" is created at "next" against guard "target_known"/);
 refused($node, 'DROP EXTENSION thing', 'drop');
 
 # A database goes as a whole.

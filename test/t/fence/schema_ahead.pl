@@ -66,7 +66,7 @@ desire($node, '1.1');
 wait_for_looks($node, 3);
 writes(0, 'whatever is desired');
 unlink extension_file($node, 'thing.control');
-wait_for_state($node, 'blocked', qr/not known.*Meanwhile only the roles/);
+wait_for_state($node, 'blocked', qr/No control file "thing\.control" is installed.*Meanwhile only the roles/);
 writes(0, 'files that are missing prove nothing');
 write_extension($node, 'thing', '0.9');
 desire($node, '');

@@ -47,7 +47,7 @@ is_cancelled('an exception that was caught');
 is($session->run("BEGIN; $finalize; INSERT INTO deferred VALUES (1), (1); COMMIT")->{sqlstate}, '23505', 'a commit fails');
 is_cancelled('a commit that failed');
 
-is($session->run("BEGIN; $finalize; PREPARE TRANSACTION 'never'")->{sqlstate}, '0A000', 'PREPARE TRANSACTION is refused');
+is($session->run("BEGIN; $finalize; NOTIFY x; PREPARE TRANSACTION 'never'")->{sqlstate}, '0A000', 'PREPARE TRANSACTION that fails');
 is_cancelled('PREPARE TRANSACTION');
 
 $session->quit;

@@ -68,7 +68,7 @@ sql($node, q{CREATE EXTENSION before VERSION '1.0'; CREATE EXTENSION thing VERSI
 my @both = qw(versions state gate standbys slots replication_lag invalid_indexes unvalidated_constraints disabled_triggers failed_jobs
 	connections idle_in_transaction long_transactions prepared_transactions wraparound statistics checksums deadlocks rollbacks
 	recorded_failures checks library disk_headroom event_triggers members_intact);
-foreach (['pre', @both, qw(guards blocking_sessions backup)], ['post', @both, qw(installed companions databases last_attempt)])
+foreach (['pre', @both, qw(guards blocking_sessions backup)], ['post', @both, qw(installed companions databases last_attempt fresh_install)])
 {
 	my ($report, @checks) = @$_;
 	is(sql($node, "SET ROLE looker; SELECT string_agg(check_name, ' ' ORDER BY check_name COLLATE \"C\") FROM documentdb_upgrade.${report}_upgrade_report()"),

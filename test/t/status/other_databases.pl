@@ -33,7 +33,7 @@ ok(poll_until(sub { shape($node, 'm1') eq $shape_of{'1.2'} }, 'the worker has do
 looked_at($_) foreach qw(m2 template1 postgres);
 ok($node->poll_query_until('m1', q{SELECT state = 'up_to_date' AND next_step ~ 'm2 \(thing 1\.0\), template1 \(thing 1\.0\)\. SELECT \* FROM documentdb_upgrade\.databases;'
 	FROM documentdb_upgrade.status}), 'its status names those that are behind') or diag(sql($node, 'SELECT state, next_step FROM documentdb_upgrade.status', 'm1'));
-$node->wait_for_log(qr/is up_to_date\n.*DETAIL:  Nothing is to be done here\. .*m2 \(thing 1\.0\)/);
+$node->wait_for_log(qr/is up_to_date\n.*DETAIL:  Nothing is to be done\. .*m2 \(thing 1\.0\)/);
 my $columns = 'extension, installed_version, binary_version, target, state, behind, served';
 is(database('m1', $columns), 'thing|1.2|1.2|1.2|up_to_date|f|t', 'the view has the one that is served');
 is(database($_, $columns), 'thing|1.0|1.2|1.2|update_available|t|f', "and $_") foreach qw(m2 template1);

@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ *
+ * update_paths.c
+ *	  Versions and paths as the server computes them from the script files.
+ *
+ * The server's own function is called without a query around it: there are
+ * libraries that refuse every query until their extension has been updated,
+ * and others that refuse the update once a query has been analysed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "extension/internal.h"
+
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/tuplestore.h"
+
+/* Columns of pg_extension_update_paths(). */
+#define SOURCE_COLUMN	1
+#define TARGET_COLUMN	2
+#define PATH_COLUMN		3
+
+/*
+ * Takes a path apart: "1.0--1.1--1.2" has three versions.
+ */
+static void
+split_path(UpdatePath *path, const char *target, const char *text)
+{
+	char	   *rest = pstrdup(text);
+	int			capacity = 1;
+
+	for (const char *p = strstr(rest, "--"); p != NULL; p = strstr(p + 2, "--"))
+		capacity++;
+	path->target = pstrdup(target);
+	path->versions = palloc(capacity * sizeof(char *));
+	path->nversions = 0;
+	while (rest != NULL)
+	{
+		char	   *next = strstr(rest, "--");
+
+		if (next != NULL)
+		{
+			*next = '\0';
+			next += 2;
+		}
+		path->versions[path->nversions++] = rest;
+		rest = next;
+	}
+}
+
+/*
+ * Calls the server's function; its rows are in result, in the memory of the
+ * context given.
+ */
+static void
+call_server(const char *extension, ExprContext *context, ReturnSetInfo *result)
+{
+	FmgrInfo	function;
+
+	LOCAL_FCINFO(call, 1);
+
+	memset(result, 0, sizeof(ReturnSetInfo));
+	result->type = T_ReturnSetInfo;
+	result->econtext = context;
+	result->allowedModes = SFRM_Materialize;
+	fmgr_info(F_PG_EXTENSION_UPDATE_PATHS, &function);
+	InitFunctionCallInfoData(*call, &function, 1, InvalidOid, NULL, (Node *) result);
+	call->args[0].value = DirectFunctionCall1(namein, CStringGetDatum(extension));
+	call->args[0].isnull = false;
+	(void) FunctionCallInvoke(call);
+	if (result->setResult == NULL || result->setDesc == NULL)
+		elog(ERROR, "pg_extension_update_paths() gave back no rows");
+}
+
+/* A column as palloc'd text, NULL for a null. */
+static char *
+column_text(TupleTableSlot *slot, int column)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * Adds to an extension's facts the versions that its files offer and the paths
+ * from the installed one.  The control file must be readable.
+ */
+void
+du_paths_read(ExtensionFacts *extension)
+{
+	ExprContext *context = CreateStandaloneExprContext();
+	ReturnSetInfo result;
+	TupleTableSlot *slot;
+	const char *last_source = "";
+
+	call_server(extension->name, context, &result);
+	extension->paths = palloc0(Max(tuplestore_tuple_count(result.setResult), 1) * sizeof(UpdatePath));
+	slot = MakeSingleTupleTableSlot(result.setDesc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(result.setResult, true, false, slot))
+	{
+		char	   *source = column_text(slot, SOURCE_COLUMN);
+		char	   *target = column_text(slot, TARGET_COLUMN);
+		char	   *path = column_text(slot, PATH_COLUMN);
+
+		if (strcmp(source, last_source) != 0)
+			du_managed_offer(extension, source);
+		last_source = source;
+		du_managed_offer(extension, target);
+		if (path != NULL && extension->installed != NULL &&
+			strcmp(source, extension->installed) == 0)
+			split_path(&extension->paths[extension->npaths++], target, path);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(result.setResult);
+	FreeExprContext(context, true);
+}
