@@ -83,14 +83,23 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* What is looked for, and what is found. */
+typedef struct ScriptLook
+{
+	const char *objects;		/* JSON, of du_plan_objects() */
+	OutsideObjects *outside;
+} ScriptLook;
+
 /* Who stands on what the scripts drop. */
 static void
-look_at_scripts(const UpgradeFacts *facts, const UpgradePlan *plan, OutsideObjects *outside)
+look_at_scripts(void *arg)
 {
+	const ScriptLook *look = arg;
+	OutsideObjects *outside = look->outside;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1];
 
-	values[0] = CStringGetTextDatum(du_plan_objects(plan, facts));
+	values[0] = CStringGetTextDatum(look->objects);
 	du_query("WITH scripts AS (SELECT $1::pg_catalog.jsonb AS s),"
 			 " standing AS (SELECT t.*, pg_catalog.row_number() OVER (ORDER BY t.kind, t.identity) AS n"
 			 "   FROM scripts, documentdb_upgrade_internal.standing_on(scripts.s) t)"
@@ -118,5 +127,13 @@ du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_
 		return;
 	recall_findings(facts, plan->target, outside);
 	if (read_scripts && (outside->rehearsal == 0 || outside->in_the_way))
-		look_at_scripts(facts, plan, outside);
+	{
+		ScriptLook	look = {du_plan_objects(plan, facts), outside};
+		ErrorData  *error;
+
+		/* Rolled back, so that its many catalogues count as no locks of an upgrade. */
+		error = du_subtransaction_run(look_at_scripts, &look, SUBTRANSACTION_ROLL_BACK);
+		if (error != NULL)
+			ReThrowError(error);
+	}
 }
