@@ -63,11 +63,11 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 				 " SELECT newest.id, (newest.sqlstate IS NOT DISTINCT FROM '2BP01')::pg_catalog.int4::pg_catalog.int8,"
 				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect <> 'affected'),"
 				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect = 'affected'),"
-				 "   (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s%s %s%s', CASE a.effect"
+				 "   (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s %s%s', CASE a.effect"
 				 "        WHEN 'lost' THEN 'takes settings or privileges from'"
 				 "        WHEN 'removed' THEN 'removes' WHEN 'changed' THEN 'changes'"
 				 "        ELSE 'leaves as it was computed before' END,"
-				 "        a.kind, '', a.identity,"
+				 "        a.kind, a.identity,"
 				 "        ' with ' || a.rows_lost || ' row(s)'), '; ' ORDER BY a.n)"
 				 "    FROM applying a WHERE a.n <= (SELECT pg_catalog.min(b.n) + 4 FROM applying b)),"
 				 "   pg_catalog.concat_ws(': ', newest.message, pg_catalog.split_part(newest.detail, E'\\n', 1))"
@@ -115,8 +115,9 @@ look_at_scripts(void *arg)
 }
 
 /*
- * Fills in what is known; the scripts are only asked where nothing was rehearsed,
- * and on request, for what they say only warns.  SPI must be connected.
+ * Fills in what is known.  The scripts are asked on request where nothing was
+ * rehearsed, for what they say only warns then; and always when a rehearsal has
+ * failed because of such objects, which may be gone since.  SPI must be connected.
  */
 void
 du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_scripts,
@@ -126,7 +127,7 @@ du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_
 	if (du_managed_main(facts)->installed == NULL || plan->target == NULL || !has_findings())
 		return;
 	recall_findings(facts, plan->target, outside);
-	if (read_scripts && (outside->rehearsal == 0 || outside->in_the_way))
+	if (outside->in_the_way || (read_scripts && outside->rehearsal == 0))
 	{
 		ScriptLook	look = {du_plan_objects(plan, facts), outside};
 		ErrorData  *error;
