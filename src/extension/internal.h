@@ -56,6 +56,15 @@ extern List *du_members_library_names(const ExtensionFacts *extension);
 extern List *du_members_functions_in(const ExtensionFacts *extension, const char *library);
 
 /* ----
+ * library_facts.c
+ *
+ * Whether the libraries in memory are those on disk.
+ * ----
+ */
+
+extern bool du_library_reports(const ExtensionFacts *extension, Oid function);
+
+/* ----
  * library_record.c
  *
  * Which libraries the server loaded when it started.

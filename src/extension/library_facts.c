@@ -213,8 +213,8 @@ find_missing(StringInfo buf, const ExtensionFacts *extension)
  * file: it is in a preloaded library, which every process has, and the control
  * file stands for that library and not for the next one of another name.
  */
-static bool
-reports_for_control_file(const ExtensionFacts *extension, Oid function)
+bool
+du_library_reports(const ExtensionFacts *extension, Oid function)
 {
 	const char *spelled = du_members_library_of(function);
 	const char *path;
@@ -242,7 +242,7 @@ compare_versions(const ExtensionFacts *extension, LibraryFacts compared)
 	ExtensionVersion b;
 	const char *reason;
 
-	if (!OidIsValid(function) || !reports_for_control_file(extension, function))
+	if (!OidIsValid(function) || !du_library_reports(extension, function))
 		return compared;
 	loaded = du_loaded_version_ask(extension, function, &problem);
 	if (problem != NULL)

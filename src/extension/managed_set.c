@@ -284,7 +284,8 @@ loaded_below(const ExtensionFacts *extension, const char *version)
 
 	if (strcmp(extension->name, du_guc_extension) == 0)
 		function = du_loaded_version_function(extension);
-	if (!OidIsValid(function))
+	/* Asking must load no library that this process would then keep. */
+	if (!OidIsValid(function) || !du_library_reports(extension, function))
 		return NULL;
 	loaded = du_loaded_version_ask(extension, function, &problem);
 	return is_above(version, loaded) ? psprintf("its library reports version \"%s\"", loaded) : NULL;

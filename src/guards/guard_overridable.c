@@ -75,7 +75,7 @@ du_guard_outside_objects(const GuardInput *input, GuardResult *result)
 
 	if (input->plan->nsteps == 0)
 		return du_guard_skip(result, "There is nothing to upgrade.");
-	if (outside->in_the_way && outside->nnamed + (outside->looked ? 0 : 1) > 0)
+	if (outside->in_the_way && outside->nnamed > 0)
 		return du_guard_fail(result,
 							 psprintf("Rehearsal " INT64_FORMAT " failed, because objects outside the upgraded extensions stand on what it drops: %s",
 									  outside->rehearsal, outside->message), statements);

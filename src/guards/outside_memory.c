@@ -63,11 +63,11 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 				 " SELECT newest.id, (newest.sqlstate IS NOT DISTINCT FROM '2BP01')::pg_catalog.int4::pg_catalog.int8,"
 				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect <> 'affected'),"
 				 "   (SELECT pg_catalog.count(*) FROM applying a WHERE a.effect = 'affected'),"
-				 "   (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s%s %s%s', CASE a.effect"
+				 "   (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s %s%s', CASE a.effect"
 				 "        WHEN 'lost' THEN 'takes settings or privileges from'"
 				 "        WHEN 'removed' THEN 'removes' WHEN 'changed' THEN 'changes'"
 				 "        ELSE 'leaves as it was computed before' END,"
-				 "        a.kind, '', a.identity,"
+				 "        a.kind, a.identity,"
 				 "        ' with ' || a.rows_lost || ' row(s)'), '; ' ORDER BY a.n)"
 				 "    FROM applying a WHERE a.n <= (SELECT pg_catalog.min(b.n) + 4 FROM applying b)),"
 				 "   pg_catalog.concat_ws(': ', newest.message, pg_catalog.split_part(newest.detail, E'\\n', 1))"
@@ -83,14 +83,23 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* What is looked for, and what is found. */
+typedef struct ScriptLook
+{
+	const char *objects;		/* JSON, of du_plan_objects() */
+	OutsideObjects *outside;
+} ScriptLook;
+
 /* Who stands on what the scripts drop. */
 static void
-look_at_scripts(const UpgradeFacts *facts, const UpgradePlan *plan, OutsideObjects *outside)
+look_at_scripts(void *arg)
 {
+	const ScriptLook *look = arg;
+	OutsideObjects *outside = look->outside;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1];
 
-	values[0] = CStringGetTextDatum(du_plan_objects(plan, facts));
+	values[0] = CStringGetTextDatum(look->objects);
 	du_query("WITH scripts AS (SELECT $1::pg_catalog.jsonb AS s),"
 			 " standing AS (SELECT t.*, pg_catalog.row_number() OVER (ORDER BY t.kind, t.identity) AS n"
 			 "   FROM scripts, documentdb_upgrade_internal.standing_on(scripts.s) t)"
@@ -106,8 +115,9 @@ look_at_scripts(const UpgradeFacts *facts, const UpgradePlan *plan, OutsideObjec
 }
 
 /*
- * Fills in what is known; the scripts are only asked where nothing was rehearsed,
- * and on request, for what they say only warns.  SPI must be connected.
+ * Fills in what is known.  The scripts are asked on request where nothing was
+ * rehearsed, for what they say only warns then; and always when a rehearsal has
+ * failed because of such objects, which may be gone since.  SPI must be connected.
  */
 void
 du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_scripts,
@@ -117,6 +127,14 @@ du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_
 	if (du_managed_main(facts)->installed == NULL || plan->target == NULL || !has_findings())
 		return;
 	recall_findings(facts, plan->target, outside);
-	if (read_scripts && (outside->rehearsal == 0 || outside->in_the_way))
-		look_at_scripts(facts, plan, outside);
+	if (outside->in_the_way || (read_scripts && outside->rehearsal == 0))
+	{
+		ScriptLook	look = {du_plan_objects(plan, facts), outside};
+		ErrorData  *error;
+
+		/* Rolled back, so that its many catalogues count as no locks of an upgrade. */
+		error = du_subtransaction_run(look_at_scripts, &look, SUBTRANSACTION_ROLL_BACK);
+		if (error != NULL)
+			ReThrowError(error);
+	}
 }

@@ -79,7 +79,7 @@ is(sql($node, $status, 'd'), 'schema_ahead|{not_downgrade}|The schema is at 4.13
 $node->stop;
 
 # A library that tells its version.
-$node = library_node('library');
+$node = library_node('library', preload => 'documentdb_upgrade, standin');
 like(sql($node, sprintf($guard, q{'1.1'})), qr/^fail\|Version "1\.1" is above the "1\.0" that this binary offers\. .* lead to "1\.1", but its library reports version "1\.0"\.\|/,
 	'an old library is no binary of what scripts lead to');
 

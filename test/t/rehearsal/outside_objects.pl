@@ -125,6 +125,7 @@ is(sql($node, q{SELECT outcome, sqlstate FROM documentdb_upgrade.rehearse()}), '
 like(sql($node, $guard), qr/^fail\|Rehearsal \d+ failed, because objects outside the upgraded extensions stand on what it drops: /, 'the guard fails');
 sql($node, q{DROP VIEW over_view, app_view; ALTER TABLE app ALTER d DROP DEFAULT; DROP FUNCTION app_function()});
 like(sql($node, $guard), qr/^pass\|/, 'it passes when they are gone');
+is(sql($node, q{SELECT documentdb_upgrade.can_finalize()}), 't', 'for those too who ask for failures alone');
 is(sql($node, q{SELECT outcome FROM documentdb_upgrade.rehearse()}), 'passed', 'and so does the rehearsal');
 
 # Rows of users, tables that go, and another extension's member.
