@@ -2724,8 +2724,9 @@ BEGIN
         ('server_version', 'SELECT to_jsonb(version())'),
         ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
         ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
-        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', '
-            'source)) FROM pg_settings
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', '
+            'CASE WHEN name = ''documentdb_upgrade.report_conninfo'' THEN regexp_replace(setting, ''.+'', ''(set)'') '
+            'ELSE setting END, ''unit'', unit, ''source'', source)) FROM pg_settings
                       WHERE name LIKE ''documentdb\_upgrade.%''
                          OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', '
                              '''max_locks_per_transaction'',
@@ -2928,3 +2929,28 @@ COMMENT ON COLUMN fence_writers.database IS 'database that it is connected to';
 
 REVOKE ALL ON FUNCTION writers_since(timestamptz, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION writers_since(timestamptz, boolean) TO pg_monitor;
+
+CREATE FUNCTION documentdb_upgrade_internal.known_standbys(
+    OUT name text, OUT host text, OUT slot_name text, OUT identity text,
+    OUT upstream text, OUT depth integer, OUT role text, OUT status text,
+    OUT problem text, OUT required boolean, OUT installed_version text,
+    OUT binary_version text, OUT loaded_version text, OUT gate text, OUT library text,
+    OUT timeline integer, OUT replayed_lsn pg_lsn, OUT replication_lag interval,
+    OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb,
+    OUT vouched_by text)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fleet';
+COMMENT ON FUNCTION known_standbys() IS 'the rows of view standbys';
+
+CREATE OR REPLACE VIEW standbys AS SELECT * FROM known_standbys();
+COMMENT ON COLUMN standbys.vouched_by
+	IS 'role that reports for it, where no WAL sender here matches the report; null: one does, or it is deeper';
+COMMENT ON FUNCTION report_standby(jsonb) IS
+'takes the report of a standby about itself and its downstream, and answers who this server is; '
+	'for roles with REPLICATION whose connection matches a live WAL sender, and for roles that were granted EXECUTE '
+	'on it or on run_report_standby by name, 42501 for others; '
+	'22023 for a malformed report, 54000 for one that is too large, 55000 without preloading';
+REVOKE ALL ON FUNCTION known_standbys() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION known_standbys() TO pg_monitor;
+DROP FUNCTION documentdb_upgrade_internal.fleet();
