@@ -37,7 +37,7 @@
 	" started_at, finished_at, skipped_guards, refused_by, fingerprint," \
 	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
 	" message, detail, hint, context, script, script_line," \
-	" resource_uid, resource_generation, cause"
+	" resource_uid, resource_generation, cause, nodes"
 
 /* As column cause has them. */
 static const char *const cause_names[] = {
@@ -52,7 +52,8 @@ static const char *const cause_names[] = {
 	[CAUSE_SCRIPT] = "script",
 	[CAUSE_CHECK] = "check",
 	[CAUSE_SERVER] = "server",
-	[CAUSE_LIBRARY] = "library"
+	[CAUSE_LIBRARY] = "library",
+	[CAUSE_NODE] = "node"
 };
 
 /*
@@ -84,6 +85,7 @@ du_history_heals(FailureCause cause)
 		case CAUSE_RACE:
 		case CAUSE_END:
 		case CAUSE_HOLD:
+		case CAUSE_NODE:
 		case CAUSE_LIBRARY:		/* another form of attempt may do */
 			return true;
 		case CAUSE_CANCEL:
@@ -172,6 +174,11 @@ du_history_json(const AttemptRecord *record)
 		du_write_key(&buf, "steps");
 		appendStringInfoString(&buf, record->steps);
 	}
+	if (record->nodes != NULL)
+	{
+		du_write_key(&buf, "nodes");
+		appendStringInfoString(&buf, record->nodes);
+	}
 	du_write_text(&buf, "binary_version", record->binary_version);
 	du_write_text(&buf, "binary_digest", record->binary_digest);
 	du_write_text(&buf, "cause", cause_names[record->cause]);
@@ -225,7 +232,8 @@ du_history_notice(const AttemptRecord *record)
 
 	initStringInfo(&buf);
 	du_write_open(&buf, NULL, '{');
-	du_write_text(&buf, "event", strcmp(record->actor, "manual") == 0 ? "update" : "finalize");
+	du_write_text(&buf, "event", strcmp(record->actor, "manual") == 0 || strcmp(record->actor, "coordinator") == 0 ?
+				  "update" : "finalize");
 	du_write_text(&buf, "extension", record->extension);
 	du_write_text(&buf, "from_version", record->from_version);
 	du_write_text(&buf, "to_version", record->to_version);
