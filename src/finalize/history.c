@@ -20,12 +20,14 @@
 
 #include "finalize/internal.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
@@ -37,7 +39,7 @@
 	" started_at, finished_at, skipped_guards, refused_by, fingerprint," \
 	" restore_point, restore_lsn, restore_timeline, steps, sqlstate," \
 	" message, detail, hint, context, script, script_line," \
-	" resource_uid, resource_generation, cause, nodes"
+	" resource_uid, resource_generation, cause"
 
 /* As column cause has them. */
 static const char *const cause_names[] = {
@@ -264,17 +266,30 @@ query_row(const char *sql, const char *json, bool *isnull)
 	return row;
 }
 
+#define INSERT_RECORD(columns) \
+	"INSERT INTO documentdb_upgrade.history AS h (" columns ")" \
+	" SELECT " columns \
+	" FROM pg_catalog.jsonb_populate_record(" \
+	"   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)" \
+	" RETURNING h"
+
+/* False until this extension itself is updated from 1.0. */
+static bool
+keeps_nodes(void)
+{
+	Oid			history = get_relname_relid("history", get_namespace_oid("documentdb_upgrade", false));
+
+	return get_attnum(history, "nodes") != InvalidAttrNumber;
+}
+
 /*
  * Inserts a record and gives back its row.
  */
 Datum
 du_history_insert(const char *json, bool *isnull)
 {
-	return query_row("INSERT INTO documentdb_upgrade.history AS h (" RECORD_COLUMNS ")"
-					 " SELECT " RECORD_COLUMNS
-					 " FROM pg_catalog.jsonb_populate_record("
-					 "   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)"
-					 " RETURNING h", json, isnull);
+	return query_row(keeps_nodes() ? INSERT_RECORD(RECORD_COLUMNS ", nodes") : INSERT_RECORD(RECORD_COLUMNS),
+					 json, isnull);
 }
 
 /*
