@@ -25,7 +25,7 @@
 
 #include "base/base.h"
 
-#define SINGLE_PART		8		/* of the time, for one that is asked alone */
+#define LEAST_PART		8		/* of the time, for one that is asked alone */
 
 static bool registered = false;
 static TimeoutId timer;
@@ -184,7 +184,7 @@ du_citus_ask(const List *nodes, const char *command, int limit_ms)
 		int			left = left_until(deadline);
 
 		if (left > 0)
-			(void) run_bounded(&single, Min(left, limit_ms / SINGLE_PART));
+			(void) run_bounded(&single, Min(left, Max(left / (list_length(nodes) - i + 1), limit_ms / LEAST_PART)));
 		else
 		{
 			single.answers->late = true;

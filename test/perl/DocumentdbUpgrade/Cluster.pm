@@ -69,7 +69,7 @@ my $settings = q{
 max_prepared_transactions = 20
 wal_level = replica
 documentdb_upgrade.lock_timeout = '300ms'
-documentdb_upgrade.node_timeout = '4s'
+documentdb_upgrade.node_timeout = '8s'
 };
 
 =pod

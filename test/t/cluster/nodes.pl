@@ -60,7 +60,7 @@ my ($postmaster) = slurp_lines($two->data_dir . '/postmaster.pid');
 kill 'STOP', $postmaster;
 my $start = time;
 is(statuses($coordinator), 'ready ready silent', 'one that does not answer is a row too');
-cmp_ok(time - $start, '<', patience(5), 'in time');
+cmp_ok(time - $start, '<', patience(9), 'in time');
 like(guard('nodes_ready'), qr/^fail\|Node \S+ does not answer: no answer within \d+ ms\.$/, 'the guard waits no longer');
 kill 'CONT', $postmaster;
 is(statuses($coordinator), 'ready ready ready', 'it is back');
