@@ -36,7 +36,8 @@ CREATE TABLE history (
     dismissed_at timestamptz,
     cause text
         CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
-                         'library'))
+                         'library', 'node')),
+    nodes jsonb
 );
 COMMENT ON TABLE history IS 'every attempt to finalize, one row each';
 COMMENT ON COLUMN history.id IS 'null in the row that a finalize with nothing to do returns';
@@ -52,7 +53,8 @@ COMMENT ON COLUMN history.outcome
 	'or rolled back by the caller after success';
 COMMENT ON COLUMN history.actor
 	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
-	'nobody, another version is installed than history left';
+	'nobody, another version is installed than history left; coordinator: that of the Citus cluster of which this '
+	'server is a worker node';
 COMMENT ON COLUMN history.role_name IS 'session user';
 COMMENT ON COLUMN history.client IS 'application name and address of the session';
 COMMENT ON COLUMN history.started_at IS 'when the attempt began';
@@ -84,8 +86,11 @@ COMMENT ON COLUMN history.cause
 	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
 	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
 	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
-	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
-	'limit (attempt_timeout), server (any other error)';
+	'begins with the update), node (one of a Citus cluster that could not be reached or was stopped). Final until an '
+	'input changes or retry() are script, check, cancel, limit (attempt_timeout), server (any other error)';
+COMMENT ON COLUMN history.nodes
+	IS 'on the coordinator of a Citus cluster: the other nodes with their LSN just after the restore point, or the '
+	'node that the error came from: node, lsn, error; null elsewhere';
 
 CREATE TABLE checks (
     name text PRIMARY KEY,

@@ -124,7 +124,8 @@ CREATE VIEW status AS
     FROM current_status() s;
 COMMENT ON VIEW status IS
 'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';
-COMMENT ON COLUMN status.role IS 'primary or standby';
+COMMENT ON COLUMN status.role
+	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';
 COMMENT ON COLUMN status.installed_version IS 'version of the main extension in this database; null: not installed';
 COMMENT ON COLUMN status.binary_version IS 'version that the files on this instance offer';
 COMMENT ON COLUMN status.loaded_version IS 'version that the library in memory reports; null when not known';

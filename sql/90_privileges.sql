@@ -23,7 +23,7 @@ GRANT SELECT ON
     history, checks, holds, backups, versions, status, progress, metrics,
     member_digests, rehearsals, standbys, releases, rollbacks, compatibility,
     release_notes, parity_runs, parity_tables, parity_differences, parity_progress,
-    cutovers, fence_writers, databases
+    cutovers, fence_writers, databases, nodes
     TO pg_monitor;
 
 -- What these call as whoever calls them.
@@ -39,6 +39,6 @@ GRANT EXECUTE ON FUNCTION
     writers_since(timestamptz, boolean), database_list, rehearsal_outside,
     script_objects, named_members, standing_on, foundations, finding_applies,
     recreation, relation_recreation, column_recreation, policy_recreation,
-    grant_statements, still_lost
+    grant_statements, still_lost, cluster_nodes
     TO pg_monitor;
 GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;

@@ -11,7 +11,8 @@ COMMENT ON FUNCTION plan(text) IS
 
 COMMENT ON COLUMN history.actor
 	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
-	'nobody, another version is installed than history left';
+	'nobody, another version is installed than history left; coordinator: that of the Citus cluster of which this '
+	'server is a worker node';
 COMMENT ON COLUMN history.from_version IS 'its installed version before the attempt; null: it was not installed';
 COMMENT ON COLUMN history.to_version
 	IS 'its target; the installed version where only companions were to change; null: it was dropped';
@@ -2700,13 +2701,17 @@ $$;
 ALTER TABLE history DROP CONSTRAINT history_cause_check;
 ALTER TABLE history ADD CONSTRAINT history_cause_check
     CHECK (cause IN ('guard', 'lock', 'race', 'end', 'hold', 'cancel', 'limit', 'script', 'check', 'server',
-                     'library'));
+                     'library', 'node'));
+ALTER TABLE history ADD COLUMN nodes jsonb;
+COMMENT ON COLUMN history.nodes
+	IS 'on the coordinator of a Citus cluster: the other nodes with their LSN just after the restore point, or the '
+	'node that the error came from: node, lsn, error; null elsewhere';
 COMMENT ON COLUMN history.cause
 	IS 'what ended an attempt, by who raised it, whatever the sqlstate. The worker tries again after guard (our own '
 	'refusal), lock (one not had in time, a deadlock, a serialization failure), race (somebody else was faster), '
 	'end (the process was ended), hold (or not desired any more), library (one that refused it there: the worker then '
-	'begins with the update). Final until an input changes or retry() are script, check, cancel, '
-	'limit (attempt_timeout), server (any other error)';
+	'begins with the update), node (one of a Citus cluster that could not be reached or was stopped). Final until an '
+	'input changes or retry() are script, check, cancel, limit (attempt_timeout), server (any other error)';
 
 CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
                                   skip_guards text[] DEFAULT '{}')
@@ -3113,3 +3118,58 @@ BEGIN
     RETURN NEXT;
 END
 $$;
+
+CREATE FUNCTION documentdb_upgrade_internal.node_report(extension text, managed text, target text, guards boolean)
+    RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_node_report';
+COMMENT ON FUNCTION node_report(text, text, text, boolean)
+	IS 'serves view nodes and guard nodes_ready: what this node says of itself, as one JSON object, to its coordinator';
+
+CREATE FUNCTION documentdb_upgrade_internal.cluster_nodes(
+    OUT node text, OUT nodeid integer, OUT groupid integer, OUT role text, OUT noderole text,
+    OUT active boolean, OUT status text, OUT problem text, OUT hint text, OUT required boolean,
+    OUT installed_version text, OUT binary_version text, OUT loaded_version text, OUT gate text,
+    OUT library text, OUT program text, OUT extensions jsonb, OUT guards jsonb)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 10
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_cluster_nodes';
+COMMENT ON FUNCTION cluster_nodes() IS 'the rows of view nodes';
+
+CREATE VIEW nodes AS SELECT * FROM cluster_nodes();
+COMMENT ON VIEW nodes IS
+'one row per node of the Citus cluster that this server coordinates, asked now, over connections of Citus, within '
+	'documentdb_upgrade.node_timeout; no row on other servers. Status is ready, bare, inactive, standby, or why it is '
+	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate';
+COMMENT ON COLUMN nodes.node IS 'host and port, as Citus has them';
+COMMENT ON COLUMN nodes.nodeid IS 'number of the node in pg_dist_node; null: Citus does not list this coordinator';
+COMMENT ON COLUMN nodes.groupid IS 'group of the node; 0: the coordinator''s';
+COMMENT ON COLUMN nodes.role IS 'coordinator or worker';
+COMMENT ON COLUMN nodes.noderole IS 'primary or secondary';
+COMMENT ON COLUMN nodes.active IS 'Citus uses it';
+COMMENT ON COLUMN nodes.status
+	IS 'ready; bare: it cannot tell its scripts and libraries, because this extension is not there; inactive; standby '
+	'of another node; or why it is not ready: silent, not_installed, other_version, old_binary, other_scripts, '
+	'old_library, refuses, old_gate';
+COMMENT ON COLUMN nodes.problem IS 'the same as a sentence; null when it is ready';
+COMMENT ON COLUMN nodes.hint IS 'what to do about it';
+COMMENT ON COLUMN nodes.required IS 'an upgrade waits for it: an active primary';
+COMMENT ON COLUMN nodes.installed_version IS 'version of the main extension in the catalog there';
+COMMENT ON COLUMN nodes.binary_version IS 'version of the main extension that its files offer';
+COMMENT ON COLUMN nodes.loaded_version IS 'version that its loaded library reports';
+COMMENT ON COLUMN nodes.gate IS 'version that its loaded library believes to be in force';
+COMMENT ON COLUMN nodes.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
+COMMENT ON COLUMN nodes.program IS 'version of documentdb_upgrade there';
+COMMENT ON COLUMN nodes.extensions
+	IS 'the managed set as it answered: name, installed, binary, loaded, digest of the steps to the target, problem; '
+	'null for this server';
+COMMENT ON COLUMN nodes.guards
+	IS 'guards that do not pass there, of the hard ones and those of locks, sessions, standbys and disk; null for this '
+	'server';
+
+REVOKE ALL ON FUNCTION node_report(text, text, text, boolean), cluster_nodes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cluster_nodes() TO pg_monitor;
+GRANT SELECT ON nodes TO pg_monitor;
+
+COMMENT ON COLUMN status.role
+	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';

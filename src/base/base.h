@@ -152,6 +152,7 @@ extern PGDLLEXPORT int du_guc_expected_standbys;	/* -1: as the resource
 extern char *du_guc_ignore_standbys;
 extern PGDLLEXPORT int du_guc_standby_report_timeout;	/* milliseconds */
 extern int	du_guc_max_replication_lag; /* milliseconds */
+extern int	du_guc_node_timeout;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_designated_primary;	/* a DesignatedPrimary */
 extern PGDLLEXPORT char *du_guc_report_conninfo;	/* may hold a password */
 extern PGDLLEXPORT char *du_guc_report_password_file;

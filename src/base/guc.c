@@ -57,6 +57,7 @@ int			du_guc_expected_standbys;
 char	   *du_guc_ignore_standbys;
 int			du_guc_standby_report_timeout;
 int			du_guc_max_replication_lag;
+int			du_guc_node_timeout;
 int			du_guc_designated_primary;
 char	   *du_guc_report_conninfo;
 char	   *du_guc_report_password_file;
@@ -323,6 +324,14 @@ define_fleet(void)
 							NULL,
 							&du_guc_max_replication_lag,
 							30000, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.node_timeout",
+							"How long the other nodes of a Citus cluster are waited for, all together.",
+							"A node that has not answered by then counts as silent.",
+							&du_guc_node_timeout,
+							10000, 100, 10 * 60 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 #include "finalize/finalize.h"
 #include "plan/plan.h"
@@ -219,7 +220,9 @@ object_to_order(Objection *objection, const ExtensionFacts *extension, const cha
 }
 
 /*
- * Objections to an update, or to one step of it.
+ * Objections to an update, or to one step of it.  Of one that the coordinator of
+ * a cluster has carried here only what this node's own files and memory say
+ * counts: it has judged the rest.
  */
 static bool
 object_to_update(Objection *objection, const ExtensionFacts *extension,
@@ -240,7 +243,7 @@ object_to_update(Objection *objection, const ExtensionFacts *extension,
 		if (!parse(to, &wanted, &reason))
 			return object_to_unoffered(objection, extension, to) ||
 				object_to_unorderable(objection, extension->name, to, reason);
-		if (du_version_compare(&wanted, &installed) < 0)
+		if (!du_citus_is_carried() && du_version_compare(&wanted, &installed) < 0)
 			return object_to(objection, "not_downgrade", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 							 psprintf("Version \"%s\" is below the installed \"%s\", and a schema never goes back.",
 									  to, from),
@@ -248,7 +251,7 @@ object_to_update(Objection *objection, const ExtensionFacts *extension,
 	}
 	return object_to_version(objection, extension, to) ||
 		object_to_unoffered(objection, extension, to) ||
-		object_to_order(objection, extension, to);
+		(!du_citus_is_carried() && object_to_order(objection, extension, to));
 }
 
 /*
@@ -333,7 +336,8 @@ du_enforcement_judge_drop(const char *extension, const char *installed)
 {
 	const char *detail;
 
-	if (!may_object(extension))
+	/* Whether that may be, the coordinator has judged for all nodes. */
+	if (!may_object(extension) || du_citus_is_carried())
 		return;
 	detail = psprintf("It is installed at \"%s\"; what it keeps would go with it, and a new one would not bring it back.",
 					  installed);

@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 #include "finalize/finalize.h"
 #include "guards/guards.h"
@@ -175,7 +176,8 @@ judge(void *arg)
 /*
  * Judges an update that is about to run, in a database that has our extension,
  * by what can be known without a query.  Raises a refusal; what else is to be
- * said is a warning.
+ * said is a warning.  What the coordinator of a cluster carries here it has judged
+ * for all nodes.
  */
 void
 du_manual_judge(ManualUpdate *update)
@@ -183,7 +185,7 @@ du_manual_judge(ManualUpdate *update)
 	ExtensionVersion version;
 	const char *reason;
 
-	if (du_guc_enforce == ENFORCE_OFF || !OidIsValid(du_context_own_extension()))
+	if (du_guc_enforce == ENFORCE_OFF || !OidIsValid(du_context_own_extension()) || du_citus_is_carried())
 		return;
 	if (update->to == NULL)
 		update->to = du_managed_extension(update->extension)->control->default_version;
@@ -225,7 +227,8 @@ evaluate(void *arg)
 	MemoryContextSwitchTo(memory);
 	if (du_server_facts_can_write())
 		(void) du_server_facts_note_binary(update->facts);
-	input = du_guards_gather(update->facts, update->plan, context.caller, false);
+	input = du_guards_gather(update->facts, update->plan, context.caller, false,
+							 GUARD_NODES_LEFT_OUT, 0);
 	guards = du_guards_evaluate(&input, NIL);
 	for (int i = 0; i < guards->nresults; i++)
 		pass_on(update, &guards->results[i]);
@@ -252,7 +255,7 @@ record(void *arg)
 	row.to_version = update->to;
 	row.changes = list_make1(&change);
 	row.outcome = "succeeded";
-	row.actor = "manual";
+	row.actor = du_citus_is_carried() ? "coordinator" : "manual";
 	row.started_at = update->started_at;
 	row.finished_at = GetCurrentTimestamp();
 	row.skipped_guards = update->overridden;

@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "plan/plan.h"
 #include "processes/processes.h"
 
@@ -65,6 +66,35 @@ du_attempt_cause_of(const ErrorData *edata, FailureCause otherwise)
 }
 
 /*
+ * True for the loss of a connection, or of the session at its other end.
+ */
+static bool
+is_loss(const ErrorData *edata)
+{
+	switch (edata->sqlerrcode)
+	{
+		case ERRCODE_ADMIN_SHUTDOWN:
+		case ERRCODE_CRASH_SHUTDOWN:
+		case ERRCODE_CANNOT_CONNECT_NOW:
+			return true;
+		default:
+			return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION;
+	}
+}
+
+/*
+ * What an error from another node means, where that tells more than who has
+ * raised it there.
+ */
+static FailureCause
+cause_on_node(const ErrorData *edata, FailureCause otherwise)
+{
+	if (is_loss(edata))
+		return CAUSE_NODE;
+	return strstr(edata->message, "refused by guard") != NULL ? CAUSE_GUARD : otherwise;
+}
+
+/*
  * True when ALTER EXTENSION itself was refused by a library, before its script
  * began and not in the server's own words.
  */
@@ -94,6 +124,8 @@ du_attempt_query_refused(const Attempt *attempt)
 static FailureCause
 raised_by(const Attempt *attempt, const ErrorData *edata)
 {
+	if (du_citus_node_of_error(edata) != NULL)
+		return cause_on_node(edata, attempt->steps.current >= 0 ? CAUSE_SCRIPT : CAUSE_SERVER);
 	if (is_statement_refused(attempt, edata) || du_attempt_query_refused(attempt))
 		return CAUSE_LIBRARY;
 	if (attempt->steps.current >= 0)
@@ -224,6 +256,30 @@ propose_steps(const Attempt *attempt, ErrorData *edata)
 }
 
 /*
+ * Names the node of a cluster that an error comes from, and gives the record
+ * the same.
+ */
+static void
+name_node(Attempt *attempt, ErrorData *edata)
+{
+	const char *node = du_citus_node_of_error(edata);
+	StringInfoData buf;
+
+	if (node == NULL)
+		return;
+	initStringInfo(&buf);
+	du_write_open(&buf, NULL, '[');
+	du_write_open(&buf, NULL, '{');
+	du_write_text(&buf, "node", node);
+	du_write_text(&buf, "error", edata->message);
+	du_write_close(&buf, '}');
+	du_write_close(&buf, ']');
+	attempt->record.nodes = buf.data;
+	if (edata->hint == NULL)
+		edata->hint = psprintf("The error is one of node %s; what was done on the others was rolled back with it.", node);
+}
+
+/*
  * Says an error in terms of the upgrade, in the error and in the attempt's
  * record: which limit was reached, who is in the way, which step and line.
  * The subtransaction is rolled back.
@@ -240,6 +296,7 @@ du_attempt_explain(Attempt *attempt, ErrorData *edata)
 	du_running_end();
 	location = du_steps_describe_error(&attempt->steps, edata);
 	explain_refusal(attempt, edata);
+	name_node(attempt, edata);
 	propose_steps(attempt, edata);
 	if (!attempt->alter_first)
 		name_blockers(attempt, edata);

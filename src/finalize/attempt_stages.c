@@ -17,6 +17,7 @@
 #include "storage/proc.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 #include "guards/guards.h"
 #include "plan/plan.h"
@@ -153,6 +154,17 @@ du_stage_start_limits(Attempt *attempt)
 		attempt->lock_budget = Min(attempt->lock_budget, LockTimeout);
 	du_context_set("lock_timeout", psprintf("%d", attempt->lock_budget));
 	du_limits_start(attempt->lock_budget, du_guc_attempt_timeout);
+}
+
+/*
+ * Bounds the waits for locks on the other nodes of a cluster as they are bounded
+ * here.  SPI must be connected.
+ */
+void
+du_stage_bound_nodes(const Attempt *attempt)
+{
+	if (du_citus_role() == CITUS_COORDINATOR)
+		du_citus_bound_lock_waits(attempt->lock_budget);
 }
 
 /*

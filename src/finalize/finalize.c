@@ -199,9 +199,7 @@ write_restore_point(Attempt *attempt)
 		snprintf(name, sizeof(name), "before_finalize_%s_%s_%s",
 				 first->extension, first->from, first->to);
 	attempt->record.restore_timeline = GetWALInsertionTimeLine();
-	attempt->record.restore_lsn = !attempt->alter_first && has_restore_point(attempt, name) ?
-		GetXLogInsertRecPtr() : XLogRestorePoint(name);
-	attempt->record.restore_point = pstrdup(name);
+	du_restore_point_write(attempt, name, !attempt->alter_first && has_restore_point(attempt, name));
 }
 
 /*
@@ -261,7 +259,7 @@ judge(Attempt *attempt, DecisionResult decided)
 	if (attempt->alter_first)
 		input = du_guards_look(attempt->facts, attempt->plan, attempt->caller);
 	else
-		input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
+		input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true, GUARD_NODES_ALL, 0);
 	attempt->server_facts = input.server_facts;
 	if (!attempt->alter_first)
 		note_unseen_binary(attempt);
@@ -288,7 +286,8 @@ judge(Attempt *attempt, DecisionResult decided)
 static void
 judge_afterwards(Attempt *attempt)
 {
-	GuardInput	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, false);
+	GuardInput	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, false,
+											 GUARD_NODES_VERSIONS, 0);
 
 	const GuardResults *results;
 
@@ -324,6 +323,7 @@ run_attempt(Attempt *attempt)
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_lock_budget_start(budget);
 	du_settings_pin(attempt->facts, attempt->alter_first);
+	du_stage_bound_nodes(attempt);
 	du_locks_take_relations(locks);
 
 	if (!attempt->alter_first)

@@ -43,7 +43,8 @@ typedef enum FailureCause
 	CAUSE_SCRIPT,
 	CAUSE_CHECK,
 	CAUSE_SERVER,				/* anything else */
-	CAUSE_LIBRARY				/* a library that does not let us do it here */
+	CAUSE_LIBRARY,				/* a library that does not let us do it here */
+	CAUSE_NODE					/* one of a cluster is gone, or was in between */
 } FailureCause;
 
 typedef struct AttemptRecord
@@ -54,7 +55,7 @@ typedef struct AttemptRecord
 	List	   *changes;		/* of VersionChange */
 	const char *outcome;		/* succeeded, failed, refused, cancelled */
 	const char *actor;			/* who drove it: "function", "worker", "tick",
-								 * "manual", "found" */
+								 * "manual", "found", "coordinator" */
 	const char *role_name;		/* who asked; NULL: the session user */
 	const char *resource_uid;	/* of the custom resource that asked, or NULL */
 	int64		resource_generation;	/* 0: none */
@@ -67,6 +68,7 @@ typedef struct AttemptRecord
 	XLogRecPtr	restore_lsn;
 	TimeLineID	restore_timeline;
 	const char *steps;			/* JSON array, or NULL */
+	const char *nodes;			/* JSON array, or NULL */
 
 	/* A binary that this attempt has seen first; NULL when it is known. */
 	const char *binary_version;
@@ -293,6 +295,7 @@ extern void du_stage_look(Attempt *attempt);
 extern DecisionResult du_stage_decide(const Attempt *attempt);
 extern void du_stage_lock_and_look(Attempt *attempt);
 extern void du_stage_start_limits(Attempt *attempt);
+extern void du_stage_bound_nodes(const Attempt *attempt);
 extern void du_stage_refuse(Attempt *attempt, const GuardResults *results,
 							const char *verb);
 

@@ -20,12 +20,14 @@
 
 #include "finalize/internal.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
@@ -52,7 +54,8 @@ static const char *const cause_names[] = {
 	[CAUSE_SCRIPT] = "script",
 	[CAUSE_CHECK] = "check",
 	[CAUSE_SERVER] = "server",
-	[CAUSE_LIBRARY] = "library"
+	[CAUSE_LIBRARY] = "library",
+	[CAUSE_NODE] = "node"
 };
 
 /*
@@ -84,6 +87,7 @@ du_history_heals(FailureCause cause)
 		case CAUSE_RACE:
 		case CAUSE_END:
 		case CAUSE_HOLD:
+		case CAUSE_NODE:
 		case CAUSE_LIBRARY:		/* another form of attempt may do */
 			return true;
 		case CAUSE_CANCEL:
@@ -172,6 +176,11 @@ du_history_json(const AttemptRecord *record)
 		du_write_key(&buf, "steps");
 		appendStringInfoString(&buf, record->steps);
 	}
+	if (record->nodes != NULL)
+	{
+		du_write_key(&buf, "nodes");
+		appendStringInfoString(&buf, record->nodes);
+	}
 	du_write_text(&buf, "binary_version", record->binary_version);
 	du_write_text(&buf, "binary_digest", record->binary_digest);
 	du_write_text(&buf, "cause", cause_names[record->cause]);
@@ -225,7 +234,8 @@ du_history_notice(const AttemptRecord *record)
 
 	initStringInfo(&buf);
 	du_write_open(&buf, NULL, '{');
-	du_write_text(&buf, "event", strcmp(record->actor, "manual") == 0 ? "update" : "finalize");
+	du_write_text(&buf, "event", strcmp(record->actor, "manual") == 0 || strcmp(record->actor, "coordinator") == 0 ?
+				  "update" : "finalize");
 	du_write_text(&buf, "extension", record->extension);
 	du_write_text(&buf, "from_version", record->from_version);
 	du_write_text(&buf, "to_version", record->to_version);
@@ -256,17 +266,30 @@ query_row(const char *sql, const char *json, bool *isnull)
 	return row;
 }
 
+#define INSERT_RECORD(columns) \
+	"INSERT INTO documentdb_upgrade.history AS h (" columns ")" \
+	" SELECT " columns \
+	" FROM pg_catalog.jsonb_populate_record(" \
+	"   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)" \
+	" RETURNING h"
+
+/* False until this extension itself is updated from 1.0. */
+static bool
+keeps_nodes(void)
+{
+	Oid			history = get_relname_relid("history", get_namespace_oid("documentdb_upgrade", false));
+
+	return get_attnum(history, "nodes") != InvalidAttrNumber;
+}
+
 /*
  * Inserts a record and gives back its row.
  */
 Datum
 du_history_insert(const char *json, bool *isnull)
 {
-	return query_row("INSERT INTO documentdb_upgrade.history AS h (" RECORD_COLUMNS ")"
-					 " SELECT " RECORD_COLUMNS
-					 " FROM pg_catalog.jsonb_populate_record("
-					 "   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)"
-					 " RETURNING h", json, isnull);
+	return query_row(keeps_nodes() ? INSERT_RECORD(RECORD_COLUMNS ", nodes") : INSERT_RECORD(RECORD_COLUMNS),
+					 json, isnull);
 }
 
 /*

@@ -223,6 +223,15 @@ extern void du_locks_take_extensions(const UpgradeFacts *facts);
 extern void du_attempt_describe(const FinalizeRequest *request, AttemptOrder *order);
 
 /* ----
+ * restore_point.c
+ *
+ * The restore point of an upgrade, on this server or on a whole cluster.
+ * ----
+ */
+
+extern void du_restore_point_write(Attempt *attempt, const char *name, bool repeated);
+
+/* ----
  * stepwise.c
  *
  * An upgrade that commits each version on its way by itself.

@@ -28,6 +28,7 @@ typedef struct Guard
 	const char *name;
 	bool		hard;
 	bool		asks;			/* it judges what only a query tells */
+	bool		of_cluster;		/* shown where there is one */
 	GuardStatus severity;		/* what a check that is not met means */
 	int			sqlstate;
 	GuardCheck	check;
@@ -39,32 +40,34 @@ typedef struct Guard
  */
 static const Guard guards[] =
 {
-	{"installed", true, false, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_installed},
-	{"target_known", true, false, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_target_known},
-	{"not_downgrade", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_not_downgrade},
-	{"within_binary", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
-	{"update_path", true, false, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
-	{"not_in_recovery", true, false, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
-	{"library_loaded", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
-	{"requirements", true, false, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_requirements},
-	{"owner_can_update", true, false, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
-	{"companions_aligned", true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
-	{"no_other_upgrade", true, false, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
-	{"lock_capacity", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
-	{"outside_objects", false, true, GUARD_FAIL, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, du_guard_outside_objects},
-	{"standbys_ready", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
-	{"replication_lag", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
-	{"blocking_sessions", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
-	{"backup_recent", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
-	{"soak_time", false, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
-	{"window", false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_window},
-	{"hold", false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_hold},
-	{"disk_headroom", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
-	{"event_triggers", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
-	{"standby_queries", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
-	{"rehearsed", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_rehearsed},
-	{"members_intact", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
-	{"caller_can_plan", false, true, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
+	{"installed", true, false, false, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_installed},
+	{"target_known", true, false, false, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_target_known},
+	{"not_downgrade", true, false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_not_downgrade},
+	{"within_binary", true, false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_within_binary},
+	{"update_path", true, false, false, GUARD_FAIL, ERRCODE_FEATURE_NOT_SUPPORTED, du_guard_update_path},
+	{"not_in_recovery", true, false, false, GUARD_FAIL, ERRCODE_READ_ONLY_SQL_TRANSACTION, du_guard_not_in_recovery},
+	{"library_loaded", true, false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_library_loaded},
+	{"requirements", true, false, false, GUARD_FAIL, ERRCODE_UNDEFINED_OBJECT, du_guard_requirements},
+	{"owner_can_update", true, false, false, GUARD_FAIL, ERRCODE_INSUFFICIENT_PRIVILEGE, du_guard_owner_can_update},
+	{"companions_aligned", true, false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_companions_aligned},
+	{"no_other_upgrade", true, false, false, GUARD_FAIL, ERRCODE_OBJECT_IN_USE, du_guard_no_other_upgrade},
+	{"nodes_ready", true, true, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_nodes_ready},
+	{"lock_capacity", false, true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_lock_capacity},
+	{"outside_objects", false, true, false, GUARD_FAIL, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST, du_guard_outside_objects},
+	{"standbys_ready", false, true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standbys_ready},
+	{"replication_lag", false, true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_replication_lag},
+	{"blocking_sessions", false, true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_blocking_sessions},
+	{"node_guards", false, true, true, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_node_guards},
+	{"backup_recent", false, true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_backup_recent},
+	{"soak_time", false, true, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_soak_time},
+	{"window", false, false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_window},
+	{"hold", false, false, false, GUARD_FAIL, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_hold},
+	{"disk_headroom", false, true, false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_disk_headroom},
+	{"event_triggers", false, true, false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_event_triggers},
+	{"standby_queries", false, true, false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_standby_queries},
+	{"rehearsed", false, true, false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_rehearsed},
+	{"members_intact", false, true, false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_members_intact},
+	{"caller_can_plan", false, true, false, GUARD_WARN, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, du_guard_caller_can_plan},
 };
 
 static const Guard *
@@ -344,8 +347,10 @@ typedef enum GuardPart
 } GuardPart;
 
 static bool
-belongs_to(const Guard *guard, GuardPart part)
+belongs_to(const Guard *guard, const GuardInput *input, GuardPart part)
 {
+	if (guard->of_cluster && (input->cluster == NULL || input->cluster->role == CITUS_NONE))
+		return false;
 	return part == PART_ALL || guard->asks == (part == PART_REST);
 }
 
@@ -359,7 +364,7 @@ evaluate_part(const GuardInput *input, const List *skipped, GuardPart part)
 	{
 		GuardResult *result = &results->results[results->nresults];
 
-		if (!belongs_to(&guards[i], part))
+		if (!belongs_to(&guards[i], input, part))
 			continue;
 		*result = evaluate(&guards[i], input, skipped);
 		if (result->status == GUARD_FAIL)
@@ -380,8 +385,8 @@ du_guards_evaluate(const GuardInput *input, const List *skipped)
 }
 
 /*
- * The same of those guards that can be judged without a query: all hard ones,
- * and some others.
+ * The same of those guards that can be judged without a query: all hard ones
+ * but the one that asks other nodes, and some others.
  */
 GuardResults *
 du_guards_evaluate_first(const GuardInput *input, const List *skipped)
@@ -418,11 +423,12 @@ du_guards_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller)
  * rights some guards look at; palloc'd.  Comparing the members reads every
  * definition of the managed set, and what stands on them is looked up in
  * pg_depend, so both are left out where nobody would see what comes of it.
- * SPI must be connected.
+ * What nodes of a cluster have answered to this process counts for that many
+ * milliseconds.  SPI must be connected.
  */
 GuardInput
 du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
-				 bool compare_members)
+				 bool compare_members, GuardNodes nodes, int nodes_age_ms)
 {
 	GuardInput	input = {0};
 
@@ -431,6 +437,10 @@ du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
 	input.server_facts = du_server_facts_gather(facts, plan, caller);
 	input.fleet = du_fleet_gather();
 	input.locks = du_plan_count_locks(plan);
+	if (nodes != GUARD_NODES_LEFT_OUT)
+		input.cluster = plan->nsteps == 0 ? du_cluster_look(facts) :
+			du_cluster_gather(facts, plan, nodes == GUARD_NODES_ALL ? CLUSTER_GUARDS : CLUSTER_VERSIONS,
+							  nodes_age_ms);
 	if (plan->nsteps > 0)
 	{
 		if (compare_members)

@@ -13,6 +13,7 @@
 
 #include "extension/extension.h"
 #include "fleet/fleet.h"
+#include "cluster/cluster.h"
 #include "plan/plan.h"
 
 /* ----
@@ -122,7 +123,8 @@ typedef struct ServerFacts
 								 * when a soak time is set */
 	double		binary_age;		/* seconds since then */
 
-	List	   *event_triggers; /* names of the enabled ones */
+	List	   *event_triggers; /* names of the enabled ones, those of Citus
+								 * aside: they look at tables alone */
 	List	   *blockers;		/* of Blocker */
 	List	   *upgrades;		/* of Blocker: holders of the extensions */
 	List	   *standbys;		/* descriptions of streaming standbys */
@@ -158,10 +160,20 @@ typedef struct GuardInput
 	const ServerFacts *server_facts;
 	const LockCount *locks;
 	const Fleet *fleet;
+	const Cluster *cluster;		/* NULL when its nodes were left out */
 	const MemberChanges *members;	/* NULL when they were not compared */
 	RememberedRehearsal rehearsal;
 	OutsideObjects outside;
 } GuardInput;
+
+/* How far the nodes of a cluster are asked. */
+typedef enum GuardNodes
+{
+	GUARD_NODES_LEFT_OUT,
+	GUARD_NODES_VERSIONS,		/* not what their own guards say: they would find
+								 * the upgrade itself */
+	GUARD_NODES_ALL
+} GuardNodes;
 
 typedef enum GuardStatus
 {
@@ -202,7 +214,8 @@ extern const char *du_guards_status_name(GuardStatus status);
 extern bool du_guards_check_severity(char **newval, void **extra, GucSource source);
 extern bool du_guards_check_protected(char **newval, void **extra, GucSource source);
 extern GuardInput du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan,
-								   Oid caller, bool compare_members);
+								   Oid caller, bool compare_members, GuardNodes nodes,
+								   int nodes_age_ms);
 
 /* ----
  * maintenance_window.c

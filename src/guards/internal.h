@@ -120,6 +120,8 @@ du_guard_unknown(GuardResult *result, GuardStatus status, const char *detail, co
 	return status;
 }
 
+extern GuardStatus du_guard_nodes_ready(const GuardInput *input, GuardResult *result);
+extern GuardStatus du_guard_node_guards(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_installed(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_target_known(const GuardInput *input, GuardResult *result);
 extern GuardStatus du_guard_not_downgrade(const GuardInput *input, GuardResult *result);

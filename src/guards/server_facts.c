@@ -419,7 +419,11 @@ du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid c
 		gather_binary(server_facts, du_managed_main(facts));
 	server_facts->event_triggers =
 		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
-					" WHERE t.evtenabled <> 'D' ORDER BY 1");
+					" WHERE t.evtenabled <> 'D' AND NOT EXISTS"
+					"   (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+					"    WHERE d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass AND d.objid = t.oid"
+					"    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'"
+					"    AND e.extname = 'citus') ORDER BY 1");
 	if (any_wal_sender())
 		server_facts->standbys =
 			query_names("SELECT pg_catalog.format('\"%s\" (%s)', r.application_name,"

@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 
 static int
@@ -105,17 +106,27 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 /*
  * SHA-256 over everything that any plan of this instance depends on:
  * versions, control files, libraries, and the update scripts between the
- * installed version and the highest that may be asked for.  It does not depend on the target, so one
+ * installed version and the highest that may be asked for; of a cluster also the
+ * nodes that Citus lists.  It does not depend on the target, so one
  * token serves finalize() and finalize_to() alike.
  */
 char *
 du_fingerprint(const UpgradeFacts *facts)
 {
 	StringInfoData buf;
+	ListCell   *lc;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "documentdb_upgrade fingerprint 1\n");
 	for (int i = 0; i < facts->nextensions; i++)
 		append_extension(&buf, &facts->extensions[i]);
+	foreach(lc, du_citus_nodes())
+	{
+		const CitusNode *node = lfirst(lc);
+
+		if (node->id > 0)
+			appendStringInfo(&buf, "node %d %s group %d %s %s\n", node->id, node->name, node->group,
+							 node->role, node->active ? "active" : "inactive");
+	}
 	return du_digest_bytes(buf.data, buf.len);
 }

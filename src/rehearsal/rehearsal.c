@@ -146,7 +146,7 @@ prepare(Rehearsal *rehearsal)
 	}
 	else
 	{
-		input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true);
+		input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, true, GUARD_NODES_ALL, 0);
 		rehearsal->guards = du_guards_evaluate(&input, NIL);
 	}
 	attempt->server_facts = input.server_facts;
@@ -218,7 +218,8 @@ static void
 ask_afterwards(Rehearsal *rehearsal)
 {
 	Attempt    *attempt = &rehearsal->attempt;
-	GuardInput	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, false);
+	GuardInput	input = du_guards_gather(attempt->facts, attempt->plan, attempt->caller, false,
+											 GUARD_NODES_VERSIONS, 0);
 
 	rehearsal->locks_named = input.locks->named;
 	rehearsal->guards = join_guards(rehearsal->guards, du_guards_evaluate_rest(&input, NIL));
@@ -237,6 +238,7 @@ run_steps(Rehearsal *rehearsal)
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_settings_pin(attempt->facts, attempt->alter_first);
+	du_stage_bound_nodes(attempt);
 	if (!attempt->alter_first)
 		rehearsal->sequences = du_sequences_read();
 	du_effects_start(attempt->facts);

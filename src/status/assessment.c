@@ -20,6 +20,8 @@
 #include "miscadmin.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
+#include "cluster/cluster.h"
 #include "extension/extension.h"
 #include "fence/fence.h"
 #include "finalize/finalize.h"
@@ -43,6 +45,8 @@ du_assessment_open(Assessment *assessment)
 	MemoryContextSwitchTo(memory);
 	assessment->facts = du_managed_gather();
 	assessment->in_recovery = RecoveryInProgress();
+	assessment->is_node = du_citus_role() == CITUS_WORKER &&
+		du_citus_carries(du_managed_main(assessment->facts)->name);
 }
 
 /*
@@ -101,7 +105,8 @@ du_assessment_evaluate_guards(Assessment *assessment, bool warnings)
 	if (du_server_facts_can_write())
 		(void) du_server_facts_note_binary(assessment->facts);
 	input = du_guards_gather(assessment->facts, assessment->plan, assessment->context.caller,
-								  warnings || du_guards_can_fail("members_intact"));
+							 warnings || du_guards_can_fail("members_intact"), GUARD_NODES_ALL,
+							 assessment->nodes_age_ms);
 	assessment->guards = du_guards_evaluate(&input, NIL);
 	assessment->missing = input.server_facts->libraries.missing;
 }
@@ -156,6 +161,7 @@ du_assessment_decide(Assessment *assessment, const char *desired)
 	assessment->plan = du_plan_make(assessment->facts, target_of_interest(desired));
 	assessment->desired = desired;
 	assessment->decided = du_assessment_decide_for(assessment, desired);
+	assessment->nodes_age_ms = du_guc_poll_interval;
 
 	if (assessment->decided.decision == DECISION_FINALIZE)
 	{
@@ -226,9 +232,85 @@ view_of(const WorkerFacts *worker)
 	return view;
 }
 
+/* Who upgrades a worker node. */
+static void
+set_place(const Assessment *assessment, StateInput *input)
+{
+	const CitusNode *coordinator = assessment->is_node ? du_citus_coordinator() : NULL;
+
+	input->is_node = assessment->is_node;
+	input->coordinator = coordinator != NULL ? coordinator->name : NULL;
+}
+
+static const char *
+join_sentences(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	return psprintf("%s %s", a, b);
+}
+
+/* True until the worker has once found that everybody sees what is installed. */
+static bool
+is_to_be_verified(const Assessment *assessment, const WorkerFacts *worker)
+{
+	const char *installed = du_managed_main(assessment->facts)->installed;
+
+	return installed != NULL && (worker == NULL || strcmp(worker->verified, installed) != 0);
+}
+
 /*
- * Sentences about standbys that do not see the installed schema in force yet,
- * NULL when all do or none can be heard.  Those that say nothing count until
+ * Sentences about nodes of a cluster that do not see the installed schema in
+ * force yet, NULL when all do or that is not asked any more.
+ */
+static const char *
+straggling_nodes(const Assessment *assessment, const WorkerFacts *worker)
+{
+	const Cluster *cluster;
+
+	if (!is_to_be_verified(assessment, worker))
+		return NULL;
+	cluster = du_cluster_look(assessment->facts);
+	if (cluster->role != CITUS_COORDINATOR || !cluster->carried)
+		return NULL;
+	cluster = du_cluster_gather(assessment->facts, NULL, CLUSTER_VERSIONS, assessment->nodes_age_ms);
+	return du_nodes_straggler(cluster, assessment->facts);
+}
+
+/*
+ * Asks the nodes of a cluster what a look at the desired version will want to
+ * know of them: so it need not, and holds nothing while it waits for them.
+ */
+void
+du_assessment_ask_nodes(Assessment *assessment, const WorkerFacts *worker)
+{
+	Cluster    *cluster = du_cluster_look(assessment->facts);
+
+	if (cluster->role != CITUS_COORDINATOR || !cluster->carried)
+		return;
+	assessment->plan = du_plan_make(assessment->facts, target_of_interest(worker->desired));
+	switch (du_assessment_decide_for(assessment, worker->desired).decision)
+	{
+		case DECISION_FINALIZE:
+			du_plan_read_scripts(assessment->plan, assessment->facts);
+			(void) du_cluster_gather(assessment->facts, assessment->plan, CLUSTER_GUARDS, du_guc_poll_interval / 2);
+			break;
+		case DECISION_NONE:
+			if (is_to_be_verified(assessment, worker))
+				(void) du_cluster_gather(assessment->facts, NULL, CLUSTER_VERSIONS, du_guc_poll_interval / 2);
+			break;
+		case DECISION_NOT_INSTALLED:
+		case DECISION_REFUSE:
+		case DECISION_SCHEMA_AHEAD:
+		case DECISION_WAIT:
+		case DECISION_UPDATE_AVAILABLE:
+			break;
+	}
+}
+
+/*
+ * Sentences about standbys, and nodes of a cluster, that do not see the installed
+ * schema in force yet, NULL when all do or none can be heard.  Those that say nothing count until
  * the worker has once found that all see this version, unless the guard does
  * not insist on them either.
  */
@@ -243,14 +325,15 @@ du_assessment_straggler(const Assessment *assessment, const WorkerFacts *worker)
 
 	if (assessment->in_recovery || installed == NULL)
 		return NULL;
+	straggler = straggling_nodes(assessment, worker);
 	fleet = du_fleet_gather();
 	if (!fleet->known)
-		return NULL;
-	straggler = du_fleet_straggler(fleet, assessment->facts, strict);
+		return straggler;
+	straggler = join_sentences(straggler, du_fleet_straggler(fleet, assessment->facts, strict));
 	if (fleet->missing_synchronous == NULL)
 		return straggler;
-	return psprintf("What was committed last may be on this server alone: %s%s%s",
-					fleet->missing_synchronous, straggler ? " " : "", straggler ? straggler : "");
+	return join_sentences(psprintf("What was committed last may be on this server alone: %s",
+								   fleet->missing_synchronous), straggler);
 }
 
 /*
@@ -271,6 +354,7 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 	input.missing = assessment->missing;
 	input.decided = assessment->decided;
 	input.in_recovery = assessment->in_recovery;
+	set_place(assessment, &input);
 	if (extension->installed != NULL)
 		input.gate = du_loaded_gate(extension->installed);
 	if (assessment->decided.decision == DECISION_NONE)
@@ -318,6 +402,7 @@ du_assessment_decide_refused(Assessment *assessment, const WorkerFacts *worker, 
 	input.guards = assessment->guards;
 	input.decided = assessment->decided;
 	input.in_recovery = assessment->in_recovery;
+	set_place(assessment, &input);
 	input.last_error = worker->last_error[0] ? worker->last_error : NULL;
 	input.worker = view_of(worker);
 	assessment->state = du_state_of_refused(&input, refusal);

@@ -60,6 +60,8 @@ typedef struct StateInput
 	const GuardResults *guards; /* NULL when nothing wants to run */
 	DecisionResult decided;
 	bool		in_recovery;
+	bool		is_node;		/* a worker node, which the coordinator upgrades */
+	const char *coordinator;	/* its name, or NULL */
 	const char *gate;			/* version in force, NULL when not known */
 	const LibraryFacts *libraries;	/* NULL when not looked at */
 	const char *missing;		/* sentences about functions without a library

@@ -46,7 +46,9 @@ typedef struct Assessment
 	GuardResults *guards;		/* NULL when they were not asked for */
 	const char *missing;		/* sentences about functions without a library,
 								 * once guards were evaluated, or NULL */
+	int			nodes_age_ms;	/* how old answers of other nodes may be */
 	bool		in_recovery;
+	bool		is_node;		/* a worker node of a Citus cluster */
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;
 	FailureMemory failures;
@@ -62,6 +64,7 @@ typedef struct Assessment
 
 extern PGDLLEXPORT void du_assessment_open(Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_close(Assessment *assessment);
+extern PGDLLEXPORT void du_assessment_ask_nodes(Assessment *assessment, const WorkerFacts *worker);
 extern void du_assessment_evaluate_guards(Assessment *assessment, bool warnings);
 extern PGDLLEXPORT DecisionResult du_assessment_decide_undesired(const Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_decide(Assessment *assessment, const char *desired);

@@ -351,7 +351,7 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	du_assessment_find_state(&assessment, served ? &worker : NULL);
 	extension = du_managed_main(assessment.facts);
 
-	du_row_add_text(&row, assessment.in_recovery ? "standby" : "primary");
+	du_row_add_text(&row, assessment.in_recovery ? "standby" : assessment.is_node ? "worker_node" : "primary");
 	du_row_add_text(&row, extension->installed);
 	du_row_add_text(&row, extension->binary);
 	du_row_add_text(&row, du_loaded_version(extension));

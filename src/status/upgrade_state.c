@@ -391,6 +391,18 @@ state_of_standby(const WorkerView *worker)
 	return state("standby", psprintf("%s It reports to %s.", role, worker->upstream));
 }
 
+/* A worker node changes nothing by itself. */
+static UpgradeState
+state_of_node(const StateInput *input)
+{
+	if (input->coordinator == NULL)
+		return state("worker_node",
+					 "This server is a worker node of a Citus cluster; its coordinator upgrades it.");
+	return state("worker_node",
+				 psprintf("This server is a worker node of a Citus cluster; its coordinator upgrades it: look at documentdb_upgrade.status on %s.",
+						  input->coordinator));
+}
+
 /*
  * The state where a library refuses every query, in its words, and only the
  * files and the catalogue can tell.
@@ -404,6 +416,8 @@ du_state_of_refused(const StateInput *input, const char *refusal)
 
 	if (input->in_recovery)
 		return state_of_standby(&input->worker);
+	if (input->is_node)
+		return state_of_node(input);
 	if (input->worker.attempt_runs)
 		return state_of_running(input);
 	switch (input->decided.decision)
@@ -441,13 +455,14 @@ du_state_of(const StateInput *input)
 {
 	UpgradeState found;
 
-	if (input->in_recovery)
+	if (input->in_recovery || input->is_node)
 	{
-		found = state_of_standby(&input->worker);
+		found = input->in_recovery ? state_of_standby(&input->worker) : state_of_node(input);
 		if (input->decided.decision == DECISION_SCHEMA_AHEAD)
-			found.next_step = psprintf("%s %s Bring back a binary of %s or later before it is promoted.",
+			found.next_step = psprintf("%s %s Bring back a binary of %s or later%s.",
 									   found.next_step, input->decided.reason,
-									   du_managed_main(input->facts)->installed);
+									   du_managed_main(input->facts)->installed,
+									   input->in_recovery ? " before it is promoted" : "");
 		return found;
 	}
 

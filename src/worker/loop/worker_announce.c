@@ -55,6 +55,9 @@ static const StateAnnouncement voices[] = {
 
 	/* Of a designated primary; whether it is settled, the decision says. */
 	{"standby", "ReplicaRegion", false, NULL, NULL},
+
+	/* What the coordinator does is told by it. */
+	{"worker_node", "WorkerNode", false, NULL, NULL},
 };
 
 static const StateAnnouncement *

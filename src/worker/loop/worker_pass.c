@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "fence/fence.h"
 #include "finalize/finalize.h"
 #include "fleet/fleet.h"
@@ -302,7 +303,7 @@ look(Worker *worker)
 	compose_report(worker, &assessment);
 
 	worker->wants_attempt = false;
-	if (worker->primary && worker->source != NULL)
+	if (worker->primary && worker->source != NULL && !assessment.is_node)
 	{
 		if (worker->attempt_runs)
 			reconsider_attempt(worker, &assessment);
@@ -340,6 +341,31 @@ leave_bare_database(Worker *worker)
 	du_look_note_bare();
 	if (!du_shared_is_to_serve())
 		proc_exit(0);
+}
+
+/*
+ * Hears the nodes of a cluster before the pass, in a transaction of its own that
+ * locks nothing: Citus waits for them inside one.
+ */
+static void
+ask_nodes(Worker *worker)
+{
+	Assessment	assessment;
+
+	if (!worker->primary)
+		return;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (du_citus_role() == CITUS_COORDINATOR && OidIsValid(du_context_own_extension()))
+	{
+		pgstat_report_activity(STATE_RUNNING, "asking the other nodes");
+		PushActiveSnapshot(GetTransactionSnapshot());
+		du_assessment_open(&assessment);
+		du_assessment_ask_nodes(&assessment, &worker->facts);
+		du_assessment_close(&assessment);
+		PopActiveSnapshot();
+	}
+	CommitTransactionCommand();
 }
 
 static void
@@ -489,7 +515,10 @@ try_pass(Worker *worker, const char *refusal)
 	PG_TRY();
 	{
 		if (refusal == NULL)
+		{
+			ask_nodes(worker);
 			pass(worker);
+		}
 		else
 			pass_refused(worker, refusal);
 	}

@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * carried_statements.c
+ *	  Statements that the coordinator has carried to the nodes.
+ *
+ * The coordinator judges for the whole cluster.  A node knows a statement that
+ * was carried to it by its session: Citus names the ones that it opens for
+ * itself.  Anybody can take such a name, and gains nothing by it: what cannot
+ * work on a node is refused there to everybody.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "citus/internal.h"
+
+#include "utils/guc.h"
+
+#include "base/base.h"
+
+#define CARRIED_NAME	"citus_internal gpid="
+
+/*
+ * True when this session is one of the coordinator's on a worker node.
+ */
+bool
+du_citus_is_carried(void)
+{
+	return application_name != NULL &&
+		strncmp(application_name, CARRIED_NAME, strlen(CARRIED_NAME)) == 0 &&
+		du_citus_role() == CITUS_WORKER;
+}
+
+/*
+ * Has each node bound its waits for locks until the end of the subtransaction,
+ * as this server bounds its own: Citus carries a SET LOCAL too, when it is asked
+ * to.  SPI must be connected.
+ */
+void
+du_citus_bound_lock_waits(int lock_timeout_ms)
+{
+	if (GetConfigOption("citus.propagate_set_commands", true, false) == NULL)
+		return;
+	du_context_set("citus.propagate_set_commands", "local");
+	du_execute(psprintf("SET LOCAL lock_timeout = %d", lock_timeout_ms));
+}
+
+/* The host and port that follow a phrase, palloc'd, or NULL. */
+static char *
+node_after(const char *text, const char *phrase)
+{
+	const char *hit = text != NULL ? strstr(text, phrase) : NULL;
+	const char *start;
+	const char *at;
+	size_t		length;
+
+	if (hit == NULL)
+		return NULL;
+	start = hit + strlen(phrase);
+	length = strcspn(start, " \n");
+	at = memchr(start, '@', length);
+	if (at != NULL)
+	{
+		length -= at + 1 - start;
+		start = at + 1;
+	}
+	return memchr(start, ':', length) != NULL ? pnstrdup(start, length) : NULL;
+}
+
+/*
+ * The node that an error comes from, as Citus words it, palloc'd; NULL when it
+ * is this server's own.
+ */
+const char *
+du_citus_node_of_error(const ErrorData *edata)
+{
+	static const char *const phrases[] = {"while executing command on ", "connection to the remote node "};
+
+	if (du_citus_role() != CITUS_COORDINATOR)
+		return NULL;
+	for (int i = 0; i < (int) lengthof(phrases); i++)
+	{
+		const char *node = node_after(edata->context, phrases[i]);
+
+		if (node == NULL)
+			node = node_after(edata->message, phrases[i]);
+		if (node != NULL)
+			return node;
+	}
+	return NULL;
+}
