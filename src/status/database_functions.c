@@ -81,7 +81,7 @@ say_cure(StringInfo text, const char *set, const DatabaseFindings *found)
 					   set[0] == '\0' ? "" : quote_literal_cstr(set)));
 }
 
-/* True while an attempt at a main extension runs in a database. */
+/* True while an attempt at a main extension, "": any, runs in a database. */
 static bool
 is_upgraded_now(Oid database, const char *extension)
 {
@@ -90,8 +90,8 @@ is_upgraded_now(Oid database, const char *extension)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (attempts[i].database == database && extension[0] != '\0' &&
-			strcmp(attempts[i].extension, extension) == 0)
+		if (attempts[i].database == database && attempts[i].extension[0] != '\0' &&
+			(extension[0] == '\0' || strcmp(attempts[i].extension, extension) == 0))
 			return true;
 	}
 	return false;
