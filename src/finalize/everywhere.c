@@ -32,7 +32,7 @@
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_everywhere);
 
 static dsm_segment *
-prepare_segment(Oid database, int place, const char *target)
+prepare_segment(Oid database, int place, const char *target, bool alter_first)
 {
 	dsm_segment *segment = dsm_create(sizeof(EverywhereMessage), 0);
 	EverywhereMessage *message = dsm_segment_address(segment);
@@ -45,6 +45,7 @@ prepare_segment(Oid database, int place, const char *target)
 	message->is_superuser = superuser();
 	strlcpy(message->main_extension, du_main_extension(), sizeof(message->main_extension));
 	strlcpy(message->target, target != NULL ? target : "", sizeof(message->target));
+	message->alter_first = alter_first;
 	message->result = EVERYWHERE_LOST;
 	return segment;
 }
@@ -84,11 +85,11 @@ wait_for(BackgroundWorkerHandle *process, Oid database)
 	PG_END_TRY();
 }
 
-/* What becomes of one main extension of a database. */
+/* What becomes of one main extension of a database in one form of attempt. */
 static EverywhereMessage
-finalize_there(const DatabaseEntry *entry, int place, const char *target)
+try_there(const DatabaseEntry *entry, int place, const char *target, bool alter_first)
 {
-	dsm_segment *segment = prepare_segment(entry->oid, place, target);
+	dsm_segment *segment = prepare_segment(entry->oid, place, target, alter_first);
 	BackgroundWorkerHandle *process;
 	EverywhereMessage result;
 
@@ -114,6 +115,18 @@ finalize_there(const DatabaseEntry *entry, int place, const char *target)
 	return result;
 }
 
+/*
+ * What becomes of one main extension of a database.  Where a library refuses the update in a
+ * process that has asked for anything before, another one begins with it.
+ */
+static EverywhereMessage
+finalize_there(const DatabaseEntry *entry, int place, const char *target)
+{
+	EverywhereMessage result = try_there(entry, place, target, false);
+
+	return result.result == EVERYWHERE_TO_BEGIN_WITH_UPDATE ? try_there(entry, place, target, true) : result;
+}
+
 static const char *
 word_for(const EverywhereMessage *message)
 {
@@ -125,6 +138,7 @@ word_for(const EverywhereMessage *message)
 			return "skipped";
 		case EVERYWHERE_FAILED:
 		case EVERYWHERE_LOST:
+		case EVERYWHERE_TO_BEGIN_WITH_UPDATE:
 			return "failed";
 	}
 	elog(ERROR, "unrecognized result: %d", (int) message->result);

@@ -148,8 +148,9 @@ becomes('databases', qq{database = 'postgres' AND extension = 'hstore' AND insta
 is(attempts_of('hstore') =~ /1\.9  succeeded manual\n 1\.7 succeeded manual$/, 1, 'history has both') or diag(attempts_of('hstore'));
 
 # Another database has its own, whether it is served or not.
-sql($node, 'CREATE DATABASE app');
-sql($node, q{LOAD 'documentdb_upgrade'; ALTER DATABASE app SET documentdb_upgrade.extension = hstore, thing}, 'app');
+sql($node, 'CREATE DATABASE early');
+sql($node, q{LOAD 'documentdb_upgrade'; ALTER DATABASE early SET documentdb_upgrade.extension = hstore, thing}, 'early');
+sql($node, 'ALTER DATABASE early RENAME TO app');
 create_all('app');
 sql($node, 'CREATE DATABASE looked TEMPLATE template0');
 sql($node, q{CREATE EXTENSION other VERSION '1.0'}, 'looked');
