@@ -24,17 +24,17 @@ COMMENT ON FUNCTION loaded_version() IS
 
 CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed_version text,
                                  OUT binary_version text, OUT loaded_version text,
-                                 OUT gate text, OUT target text)
+                                 OUT gate text, OUT target text, OUT main_extension text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 3
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_managed_versions';
 COMMENT ON FUNCTION managed_versions() IS 'the rows of view versions';
 
 CREATE VIEW versions AS
-    SELECT extension, installed_version, binary_version, loaded_version, gate, target
+    SELECT extension, installed_version, binary_version, loaded_version, gate, target, main_extension
     FROM managed_versions();
 COMMENT ON VIEW versions IS
-'one row per extension of the managed set, in the order of update: installed, binary and loaded version, '
+'one row per extension of the managed sets, in the order of update: installed, binary and loaded version, '
 	'the version in force (gate), and the target that follows the binary';
 COMMENT ON COLUMN versions.extension IS 'name of the extension';
 COMMENT ON COLUMN versions.installed_version IS 'version in the catalog of this database; null: not installed';
@@ -42,6 +42,14 @@ COMMENT ON COLUMN versions.binary_version IS 'version that the files on this ins
 COMMENT ON COLUMN versions.loaded_version IS 'version that the library in memory reports; null when not known';
 COMMENT ON COLUMN versions.gate IS 'version that the loaded library believes to be in force; null when not known';
 COMMENT ON COLUMN versions.target IS 'version that a finalize to the binary version of the main extension brings';
+COMMENT ON COLUMN versions.main_extension IS 'main extension of the managed set that it belongs to';
+
+CREATE FUNCTION documentdb_upgrade_internal.main_extension() RETURNS text
+    LANGUAGE C STABLE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_main_extension';
+COMMENT ON FUNCTION main_extension() IS
+'the main extension that is meant: of those that setting documentdb_upgrade.extension names the first, unless work for '
+	'another one is being done';
 
 CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
                                                         OUT reason text)
@@ -51,7 +59,7 @@ CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decisi
 COMMENT ON FUNCTION decide_here(text) IS
 'like decide, over what is installed here and what the files here offer, which can be more than the binary version';
 
-CREATE FUNCTION plan(target text DEFAULT NULL,
+CREATE FUNCTION plan(target text DEFAULT NULL, extension text DEFAULT NULL,
                      OUT step integer, OUT extension text,
                      OUT from_version text, OUT to_version text,
                      OUT script text, OUT sha256 text,
@@ -59,37 +67,39 @@ CREATE FUNCTION plan(target text DEFAULT NULL,
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 5
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan';
-COMMENT ON FUNCTION plan(text) IS
+COMMENT ON FUNCTION plan(text, text) IS
 'one row per script that a finalize to the target (null: the binary version) would run, in order; '
 	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
-	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
+	'risk and locks as far as the script''s text shows them. extension, here and wherever it is an argument: the main '
+	'extension, of several that setting documentdb_upgrade.extension names; null: the first. Errors: 22023 malformed '
+	'target, or extension is none of these';
 
-CREATE FUNCTION plan_sql(target text DEFAULT NULL) RETURNS text
+CREATE FUNCTION plan_sql(target text DEFAULT NULL, extension text DEFAULT NULL) RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan_sql';
-COMMENT ON FUNCTION plan_sql(text) IS
+COMMENT ON FUNCTION plan_sql(text, text) IS
 'the statements of the plan with their scripts as comments, for review';
 
-CREATE FUNCTION preflight(target text DEFAULT NULL,
+CREATE FUNCTION preflight(target text DEFAULT NULL, extension text DEFAULT NULL,
                           OUT guard text, OUT status text,
                           OUT detail text, OUT hint text, OUT hard boolean)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 20
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_preflight';
-COMMENT ON FUNCTION preflight(text) IS
+COMMENT ON FUNCTION preflight(text, text) IS
 'one row per guard for the target (null: the binary version): status pass, warn, fail or skip, why, and what to do; '
 	'hard guards cannot be overridden';
 
-CREATE FUNCTION can_finalize(target text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION can_finalize(target text DEFAULT NULL, extension text DEFAULT NULL) RETURNS boolean
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_can_finalize';
-COMMENT ON FUNCTION can_finalize(text) IS
+COMMENT ON FUNCTION can_finalize(text, text) IS
 'true when no guard fails for the target (null: the binary version)';
 
-CREATE FUNCTION upgrade_fingerprint() RETURNS text
+CREATE FUNCTION upgrade_fingerprint(extension text DEFAULT NULL) RETURNS text
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_upgrade_fingerprint';
-COMMENT ON FUNCTION upgrade_fingerprint() IS
+COMMENT ON FUNCTION upgrade_fingerprint(text) IS
 'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; '
 	'give it to finalize_to to run only what was reviewed';
 
@@ -100,11 +110,11 @@ CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT in
                                OUT next_step text, OUT last_error text,
                                OUT attempts bigint, OUT next_retry timestamptz,
                                OUT source text, OUT last_contact timestamptz,
-                               OUT worker_pid integer)
+                               OUT worker_pid integer, OUT extension text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 1
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_current_status';
-COMMENT ON FUNCTION current_status() IS 'the row of view status';
+COMMENT ON FUNCTION current_status() IS 'the rows of view status';
 
 CREATE FUNCTION documentdb_upgrade_internal.fence_notice() RETURNS text
     LANGUAGE C VOLATILE
@@ -120,10 +130,11 @@ COMMENT ON FUNCTION fence_since()
 CREATE VIEW status AS
     SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state,
            blocked_by, next_step, last_error, attempts, next_retry, source,
-           last_contact, worker_pid, fence_notice() AS fence
+           last_contact, worker_pid, fence_notice() AS fence, extension
     FROM current_status() s;
 COMMENT ON VIEW status IS
-'one row: where this server stands, and in next_step why nothing happens and the exact command that would change it';
+'where this server stands, and in next_step why nothing happens and the exact command that would change it: one row, '
+	'or one for each main extension where several are named';
 COMMENT ON COLUMN status.role
 	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';
 COMMENT ON COLUMN status.installed_version IS 'version of the main extension in this database; null: not installed';
@@ -143,3 +154,4 @@ COMMENT ON COLUMN status.source IS 'where the desired version is read: setting, 
 COMMENT ON COLUMN status.last_contact IS 'when that source answered last';
 COMMENT ON COLUMN status.worker_pid IS 'process of the worker that serves this database; null: none';
 COMMENT ON COLUMN status.fence IS 'why writes to this database are stopped, or are to be; null: they are not';
+COMMENT ON COLUMN status.extension IS 'the main extension';

@@ -10,10 +10,10 @@ COMMENT ON FUNCTION cancel() IS
 	'other files or retry(); false when none runs or its commit has begun; an attempt of a session is ended by '
 	'pg_cancel_backend';
 
-CREATE FUNCTION retry() RETURNS boolean
+CREATE FUNCTION retry(extension text DEFAULT NULL) RETURNS boolean
     LANGUAGE C VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_retry';
-COMMENT ON FUNCTION retry() IS
+COMMENT ON FUNCTION retry(text) IS
 'has the worker forget its failures and try at once; false when there was nothing to forget';
 
 CREATE FUNCTION tick() RETURNS text
@@ -25,10 +25,10 @@ COMMENT ON FUNCTION tick() IS
 	'Errors: 53400 no background worker is free, 58P01 the worker''s library cannot be loaded, '
 	'55000 the pass ended before its time';
 
-CREATE FUNCTION wait_for(target text, timeout interval) RETURNS boolean
-    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+CREATE FUNCTION wait_for(target text, timeout interval, extension text DEFAULT NULL) RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_wait_for';
-COMMENT ON FUNCTION wait_for(text, interval) IS
+COMMENT ON FUNCTION wait_for(text, interval, text) IS
 'returns true as soon as the main extension is at the target version and its library has taken it up, '
 	'false after the timeout; works on standbys; a malformed version raises 22023';
 

@@ -88,8 +88,9 @@ CREATE VIEW metrics AS
            ('hold' = ANY (s.blocked_by))::integer AS held,
            f.standbys, f.standbys_ready, f.replication_lag AS replication_lag_seconds,
            (s.fence IS NOT NULL)::integer AS fenced,
-           greatest(extract(epoch FROM clock_timestamp() - fence_since()), 0)::double precision AS fence_seconds
-    FROM status s, worker_counters() w,
+           greatest(extract(epoch FROM clock_timestamp() - fence_since()), 0)::double precision AS fence_seconds,
+           s.extension
+    FROM status s JOIN worker_counters() w ON w.extension = s.extension,
          LATERAL (SELECT count(*) FILTER (WHERE b.required)::integer AS standbys,
                  count(*) FILTER (WHERE b.required AND b.status = 'ready')::integer AS standbys_ready,
                  extract(epoch FROM max(b.replication_lag) FILTER (WHERE b.required))::double precision
@@ -104,8 +105,8 @@ CREATE VIEW metrics AS
           FROM history a
           WHERE a.extension = w.extension) h;
 COMMENT ON VIEW metrics IS
-'one row for exporters, on primaries and standbys; update_available_seconds is how long a newer binary has been '
-	'waiting for its finalize, 0 when none does';
+'one row for each main extension, for exporters, on primaries and standbys; update_available_seconds is how long a '
+	'newer binary has been waiting for its finalize, 0 when none does';
 COMMENT ON COLUMN metrics.role IS 'primary or standby';
 COMMENT ON COLUMN metrics.state IS 'as in view status';
 COMMENT ON COLUMN metrics.installed_version IS 'version of the main extension in this database';
@@ -132,3 +133,4 @@ COMMENT ON COLUMN metrics.replication_lag_seconds IS 'the largest lag among them
 COMMENT ON COLUMN metrics.fenced IS '1: writes to this database are stopped, or are to be';
 COMMENT ON COLUMN metrics.fence_seconds IS
 'for how long this server has refused writes for maintenance; 0: it does not';
+COMMENT ON COLUMN metrics.extension IS 'the main extension';

@@ -16,11 +16,11 @@ CREATE VIEW databases AS
            fence, note
     FROM database_list();
 COMMENT ON VIEW databases IS
-'one row per database of this server, on primaries and standbys, as it was when it was looked at last: by its worker, '
-	'else by a process that comes every documentdb_upgrade.database_look_interval; the database of this session is '
-	'looked at now';
+'one row per database of this server and main extension there, on primaries and standbys, as it was when it was '
+	'looked at last: by its worker, else by a process that comes every documentdb_upgrade.database_look_interval; the '
+	'database of this session is looked at now';
 COMMENT ON COLUMN databases.database IS 'its name';
-COMMENT ON COLUMN databases.extension IS 'its main extension; null: it was not looked at, as for what follows';
+COMMENT ON COLUMN databases.extension IS 'a main extension there; null: it was not looked at, as for what follows';
 COMMENT ON COLUMN databases.installed_version IS 'version of that extension there; null: not installed';
 COMMENT ON COLUMN databases.binary_version IS 'version that the files on this instance offer';
 COMMENT ON COLUMN databases.target IS 'version that a finalize there would go to';
@@ -42,6 +42,6 @@ CREATE FUNCTION finalize_everywhere(target text DEFAULT NULL,
 COMMENT ON FUNCTION finalize_everywhere(text) IS
 'finalizes the databases of this server in the order of their names, each in a transaction and a process of its own, '
 	'as finalize_to does there for the role that calls; stops at the first that fails. One row for each that can be '
-	'connected to: succeeded, unchanged, skipped, failed, or left: not tried. Target null: what the binary offers '
-	'there; a version goes to databases with the same main extension alone. What is done stays done when the caller '
-	'rolls back. Errors: 22023 malformed target, 25006 standby';
+	'connected to, and for each of its main extensions: succeeded, unchanged, skipped, failed, or left: not tried. '
+	'Target null: what the binary offers there; a version goes to databases with the same main extension alone. What '
+	'is done stays done when the caller rolls back. Errors: 22023 malformed target, 25006 standby';

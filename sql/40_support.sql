@@ -24,13 +24,17 @@ BEGIN
                              '''max_locks_per_transaction'',
                                      ''max_prepared_transactions'', ''max_worker_processes'', ''statement_timeout'',
                                      ''synchronous_commit'', ''wal_level'')'),
-        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s'),
+        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s
+                    WHERE s.extension = documentdb_upgrade_internal.main_extension()'),
+        ('further_status', 'SELECT jsonb_agg(to_jsonb(s)) FROM documentdb_upgrade.status s
+                            WHERE s.extension <> documentdb_upgrade_internal.main_extension()'),
         ('versions', 'SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v'),
         ('plan', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.plan() p'),
         ('preflight', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.preflight() p'),
         ('fingerprint', 'SELECT to_jsonb(documentdb_upgrade.upgrade_fingerprint())'),
         ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
-        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
+        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m
+                     WHERE m.extension = documentdb_upgrade_internal.main_extension()'),
         ('standbys', 'SELECT jsonb_agg(to_jsonb(b)) FROM documentdb_upgrade.standbys b'),
         ('databases', 'SELECT jsonb_agg(to_jsonb(d)) FROM documentdb_upgrade.databases d'),
         ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history '

@@ -10,7 +10,7 @@ AS $$
                JOIN pg_depend d ON d.refobjid = e.oid
                JOIN pg_proc p ON p.oid = d.objid
                JOIN pg_namespace n ON n.oid = p.pronamespace
-               WHERE e.extname = current_setting('documentdb_upgrade.extension')
+               WHERE e.extname = documentdb_upgrade_internal.main_extension()
                  AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
                  AND d.classid = 'pg_proc'::regclass
                  AND p.proname = r.name[2] AND n.nspname = r.name[1])), true)

@@ -62,11 +62,11 @@ COMMENT ON COLUMN rehearsals.script_line IS 'line of that file, as far as it is 
 SELECT pg_catalog.pg_extension_config_dump('rehearsals', '');
 SELECT pg_catalog.pg_extension_config_dump('rehearsals_id_seq', '');
 
-CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
+CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false, extension text DEFAULT NULL)
     RETURNS rehearsals
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
-COMMENT ON FUNCTION rehearse(text, boolean) IS
+COMMENT ON FUNCTION rehearse(text, boolean, text) IS
 'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, '
 	'and returns the row of rehearsals that it has stored; the caller''s transaction goes on. '
 	'In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; '
@@ -77,10 +77,10 @@ COMMENT ON FUNCTION rehearse(text, boolean) IS
 	'42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; '
 	'55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
 
-CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false)
+CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false, extension text DEFAULT NULL)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_rehearse';
-COMMENT ON PROCEDURE run_rehearse(text, boolean) IS
+COMMENT ON PROCEDURE run_rehearse(text, boolean, text) IS
 'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; '
 	'the same errors';
 

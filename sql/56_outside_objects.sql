@@ -384,10 +384,10 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.outside_findings(jsonb, jsonb) I
 	'that are lost, what the object stands on, and the statements that save and restore it; without parts of what goes '
 	'as a whole, and without privileges that the extension itself had given';
 
-CREATE FUNCTION documentdb_upgrade_internal.script_objects(target text) RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.script_objects(target text, extension text) RETURNS jsonb
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_script_objects';
-COMMENT ON FUNCTION documentdb_upgrade_internal.script_objects(text) IS
+COMMENT ON FUNCTION documentdb_upgrade_internal.script_objects(text, text) IS
 'extensions of the managed set, and the objects that the scripts on the way to the target (null: the binary version) '
 	'name to drop or replace them: kind, schema, name, nargs, column, does, script';
 
@@ -533,19 +533,19 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.standing_on(jsonb) IS
 'serves guard outside_objects and outside_objects(): what stands on members that scripts drop or replace and is not '
 	'itself a member, from pg_depend; on what is only replaced just what was computed with it';
 
-CREATE FUNCTION outside_objects(target text DEFAULT NULL)
+CREATE FUNCTION outside_objects(target text DEFAULT NULL, extension text DEFAULT NULL)
     RETURNS TABLE (kind text, identity text, stands_on text, does text, script text, save_statement text,
                    restore_statement text)
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.kind, s.identity, s.stands_on, s.does, s.script,
            CASE WHEN s.does <> 'replaces' THEN r.save END, CASE WHEN s.does <> 'replaces' THEN r.restore END
-    FROM documentdb_upgrade_internal.script_objects(target) AS o(scripts),
+    FROM documentdb_upgrade_internal.script_objects(target, extension) AS o(scripts),
          documentdb_upgrade_internal.standing_on(o.scripts) s
     CROSS JOIN LATERAL documentdb_upgrade_internal.recreation(s.classid, s.objid, s.objsubid, false) r
     ORDER BY s.objid DESC, s.objsubid
 $$;
-COMMENT ON FUNCTION outside_objects(text) IS
+COMMENT ON FUNCTION outside_objects(text, text) IS
 'the objects of users, and of other extensions, that stand on members which the scripts on the way to the target '
 	'(null: the binary version) drop or replace: what each stands on, what the script does to that, and the statements '
 	'that take it out of the way before and bring it back after the upgrade, in one transaction; null where there are '

@@ -551,7 +551,7 @@ BEGIN
             IF below THEN
                 -- The finalize that has left what the target can serve
                 SELECT * INTO step FROM documentdb_upgrade.history h
-                    WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
+                    WHERE h.extension = documentdb_upgrade_internal.main_extension() AND h.outcome = 'succeeded'
                       AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
@@ -1081,7 +1081,7 @@ BEGIN
 
     SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
            s.loaded_version AS loaded, s.next_step INTO instance
-        FROM documentdb_upgrade.status s;
+        FROM documentdb_upgrade.status s WHERE s.extension = documentdb_upgrade_internal.main_extension();
     "check" := 'loaded library';
     IF instance.loaded IS NULL OR instance.offered IS NULL THEN
         status := 'skip';

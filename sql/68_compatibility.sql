@@ -440,7 +440,7 @@ BEGIN
 
     -- What a rehearsal has seen counts more than what scripts look like.
     SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
-        WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
+        WHERE r.extension = documentdb_upgrade_internal.main_extension() AND r.outcome <> 'refused'
           AND documentdb_upgrade_internal.version_order(r.from_version, "from") = 0
           AND documentdb_upgrade_internal.version_order(r.to_version, "to") = 0
         ORDER BY r.scratch, r.id DESC LIMIT 1;

@@ -24,7 +24,7 @@ CREATE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_nam
 AS $$
 #variable_conflict use_column
 DECLARE
-    main constant text := (SELECT w.extension FROM documentdb_upgrade_internal.worker_counters() w);
+    main constant text := documentdb_upgrade_internal.main_extension();
     longest constant interval := coalesce(current_setting('documentdb_upgrade.attempt_timeout', true), '5min');
     own record;
 BEGIN
@@ -51,7 +51,8 @@ BEGIN
         RETURN QUERY
             SELECT part, CASE WHEN s.state IN ('failed', 'blocked', 'schema_ahead', 'not_installed') THEN 'fail'
                               WHEN s.state IN ('up_to_date', 'update_available', 'standby') THEN 'pass' ELSE 'warn' END,
-                   concat_ws(' ', s.state || '.', s.next_step, CASE WHEN s.worker_pid IS NULL AND s.source <> 'setting'
+                   concat_ws(' ', CASE WHEN s.extension <> main THEN format('Extension %s:', s.extension) END,
+                       s.state || '.', s.next_step, CASE WHEN s.worker_pid IS NULL AND s.source <> 'setting'
                        THEN format('No worker runs here to read source "%s".', s.source) END), NULL
             FROM documentdb_upgrade.status s;
 
@@ -437,7 +438,8 @@ BEGIN
                             ELSE format('Every companion is at its target: %s.', coalesce(
                                 (SELECT string_agg(format('%s %s', v.extension, v.installed_version), ', ')
                                  FROM documentdb_upgrade.versions v
-                                 WHERE v.extension <> main AND v.installed_version IS NOT NULL), 'there is none')) END,
+                                 WHERE v.extension <> main AND v.main_extension = main
+                                   AND v.installed_version IS NOT NULL), 'there is none')) END,
                        CASE WHEN g.status = 'fail' THEN g.hint
                             ELSE format('Run SELECT documentdb_upgrade.finalize_to(%L);',
                                         documentdb_upgrade.schema_version()) END

@@ -130,7 +130,7 @@ CREATE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS j
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    main constant text := (SELECT w.extension FROM documentdb_upgrade_internal.worker_counters() w);
+    main constant text := documentdb_upgrade_internal.main_extension();
     s record;
     decided record;
     rehearsal record;
@@ -148,7 +148,7 @@ DECLARE
 BEGIN
     -- A malformed version is the caller's mistake, and raised.
     PERFORM documentdb_upgrade.to_semver(target);
-    SELECT * INTO s FROM documentdb_upgrade.status;
+    SELECT * INTO s FROM documentdb_upgrade.status t WHERE t.extension = main;
     -- What is asked for here, else what is desired, else what the binary offers.
     SELECT * INTO decided FROM documentdb_upgrade_internal.decide_here(
         coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
@@ -212,7 +212,7 @@ BEGIN
                      THEN coalesce((SELECT p->>'to_version' FROM jsonb_array_elements(steps) p
                                     WHERE p->>'extension' = v.extension ORDER BY (p->>'step')::integer DESC LIMIT 1),
                                    v.installed_version) END))
-            FROM documentdb_upgrade.versions v),
+            FROM documentdb_upgrade.versions v WHERE v.main_extension = main),
         'steps', (SELECT jsonb_agg(p || jsonb_build_object('file', regexp_replace(p->>'script', '^.*/', '')))
                   FROM jsonb_array_elements(steps) p),
         'scripts', jsonb_array_length(steps),

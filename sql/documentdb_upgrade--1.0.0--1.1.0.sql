@@ -4,11 +4,6 @@
 
 SET LOCAL search_path = documentdb_upgrade, documentdb_upgrade_internal, pg_temp;
 
-COMMENT ON FUNCTION plan(text) IS
-'one row per script that a finalize to the target (null: the binary version) would run, in order; '
-	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
-	'risk and locks as far as the script''s text shows them; malformed target raises 22023';
-
 COMMENT ON COLUMN history.actor
 	IS 'who drove the attempt: function, worker, tick; manual: a plain ALTER EXTENSION, a drop or a creation; found: '
 	'nobody, another version is installed than history left; coordinator: that of the Citus cluster of which this '
@@ -17,37 +12,287 @@ COMMENT ON COLUMN history.from_version IS 'its installed version before the atte
 COMMENT ON COLUMN history.to_version
 	IS 'its target; the installed version where only companions were to change; null: it was dropped';
 
--- finalize_to and run_finalize_to have two more arguments.  Who could call them
+-- Several main extensions.
+
+CREATE FUNCTION documentdb_upgrade_internal.main_extension() RETURNS text
+    LANGUAGE C STABLE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_main_extension';
+COMMENT ON FUNCTION main_extension() IS
+'the main extension that is meant: of those that setting documentdb_upgrade.extension names the first, unless work for '
+	'another one is being done';
+REVOKE ALL ON FUNCTION main_extension() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION main_extension() TO pg_monitor;
+
+ALTER FUNCTION managed_versions() RENAME TO managed_versions_before;
+ALTER FUNCTION current_status() RENAME TO current_status_before;
+CREATE FUNCTION documentdb_upgrade_internal.managed_versions(OUT extension text, OUT installed_version text,
+                                 OUT binary_version text, OUT loaded_version text,
+                                 OUT gate text, OUT target text, OUT main_extension text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 3
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_managed_versions';
+COMMENT ON FUNCTION managed_versions() IS 'the rows of view versions';
+
+CREATE OR REPLACE VIEW versions AS
+    SELECT extension, installed_version, binary_version, loaded_version, gate, target, main_extension
+    FROM managed_versions();
+COMMENT ON VIEW versions IS
+'one row per extension of the managed sets, in the order of update: installed, binary and loaded version, '
+	'the version in force (gate), and the target that follows the binary';
+COMMENT ON COLUMN versions.extension IS 'name of the extension';
+COMMENT ON COLUMN versions.installed_version IS 'version in the catalog of this database; null: not installed';
+COMMENT ON COLUMN versions.binary_version IS 'version that the files on this instance offer';
+COMMENT ON COLUMN versions.loaded_version IS 'version that the library in memory reports; null when not known';
+COMMENT ON COLUMN versions.gate IS 'version that the loaded library believes to be in force; null when not known';
+COMMENT ON COLUMN versions.target IS 'version that a finalize to the binary version of the main extension brings';
+COMMENT ON COLUMN versions.main_extension IS 'main extension of the managed set that it belongs to';
+
+CREATE FUNCTION documentdb_upgrade_internal.current_status(OUT role text, OUT installed_version text,
+                               OUT binary_version text, OUT loaded_version text,
+                               OUT desired text, OUT mode text, OUT target text,
+                               OUT state text, OUT blocked_by text[],
+                               OUT next_step text, OUT last_error text,
+                               OUT attempts bigint, OUT next_retry timestamptz,
+                               OUT source text, OUT last_contact timestamptz,
+                               OUT worker_pid integer, OUT extension text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 1
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_current_status';
+COMMENT ON FUNCTION current_status() IS 'the rows of view status';
+
+CREATE OR REPLACE VIEW status AS
+    SELECT role, installed_version, binary_version, loaded_version, desired, mode, target, state,
+           blocked_by, next_step, last_error, attempts, next_retry, source,
+           last_contact, worker_pid, fence_notice() AS fence, extension
+    FROM current_status() s;
+COMMENT ON VIEW status IS
+'where this server stands, and in next_step why nothing happens and the exact command that would change it: one row, '
+	'or one for each main extension where several are named';
+COMMENT ON COLUMN status.extension IS 'the main extension';
+DROP FUNCTION managed_versions_before(), current_status_before();
+REVOKE ALL ON FUNCTION managed_versions(), current_status() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION managed_versions(), current_status() TO pg_monitor;
+
+CREATE OR REPLACE VIEW metrics AS
+    SELECT s.role, s.state, s.installed_version, s.desired,
+           w.served::integer AS worker_up,
+           CASE WHEN (decide('', s.installed_version, s.binary_version)).decision = 'update_available'
+                THEN coalesce((SELECT extract(epoch FROM clock_timestamp() - min(b.first_seen))
+                               FROM binaries_seen b
+                               WHERE b.version = s.binary_version
+                                 AND b.extension = w.extension), 0)
+                ELSE 0 END::double precision AS update_available_seconds,
+           extract(epoch FROM clock_timestamp() - s.last_contact)::double precision AS contact_age_seconds,
+           greatest(extract(epoch FROM s.next_retry - clock_timestamp()), 0)::double precision AS next_retry_seconds,
+           h.attempts AS attempts_total,
+           h.failed AS attempts_failed_total,
+           h.succeeded AS attempts_succeeded_total,
+           h.last_success_age AS last_success_age_seconds,
+           w.source_reads AS source_reads_total,
+           w.source_failures AS source_failures_total,
+           w.reports_delivered AS reports_delivered_total,
+           w.reports_failed AS reports_failed_total,
+           w.events_dropped AS events_dropped_total,
+           cardinality(s.blocked_by) AS blocked_guards,
+           ('hold' = ANY (s.blocked_by))::integer AS held,
+           f.standbys, f.standbys_ready, f.replication_lag AS replication_lag_seconds,
+           (s.fence IS NOT NULL)::integer AS fenced,
+           greatest(extract(epoch FROM clock_timestamp() - fence_since()), 0)::double precision AS fence_seconds,
+           s.extension
+    FROM status s JOIN worker_counters() w ON w.extension = s.extension,
+         LATERAL (SELECT count(*) FILTER (WHERE b.required)::integer AS standbys,
+                 count(*) FILTER (WHERE b.required AND b.status = 'ready')::integer AS standbys_ready,
+                 extract(epoch FROM max(b.replication_lag) FILTER (WHERE b.required))::double precision
+                     AS replication_lag
+          FROM standbys b) f,
+         LATERAL (SELECT coalesce(sum(1 + a.repeats), 0)::bigint AS attempts,
+                 coalesce(sum(1 + a.repeats) FILTER (WHERE a.outcome <> 'succeeded'), 0)::bigint AS failed,
+                 count(*) FILTER (WHERE a.outcome = 'succeeded') AS succeeded,
+                 extract(epoch FROM clock_timestamp()
+                         - max(a.finished_at) FILTER (WHERE a.outcome = 'succeeded'))::double precision
+                             AS last_success_age
+          FROM history a
+          WHERE a.extension = w.extension) h;
+COMMENT ON VIEW metrics IS
+'one row for each main extension, for exporters, on primaries and standbys; update_available_seconds is how long a '
+	'newer binary has been waiting for its finalize, 0 when none does';
+COMMENT ON COLUMN metrics.extension IS 'the main extension';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.check_applies(requires text[]) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(bool_and(EXISTS (
+               SELECT FROM pg_extension e
+               JOIN pg_depend d ON d.refobjid = e.oid
+               JOIN pg_proc p ON p.oid = d.objid
+               JOIN pg_namespace n ON n.oid = p.pronamespace
+               WHERE e.extname = documentdb_upgrade_internal.main_extension()
+                 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+                 AND d.classid = 'pg_proc'::regclass
+                 AND p.proname = r.name[2] AND n.nspname = r.name[1])), true)
+    FROM (SELECT parse_ident(f) AS name FROM unnest(requires) AS f) r
+$$;
+
+-- These have an argument more.  Who could call them can call them still.
+
+ALTER FUNCTION plan(text) RENAME TO plan_before;
+ALTER FUNCTION plan_sql(text) RENAME TO plan_sql_before;
+ALTER FUNCTION preflight(text) RENAME TO preflight_before;
+ALTER FUNCTION can_finalize(text) RENAME TO can_finalize_before;
+ALTER FUNCTION upgrade_fingerprint() RENAME TO upgrade_fingerprint_before;
+ALTER FUNCTION finalize() RENAME TO finalize_before;
+ALTER FUNCTION retry() RENAME TO retry_before;
+ALTER FUNCTION wait_for(text, interval) RENAME TO wait_for_before;
+ALTER FUNCTION rehearse(text, boolean) RENAME TO rehearse_before;
+ALTER PROCEDURE run_rehearse(text, boolean) RENAME TO run_rehearse_before;
+
+CREATE FUNCTION plan(target text DEFAULT NULL, extension text DEFAULT NULL,
+                     OUT step integer, OUT extension text,
+                     OUT from_version text, OUT to_version text,
+                     OUT script text, OUT sha256 text,
+                     OUT risk text, OUT risk_reason text, OUT locks text[])
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 5
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan';
+COMMENT ON FUNCTION plan(text, text) IS
+'one row per script that a finalize to the target (null: the binary version) would run, in order; '
+	'when there is no way to it, one row without a step whose risk_reason says why and what helps; '
+	'risk and locks as far as the script''s text shows them. extension, here and wherever it is an argument: the main '
+	'extension, of several that setting documentdb_upgrade.extension names; null: the first. Errors: 22023 malformed '
+	'target, or extension is none of these';
+
+CREATE FUNCTION plan_sql(target text DEFAULT NULL, extension text DEFAULT NULL) RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_plan_sql';
+COMMENT ON FUNCTION plan_sql(text, text) IS
+'the statements of the plan with their scripts as comments, for review';
+
+CREATE FUNCTION preflight(target text DEFAULT NULL, extension text DEFAULT NULL,
+                          OUT guard text, OUT status text,
+                          OUT detail text, OUT hint text, OUT hard boolean)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 20
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_preflight';
+COMMENT ON FUNCTION preflight(text, text) IS
+'one row per guard for the target (null: the binary version): status pass, warn, fail or skip, why, and what to do; '
+	'hard guards cannot be overridden';
+
+CREATE FUNCTION can_finalize(target text DEFAULT NULL, extension text DEFAULT NULL) RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_can_finalize';
+COMMENT ON FUNCTION can_finalize(text, text) IS
+'true when no guard fails for the target (null: the binary version)';
+
+CREATE FUNCTION upgrade_fingerprint(extension text DEFAULT NULL) RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_upgrade_fingerprint';
+COMMENT ON FUNCTION upgrade_fingerprint(text) IS
+'SHA-256 over what any plan depends on: versions, control files, update scripts and libraries; '
+	'give it to finalize_to to run only what was reviewed';
+
+CREATE FUNCTION finalize(extension text DEFAULT NULL) RETURNS history
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize';
+COMMENT ON FUNCTION finalize(text) IS
+'like finalize_to with the binary version as target';
+
+CREATE FUNCTION retry(extension text DEFAULT NULL) RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_retry';
+COMMENT ON FUNCTION retry(text) IS
+'has the worker forget its failures and try at once; false when there was nothing to forget';
+
+CREATE FUNCTION wait_for(target text, timeout interval, extension text DEFAULT NULL) RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_wait_for';
+COMMENT ON FUNCTION wait_for(text, interval, text) IS
+'returns true as soon as the main extension is at the target version and its library has taken it up, '
+	'false after the timeout; works on standbys; a malformed version raises 22023';
+
+CREATE FUNCTION rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false, extension text DEFAULT NULL)
+    RETURNS rehearsals
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_rehearse';
+COMMENT ON FUNCTION rehearse(text, boolean, text) IS
+'runs the real update of the managed set to the target (null: the binary version), with its checks, rolls it back, '
+	'and returns the row of rehearsals that it has stored; the caller''s transaction goes on. '
+	'In place it holds the upgrade''s locks meanwhile, and waits lock_timeout for them at most; '
+	'with scratch it runs in a throw-away database and takes no lock here. A guard that refuses, '
+	'a lock that cannot be had and whatever fails in the update are no errors but outcome, '
+	'sqlstate and message of the row. Errors: 22023 malformed target; 0A000 scratch where the extension cannot live in '
+	'a second database; 25001 REPEATABLE READ or SERIALIZABLE; 25006 standby or read-only transaction; '
+	'42704 scratch without the extension; 53400 scratch without two free background workers, and others of class 53; '
+	'55006 from within an upgrade; 57000 the process in the throw-away database was ended; 57014 cancelled';
+
+CREATE PROCEDURE run_rehearse(target text DEFAULT NULL, scratch boolean DEFAULT false, extension text DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_rehearse';
+COMMENT ON PROCEDURE run_rehearse(text, boolean, text) IS
+'like rehearse, for roles that a planner hook keeps out of SELECT: CALL enters no planner. The row is stored; '
+	'the same errors';
+
+REVOKE ALL ON FUNCTION plan(text, text), plan_sql(text, text), preflight(text, text), can_finalize(text, text),
+    upgrade_fingerprint(text), finalize(text), retry(text), wait_for(text, interval, text),
+    rehearse(text, boolean, text) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_rehearse(text, boolean, text) FROM PUBLIC;
+DO $$
+DECLARE
+    g record;
+BEGIN
+    FOR g IN SELECT p.proname, a.grantee, a.is_grantable
+             FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
+             WHERE p.pronamespace = 'documentdb_upgrade'::pg_catalog.regnamespace
+               AND p.proname ~ '_before$' AND a.grantee <> p.proowner LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE documentdb_upgrade.%I TO %s%s',
+                                  pg_catalog.regexp_replace(g.proname::pg_catalog.text, '_before$', ''),
+                                  CASE g.grantee WHEN 0 THEN 'PUBLIC'
+                                                 ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+                                  CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END);
+    END LOOP;
+END
+$$;
+DROP FUNCTION plan_before(text);
+DROP FUNCTION plan_sql_before(text);
+DROP FUNCTION preflight_before(text);
+DROP FUNCTION can_finalize_before(text);
+DROP FUNCTION upgrade_fingerprint_before();
+DROP FUNCTION finalize_before();
+DROP FUNCTION retry_before();
+DROP FUNCTION wait_for_before(text, interval);
+DROP FUNCTION rehearse_before(text, boolean);
+DROP PROCEDURE run_rehearse_before(text, boolean);
+
+-- finalize_to and run_finalize_to have three more arguments.  Who could call them
 -- can call them still.
 
 ALTER FUNCTION finalize_to(text, text, text[]) RENAME TO finalize_to_before;
 ALTER PROCEDURE run_finalize_to(text, text, text[]) RENAME TO run_finalize_to_before;
 CREATE FUNCTION finalize_to(target text, expected_fingerprint text DEFAULT NULL,
                             skip_guards text[] DEFAULT '{}', one_transaction boolean DEFAULT true,
-                            "from" text DEFAULT NULL)
+                            "from" text DEFAULT NULL, extension text DEFAULT NULL)
     RETURNS history
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_to';
-COMMENT ON FUNCTION finalize_to(text, text, text[], boolean, text) IS
+COMMENT ON FUNCTION finalize_to(text, text, text[], boolean, text, text) IS
 'updates the managed set to the target and returns the history row; commits with the caller''s transaction; '
 	'a target already reached is success and changes nothing. With one_transaction false each version on the way is '
 	'committed by itself, in a process of its own, whatever the caller''s transaction does; the first that fails ends '
 	'it, and the error says where it stands. With "from", which must be the installed version, both may be versions '
 	'that cannot be ordered (commits), written as the files write them, when scripts lead from one to the other. '
-	'Errors: 22023 malformed target or unknown guard, 22004 null target, 42704 not installed, '
+	'Errors: 22023 malformed target, unknown guard or main extension, 22004 null target, 42704 not installed, '
 	'0A000 no such version or path, 55000 refused, 55006 another upgrade runs, '
 	'55P03 locks not to be had in time, 57014 time limit or cancel, 42501 owner cannot update or the caller may not '
 	'override a guard, 25001 isolation level, 25006 standby or read-only, and what a script raises';
 
 CREATE PROCEDURE run_finalize_to(target text, expected_fingerprint text DEFAULT NULL,
                                  skip_guards text[] DEFAULT '{}', one_transaction boolean DEFAULT true,
-                                 "from" text DEFAULT NULL)
+                                 "from" text DEFAULT NULL, extension text DEFAULT NULL)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_finalize_to';
-COMMENT ON PROCEDURE run_finalize_to(text, text, text[], boolean, text) IS
+COMMENT ON PROCEDURE run_finalize_to(text, text, text[], boolean, text, text) IS
 'like finalize_to, for roles that a planner hook keeps out of SELECT: CALL enters no planner';
-REVOKE ALL ON FUNCTION finalize_to(text, text, text[], boolean, text) FROM PUBLIC;
-REVOKE ALL ON PROCEDURE run_finalize_to(text, text, text[], boolean, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION finalize_to(text, text, text[], boolean, text, text) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_finalize_to(text, text, text[], boolean, text, text) FROM PUBLIC;
 DO $$
 DECLARE
     g record;
@@ -509,7 +754,7 @@ BEGIN
             IF below THEN
                 -- The finalize that has left what the target can serve
                 SELECT * INTO step FROM documentdb_upgrade.history h
-                    WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
+                    WHERE h.extension = documentdb_upgrade_internal.main_extension() AND h.outcome = 'succeeded'
                       AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
@@ -1248,7 +1493,7 @@ BEGIN
 
     -- What a rehearsal has seen counts more than what scripts look like.
     SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
-        WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
+        WHERE r.extension = documentdb_upgrade_internal.main_extension() AND r.outcome <> 'refused'
           AND documentdb_upgrade_internal.version_order(r.from_version, "from") = 0
           AND documentdb_upgrade_internal.version_order(r.to_version, "to") = 0
         ORDER BY r.scratch, r.id DESC LIMIT 1;
@@ -1322,7 +1567,7 @@ CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OU
 AS $$
 #variable_conflict use_column
 DECLARE
-    main constant text := (SELECT w.extension FROM documentdb_upgrade_internal.worker_counters() w);
+    main constant text := documentdb_upgrade_internal.main_extension();
     longest constant interval := coalesce(current_setting('documentdb_upgrade.attempt_timeout', true), '5min');
     own record;
 BEGIN
@@ -1349,7 +1594,8 @@ BEGIN
         RETURN QUERY
             SELECT part, CASE WHEN s.state IN ('failed', 'blocked', 'schema_ahead', 'not_installed') THEN 'fail'
                               WHEN s.state IN ('up_to_date', 'update_available', 'standby') THEN 'pass' ELSE 'warn' END,
-                   concat_ws(' ', s.state || '.', s.next_step, CASE WHEN s.worker_pid IS NULL AND s.source <> 'setting'
+                   concat_ws(' ', CASE WHEN s.extension <> main THEN format('Extension %s:', s.extension) END,
+                       s.state || '.', s.next_step, CASE WHEN s.worker_pid IS NULL AND s.source <> 'setting'
                        THEN format('No worker runs here to read source "%s".', s.source) END), NULL
             FROM documentdb_upgrade.status s;
 
@@ -1735,7 +1981,8 @@ BEGIN
                             ELSE format('Every companion is at its target: %s.', coalesce(
                                 (SELECT string_agg(format('%s %s', v.extension, v.installed_version), ', ')
                                  FROM documentdb_upgrade.versions v
-                                 WHERE v.extension <> main AND v.installed_version IS NOT NULL), 'there is none')) END,
+                                 WHERE v.extension <> main AND v.main_extension = main
+                                   AND v.installed_version IS NOT NULL), 'there is none')) END,
                        CASE WHEN g.status = 'fail' THEN g.hint
                             ELSE format('Run SELECT documentdb_upgrade.finalize_to(%L);',
                                         documentdb_upgrade.schema_version()) END
@@ -1821,7 +2068,7 @@ CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_facts(target text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    main constant text := (SELECT w.extension FROM documentdb_upgrade_internal.worker_counters() w);
+    main constant text := documentdb_upgrade_internal.main_extension();
     s record;
     decided record;
     rehearsal record;
@@ -1839,7 +2086,7 @@ DECLARE
 BEGIN
     -- A malformed version is the caller's mistake, and raised.
     PERFORM documentdb_upgrade.to_semver(target);
-    SELECT * INTO s FROM documentdb_upgrade.status;
+    SELECT * INTO s FROM documentdb_upgrade.status t WHERE t.extension = main;
     -- What is asked for here, else what is desired, else what the binary offers.
     SELECT * INTO decided FROM documentdb_upgrade_internal.decide_here(
         coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
@@ -1903,7 +2150,7 @@ BEGIN
                      THEN coalesce((SELECT p->>'to_version' FROM jsonb_array_elements(steps) p
                                     WHERE p->>'extension' = v.extension ORDER BY (p->>'step')::integer DESC LIMIT 1),
                                    v.installed_version) END))
-            FROM documentdb_upgrade.versions v),
+            FROM documentdb_upgrade.versions v WHERE v.main_extension = main),
         'steps', (SELECT jsonb_agg(p || jsonb_build_object('file', regexp_replace(p->>'script', '^.*/', '')))
                   FROM jsonb_array_elements(steps) p),
         'scripts', jsonb_array_length(steps),
@@ -2453,10 +2700,10 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.outside_findings(jsonb, jsonb) I
 	'that are lost, what the object stands on, and the statements that save and restore it; without parts of what goes '
 	'as a whole, and without privileges that the extension itself had given';
 
-CREATE FUNCTION documentdb_upgrade_internal.script_objects(target text) RETURNS jsonb
+CREATE FUNCTION documentdb_upgrade_internal.script_objects(target text, extension text) RETURNS jsonb
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_script_objects';
-COMMENT ON FUNCTION documentdb_upgrade_internal.script_objects(text) IS
+COMMENT ON FUNCTION documentdb_upgrade_internal.script_objects(text, text) IS
 'extensions of the managed set, and the objects that the scripts on the way to the target (null: the binary version) '
 	'name to drop or replace them: kind, schema, name, nargs, column, does, script';
 
@@ -2602,19 +2849,19 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.standing_on(jsonb) IS
 'serves guard outside_objects and outside_objects(): what stands on members that scripts drop or replace and is not '
 	'itself a member, from pg_depend; on what is only replaced just what was computed with it';
 
-CREATE FUNCTION outside_objects(target text DEFAULT NULL)
+CREATE FUNCTION outside_objects(target text DEFAULT NULL, extension text DEFAULT NULL)
     RETURNS TABLE (kind text, identity text, stands_on text, does text, script text, save_statement text,
                    restore_statement text)
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.kind, s.identity, s.stands_on, s.does, s.script,
            CASE WHEN s.does <> 'replaces' THEN r.save END, CASE WHEN s.does <> 'replaces' THEN r.restore END
-    FROM documentdb_upgrade_internal.script_objects(target) AS o(scripts),
+    FROM documentdb_upgrade_internal.script_objects(target, extension) AS o(scripts),
          documentdb_upgrade_internal.standing_on(o.scripts) s
     CROSS JOIN LATERAL documentdb_upgrade_internal.recreation(s.classid, s.objid, s.objsubid, false) r
     ORDER BY s.objid DESC, s.objsubid
 $$;
-COMMENT ON FUNCTION outside_objects(text) IS
+COMMENT ON FUNCTION outside_objects(text, text) IS
 'the objects of users, and of other extensions, that stand on members which the scripts on the way to the target '
 	'(null: the binary version) drop or replace: what each stands on, what the script does to that, and the statements '
 	'that take it out of the way before and bring it back after the upgrade, in one transaction; null where there are '
@@ -2714,17 +2961,17 @@ COMMENT ON COLUMN history.cause
 	'input changes or retry() are script, check, cancel, limit (attempt_timeout), server (any other error)';
 
 CREATE FUNCTION finalize_detached(target text, expected_fingerprint text DEFAULT NULL,
-                                  skip_guards text[] DEFAULT '{}')
+                                  skip_guards text[] DEFAULT '{}', extension text DEFAULT NULL)
     RETURNS history
     LANGUAGE C VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_finalize_detached';
-COMMENT ON FUNCTION finalize_detached(text, text, text[]) IS
+COMMENT ON FUNCTION finalize_detached(text, text, text[], text) IS
 'like finalize_to, in a process and a transaction of its own, which commits whatever the caller''s does; for '
 	'extensions whose library refuses the update in a session that has used them: the process begins with the '
 	'update, and guards that need a query, and all checks, run after the scripts. The same errors, and 53400 without '
 	'a free background worker, 57000 when the process was ended';
 
-REVOKE ALL ON FUNCTION finalize_detached(text, text, text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION finalize_detached(text, text, text[], text) FROM PUBLIC;
 
 
 CREATE OR REPLACE FUNCTION support_bundle() RETURNS jsonb
@@ -2749,13 +2996,17 @@ BEGIN
                              '''max_locks_per_transaction'',
                                      ''max_prepared_transactions'', ''max_worker_processes'', ''statement_timeout'',
                                      ''synchronous_commit'', ''wal_level'')'),
-        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s'),
+        ('status', 'SELECT to_jsonb(s) FROM documentdb_upgrade.status s
+                    WHERE s.extension = documentdb_upgrade_internal.main_extension()'),
+        ('further_status', 'SELECT jsonb_agg(to_jsonb(s)) FROM documentdb_upgrade.status s
+                            WHERE s.extension <> documentdb_upgrade_internal.main_extension()'),
         ('versions', 'SELECT jsonb_agg(to_jsonb(v)) FROM documentdb_upgrade.versions v'),
         ('plan', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.plan() p'),
         ('preflight', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.preflight() p'),
         ('fingerprint', 'SELECT to_jsonb(documentdb_upgrade.upgrade_fingerprint())'),
         ('progress', 'SELECT jsonb_agg(to_jsonb(p)) FROM documentdb_upgrade.progress p'),
-        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m'),
+        ('metrics', 'SELECT to_jsonb(m) FROM documentdb_upgrade.metrics m
+                     WHERE m.extension = documentdb_upgrade_internal.main_extension()'),
         ('standbys', 'SELECT jsonb_agg(to_jsonb(b)) FROM documentdb_upgrade.standbys b'),
         ('databases', 'SELECT jsonb_agg(to_jsonb(d)) FROM documentdb_upgrade.databases d'),
         ('history', 'SELECT jsonb_agg(to_jsonb(h) ORDER BY h.id DESC) FROM (SELECT * FROM documentdb_upgrade.history '
@@ -2804,11 +3055,11 @@ CREATE VIEW databases AS
            fence, note
     FROM database_list();
 COMMENT ON VIEW databases IS
-'one row per database of this server, on primaries and standbys, as it was when it was looked at last: by its worker, '
-	'else by a process that comes every documentdb_upgrade.database_look_interval; the database of this session is '
-	'looked at now';
+'one row per database of this server and main extension there, on primaries and standbys, as it was when it was '
+	'looked at last: by its worker, else by a process that comes every documentdb_upgrade.database_look_interval; the '
+	'database of this session is looked at now';
 COMMENT ON COLUMN databases.database IS 'its name';
-COMMENT ON COLUMN databases.extension IS 'its main extension; null: it was not looked at, as for what follows';
+COMMENT ON COLUMN databases.extension IS 'a main extension there; null: it was not looked at, as for what follows';
 COMMENT ON COLUMN databases.installed_version IS 'version of that extension there; null: not installed';
 COMMENT ON COLUMN databases.binary_version IS 'version that the files on this instance offer';
 COMMENT ON COLUMN databases.target IS 'version that a finalize there would go to';
@@ -2830,9 +3081,9 @@ CREATE FUNCTION finalize_everywhere(target text DEFAULT NULL,
 COMMENT ON FUNCTION finalize_everywhere(text) IS
 'finalizes the databases of this server in the order of their names, each in a transaction and a process of its own, '
 	'as finalize_to does there for the role that calls; stops at the first that fails. One row for each that can be '
-	'connected to: succeeded, unchanged, skipped, failed, or left: not tried. Target null: what the binary offers '
-	'there; a version goes to databases with the same main extension alone. What is done stays done when the caller '
-	'rolls back. Errors: 22023 malformed target, 25006 standby';
+	'connected to, and for each of its main extensions: succeeded, unchanged, skipped, failed, or left: not tried. '
+	'Target null: what the binary offers there; a version goes to databases with the same main extension alone. What '
+	'is done stays done when the caller rolls back. Errors: 22023 malformed target, 25006 standby';
 
 REVOKE ALL ON FUNCTION database_list(), finalize_everywhere(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION database_list() TO pg_monitor;
@@ -3045,7 +3296,7 @@ BEGIN
 
     SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
            s.loaded_version AS loaded, s.next_step INTO instance
-        FROM documentdb_upgrade.status s;
+        FROM documentdb_upgrade.status s WHERE s.extension = documentdb_upgrade_internal.main_extension();
     "check" := 'loaded library';
     IF instance.loaded IS NULL OR instance.offered IS NULL THEN
         status := 'skip';

@@ -77,7 +77,6 @@ extern double du_query_double(int row, int column);
  * ----
  */
 
-extern PGDLLEXPORT char *du_guc_extension;
 extern char *du_guc_managed_extensions;
 extern char *du_guc_loaded_version_function;
 extern char *du_guc_version_gate;
@@ -214,6 +213,24 @@ extern PGDLLEXPORT void du_write_bool(StringInfo buf, const char *key, bool valu
 extern PGDLLEXPORT void du_write_int(StringInfo buf, const char *key, int64 value);
 extern void du_write_number(StringInfo buf, const char *key, double value);
 extern void du_write_texts(StringInfo buf, const char *key, const List *values);
+
+/* ----
+ * main_extension.c
+ *
+ * Which extension is the main one, where a database has several.
+ * ----
+ */
+
+extern PGDLLEXPORT List *du_main_extensions(void);
+extern PGDLLEXPORT const char *du_main_extension(void);
+extern PGDLLEXPORT const char *du_main_selected(void);
+extern PGDLLEXPORT bool du_main_is_further(const char *name);
+extern PGDLLEXPORT void du_main_select(const char *name);
+extern void du_main_run(const char *name, void (*work) (void *arg), void *arg);
+extern PGDLLEXPORT void du_main_run_each(void (*work) (void *arg), void *arg);
+extern Datum du_main_call(PGFunction function, FunctionCallInfo fcinfo, int n);
+extern PGDLLEXPORT const char *du_main_desired(const char *desired);
+extern char *du_main_argument(bool is_only);
 
 /* ----
  * result_row.c

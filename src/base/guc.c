@@ -107,9 +107,11 @@ static const struct config_enum_entry designations[] = {
 static bool
 check_extension(char **newval, void **extra, GucSource source)
 {
-	if ((*newval)[0] != '\0')
+	const char *problem;
+
+	if (du_main_check(*newval, &problem))
 		return true;
-	GUC_check_errdetail("The managed extension must be named.");
+	GUC_check_errdetail("%s", problem);
 	return false;
 }
 
@@ -152,15 +154,16 @@ define_names(const GucCheckHooks *hooks)
 {
 	DefineCustomStringVariable("documentdb_upgrade.extension",
 							   "Names the main extension; its version is the schema version.",
-							   NULL,
+							   "A list names several, each with a managed set of its own; a custom resource or a file is about the first.",
 							   &du_guc_extension,
 							   "documentdb",
-							   PGC_SUSET, 0,
+							   PGC_SUSET, GUC_LIST_INPUT,
 							   check_extension, NULL, NULL);
 
 	DefineCustomStringVariable("documentdb_upgrade.managed_extensions",
 							   "Lists the managed set in the order of update.",
 							   "Extensions that are not installed are ignored; the main extension is added at the end when the list lacks it. "
+							   "It is about the first main extension. "
 							   "Empty: the family of the main extension, which is known for DocumentDB, and the main extension alone for every other one.",
 							   &du_guc_managed_extensions,
 							   "",

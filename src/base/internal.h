@@ -20,5 +20,15 @@
  */
 
 extern int	du_guc_release_retention;	/* revisions */
+extern char *du_guc_extension;	/* a name, or a list of them */
+
+/* ----
+ * main_extension.c
+ *
+ * Which extension is the main one, where a database has several.
+ * ----
+ */
+
+extern bool du_main_check(const char *text, const char **problem);
 
 #endif							/* DU_BASE_INTERNAL_H */

@@ -67,8 +67,31 @@ du_enforcement_end(GuardedStatement *statement)
 bool
 du_enforcement_watches(const char *extension)
 {
-	return !du_own_scripts_run() && du_managed_place(extension) >= 0;
+	return !du_own_scripts_run() && du_managed_set_of(extension) != NULL;
 }
+
+/*
+ * Runs a piece of work about an extension while the set that it belongs to is
+ * the one that is meant.  Where it belongs to none there is no work.
+ */
+void
+du_enforcement_in_set(const char *extension, void (*work) (void *arg), void *arg)
+{
+	const char *main_extension = du_managed_set_of(extension);
+
+	if (main_extension != NULL)
+		du_main_run(main_extension, work, arg);
+}
+
+/* What is done, or is to be done, to an extension. */
+typedef struct Change
+{
+	const char *extension;
+	Oid			oid;
+	const char *from;
+	const char *to;				/* NULL: its default version */
+	GuardedStatement *statement;	/* that is to do it */
+} Change;
 
 /* The same, and there is something to be said against it. */
 static bool
@@ -202,21 +225,21 @@ static bool
 object_to_order(Objection *objection, const ExtensionFacts *extension, const char *version)
 {
 	const char *name = extension->name;
-	char	   *main_version = du_managed_installed_version(du_guc_extension, NULL);
+	char	   *main_version = du_managed_installed_version(du_main_extension(), NULL);
 	ExtensionVersion wanted;
 	ExtensionVersion of_main;
 	const char *reason;
 
-	if (du_managed_place(name) <= du_managed_place(du_guc_extension) ||
+	if (du_managed_place(name) <= du_managed_place(du_main_extension()) ||
 		!parse(main_version, &of_main, &reason) ||
 		!parse(version, &wanted, &reason) ||
 		du_version_compare(&wanted, &of_main) <= 0 ||
-		!du_target_share_versions(extension, du_managed_extension(du_guc_extension)))
+		!du_target_share_versions(extension, du_managed_extension(du_main_extension())))
 		return false;
 	return object_to(objection, "companions_aligned", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					 psprintf("Extension \"%s\" comes after \"%s\", which is at \"%s\" still.",
-							  name, du_guc_extension, main_version),
-					 psprintf("Update extension \"%s\" first.", du_guc_extension));
+							  name, du_main_extension(), main_version),
+					 psprintf("Update extension \"%s\" first.", du_main_extension()));
 }
 
 /*
@@ -271,12 +294,12 @@ say(const Objection *objection, const char *what, const char *done)
 					   objection->detail, objection->hint);
 }
 
-/*
- * Says what there is against creating an extension at a version.
- */
-void
-du_enforcement_judge_create(const char *extension, const char *version)
+static void
+judge_create(void *arg)
 {
+	const Change *change = arg;
+	const char *extension = change->extension;
+	const char *version = change->to;
 	const ExtensionFacts *facts;
 	Objection	objection;
 
@@ -293,6 +316,17 @@ du_enforcement_judge_create(const char *extension, const char *version)
 			psprintf("extension \"%s\" is created at \"%s\"", extension, version ? version : "unknown"));
 }
 
+/*
+ * Says what there is against creating an extension at a version.
+ */
+void
+du_enforcement_judge_create(const char *extension, const char *version)
+{
+	Change		change = {extension, InvalidOid, NULL, version};
+
+	du_enforcement_in_set(extension, judge_create, &change);
+}
+
 static const char *
 say_update(const ExtensionFacts *facts, const char *from, const char *to)
 {
@@ -306,14 +340,11 @@ say_update(const ExtensionFacts *facts, const char *from, const char *to)
 	return objection.guard;
 }
 
-/*
- * Says what there is against the update that a statement asks for, once:
- * its steps are not judged again.  They still are when this finds nothing,
- * because the way there can be worse than the target.
- */
-void
-du_enforcement_judge_update(GuardedStatement *statement, const char *from)
+static void
+judge_update(void *arg)
 {
+	GuardedStatement *statement = ((Change *) arg)->statement;
+	const char *from = ((Change *) arg)->from;
 	const ExtensionFacts *facts;
 	const char *to = statement->version;
 
@@ -326,6 +357,19 @@ du_enforcement_judge_update(GuardedStatement *statement, const char *from)
 		return;
 	statement->against = say_update(facts, from, to);
 	statement->judged = statement->against != NULL;
+}
+
+/*
+ * Says what there is against the update that a statement asks for, once:
+ * its steps are not judged again.  They still are when this finds nothing,
+ * because the way there can be worse than the target.
+ */
+void
+du_enforcement_judge_update(GuardedStatement *statement, const char *from)
+{
+	Change		change = {statement->extension, InvalidOid, from, statement->version, statement};
+
+	du_enforcement_in_set(statement->extension, judge_update, &change);
 }
 
 /*
@@ -400,12 +444,13 @@ is_on_the_way(const char *to)
 	return !is_orderable(to) && end != NULL && strcmp(to, end) != 0;
 }
 
-/*
- * To be told of each change of an extension's version, before its script runs.
- */
-void
-du_enforcement_updated(const char *extension, const char *from, const char *to)
+static void
+judge_step(void *arg)
 {
+	const Change *change = arg;
+	const char *extension = change->extension;
+	const char *from = change->from;
+	const char *to = change->to;
 	bool		announced;
 
 	if (!du_enforcement_watches(extension))
@@ -433,6 +478,17 @@ du_enforcement_updated(const char *extension, const char *from, const char *to)
 	innermost->updated_to = MemoryContextStrdup(innermost->memory, to);
 	if (is_orderable(to))
 		innermost->from = innermost->updated_to;
+}
+
+/*
+ * To be told of each change of an extension's version, before its script runs.
+ */
+void
+du_enforcement_updated(const char *extension, const char *from, const char *to)
+{
+	Change		change = {extension, InvalidOid, from, to};
+
+	du_enforcement_in_set(extension, judge_step, &change);
 }
 
 /*

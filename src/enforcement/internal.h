@@ -62,6 +62,7 @@ extern void du_enforcement_updated(const char *extension, const char *from, cons
 extern void du_enforcement_dropped(const char *extension, Oid oid, const char *installed);
 
 extern bool du_enforcement_watches(const char *extension);
+extern void du_enforcement_in_set(const char *extension, void (*work) (void *arg), void *arg);
 extern const char *du_enforcement_start_of(const char *extension, const char *installed);
 
 /* ----

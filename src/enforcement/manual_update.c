@@ -110,7 +110,7 @@ warn_of_guard(const ManualUpdate *update, const GuardResult *result)
 static bool
 is_main(const ManualUpdate *update)
 {
-	return strcmp(update->extension, du_guc_extension) == 0;
+	return strcmp(update->extension, du_main_extension()) == 0;
 }
 
 static void
@@ -173,15 +173,10 @@ judge(void *arg)
 	du_context_leave(&context);
 }
 
-/*
- * Judges an update that is about to run, in a database that has our extension,
- * by what can be known without a query.  Raises a refusal; what else is to be
- * said is a warning.  What the coordinator of a cluster carries here it has judged
- * for all nodes.
- */
-void
-du_manual_judge(ManualUpdate *update)
+static void
+judge_in_set(void *arg)
 {
+	ManualUpdate *update = arg;
 	ExtensionVersion version;
 	const char *reason;
 
@@ -194,6 +189,18 @@ du_manual_judge(ManualUpdate *update)
 		return;
 	if (!run_beside(judge, update, "judge"))
 		update->plan = NULL;
+}
+
+/*
+ * Judges an update that is about to run, in a database that has our extension,
+ * by what can be known without a query.  Raises a refusal; what else is to be
+ * said is a warning.  What the coordinator of a cluster carries here it has judged
+ * for all nodes.
+ */
+void
+du_manual_judge(ManualUpdate *update)
+{
+	du_enforcement_in_set(update->extension, judge_in_set, update);
 }
 
 /*
@@ -268,6 +275,20 @@ record(void *arg)
 	du_context_leave(&context);
 }
 
+static void
+finish_in_set(void *arg)
+{
+	ManualUpdate *update = arg;
+
+	du_members_invalidate_tables(update->oid);
+	du_shared_wake_worker_at_commit();
+	if (!OidIsValid(du_context_own_extension()))
+		return;
+	if (update->plan != NULL)
+		(void) run_beside(evaluate, update, "evaluate the guards for");
+	(void) run_beside(record, update, "record");
+}
+
 /*
  * To be called when the update has been made: has caches forget the old
  * version, passes on what the guards say, records it, and has the worker look.
@@ -276,11 +297,5 @@ void
 du_manual_finish(ManualUpdate *update)
 {
 	CommandCounterIncrement();
-	du_members_invalidate_tables(update->oid);
-	du_shared_wake_worker_at_commit();
-	if (!OidIsValid(du_context_own_extension()))
-		return;
-	if (update->plan != NULL)
-		(void) run_beside(evaluate, update, "evaluate the guards for");
-	(void) run_beside(record, update, "record");
+	du_enforcement_in_set(update->extension, finish_in_set, update);
 }

@@ -173,15 +173,18 @@ typedef struct UpgradeFacts
 	int			nextensions;
 	ExtensionFacts *extensions; /* in the order of update */
 	int			main;			/* index of the main extension */
+	const char *overlap;		/* sentence about one that belongs to another
+								 * managed set too, or NULL */
 } UpgradeFacts;
 
-extern UpgradeFacts *du_managed_gather(void);
+extern PGDLLEXPORT UpgradeFacts *du_managed_gather(void);
 extern PGDLLEXPORT const ExtensionFacts *du_managed_main(const UpgradeFacts *facts);
 extern char *du_managed_versions(void);
 extern PGDLLEXPORT char *du_managed_installed_version(const char *extension, Oid *oid);
 extern char *du_managed_version_before(const char *extension);
 extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
+extern const char *du_managed_set_of(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);
 extern const char *du_managed_choices_hint(const ExtensionFacts *extension, const char *target);
 
@@ -246,6 +249,7 @@ extern void du_record_install(void);
  */
 
 extern PGDLLEXPORT char *du_loaded_version(const ExtensionFacts *main_extension);
+extern bool du_loaded_gate_is_of_main(void);
 extern PGDLLEXPORT char *du_loaded_gate(const char *spelled_like);
 
 #endif							/* DU_EXTENSION_H */

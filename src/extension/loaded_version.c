@@ -163,6 +163,22 @@ du_loaded_version(const ExtensionFacts *main_extension)
 }
 
 #define GATE_INTEGERS 6
+#define DOCUMENTDB_GATE "DocumentDB Version Cache"
+
+/*
+ * True when the gate that is configured is that of the main extension.  Where
+ * there are several, the one that nobody has configured is DocumentDB's, and
+ * any other one that of the first.
+ */
+bool
+du_loaded_gate_is_of_main(void)
+{
+	if (list_length(du_main_extensions()) == 1)
+		return true;
+	if (strcmp(du_guc_version_gate, DOCUMENTDB_GATE) == 0)
+		return strcmp(du_main_extension(), "documentdb") == 0;
+	return du_main_selected()[0] == '\0';
+}
 
 /*
  * True when the configured segment exists with the size we know.
@@ -193,7 +209,7 @@ du_loaded_gate(const char *spelled_like)
 	volatile int32 *gate;
 	bool		found;
 
-	if (du_guc_version_gate[0] == '\0' || !gate_exists())
+	if (du_guc_version_gate[0] == '\0' || !du_loaded_gate_is_of_main() || !gate_exists())
 		return NULL;
 	gate = ShmemInitStruct(du_guc_version_gate, GATE_INTEGERS * sizeof(int32), &found);
 	if (gate[0] == 0 && gate[1] == 0 && gate[2] == 0)

@@ -282,7 +282,7 @@ loaded_below(const ExtensionFacts *extension, const char *version)
 	ErrorData  *problem;
 	const char *loaded;
 
-	if (strcmp(extension->name, du_guc_extension) == 0)
+	if (strcmp(extension->name, du_main_extension()) == 0)
 		function = du_loaded_version_function(extension);
 	/* Asking must load no library that this process would then keep. */
 	if (!OidIsValid(function) || !du_library_reports(extension, function))
@@ -487,30 +487,30 @@ static const struct
 };
 
 /*
- * The list of the managed set as somebody has written it, else the family of
- * the main extension; empty when it has none.
+ * The list of the managed set of a main extension as somebody has written it,
+ * which is about the first one, else its family; empty when it has none.
  */
 static const char *
-managed_list(void)
+managed_list(const char *main, bool is_first)
 {
-	if (du_guc_managed_extensions[strspn(du_guc_managed_extensions, " \t\r\n")] != '\0')
+	if (is_first && du_guc_managed_extensions[strspn(du_guc_managed_extensions, " \t\r\n")] != '\0')
 		return du_guc_managed_extensions;
 	for (int i = 0; i < lengthof(families); i++)
 	{
-		if (strcmp(families[i].main, du_guc_extension) == 0)
+		if (strcmp(families[i].main, main) == 0)
 			return families[i].members;
 	}
 	return "";
 }
 
 /*
- * The names of the managed set, installed or not, main extension included;
+ * The names of a managed set, installed or not, main extension included;
  * that alone when the setting is not a list of names.
  */
 static List *
-managed_names(bool *valid)
+names_of_set(const char *main, bool is_first, bool *valid)
 {
-	char	   *copy = pstrdup(managed_list());
+	char	   *copy = pstrdup(managed_list(main, is_first));
 	List	   *elements;
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -518,7 +518,7 @@ managed_names(bool *valid)
 
 	*valid = SplitIdentifierString(copy, ',', &elements);
 	if (!*valid)
-		return list_make1(pstrdup(du_guc_extension));
+		return list_make1(pstrdup(main));
 
 	foreach(lc, elements)
 	{
@@ -530,12 +530,32 @@ managed_names(bool *valid)
 			seen |= strcmp(lfirst(lc2), name) == 0;
 		if (seen)
 			continue;
-		has_main |= strcmp(name, du_guc_extension) == 0;
+		has_main |= strcmp(name, main) == 0;
 		names = lappend(names, unconstify(char *, name));
 	}
 	if (!has_main)
-		names = lappend(names, pstrdup(du_guc_extension));
+		names = lappend(names, pstrdup(main));
 	return names;
+}
+
+/* The same of the set that is meant now. */
+static List *
+managed_names(bool *valid)
+{
+	return names_of_set(du_main_extension(), du_main_selected()[0] == '\0', valid);
+}
+
+static bool
+has_name(const List *names, const char *name)
+{
+	const ListCell *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -558,22 +578,76 @@ du_managed_place(const char *name)
 }
 
 /*
- * The installed versions of the managed set as one text, to be compared with
+ * The main extension of the set that an extension belongs to, the first of
+ * several, palloc'd; NULL when it belongs to none.
+ */
+const char *
+du_managed_set_of(const char *name)
+{
+	List	   *mains = du_main_extensions();
+	bool		valid;
+	ListCell   *lc;
+
+	foreach(lc, mains)
+	{
+		if (has_name(names_of_set(lfirst(lc), foreach_current_index(lc) == 0, &valid), name))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * A sentence about an extension of this set that belongs to another one too;
+ * NULL when there is none.
+ */
+static const char *
+find_overlap(const List *names)
+{
+	List	   *mains = du_main_extensions();
+	const char *own = du_main_extension();
+	bool		valid;
+	ListCell   *lc;
+
+	foreach(lc, mains)
+	{
+		const char *other = lfirst(lc);
+		List	   *others = strcmp(other, own) == 0 ? NIL :
+			names_of_set(other, foreach_current_index(lc) == 0, &valid);
+		ListCell   *lc2;
+
+		foreach(lc2, others)
+		{
+			if (has_name(names, lfirst(lc2)))
+				return psprintf("Extension \"%s\" belongs to the managed sets of \"%s\" and of \"%s\".",
+								(char *) lfirst(lc2), own, other);
+		}
+	}
+	return NULL;
+}
+
+/*
+ * The installed versions of all managed sets as one text, to be compared with
  * its like.  Reads the catalogue alone, in any database.
  */
 char *
 du_managed_versions(void)
 {
+	List	   *mains = du_main_extensions();
 	StringInfoData buf;
 	bool		valid;
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	foreach(lc, managed_names(&valid))
+	foreach(lc, mains)
 	{
-		const char *version = du_managed_installed_version(lfirst(lc), NULL);
+		ListCell   *lc2;
 
-		appendStringInfo(&buf, "%s ", version ? version : "-");
+		foreach(lc2, names_of_set(lfirst(lc), foreach_current_index(lc) == 0, &valid))
+		{
+			const char *version = du_managed_installed_version(lfirst(lc2), NULL);
+
+			appendStringInfo(&buf, "%s ", version ? version : "-");
+		}
 	}
 	return buf.data;
 }
@@ -596,12 +670,13 @@ du_managed_gather(void)
 				 errmsg("setting \"documentdb_upgrade.managed_extensions\" is not a list of names"),
 				 errhint("Separate the names of extensions by commas.")));
 
+	facts->overlap = find_overlap(names);
 	facts->extensions = palloc0(list_length(names) * sizeof(ExtensionFacts));
 	foreach(lc, names)
 	{
 		ExtensionFacts *extension = &facts->extensions[facts->nextensions];
 		const char *name = lfirst(lc);
-		bool		is_main = strcmp(name, du_guc_extension) == 0;
+		bool		is_main = strcmp(name, du_main_extension()) == 0;
 
 		if (!is_main && du_managed_installed_version(name, NULL) == NULL)
 			continue;

@@ -97,7 +97,7 @@ must_await_look(FenceLook look)
 {
 	if (du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY)
 		return true;
-	return look != LOOKED_NEVER && du_shared_serves(MyDatabaseId);
+	return look != LOOKED_NEVER && du_shared_serves(MyDatabaseId, "");
 }
 
 /*

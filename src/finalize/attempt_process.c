@@ -44,12 +44,12 @@ PGDLLEXPORT void documentdb_upgrade_attempt_main(Datum main_arg);
 /* Of the process started last, NULL when another worker has started it. */
 static BackgroundWorkerHandle *started = NULL;
 
-/* That of a database's worker, or NULL; the lock must be held. */
+/* That of the worker of a managed set, or NULL; the lock must be held. */
 static Exchange *
-exchange(Oid database)
+exchange(Oid database, const char *set)
 {
 	StaticAssertStmt(sizeof(Exchange) <= SHARED_EXCHANGE_SIZE, "the exchange must fit");
-	return du_shared_exchange(database);
+	return du_shared_exchange(database, set);
 }
 
 /*
@@ -66,7 +66,7 @@ du_attempt_start(const AttemptOrder *order)
 	bool		registered;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	own = exchange(MyDatabaseId);
+	own = exchange(MyDatabaseId, du_main_selected());
 	if (own != NULL)
 	{
 		memset(own, 0, sizeof(Exchange));
@@ -79,6 +79,7 @@ du_attempt_start(const AttemptOrder *order)
 	du_process_describe(&worker, "attempt", "documentdb_upgrade_attempt_main");
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+	strlcpy(worker.bgw_extra, du_main_selected(), sizeof(worker.bgw_extra));
 	worker.bgw_notify_pid = MyProcPid;
 
 	if (started != NULL)
@@ -108,7 +109,7 @@ du_attempt_is_running(void)
 		pfree(started);
 		started = NULL;
 	}
-	return du_running_worker_attempt(MyDatabaseId) != 0;
+	return du_running_worker_attempt(MyDatabaseId, du_main_selected()) != 0;
 }
 
 /*
@@ -121,7 +122,7 @@ du_attempt_order(AttemptOrder *order)
 
 	memset(order, 0, sizeof(AttemptOrder));
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	own = exchange(MyDatabaseId);
+	own = exchange(MyDatabaseId, du_main_selected());
 	if (own != NULL)
 		*order = own->order;
 	LWLockRelease(du_shared_lock());
@@ -137,7 +138,7 @@ du_attempt_outcome(AttemptOutcome *outcome)
 
 	memset(outcome, 0, sizeof(AttemptOutcome));
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	own = exchange(MyDatabaseId);
+	own = exchange(MyDatabaseId, du_main_selected());
 	if (own != NULL)
 		*outcome = own->outcome;
 	LWLockRelease(du_shared_lock());
@@ -150,13 +151,18 @@ du_attempt_outcome(AttemptOutcome *outcome)
 static bool
 fits_settings(const AttemptOrder *order, AttemptOutcome *outcome)
 {
-	if (strcmp(order->extension, du_guc_extension) == 0)
+	if (strcmp(order->extension, du_main_extension()) == 0 &&
+		(du_main_selected()[0] == '\0' || du_main_is_further(du_main_selected())))
 		return true;
 	outcome->result = ATTEMPT_FAILED;
 	outcome->cause = CAUSE_GUARD;
 	outcome->sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-	snprintf(outcome->message, sizeof(outcome->message),
-			 "settings have changed: the main extension is \"%s\" now", du_guc_extension);
+	if (du_main_selected()[0] != '\0')
+		snprintf(outcome->message, sizeof(outcome->message),
+				 "settings have changed: \"%s\" is not one of several main extensions any more", order->extension);
+	else
+		snprintf(outcome->message, sizeof(outcome->message),
+				 "settings have changed: the main extension is \"%s\" now", du_main_extension());
 	return false;
 }
 
@@ -317,8 +323,9 @@ documentdb_upgrade_attempt_main(Datum main_arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
+	du_main_select(MyBgworkerEntry->bgw_extra);
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	shared = exchange(database);
+	shared = exchange(database, du_main_selected());
 	if (shared != NULL)
 		order = shared->order;
 	LWLockRelease(du_shared_lock());
@@ -332,7 +339,7 @@ documentdb_upgrade_attempt_main(Datum main_arg)
 	du_attempt_carry_out(&order, &outcome, NULL);
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	shared = exchange(database);
+	shared = exchange(database, du_main_selected());
 	if (shared != NULL)
 		shared->outcome = outcome;
 	LWLockRelease(du_shared_lock());

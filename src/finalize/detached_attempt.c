@@ -41,6 +41,8 @@ documentdb_upgrade_detached_attempt(const void *order, Size length, Size *answer
 	char	   *answer;
 
 	memcpy(&copy, order, sizeof(AttemptOrder));
+	if (du_main_is_further(copy.extension))
+		du_main_select(copy.extension);
 	du_attempt_pin_settings();
 	du_attempt_carry_out(&copy, &outcome, &row);
 	if (outcome.result == ATTEMPT_SUCCEEDED)
@@ -80,7 +82,7 @@ du_attempt_describe(const FinalizeRequest *request, AttemptOrder *order)
 
 	strlcpy(order->actor, request->actor, sizeof(order->actor));
 	strlcpy(order->role_name, GetUserNameFromId(GetSessionUserId(), false), sizeof(order->role_name));
-	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
+	strlcpy(order->extension, du_main_extension(), sizeof(order->extension));
 	strlcpy(order->target, request->target, sizeof(order->target));
 	strlcpy(order->skip_guards, skipped.data, sizeof(order->skip_guards));
 	order->caller = GetUserId();

@@ -32,17 +32,18 @@
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_everywhere);
 
 static dsm_segment *
-prepare_segment(Oid database, const char *target, bool alter_first)
+prepare_segment(Oid database, int place, const char *target, bool alter_first)
 {
 	dsm_segment *segment = dsm_create(sizeof(EverywhereMessage), 0);
 	EverywhereMessage *message = dsm_segment_address(segment);
 
 	memset(message, 0, sizeof(EverywhereMessage));
 	message->database = database;
+	message->place = place;
 	message->session_role = GetSessionUserId();
 	message->role = GetUserId();
 	message->is_superuser = superuser();
-	strlcpy(message->main_extension, du_guc_extension, sizeof(message->main_extension));
+	strlcpy(message->main_extension, du_main_extension(), sizeof(message->main_extension));
 	strlcpy(message->target, target != NULL ? target : "", sizeof(message->target));
 	message->alter_first = alter_first;
 	message->result = EVERYWHERE_LOST;
@@ -78,17 +79,17 @@ wait_for(BackgroundWorkerHandle *process, Oid database)
 		if (!du_shared_exists())
 			TerminateBackgroundWorker(process);
 		else
-			(void) du_running_cancel(database, CANCELLED_BY_CALLER);
+			(void) du_running_cancel(database, NULL, CANCELLED_BY_CALLER);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 }
 
-/* What becomes of one database in one form of attempt. */
+/* What becomes of one main extension of a database in one form of attempt. */
 static EverywhereMessage
-try_there(const DatabaseEntry *entry, const char *target, bool alter_first)
+try_there(const DatabaseEntry *entry, int place, const char *target, bool alter_first)
 {
-	dsm_segment *segment = prepare_segment(entry->oid, target, alter_first);
+	dsm_segment *segment = prepare_segment(entry->oid, place, target, alter_first);
 	BackgroundWorkerHandle *process;
 	EverywhereMessage result;
 
@@ -115,15 +116,15 @@ try_there(const DatabaseEntry *entry, const char *target, bool alter_first)
 }
 
 /*
- * What becomes of one database.  Where a library refuses the update in a
+ * What becomes of one main extension of a database.  Where a library refuses the update in a
  * process that has asked for anything before, another one begins with it.
  */
 static EverywhereMessage
-finalize_there(const DatabaseEntry *entry, const char *target)
+finalize_there(const DatabaseEntry *entry, int place, const char *target)
 {
-	EverywhereMessage result = try_there(entry, target, false);
+	EverywhereMessage result = try_there(entry, place, target, false);
 
-	return result.result == EVERYWHERE_TO_BEGIN_WITH_UPDATE ? try_there(entry, target, true) : result;
+	return result.result == EVERYWHERE_TO_BEGIN_WITH_UPDATE ? try_there(entry, place, target, true) : result;
 }
 
 static const char *
@@ -191,6 +192,30 @@ tell(const char *database, const EverywhereMessage *message)
 }
 
 /*
+ * Finalizes the main extensions of a database in their order.  False when one
+ * has failed.  A target is a version of one of them.
+ */
+static bool
+finalize_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry, const char *target)
+{
+	EverywhereMessage message;
+	int			place = 0;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		message = finalize_there(entry, place, target);
+		if (place > 0 && target != NULL && message.result == EVERYWHERE_SKIPPED)
+			continue;
+		tell(entry->name, &message);
+		put(fcinfo, entry->name, &message);
+		if (message.result == EVERYWHERE_FAILED)
+			return false;
+	} while (++place < message.nsets);
+	return true;
+}
+
+/*
  * finalize_everywhere(target text)
  */
 Datum
@@ -209,21 +234,13 @@ documentdb_upgrade_finalize_everywhere(PG_FUNCTION_ARGS)
 	foreach(lc, du_databases_list())
 	{
 		const DatabaseEntry *entry = lfirst(lc);
-		EverywhereMessage message;
 
 		if (!entry->connectable)
 			continue;
-		CHECK_FOR_INTERRUPTS();
 		if (failed != NULL)
-		{
 			put_left(fcinfo, entry->name, failed);
-			continue;
-		}
-		message = finalize_there(entry, target);
-		if (message.result == EVERYWHERE_FAILED)
+		else if (!finalize_database(fcinfo, entry, target))
 			failed = entry->name;
-		tell(entry->name, &message);
-		put(fcinfo, entry->name, &message);
 	}
 	return (Datum) 0;
 }

@@ -65,18 +65,18 @@ may_finalize(Oid role)
 static const char *
 reason_to_skip(EverywhereMessage *message)
 {
-	const char *installed = du_managed_installed_version(du_guc_extension, NULL);
+	const char *installed = du_managed_installed_version(du_main_extension(), NULL);
 
-	strlcpy(message->extension, du_guc_extension, sizeof(message->extension));
+	strlcpy(message->extension, du_main_extension(), sizeof(message->extension));
 	if (installed == NULL)
-		return psprintf("Extension %s is not installed there.", du_guc_extension);
+		return psprintf("Extension %s is not installed there.", du_main_extension());
 	strlcpy(message->from_version, installed, sizeof(message->from_version));
 	strlcpy(message->to_version, installed, sizeof(message->to_version));
 	if (!OidIsValid(du_context_own_extension()))
 		return "Run CREATE EXTENSION documentdb_upgrade; there first.";
-	if (message->target[0] != '\0' && strcmp(message->main_extension, du_guc_extension) != 0)
+	if (message->target[0] != '\0' && strcmp(message->main_extension, du_main_extension()) != 0)
 		return psprintf("The target is a version of %s; the main extension there is %s.",
-						message->main_extension, du_guc_extension);
+						message->main_extension, du_main_extension());
 	return NULL;
 }
 
@@ -111,6 +111,21 @@ look_before(EverywhereMessage *message)
 	return reason == NULL && may;
 }
 
+/*
+ * Selects the main extension that is this process's turn; false when there are
+ * not so many.
+ */
+static bool
+select_set(EverywhereMessage *message)
+{
+	List	   *names = du_main_extensions();
+
+	message->nsets = list_length(names);
+	if (message->place > 0 && message->place < message->nsets)
+		du_main_select(list_nth(names, message->place));
+	return message->place < message->nsets;
+}
+
 /* What is installed when it is over. */
 static void
 look_after(EverywhereMessage *message)
@@ -120,7 +135,7 @@ look_after(EverywhereMessage *message)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	installed = du_managed_installed_version(du_guc_extension, NULL);
+	installed = du_managed_installed_version(du_main_extension(), NULL);
 	strlcpy(message->to_version, installed ? installed : "", sizeof(message->to_version));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -133,7 +148,7 @@ finalize(EverywhereMessage *message)
 	AttemptOutcome outcome;
 
 	strlcpy(order.actor, "function", sizeof(order.actor));
-	strlcpy(order.extension, du_guc_extension, sizeof(order.extension));
+	strlcpy(order.extension, du_main_extension(), sizeof(order.extension));
 	strlcpy(order.target, message->target, sizeof(order.target));
 	order.alter_first = message->alter_first;
 	du_attempt_carry_out(&order, &outcome, NULL);
@@ -177,7 +192,7 @@ documentdb_upgrade_everywhere_main(Datum main_arg)
 	context = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade everywhere",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	if (look_before(message))
+	if (select_set(message) && look_before(message))
 	{
 		du_running_announce();
 		finalize(message);

@@ -147,7 +147,8 @@ check_fingerprint(Attempt *attempt)
 			 errmsg("cannot finalize extension \"%s\": the plan is not the one that was reviewed",
 					attempt->record.extension),
 			 errdetail("The fingerprint is %s.", attempt->record.fingerprint),
-			 errhint("Review SELECT * FROM documentdb_upgrade.plan() again and use the new fingerprint.")));
+			 errhint("Review SELECT * FROM documentdb_upgrade.plan(%s) again and use the new fingerprint.",
+					 du_main_argument(true))));
 }
 
 /*
@@ -192,7 +193,10 @@ write_restore_point(Attempt *attempt)
 
 	if (!XLogIsNeeded())
 		return;
-	if (strcmp(record->from_version, record->to_version) != 0)
+	if (strcmp(record->from_version, record->to_version) != 0 && du_main_selected()[0] != '\0')
+		snprintf(name, sizeof(name), "before_finalize_%s_%s_%s",
+				 record->extension, record->from_version, record->to_version);
+	else if (strcmp(record->from_version, record->to_version) != 0)
 		snprintf(name, sizeof(name), "before_finalize_%s_%s",
 				 record->from_version, record->to_version);
 	else

@@ -50,11 +50,11 @@ names_argument(FunctionCallInfo fcinfo, int n)
 
 /*
  * The request that the arguments (target, expected_fingerprint, skip_guards,
- * one_transaction, from) make; the last two are not there in the objects of 1.0.0.
+ * one_transaction, from) make; with_from says whether the last two are there.
  * Who names both ends may name what cannot be ordered.
  */
 static FinalizeRequest
-request_from_arguments(FunctionCallInfo fcinfo)
+request_from_arguments(FunctionCallInfo fcinfo, bool with_from)
 {
 	FinalizeRequest request = {0};
 
@@ -64,7 +64,7 @@ request_from_arguments(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("target version must not be null"),
 				 errhint("Use documentdb_upgrade.finalize() to follow the binary version.")));
-	if (PG_NARGS() > 4 && !PG_ARGISNULL(4))
+	if (with_from && !PG_ARGISNULL(4))
 		request.from = text_to_cstring(PG_GETARG_TEXT_PP(4));
 	request.target = request.from != NULL ? text_to_cstring(PG_GETARG_TEXT_PP(0)) :
 		du_version_argument(fcinfo, 0);
@@ -75,18 +75,8 @@ request_from_arguments(FunctionCallInfo fcinfo)
 	return request;
 }
 
-/* True when each version on the way is to be committed by itself. */
-static bool
-is_stepwise(FunctionCallInfo fcinfo)
-{
-	return PG_NARGS() > 3 && !PG_ARGISNULL(3) && !PG_GETARG_BOOL(3);
-}
-
-/*
- * finalize() returns history
- */
-Datum
-documentdb_upgrade_finalize(PG_FUNCTION_ARGS)
+static Datum
+finalize(FunctionCallInfo fcinfo)
 {
 	FinalizeRequest request = {0};
 	Datum		row;
@@ -96,49 +86,60 @@ documentdb_upgrade_finalize(PG_FUNCTION_ARGS)
 	return row;
 }
 
-/* What finalize_to() and run_finalize_to() do. */
-static Datum
-finalize_to(FunctionCallInfo fcinfo, bool *isnull)
+/*
+ * finalize(extension text) returns history
+ */
+Datum
+documentdb_upgrade_finalize(PG_FUNCTION_ARGS)
 {
-	FinalizeRequest request = request_from_arguments(fcinfo);
+	return du_main_call(finalize, fcinfo, 0);
+}
 
-	if (!is_stepwise(fcinfo))
-		return du_finalize(&request, isnull);
+/*
+ * What finalize_to() and run_finalize_to() do; in the objects of 1.0.0 the last
+ * arguments are not there.
+ */
+static Datum
+finalize_to(FunctionCallInfo fcinfo)
+{
+	FinalizeRequest request = request_from_arguments(fcinfo, PG_NARGS() > 4);
+	bool		stepwise = PG_NARGS() > 3 && !PG_ARGISNULL(3) && !PG_GETARG_BOOL(3);
+	Datum		row;
+
+	if (!stepwise)
+	{
+		row = du_finalize(&request, &fcinfo->isnull);
+		return row;
+	}
 	du_stage_check_transaction("finalize");
 	return du_finalize_stepwise(&request);
 }
 
 /*
  * finalize_to(target text, expected_fingerprint text, skip_guards text[],
- * one_transaction boolean, "from" text) returns history
+ * one_transaction boolean, "from" text, extension text) returns history
  */
 Datum
 documentdb_upgrade_finalize_to(PG_FUNCTION_ARGS)
 {
-	return finalize_to(fcinfo, &fcinfo->isnull);
+	return du_main_call(finalize_to, fcinfo, 5);
 }
 
 /*
  * run_finalize_to(target text, expected_fingerprint text, skip_guards text[],
- * one_transaction boolean, "from" text)
+ * one_transaction boolean, "from" text, extension text)
  */
 Datum
 documentdb_upgrade_run_finalize_to(PG_FUNCTION_ARGS)
 {
-	bool		isnull;
-
-	(void) finalize_to(fcinfo, &isnull);
+	(void) du_main_call(finalize_to, fcinfo, 5);
 	PG_RETURN_VOID();
 }
 
-/*
- * finalize_detached(target text, expected_fingerprint text, skip_guards text[])
- * returns history
- */
-Datum
-documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
+static Datum
+finalize_detached(FunctionCallInfo fcinfo)
 {
-	FinalizeRequest request = request_from_arguments(fcinfo);
+	FinalizeRequest request = request_from_arguments(fcinfo, false);
 	AttemptOrder order;
 	AttemptOutcome outcome;
 	Datum		row;
@@ -155,4 +156,14 @@ documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
 				 outcome.detail[0] ? errdetail_internal("%s", outcome.detail) : 0,
 				 outcome.hint[0] ? errhint("%s", outcome.hint) : 0));
 	PG_RETURN_DATUM(row);
+}
+
+/*
+ * finalize_detached(target text, expected_fingerprint text, skip_guards text[],
+ * extension text) returns history
+ */
+Datum
+documentdb_upgrade_finalize_detached(PG_FUNCTION_ARGS)
+{
+	return du_main_call(finalize_detached, fcinfo, 3);
 }

@@ -67,10 +67,12 @@ typedef struct EverywhereMessage
 	Oid			role;			/* of the caller */
 	bool		is_superuser;	/* that is it */
 	char		main_extension[NAMEDATALEN];	/* in the caller's database */
+	int			place;			/* which of the main extensions there, from 0 */
 	char		target[SHARED_VERSION_LENGTH];	/* "": the binary version */
 	bool		alter_first;	/* begin with the update */
 
 	EverywhereResult result;
+	int			nsets;			/* how many there are, 0: not known */
 	char		extension[NAMEDATALEN]; /* main one there */
 	char		from_version[SHARED_VERSION_LENGTH];
 	char		to_version[SHARED_VERSION_LENGTH];

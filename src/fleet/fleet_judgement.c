@@ -210,7 +210,7 @@ judge_report(const FleetInstance *instance, const UpgradeFacts *facts, const Upg
 		return verdict(FLEET_OLD_LIBRARY,
 					   psprintf("%s has libraries in memory that are not those on its disk.", name_of(member)),
 					   "Restart PostgreSQL there to load the new library.");
-	if (worst.status > FLEET_OLD_GATE && !instance->elsewhere &&
+	if (worst.status > FLEET_OLD_GATE && !instance->elsewhere && du_loaded_gate_is_of_main() &&
 		has_old_gate(member, facts->extensions[facts->main].name))
 		return verdict(FLEET_OLD_GATE,
 					   psprintf("%s has version \"%s\" in force, which is not what is installed.",

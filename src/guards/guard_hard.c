@@ -76,9 +76,9 @@ unorderable(const char *what, const char *text)
 static const char *
 name_both_ends(const ExtensionFacts *extension)
 {
-	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s);",
+	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s%s);",
 					quote_literal_cstr(extension->binary ? extension->binary : "..."),
-					quote_literal_cstr(extension->installed));
+					quote_literal_cstr(extension->installed), du_main_argument(false));
 }
 
 GuardStatus
@@ -317,6 +317,9 @@ du_guard_companions_aligned(const GuardInput *input, GuardResult *result)
 {
 	int			ncompanions = 0;
 
+	if (input->facts->overlap != NULL)
+		return du_guard_fail(result, input->facts->overlap,
+							 "Name it in one of documentdb_upgrade.extension and documentdb_upgrade.managed_extensions, and once.");
 	for (int i = 0; i < input->facts->nextensions; i++)
 	{
 		if (i == input->facts->main)

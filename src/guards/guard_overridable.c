@@ -70,8 +70,8 @@ du_guard_outside_objects(const GuardInput *input, GuardResult *result)
 {
 	const OutsideObjects *outside = &input->outside;
 	const char *target = input->plan->target ? quote_literal_cstr(input->plan->target) : "";
-	const char *statements = psprintf("SELECT * FROM documentdb_upgrade.outside_objects(%s) gives the statements that save and restore them around a finalize, in one transaction.",
-									  target);
+	const char *statements = psprintf("SELECT * FROM documentdb_upgrade.outside_objects(%s%s) gives the statements that save and restore them around a finalize, in one transaction.",
+									  target, du_main_argument(input->plan->target == NULL));
 
 	if (input->plan->nsteps == 0)
 		return du_guard_skip(result, "There is nothing to upgrade.");
@@ -290,8 +290,9 @@ GuardStatus
 du_guard_rehearsed(const GuardInput *input, GuardResult *result)
 {
 	const RememberedRehearsal *rehearsal = &input->rehearsal;
-	const char *hint = psprintf("Run SELECT outcome FROM documentdb_upgrade.rehearse(%s), which rolls everything back.",
-								input->plan->target ? quote_literal_cstr(input->plan->target) : "");
+	const char *hint = psprintf("Run SELECT outcome FROM documentdb_upgrade.rehearse(%s%s), which rolls everything back.",
+								input->plan->target ? quote_literal_cstr(input->plan->target) : "",
+								du_main_argument(input->plan->target == NULL));
 
 	if (input->plan->nsteps == 0)
 		return du_guard_skip(result, "There is nothing to rehearse.");

@@ -140,7 +140,8 @@ gather_hold_of_source(ServerFacts *server_facts)
 {
 	WorkerFacts worker;
 
-	if (server_facts->held || !du_shared_serving(&worker) || !worker.held)
+	if (server_facts->held || ((!du_shared_serving(&worker) || !worker.held) &&
+							   (!du_shared_first_worker(&worker) || !worker.held)))
 		return;
 	server_facts->held = true;
 	server_facts->hold_reason = pstrdup(worker.hold_reason);

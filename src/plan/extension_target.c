@@ -19,6 +19,7 @@
 
 #include "utils/builtins.h"
 
+#include "base/base.h"
 #include "extension/extension.h"
 
 /*
@@ -222,8 +223,8 @@ missing_script_hint(const ExtensionFacts *extension, const char *target, bool *s
 		!du_version_parse(extension->installed, &highest, &reason))
 		return NULL;
 	if (beyond != NULL)
-		return psprintf("%s Correct that file, or ask for the version by its name: SELECT documentdb_upgrade.finalize_to(%s);",
-						extension->odds, quote_literal_cstr(beyond));
+		return psprintf("%s Correct that file, or ask for the version by its name: SELECT documentdb_upgrade.finalize_to(%s%s);",
+						extension->odds, quote_literal_cstr(beyond), du_main_argument(false));
 	reached = highest_reached(extension, extension->installed, &lowest, &highest);
 	foreach(lc, extension->offered)
 	{

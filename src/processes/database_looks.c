@@ -39,7 +39,7 @@ start_look(Oid database)
 
 	du_process_describe(&process, "look", "documentdb_upgrade_look_main");
 	process.bgw_main_arg = ObjectIdGetDatum(database);
-	du_visit_prepare(&process, database);
+	du_visit_prepare(&process, database, "");
 	process.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&process, &look);
 	MemoryContextSwitchTo(context);
@@ -75,7 +75,8 @@ due_time(const DatabaseRecord *record, bool every)
 	bool		never = du_guc_database_look_interval == 0 &&
 	(!every || (record->tried_at != 0 && !record->look_wanted));
 
-	if (never || du_shared_serves(record->database) ||
+	/* Who looks at a database looks at all its sets. */
+	if (never || record->set[0] != '\0' || du_shared_serves(record->database, "") ||
 		du_shared_wanted_by_others(record->database))
 		return PG_INT64_MAX;
 	if (record->look_wanted || record->tried_at == 0)

@@ -10,6 +10,9 @@
  * room for documentdb_upgrade.max_databases: those that find none are not
  * looked at, and view databases says so.
  *
+ * Which main extensions a database has, its own settings say, and only who is
+ * connected to it knows them.  He makes a record for each beyond the first.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -54,15 +57,15 @@ du_records_install(void)
 }
 
 /*
- * The slot of a database, NULL when it has none; of InvalidOid one that is
- * free.  The lock must be held.
+ * The slot of a managed set of a database, "" being the first, NULL when it has
+ * none; of InvalidOid and "" one that is free.  The lock must be held.
  */
 DatabaseSlot *
-du_slot_find(Oid database)
+du_slot_find(Oid database, const char *set)
 {
 	for (int i = 0; known != NULL && i < known->size; i++)
 	{
-		if (known->slots[i].record.database == database)
+		if (known->slots[i].record.database == database && strcmp(known->slots[i].record.set, set) == 0)
 			return &known->slots[i];
 	}
 	return NULL;
@@ -82,11 +85,18 @@ du_slot_visit_all(void (*visit) (DatabaseSlot *slot, void *arg), void *arg)
 }
 
 static DatabaseRecord *
-find(Oid database)
+find(Oid database, const char *set)
 {
-	DatabaseSlot *slot = du_slot_find(database);
+	DatabaseSlot *slot = du_slot_find(database, set);
 
 	return slot != NULL ? &slot->record : NULL;
+}
+
+/* The record that this process fills. */
+static DatabaseRecord *
+find_own(void)
+{
+	return find(MyDatabaseId, du_main_selected());
 }
 
 /* Takes back the slots of databases that are gone. */
@@ -106,24 +116,41 @@ forget_others(const List *databases)
 	}
 }
 
+/* Takes back all slots of a database, unless it has none or one is in use. */
+static bool
+take_back(Oid database)
+{
+	bool		taken = false;
+
+	for (int i = 0; i < known->size; i++)
+	{
+		if (known->slots[i].record.database == database && known->slots[i].worker.pid != 0)
+			return false;
+	}
+	for (int i = 0; i < known->size; i++)
+	{
+		if (known->slots[i].record.database != database)
+			continue;
+		memset(&known->slots[i], 0, sizeof(DatabaseSlot));
+		taken = true;
+	}
+	return taken;
+}
+
 /* A free slot, or that of a database that nobody asks to be served. */
 static DatabaseSlot *
 make_room(const List *databases)
 {
-	DatabaseSlot *slot = du_slot_find(InvalidOid);
+	DatabaseSlot *slot = du_slot_find(InvalidOid, "");
 	const ListCell *lc;
 
 	foreach(lc, slot == NULL ? databases : NIL)
 	{
 		const DatabaseEntry *entry = lfirst(lc);
 
-		slot = entry->is_wanted ? NULL : du_slot_find(entry->oid);
-		if (slot != NULL && slot->worker.pid == 0)
-			break;
-		slot = NULL;
+		if (!entry->is_wanted && take_back(entry->oid))
+			return du_slot_find(InvalidOid, "");
 	}
-	if (slot != NULL)
-		memset(slot, 0, sizeof(DatabaseSlot));
 	return slot;
 }
 
@@ -148,7 +175,7 @@ du_records_begin_scan(void)
 void
 du_records_count_request(Oid database)
 {
-	DatabaseSlot *slot = du_slot_find(database);
+	DatabaseSlot *slot = du_slot_find(database, "");
 
 	if (slot != NULL)
 		slot->asked++;
@@ -163,12 +190,16 @@ du_records_count_request(Oid database)
 void
 du_records_want_visit(Oid database)
 {
+	DatabaseSlot *first;
 	DatabaseSlot *slot;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = du_slot_find(database);
+	first = du_slot_find(database, "");
+	slot = du_slot_find(database, du_main_selected());
+	if (first != NULL)
+		first->record.look_wanted = true;
 	if (slot != NULL)
-		slot->record.look_wanted = slot->restart_wanted = true;
+		slot->restart_wanted = true;
 	LWLockRelease(du_shared_lock());
 }
 
@@ -179,7 +210,7 @@ du_records_want_visit(Oid database)
 bool
 du_records_is_unasked(Oid database, uint32 seen)
 {
-	DatabaseSlot *slot = du_slot_find(database);
+	DatabaseSlot *slot = du_slot_find(database, "");
 
 	return slot != NULL && slot->asked == seen;
 }
@@ -200,13 +231,13 @@ du_records_follow(const List *databases)
 		foreach(lc, databases)
 		{
 			const DatabaseEntry *entry = lfirst(lc);
-			DatabaseSlot *slot = du_slot_find(entry->oid);
+			DatabaseSlot *slot = du_slot_find(entry->oid, "");
 
 			if (entry->is_wanted != wanted || !entry->connectable)
 				continue;
 			if (slot == NULL)
 			{
-				slot = wanted ? make_room(databases) : du_slot_find(InvalidOid);
+				slot = wanted ? make_room(databases) : du_slot_find(InvalidOid, "");
 
 				/* One of these requests may have been about it. */
 				if (slot != NULL)
@@ -221,11 +252,72 @@ du_records_follow(const List *databases)
 	LWLockRelease(du_shared_lock());
 }
 
+/* Whether a slot is that of a main extension that was one of this database. */
+static bool
+is_outdated(const DatabaseSlot *slot, const List *names)
+{
+	const ListCell *lc;
+
+	if (slot->record.database != MyDatabaseId || slot->record.set[0] == '\0')
+		return false;
+	foreach(lc, names)
+	{
+		if (foreach_current_index(lc) > 0 && strcmp(slot->record.set, lfirst(lc)) == 0)
+			return false;
+	}
+	return true;
+}
+
 /*
- * Copies the record of a database; false when there is none, or none are kept.
+ * Has there be a slot for each main extension of this process's database, as
+ * far as there is room.  One that is such no longer is kept until its worker has
+ * ended, which it does by itself.
+ */
+void
+du_records_name_sets(void)
+{
+	List	   *names = du_main_extensions();
+	bool		changed = false;
+
+	if (known == NULL)
+		return;
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	for (int i = 0; i < known->size; i++)
+	{
+		DatabaseSlot *slot = &known->slots[i];
+
+		if (!is_outdated(slot, names))
+			continue;
+		changed |= slot->record.place >= 0;
+		slot->record.place = -1;
+		if (slot->worker.pid == 0)
+			memset(slot, 0, sizeof(DatabaseSlot));
+	}
+	for (int i = 1; i < list_length(names) && find(MyDatabaseId, "") != NULL; i++)
+	{
+		const char *name = list_nth(names, i);
+		DatabaseSlot *slot = du_slot_find(MyDatabaseId, name);
+
+		if (slot == NULL)
+			slot = du_slot_find(InvalidOid, "");
+		if (slot == NULL)
+			break;
+		changed |= slot->record.place != i;
+		slot->record.database = MyDatabaseId;
+		strlcpy(slot->record.set, name, sizeof(slot->record.set));
+		slot->record.place = i;
+	}
+	LWLockRelease(du_shared_lock());
+	if (changed)
+		du_shared_wake_launcher();
+}
+
+/*
+ * Copies the record of a managed set of a database; false when there is none, or
+ * none are kept.
  */
 bool
-du_records_read(Oid database, DatabaseRecord *copy)
+du_records_read(Oid database, const char *set, DatabaseRecord *copy)
 {
 	DatabaseRecord *record;
 
@@ -233,7 +325,7 @@ du_records_read(Oid database, DatabaseRecord *copy)
 	if (known == NULL)
 		return false;
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	record = find(database);
+	record = find(database, set);
 	if (record != NULL)
 		*copy = *record;
 	LWLockRelease(du_shared_lock());
@@ -274,7 +366,7 @@ du_records_note(const DatabaseFindings *findings, const char *problem)
 	if (known == NULL)
 		return;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	record = find(MyDatabaseId);
+	record = find_own();
 	if (record != NULL)
 	{
 		if (findings != NULL)
@@ -298,7 +390,7 @@ du_records_begin_look(Oid database)
 	DatabaseRecord *record;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	record = find(database);
+	record = find(database, "");
 	if (record != NULL)
 	{
 		record->tried_at = GetCurrentTimestamp();
@@ -318,7 +410,7 @@ du_records_end_look(Oid database)
 	DatabaseRecord *record;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	record = find(database);
+	record = find(database, "");
 	if (record != NULL && !record->look_wanted && record->problem[0] == '\0' &&
 		record->looked_at < record->tried_at)
 		strlcpy(record->problem, "The process that looks at it has ended before its time; the server log says why.",
@@ -337,7 +429,7 @@ du_records_want_look(Oid database)
 	if (known == NULL)
 		return;
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	record = find(database);
+	record = find(database, "");
 	if (record != NULL)
 		record->look_wanted = true;
 	LWLockRelease(du_shared_lock());
@@ -348,13 +440,13 @@ du_records_want_look(Oid database)
  * true when it is new.  "" takes it back.
  */
 bool
-du_records_set_problem(Oid database, const char *problem, const char *hint)
+du_records_set_problem(Oid database, const char *set, const char *problem, const char *hint)
 {
 	DatabaseRecord *record;
 	bool		is_new = false;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	record = find(database);
+	record = find(database, set);
 	if (record != NULL)
 	{
 		is_new = strcmp(record->worker_problem, problem) != 0;

@@ -33,10 +33,10 @@ extern void du_shared_set_launcher(const LauncherFacts *facts);
  */
 
 extern void du_shared_ask_for_read(void);
-extern bool du_shared_restart_wanted(Oid database);
-extern bool du_shared_worker_lives(Oid database);
+extern bool du_shared_restart_wanted(Oid database, const char *set);
+extern bool du_shared_worker_lives(Oid database, const char *set);
 extern void du_shared_wake_launcher(void);
-extern void du_shared_wake_worker_of(Oid database);
+extern void du_shared_wake_workers_of(Oid database);
 extern void du_shared_wake_next(void);
 
 /* ----
@@ -48,7 +48,7 @@ extern void du_shared_wake_next(void);
 
 extern void du_shared_ask_to_leave(Oid database);
 extern bool du_shared_wanted_by_others(Oid database);
-extern void du_visit_prepare(BackgroundWorker *process, Oid database);
+extern void du_visit_prepare(BackgroundWorker *process, Oid database, const char *set);
 extern void du_visit_end(void);
 extern void du_visit_await_end(Oid database);
 
@@ -68,17 +68,18 @@ extern TimestampTz du_looks_advance(void);
  * ----
  */
 
-/* All that is kept for one database. */
+/* All that is kept for one managed set of a database. */
 typedef struct DatabaseSlot
 {
 	DatabaseRecord record;
-	bool		is_main;		/* it is the main database */
+	bool		is_main;		/* the first of the main database */
 	WorkerFacts worker;
 	uint64		retries_asked;
 	uint64		reads_asked;
 	bool		restart_wanted; /* by the worker that ends */
 	TimestampTz waits_since;	/* for its turn; 0: it does not */
-	uint32		asked;			/* how often somebody wanted it for himself */
+	uint32		asked;			/* how often somebody wanted the database for
+								 * himself; of the first set, as is the next */
 	uint32		seen;			/* of these, before the launcher's last look at
 								 * the catalogue */
 	union
@@ -88,14 +89,15 @@ typedef struct DatabaseSlot
 	}			exchange;		/* of the worker and its attempt */
 } DatabaseSlot;
 
-extern DatabaseSlot *du_slot_find(Oid database);
+extern DatabaseSlot *du_slot_find(Oid database, const char *set);
 extern void du_slot_visit_all(void (*visit) (DatabaseSlot *slot, void *arg), void *arg);
 extern void du_records_begin_scan(void);
 extern void du_records_follow(const List *databases);
 extern void du_records_count_request(Oid database);
 extern void du_records_want_visit(Oid database);
 extern bool du_records_is_unasked(Oid database, uint32 seen);
-extern bool du_records_set_problem(Oid database, const char *problem, const char *hint);
+extern bool du_records_set_problem(Oid database, const char *set, const char *problem,
+								   const char *hint);
 extern void du_records_begin_look(Oid database);
 extern void du_records_end_look(Oid database);
 extern void du_records_want_look(Oid database);

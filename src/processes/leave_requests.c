@@ -23,6 +23,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "base/base.h"
+
 #define LEAVE_REQUESTS 64		/* at the same time; more are not heard */
 #define VISITORS 64				/* more come later */
 #define LONGEST_VISIT_MS 5000	/* that others wait for; the server waits as long */
@@ -33,6 +35,13 @@ typedef struct Entry
 	pid_t		pid;			/* void when this process is gone, 0: free */
 	Oid			database;
 } Entry;
+
+/* What a process is told that is started for a database. */
+typedef struct Visit
+{
+	uint32		seen;			/* how often somebody had wanted the database */
+	char		set[NAMEDATALEN];	/* for which managed set it comes */
+} Visit;
 
 typedef struct LeaveRequests
 {
@@ -98,7 +107,7 @@ du_shared_ask_to_leave(Oid database)
 		du_records_count_request(database);
 	LWLockRelease(du_shared_lock());
 	if (OidIsValid(database))
-		du_shared_wake_worker_of(database);
+		du_shared_wake_workers_of(database);
 	else
 		du_shared_wake_launcher();
 }
@@ -154,34 +163,37 @@ at_exit(int code, Datum arg)
  * needs for the next function.
  */
 void
-du_visit_prepare(BackgroundWorker *process, Oid database)
+du_visit_prepare(BackgroundWorker *process, Oid database, const char *set)
 {
 	DatabaseSlot *slot;
-	uint32		seen = 0;
+	Visit		visit = {0};
 
+	StaticAssertStmt(sizeof(Visit) <= BGW_EXTRALEN, "the visit must fit");
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	slot = du_slot_find(database);
+	slot = du_slot_find(database, "");
 	if (slot != NULL)
-		seen = slot->seen;
+		visit.seen = slot->seen;
 	LWLockRelease(du_shared_lock());
-	memcpy(process->bgw_extra, &seen, sizeof(seen));
+	strlcpy(visit.set, set, sizeof(visit.set));
+	memcpy(process->bgw_extra, &visit, sizeof(visit));
 }
 
 /*
- * Says that this process is about to connect to a database; false when it must
- * not, because somebody wants that for himself, or has since the launcher saw
+ * Says that this process is about to connect to a database, and selects the
+ * managed set for which it comes; false when it must not connect, because somebody wants that for himself, or has since the launcher saw
  * it: it may be gone.
  */
 bool
 du_visit_begin(Oid database)
 {
 	Entry	   *visitor;
-	uint32		seen;
+	Visit		visit;
 
-	memcpy(&seen, MyBgworkerEntry->bgw_extra, sizeof(seen));
+	memcpy(&visit, MyBgworkerEntry->bgw_extra, sizeof(visit));
+	du_main_select(visit.set);
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	visitor = has_entry(all()->requests, LEAVE_REQUESTS, database) ||
-		!du_records_is_unasked(database, seen) ? NULL :
+		!du_records_is_unasked(database, visit.seen) ? NULL :
 		find_place(all()->visitors, VISITORS);
 	if (visitor != NULL)
 	{

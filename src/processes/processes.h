@@ -128,7 +128,7 @@ typedef enum SharedRoom
 	ROOM_TURN
 } SharedRoom;
 
-#define SHARED_ROOM_SIZE 4096
+#define SHARED_ROOM_SIZE 8192
 #define SHARED_EXCHANGE_SIZE 4096	/* for one attempt of each worker */
 
 #define SHARED_VERSION_LENGTH 64
@@ -214,12 +214,15 @@ extern void du_shared_read_launcher(LauncherFacts *facts);
 
 extern PGDLLEXPORT void du_shared_set_worker(const WorkerFacts *facts);
 extern PGDLLEXPORT void du_shared_pretend(const WorkerFacts *facts);
+extern PGDLLEXPORT void du_shared_pretend_first(const WorkerFacts *facts);
 extern PGDLLEXPORT bool du_shared_serving(WorkerFacts *facts);
-extern bool du_shared_serves(Oid database);
+extern bool du_shared_serves(Oid database, const char *set);
+extern PGDLLEXPORT bool du_shared_first_worker(WorkerFacts *facts);
 extern bool du_shared_main_worker(WorkerFacts *facts);
-extern PGDLLEXPORT bool du_shared_is_main(void);
+extern PGDLLEXPORT bool du_shared_in_main_database(void);
 extern PGDLLEXPORT bool du_shared_is_to_serve(void);
-extern void *du_shared_exchange(Oid database);
+extern PGDLLEXPORT void du_shared_leave_other_set(void);
+extern void *du_shared_exchange(Oid database, const char *set);
 extern PGDLLEXPORT bool du_shared_take_turn(void);
 extern PGDLLEXPORT void du_shared_end_turn(void);
 extern PGDLLEXPORT void du_shared_clear_worker(void);
@@ -251,6 +254,7 @@ typedef struct RunningAttempt
 {
 	pid_t		pid;			/* 0: free */
 	Oid			database;
+	char		set[NAMEDATALEN];	/* as in DatabaseRecord */
 	bool		by_worker;		/* can be cancelled by hold() and cancel() */
 	char		actor[16];
 	char		extension[NAMEDATALEN];
@@ -282,8 +286,8 @@ extern void du_running_step(int step, int nsteps, const char *extension,
 extern void du_running_end(void);
 extern const char *du_running_cancel_reason(void);
 extern PGDLLEXPORT int du_running_list(RunningAttempt *attempts);
-extern PGDLLEXPORT CancelAnswer du_running_cancel(Oid database, const char *reason);
-extern PGDLLEXPORT pid_t du_running_worker_attempt(Oid database);
+extern PGDLLEXPORT CancelAnswer du_running_cancel(Oid database, const char *set, const char *reason);
+extern PGDLLEXPORT pid_t du_running_worker_attempt(Oid database, const char *set);
 extern bool du_running_elsewhere(void);
 
 /* ----
@@ -298,7 +302,7 @@ extern void du_launcher_register(void);
 /* ----
  * database_records.c
  *
- * What is known of each database of this server.
+ * What is known of each database of this server, and of each managed set there.
  * ----
  */
 
@@ -318,6 +322,10 @@ typedef struct DatabaseFindings
 typedef struct DatabaseRecord
 {
 	Oid			database;		/* InvalidOid: free */
+	char		set[NAMEDATALEN];	/* its main extension, "": the first of the
+									 * database, whatever that is */
+	int			place;			/* among those of the database; the first is 0,
+								 * and one that is named no longer -1 */
 	DatabaseFindings found;
 	TimestampTz looked_at;		/* 0: never */
 	TimestampTz tried_at;		/* a look began, 0: never */
@@ -329,7 +337,8 @@ typedef struct DatabaseRecord
 } DatabaseRecord;
 
 extern void du_records_install(void);
-extern bool du_records_read(Oid database, DatabaseRecord *copy);
+extern bool du_records_read(Oid database, const char *set, DatabaseRecord *copy);
+extern PGDLLEXPORT void du_records_name_sets(void);
 extern PGDLLEXPORT DatabaseRecord *du_records_list(int *n);
 extern PGDLLEXPORT void du_records_note(const DatabaseFindings *findings, const char *problem);
 

@@ -23,6 +23,8 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
+#include "base/base.h"
+
 static RunningAttempt *own = NULL;
 static bool announced = false;	/* this process runs attempts for the worker */
 static bool callbacks_registered = false;
@@ -134,6 +136,7 @@ enter(bool by_worker)
 	{
 		own->pid = MyProcPid;
 		own->database = MyDatabaseId;
+		strlcpy(own->set, du_main_selected(), sizeof(own->set));
 		own->by_worker = by_worker;
 		own->started_at = GetCurrentTimestamp();
 	}
@@ -246,11 +249,12 @@ du_running_list(RunningAttempt *attempts)
 }
 
 /*
- * Cancels the attempt that the worker runs in a database, unless its commit
- * has begun.  The reason completes "cancelled because".
+ * Cancels the attempts that workers run in a database, at one managed set or at
+ * any (set NULL), unless their commit has begun.  The reason completes "cancelled
+ * because".
  */
 CancelAnswer
-du_running_cancel(Oid database, const char *reason)
+du_running_cancel(Oid database, const char *set, const char *reason)
 {
 	CancelAnswer answer = CANCEL_NONE_RUNNING;
 
@@ -261,7 +265,8 @@ du_running_cancel(Oid database, const char *reason)
 	{
 		RunningAttempt *attempt = &slots()[i];
 
-		if (attempt->pid == 0 || !attempt->by_worker || attempt->database != database)
+		if (attempt->pid == 0 || !attempt->by_worker || attempt->database != database ||
+			(set != NULL && strcmp(attempt->set, set) != 0))
 			continue;
 		if (attempt->commit_begun)
 			answer = CANCEL_TOO_LATE;
@@ -279,17 +284,18 @@ du_running_cancel(Oid database, const char *reason)
 }
 
 /*
- * The process that runs an attempt for the worker in a database, 0: none.
+ * The process that runs an attempt for the worker of a managed set, 0: none.
  */
 pid_t
-du_running_worker_attempt(Oid database)
+du_running_worker_attempt(Oid database, const char *set)
 {
 	RunningAttempt attempts[RUNNING_ATTEMPTS];
 	int			n = du_running_list(attempts);
 
 	for (int i = 0; i < n; i++)
 	{
-		if (attempts[i].by_worker && attempts[i].database == database)
+		if (attempts[i].by_worker && attempts[i].database == database &&
+			strcmp(attempts[i].set, set) == 0)
 			return attempts[i].pid;
 	}
 	return 0;
@@ -297,7 +303,7 @@ du_running_worker_attempt(Oid database)
 
 /*
  * True while an attempt of a worker runs in another database than this
- * process's.
+ * process's, or at another managed set.
  */
 bool
 du_running_elsewhere(void)
@@ -307,7 +313,8 @@ du_running_elsewhere(void)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (attempts[i].by_worker && attempts[i].database != MyDatabaseId)
+		if (attempts[i].by_worker && (attempts[i].database != MyDatabaseId ||
+									  strcmp(attempts[i].set, du_main_selected()) != 0))
 			return true;
 	}
 	return false;

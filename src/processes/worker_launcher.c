@@ -47,11 +47,12 @@ PGDLLEXPORT void documentdb_upgrade_launcher_main(Datum main_arg);
 PGDLLEXPORT void documentdb_upgrade_worker_main(Datum main_arg);
 PGDLLEXPORT void documentdb_upgrade_promotion_main(Datum main_arg);
 
-/* A database that is to be served. */
+/* A managed set of a database that is to be served. */
 typedef struct Served
 {
 	Oid			database;
-	char		name[NAMEDATALEN];
+	char		set[NAMEDATALEN];	/* as in DatabaseRecord */
+	char		name[NAMEDATALEN];	/* of the database */
 	bool		wanted;			/* at the last look */
 	BackgroundWorkerHandle *worker; /* NULL: none runs */
 	TimestampTz started;
@@ -79,10 +80,13 @@ du_launcher_register(void)
 
 /* Logs what keeps a worker from running; name is NULL where there is one. */
 static void
-log_problem(const char *name, const char *problem, const char *hint)
+log_problem(const char *name, const char *set, const char *problem, const char *hint)
 {
 	ereport(LOG,
-			(name == NULL ? errmsg("documentdb_upgrade worker does not run") :
+			(set[0] != '\0' && name != NULL ?
+			 errmsg("documentdb_upgrade worker of extension \"%s\" in database \"%s\" does not run", set, name) :
+			 set[0] != '\0' ? errmsg("documentdb_upgrade worker of extension \"%s\" does not run", set) :
+			 name == NULL ? errmsg("documentdb_upgrade worker does not run") :
 			 errmsg("documentdb_upgrade worker of database \"%s\" does not run", name),
 			 errdetail_internal("%s", problem),
 			 errhint("%s", hint)));
@@ -103,10 +107,10 @@ name_to_log(const char *name)
  * the log when it is new.  "" takes it back.
  */
 static void
-set_problem(Oid database, const char *name, const char *problem, const char *hint)
+set_problem(Oid database, const char *set, const char *name, const char *problem, const char *hint)
 {
-	if (du_records_set_problem(database, problem, hint) && problem[0] != '\0')
-		log_problem(name_to_log(name), problem, hint);
+	if (du_records_set_problem(database, set, problem, hint) && problem[0] != '\0')
+		log_problem(name_to_log(name), set, problem, hint);
 }
 
 /*
@@ -126,7 +130,7 @@ set_missing(const char *name)
 	strlcpy(facts.hint, hint, sizeof(facts.hint));
 	du_shared_set_launcher(&facts);
 	if (name != NULL)
-		log_problem(name_to_log(name), problem, hint);
+		log_problem(name_to_log(name), "", problem, hint);
 }
 
 static DatabaseEntry *
@@ -159,7 +163,7 @@ mark_wanted(List *databases)
 		DatabaseEntry *entry = lfirst(lc);
 		DatabaseRecord record;
 
-		(void) du_records_read(entry->oid, &record);
+		(void) du_records_read(entry->oid, "", &record);
 		entry->is_main = strcmp(entry->name, main_database) == 0;
 		entry->is_wanted = entry->allows_connections && !entry->is_invalid &&
 			du_guc_means_database(entry->name, record.found.has_us && !entry->is_scratch);
@@ -173,26 +177,51 @@ mark_wanted(List *databases)
 }
 
 static Served *
-find_served(Oid database)
+find_served(Oid database, const char *set)
 {
 	ListCell   *lc;
 
 	foreach(lc, served)
 	{
-		if (((Served *) lfirst(lc))->database == database)
-			return lfirst(lc);
+		Served	   *one = lfirst(lc);
+
+		if (one->database == database && strcmp(one->set, set) == 0)
+			return one;
 	}
 	return NULL;
 }
 
+/* Notes that a managed set of a database is to be served. */
+static void
+want_served(const DatabaseEntry *entry, const char *set)
+{
+	Served	   *one = find_served(entry->oid, set);
+	MemoryContext context;
+
+	if (one == NULL)
+	{
+		context = MemoryContextSwitchTo(TopMemoryContext);
+		one = palloc0(sizeof(Served));
+		one->database = entry->oid;
+		strlcpy(one->set, set, sizeof(one->set));
+		one->next_wait = FIRST_WAIT_MS;
+		served = entry->is_main && set[0] == '\0' ? lcons(one, served) : lappend(served, one);
+		MemoryContextSwitchTo(context);
+	}
+	one->wanted = true;
+	strlcpy(one->name, entry->name, sizeof(one->name));
+}
+
 /*
- * Takes over which databases are to be served.  One that is not any more is
- * forgotten when its worker has ended, which it does by itself.
+ * Takes over which databases are to be served, with what is known of their
+ * further main extensions.  One that is not to be served any more is forgotten
+ * when its worker has ended, which it does by itself.
  */
 static void
 follow_databases(List *databases)
 {
-	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+	int			nrecords;
+	DatabaseRecord *records = du_records_list(&nrecords);
 	ListCell   *lc;
 
 	foreach(lc, served)
@@ -200,19 +229,15 @@ follow_databases(List *databases)
 	foreach(lc, databases)
 	{
 		const DatabaseEntry *entry = lfirst(lc);
-		Served	   *one = find_served(entry->oid);
 
 		if (!entry->is_wanted)
 			continue;
-		if (one == NULL)
+		want_served(entry, "");
+		for (int i = 0; i < nrecords; i++)
 		{
-			one = palloc0(sizeof(Served));
-			one->database = entry->oid;
-			one->next_wait = FIRST_WAIT_MS;
-			served = entry->is_main ? lcons(one, served) : lappend(served, one);
+			if (records[i].database == entry->oid && records[i].place > 0)
+				want_served(entry, records[i].set);
 		}
-		one->wanted = true;
-		strlcpy(one->name, entry->name, sizeof(one->name));
 	}
 	foreach(lc, served)
 	{
@@ -220,11 +245,10 @@ follow_databases(List *databases)
 
 		if (one->wanted || one->worker != NULL)
 			continue;
-		(void) du_records_set_problem(one->database, "", "");
+		(void) du_records_set_problem(one->database, one->set, "", "");
 		pfree(one);
 		served = foreach_delete_current(served, lc);
 	}
-	MemoryContextSwitchTo(context);
 }
 
 /* How many workers may run. */
@@ -256,8 +280,10 @@ start_worker(Served *one)
 	bool		started;
 
 	du_process_describe(&process, "worker", "documentdb_upgrade_worker_main");
+	if (one->set[0] != '\0')
+		snprintf(process.bgw_name, sizeof(process.bgw_name), "documentdb_upgrade worker of %s", one->set);
 	process.bgw_main_arg = ObjectIdGetDatum(one->database);
-	du_visit_prepare(&process, one->database);
+	du_visit_prepare(&process, one->database, one->set);
 	process.bgw_notify_pid = MyProcPid;
 	started = RegisterDynamicBackgroundWorker(&process, &one->worker);
 	MemoryContextSwitchTo(context);
@@ -277,13 +303,13 @@ try_to_start(Served *one)
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait = Min(du_guc_poll_interval, LONGEST_WAIT_MS);
 
-	if (du_shared_worker_lives(one->database))
+	if (du_shared_worker_lives(one->database, one->set))
 		wait = Min(du_guc_poll_interval, FIRST_WAIT_MS);
 	else if (du_shared_wanted_by_others(one->database))
 		wait = LEAVING_WAIT_MS;
 	else if (count_workers() >= most_workers())
 	{
-		set_problem(one->database, one->name,
+		set_problem(one->database, one->set, one->name,
 					psprintf("The %d workers that may run serve other databases.", most_workers()),
 					"Raise documentdb_upgrade.max_workers and reload; max_worker_processes, which needs a restart, must be larger by four at least.");
 		wait = LONGEST_WAIT_MS;
@@ -291,7 +317,7 @@ try_to_start(Served *one)
 	}
 	else if (!start_worker(one))
 	{
-		set_problem(one->database, one->name, "No background worker is free.",
+		set_problem(one->database, one->set, one->name, "No background worker is free.",
 					"Raise max_worker_processes by three and restart PostgreSQL.");
 		wait = LONGEST_WAIT_MS;
 		one->waits_for_process = true;
@@ -338,7 +364,7 @@ look_after_worker(Served *one)
 	if (TimestampDifferenceMilliseconds(one->started, now) >= LONG_LIFE_MS)
 		one->next_wait = FIRST_WAIT_MS;
 	one->next_start = now;
-	if (du_shared_restart_wanted(one->database))
+	if (du_shared_restart_wanted(one->database, one->set))
 		return;
 	one->next_start = TimestampTzPlusMilliseconds(now, one->next_wait);
 	one->next_wait = Min(one->next_wait * 2, LONGEST_WAIT_MS);
@@ -505,18 +531,19 @@ documentdb_upgrade_worker_main(Datum main_arg)
 	if (!du_visit_begin(database))
 		proc_exit(0);			/* the launcher hears when it may */
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	du_shared_leave_other_set();
 
 	loop = du_process_worker_function("documentdb_upgrade_worker_loop", &problem);
 	if (loop == NULL)
 	{
 		StartTransactionCommand();
 		name = get_database_name(MyDatabaseId);
-		set_problem(database, name ? name : "",
+		set_problem(database, du_main_selected(), name ? name : "",
 					psprintf("The worker's library cannot be loaded: %s.", problem),
 					psprintf("%s; the worker then starts within a minute.", du_process_library_help()));
 		proc_exit(0);
 	}
-	set_problem(database, "", "", "");
+	set_problem(database, du_main_selected(), "", "", "");
 	loop();
 }
 

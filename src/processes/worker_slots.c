@@ -3,12 +3,12 @@
  * worker_slots.c
  *	  What each worker lets every session see, and what sessions ask of it.
  *
- * A worker has the slot of its database.  What a session asks, it asks of the
- * worker of its own database; a database that none serves is looked at by
- * somebody who comes for that.  What is one for the whole server is in the
- * slot of the main database.
+ * A worker has the slot of its managed set in its database.  What a session
+ * asks, it asks of the workers of its own database; a database that none serves
+ * is looked at by somebody who comes for that.  What is one for the whole server
+ * is in the first slot of the main database.
  *
- * Attempts take turns: one database after the other, whatever becomes of it.
+ * Attempts take turns: one set after the other, whatever becomes of it.
  * So the lock table, the disk and the eyes of people have one upgrade at a
  * time to bear, and a server with many databases goes through them.
  *
@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
@@ -33,15 +34,26 @@ typedef struct Turn
 {
 	pid_t		pid;			/* a worker; void when it is gone, 0: nobody's */
 	Oid			database;
+	char		set[NAMEDATALEN];
 } Turn;
 
 static const WorkerFacts *own_facts = NULL;
+static const WorkerFacts *first_facts = NULL;
 
-/* The slot of this process's database; the lock must be held. */
+/* The slot of what is meant in this process's database; the lock must be held. */
 static DatabaseSlot *
 own_slot(void)
 {
-	return OidIsValid(MyDatabaseId) ? du_slot_find(MyDatabaseId) : NULL;
+	return OidIsValid(MyDatabaseId) ? du_slot_find(MyDatabaseId, du_main_selected()) : NULL;
+}
+
+/* True when what the workers beside the first one follow has changed. */
+static bool
+is_news(const WorkerFacts *before, const WorkerFacts *now)
+{
+	return before->pid != now->pid || before->desired_known != now->desired_known ||
+		strcmp(before->desired, now->desired) != 0 || before->source_ok != now->source_ok ||
+		before->held != now->held || strcmp(before->hold_reason, now->hold_reason) != 0;
 }
 
 /*
@@ -53,13 +65,19 @@ du_shared_set_worker(const WorkerFacts *facts)
 {
 	static bool is_known = false;
 	DatabaseSlot *slot;
+	bool		news = false;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	slot = own_slot();
 	if (slot != NULL)
+	{
+		news = du_main_selected()[0] == '\0' && is_news(&slot->worker, facts);
 		slot->worker = *facts;
+	}
 	LWLockRelease(du_shared_lock());
 	ConditionVariableBroadcast(du_shared_changed());
+	if (news)
+		du_shared_wake_workers_of(MyDatabaseId);
 	if (is_known)
 		return;
 	is_known = true;
@@ -78,8 +96,18 @@ du_shared_pretend(const WorkerFacts *facts)
 }
 
 /*
- * Copies the facts and says true when a worker serves this session's
- * database.  Works without the memory: then none does.
+ * The same of the facts of the first worker, where this process makes a pass in
+ * the stead of another one.
+ */
+void
+du_shared_pretend_first(const WorkerFacts *facts)
+{
+	first_facts = facts;
+}
+
+/*
+ * Copies the facts and says true when a worker serves what is meant in this
+ * session's database.  Works without the memory: then none does.
  */
 bool
 du_shared_serving(WorkerFacts *facts)
@@ -99,6 +127,29 @@ du_shared_serving(WorkerFacts *facts)
 	if (slot != NULL)
 		*facts = slot->worker;
 	LWLockRelease(du_shared_lock());
+	return facts->pid != 0;
+}
+
+/*
+ * The same of the worker of the first main extension, who knows what a custom
+ * resource or a file says.
+ */
+bool
+du_shared_first_worker(WorkerFacts *facts)
+{
+	DatabaseSlot *slot;
+
+	memset(facts, 0, sizeof(WorkerFacts));
+	if (first_facts != NULL)
+		*facts = *first_facts;
+	else if (du_shared_exists() && OidIsValid(MyDatabaseId))
+	{
+		LWLockAcquire(du_shared_lock(), LW_SHARED);
+		slot = du_slot_find(MyDatabaseId, "");
+		if (slot != NULL)
+			*facts = slot->worker;
+		LWLockRelease(du_shared_lock());
+	}
 	return facts->pid != 0;
 }
 
@@ -129,27 +180,27 @@ du_shared_main_worker(WorkerFacts *facts)
 	return facts->pid != 0;
 }
 
-/* The process that serves a database, 0: none. */
+/* The process that serves a managed set of a database, 0: none. */
 static pid_t
-worker_of(Oid database)
+worker_of(Oid database, const char *set)
 {
 	DatabaseSlot *slot;
 	pid_t		pid;
 
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	slot = OidIsValid(database) ? du_slot_find(database) : NULL;
+	slot = OidIsValid(database) ? du_slot_find(database, set) : NULL;
 	pid = slot != NULL ? slot->worker.pid : 0;
 	LWLockRelease(du_shared_lock());
 	return pid;
 }
 
 /*
- * True while a worker serves a database.
+ * True while a worker serves a managed set of a database, "" being the first.
  */
 bool
-du_shared_serves(Oid database)
+du_shared_serves(Oid database, const char *set)
 {
-	return worker_of(database) != 0;
+	return worker_of(database, set) != 0;
 }
 
 /*
@@ -157,9 +208,9 @@ du_shared_serves(Oid database)
  * back.
  */
 bool
-du_shared_worker_lives(Oid database)
+du_shared_worker_lives(Oid database, const char *set)
 {
-	pid_t		pid = worker_of(database);
+	pid_t		pid = worker_of(database, set);
 
 	return pid != 0 && BackendPidGetProc(pid) != NULL;
 }
@@ -168,28 +219,43 @@ du_shared_worker_lives(Oid database)
  * True in the main database.
  */
 bool
-du_shared_is_main(void)
+du_shared_in_main_database(void)
 {
 	DatabaseSlot *slot;
 	bool		is_main;
 
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	slot = own_slot();
+	slot = du_slot_find(MyDatabaseId, "");
 	is_main = slot != NULL && slot->is_main;
 	LWLockRelease(du_shared_lock());
 	return is_main;
 }
 
 /*
- * True when this process's database is to be served.  To be called in a
- * transaction.
+ * True when what is meant in this process's database is to be served.  To be
+ * called in a transaction.
  */
 bool
 du_shared_is_to_serve(void)
 {
 	const char *name = get_database_name(MyDatabaseId);
 
-	return name != NULL && du_guc_means_database(name, OidIsValid(du_context_own_extension()));
+	return name != NULL && du_guc_means_database(name, OidIsValid(du_context_own_extension())) &&
+		(du_main_selected()[0] == '\0' || du_main_is_further(du_main_selected()));
+}
+
+/*
+ * Ends this process, a worker, when its main extension is one that the settings
+ * name no longer, or as the first, which has a worker; and the attempt at it, as
+ * far as that is possible.
+ */
+void
+du_shared_leave_other_set(void)
+{
+	if (du_main_selected()[0] == '\0' || du_main_is_further(du_main_selected()))
+		return;
+	(void) du_running_cancel(MyDatabaseId, du_main_selected(), CANCELLED_BY_WITHDRAWAL);
+	proc_exit(0);
 }
 
 /*
@@ -218,13 +284,23 @@ wake(pid_t pid)
 		SetLatch(&proc->procLatch);
 }
 
+/* Serves the next function; arg is a database. */
+static void
+wake_if_of(DatabaseSlot *slot, void *arg)
+{
+	if (slot->record.database == *(Oid *) arg)
+		wake(slot->worker.pid);
+}
+
 /*
- * Wakes the worker of a database, if there is one.
+ * Wakes the workers of a database.
  */
 void
-du_shared_wake_worker_of(Oid database)
+du_shared_wake_workers_of(Oid database)
 {
-	wake(worker_of(database));
+	LWLockAcquire(du_shared_lock(), LW_SHARED);
+	du_slot_visit_all(wake_if_of, &database);
+	LWLockRelease(du_shared_lock());
 }
 
 /*
@@ -236,11 +312,9 @@ du_shared_wake_worker(void)
 {
 	if (!OidIsValid(MyDatabaseId))
 		return;
-	if (du_shared_serves(MyDatabaseId))
-	{
-		du_shared_wake_worker_of(MyDatabaseId);
+	du_shared_wake_workers_of(MyDatabaseId);
+	if (du_shared_serves(MyDatabaseId, ""))
 		return;
-	}
 	du_records_want_look(MyDatabaseId);
 	du_shared_wake_launcher();
 }
@@ -334,18 +408,22 @@ du_shared_retries_asked(void)
 	return count;
 }
 
+/* Serves the next function. */
+static void
+ask_for_read(DatabaseSlot *slot, void *arg)
+{
+	if (slot->record.database == MyDatabaseId)
+		slot->reads_asked++;
+}
+
 /*
- * Asks the worker to read the desired version anew.
+ * Asks the workers to read the desired version anew.
  */
 void
 du_shared_ask_for_read(void)
 {
-	DatabaseSlot *slot;
-
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = own_slot();
-	if (slot != NULL)
-		slot->reads_asked++;
+	du_slot_visit_all(ask_for_read, NULL);
 	LWLockRelease(du_shared_lock());
 	du_shared_wake_worker();
 }
@@ -381,13 +459,13 @@ du_shared_want_restart(void)
 
 /* True once after it was said. */
 bool
-du_shared_restart_wanted(Oid database)
+du_shared_restart_wanted(Oid database, const char *set)
 {
 	DatabaseSlot *slot;
 	bool		wanted = false;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = du_slot_find(database);
+	slot = du_slot_find(database, set);
 	if (slot != NULL)
 	{
 		wanted = slot->restart_wanted;
@@ -398,13 +476,13 @@ du_shared_restart_wanted(Oid database)
 }
 
 /*
- * SHARED_EXCHANGE_SIZE bytes under du_shared_lock(), for the worker of a
- * database and its attempt; NULL when the database has no slot any more.
+ * SHARED_EXCHANGE_SIZE bytes under du_shared_lock(), for the worker of a managed
+ * set and its attempt; NULL when that has no slot any more.
  */
 void *
-du_shared_exchange(Oid database)
+du_shared_exchange(Oid database, const char *set)
 {
-	DatabaseSlot *slot = du_slot_find(database);
+	DatabaseSlot *slot = du_slot_find(database, set);
 
 	return slot != NULL ? slot->exchange.bytes : NULL;
 }
@@ -459,11 +537,13 @@ du_shared_take_turn(void)
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	taken = !elsewhere &&
-		(turn->pid == 0 || turn->database == MyDatabaseId || BackendPidGetProc(turn->pid) == NULL);
+		(turn->pid == 0 || BackendPidGetProc(turn->pid) == NULL ||
+		 (turn->database == MyDatabaseId && strcmp(turn->set, du_main_selected()) == 0));
 	if (taken)
 	{
 		turn->pid = MyProcPid;
 		turn->database = MyDatabaseId;
+		strlcpy(turn->set, du_main_selected(), sizeof(turn->set));
 	}
 	slot = own_slot();
 	if (slot != NULL && taken)

@@ -36,7 +36,7 @@
 PGDLLEXPORT char *documentdb_upgrade_scratch_rehearse(const char *order, Size length);
 PGDLLEXPORT char *documentdb_upgrade_scratch_fresh(const char *order, Size length);
 
-/* Those that say what is rehearsed, and for how long. */
+/* Those that say what is rehearsed, and for how long; see write_order(). */
 static const char *const passed_settings[] = {
 	"documentdb_upgrade.extension",
 	"documentdb_upgrade.managed_extensions",
@@ -51,6 +51,20 @@ add(StringInfo order, const char *text)
 	appendBinaryStringInfo(order, text, strlen(text) + 1);
 }
 
+/*
+ * The value of a setting there.  The managed set that is meant here is the only
+ * one there.
+ */
+static const char *
+value_there(const char *name)
+{
+	if (strcmp(name, "documentdb_upgrade.extension") == 0)
+		return quote_identifier(du_main_extension());
+	if (strcmp(name, "documentdb_upgrade.managed_extensions") == 0 && du_main_selected()[0] != '\0')
+		return "";
+	return GetConfigOption(name, false, false);
+}
+
 /* With a plan: at the versions that it leads to. */
 static void
 write_order(StringInfo order, const UpgradeFacts *facts, const char *target, const UpgradePlan *plan)
@@ -58,7 +72,7 @@ write_order(StringInfo order, const UpgradeFacts *facts, const char *target, con
 	for (int i = 0; i < lengthof(passed_settings); i++)
 	{
 		add(order, passed_settings[i]);
-		add(order, GetConfigOption(passed_settings[i], false, false));
+		add(order, value_there(passed_settings[i]));
 	}
 	add(order, "");
 	add(order, target != NULL ? target : "");

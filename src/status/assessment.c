@@ -180,13 +180,13 @@ why_absent(void)
 	if (!du_shared_exists())
 		return "documentdb_upgrade is not in shared_preload_libraries";
 	du_shared_read_launcher(&launcher);
-	if (du_records_read(MyDatabaseId, &record) && record.worker_problem[0] != '\0')
+	if (du_records_read(MyDatabaseId, du_main_selected(), &record) && record.worker_problem[0] != '\0')
 		return psprintf("%s %s", record.worker_problem, record.worker_hint);
 	if (launcher.problem[0] != '\0')
 		return psprintf("%s %s", launcher.problem, launcher.hint);
 	if (!du_shared_is_to_serve())
 		return psprintf("it serves database \"%s\" (documentdb_upgrade.database)", du_guc_database);
-	if (!du_records_read(MyDatabaseId, &record) && launcher.pid != 0)
+	if (!du_records_read(MyDatabaseId, du_main_selected(), &record) && launcher.pid != 0)
 		return psprintf("%d databases are kept track of, and this one is not among them; raise documentdb_upgrade.max_databases and restart PostgreSQL",
 						du_guc_max_databases);
 	if (launcher.pid == 0)
@@ -203,7 +203,8 @@ view_of(const WorkerFacts *worker)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (attempts[i].database != MyDatabaseId || attempts[i].extension[0] == '\0')
+		if (attempts[i].database != MyDatabaseId ||
+			strcmp(attempts[i].extension, du_main_extension()) != 0)
 			continue;
 		view.attempt_runs = true;
 		view.commits = attempts[i].commit_begun;

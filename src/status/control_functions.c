@@ -32,6 +32,7 @@
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_running_attempts);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_counters);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_main_extension);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_location);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
@@ -76,26 +77,45 @@ documentdb_upgrade_running_attempts(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/*
- * worker_counters() returns what view metrics takes from the worker
- */
-Datum
-documentdb_upgrade_worker_counters(PG_FUNCTION_ARGS)
+/* Puts the row of one managed set; arg is the call. */
+static void
+put_counters(void *arg)
 {
 	WorkerFacts worker;
 	bool		served = du_shared_serving(&worker);
 	ResultRow	row = {0};
 
-	InitMaterializedSRF(fcinfo, 0);
-	du_row_add_text(&row, du_guc_extension);
+	du_row_add_text(&row, du_main_extension());
 	du_row_add(&row, BoolGetDatum(served));
 	du_row_add(&row, Int64GetDatum(served ? worker.source_reads : 0));
 	du_row_add(&row, Int64GetDatum(served ? worker.source_failures : 0));
 	du_row_add(&row, Int64GetDatum(served ? worker.reports_delivered : 0));
 	du_row_add(&row, Int64GetDatum(served ? worker.reports_failed : 0));
 	du_row_add(&row, Int64GetDatum(served ? worker.events_dropped : 0));
-	du_row_put(fcinfo, &row);
+	du_row_put(arg, &row);
+}
+
+/*
+ * worker_counters() returns what view metrics takes from the workers
+ */
+Datum
+documentdb_upgrade_worker_counters(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	du_main_run_each(put_counters, fcinfo);
 	return (Datum) 0;
+}
+
+/*
+ * main_extension() returns text
+ *
+ * The one that is meant now, where setting documentdb_upgrade.extension can be a
+ * list.
+ */
+Datum
+documentdb_upgrade_main_extension(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(du_main_extension()));
 }
 
 /*
@@ -117,7 +137,7 @@ documentdb_upgrade_worker_location(PG_FUNCTION_ARGS)
 Datum
 documentdb_upgrade_cancel(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_CALL) == CANCEL_SENT);
+	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, NULL, CANCELLED_BY_CALL) == CANCEL_SENT);
 }
 
 /*
@@ -129,7 +149,7 @@ documentdb_upgrade_stop_for_hold(PG_FUNCTION_ARGS)
 {
 	/* First, or an attempt could begin unseen by both. */
 	du_announced_hold_add();
-	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD) != CANCEL_TOO_LATE);
+	PG_RETURN_BOOL(du_running_cancel(MyDatabaseId, NULL, CANCELLED_BY_HOLD) != CANCEL_TOO_LATE);
 }
 
 /*
@@ -172,11 +192,8 @@ documentdb_upgrade_notify_at_commit(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/*
- * retry() returns boolean
- */
-Datum
-documentdb_upgrade_retry(PG_FUNCTION_ARGS)
+static Datum
+retry(FunctionCallInfo fcinfo)
 {
 	ExecutionContext context;
 	WorkerFacts worker;
@@ -185,13 +202,22 @@ documentdb_upgrade_retry(PG_FUNCTION_ARGS)
 
 	du_context_enter(&context);
 	SPI_connect();
-	dismissed = du_history_dismiss_failures(du_guc_extension);
+	dismissed = du_history_dismiss_failures(du_main_extension());
 	SPI_finish();
 	du_context_leave(&context);
 	if (served)
 		du_shared_ask_for_retry();
 	du_shared_wake_worker_at_commit();
 	PG_RETURN_BOOL(dismissed || (served && (worker.gave_up || worker.next_retry != 0)));
+}
+
+/*
+ * retry(extension text) returns boolean
+ */
+Datum
+documentdb_upgrade_retry(PG_FUNCTION_ARGS)
+{
+	return du_main_call(retry, fcinfo, 0);
 }
 
 /*
@@ -212,7 +238,7 @@ is_reached(const ExtensionVersion *target)
 
 	/* A transaction that holds its lock on the catalogue would see no news. */
 	InvalidateCatalogSnapshot();
-	installed = du_managed_installed_version(du_guc_extension, NULL);
+	installed = du_managed_installed_version(du_main_extension(), NULL);
 	if (installed == NULL || !du_version_parse(installed, &version, &reason) ||
 		du_version_compare(&version, target) != 0)
 		return false;
@@ -253,21 +279,21 @@ end_of(const Interval *timeout)
 												   IntervalPGetDatum(timeout)));
 }
 
-/*
- * wait_for(target text, timeout interval) returns boolean
- *
- * Looks at the catalogue, which is of now in any transaction.
- */
-Datum
-documentdb_upgrade_wait_for(PG_FUNCTION_ARGS)
+/* Looks at the catalogue, which is of now in any transaction. */
+static Datum
+wait_for(FunctionCallInfo fcinfo)
 {
-	char	   *argument = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	TimestampTz end = end_of(PG_GETARG_INTERVAL_P(1));
+	char	   *argument;
+	TimestampTz end;
 	MemoryContext context;
 	ExtensionVersion target;
 	const char *reason;
 	bool		reached;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	argument = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	end = end_of(PG_GETARG_INTERVAL_P(1));
 	if (!du_version_parse(argument, &target, &reason))
 		du_version_error(argument, reason);
 
@@ -288,4 +314,13 @@ documentdb_upgrade_wait_for(PG_FUNCTION_ARGS)
 		ConditionVariableCancelSleep();
 	MemoryContextDelete(context);
 	PG_RETURN_BOOL(reached);
+}
+
+/*
+ * wait_for(target text, timeout interval, extension text) returns boolean
+ */
+Datum
+documentdb_upgrade_wait_for(PG_FUNCTION_ARGS)
+{
+	return du_main_call(wait_for, fcinfo, 2);
 }

@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -71,30 +72,32 @@ say_look(StringInfo text, bool recorded, const DatabaseRecord *record)
 
 /* What would bring a database up to date that no worker serves. */
 static void
-say_cure(StringInfo text, const DatabaseFindings *found)
+say_cure(StringInfo text, const char *set, const DatabaseFindings *found)
 {
 	if (!found->behind || strcmp(found->state, "update_available") != 0)
 		return;
-	say(text, found->has_us ? "To upgrade it, run SELECT documentdb_upgrade.finalize(); there." :
-		"To upgrade it, run CREATE EXTENSION documentdb_upgrade; SELECT documentdb_upgrade.finalize(); there.");
+	say(text, psprintf("To upgrade it, run %sSELECT documentdb_upgrade.finalize(%s); there.",
+					   found->has_us ? "" : "CREATE EXTENSION documentdb_upgrade; ",
+					   set[0] == '\0' ? "" : quote_literal_cstr(set)));
 }
 
-/* True while an attempt runs in a database. */
+/* True while an attempt at a main extension, "": any, runs in a database. */
 static bool
-is_upgraded_now(Oid database)
+is_upgraded_now(Oid database, const char *extension)
 {
 	RunningAttempt attempts[RUNNING_ATTEMPTS];
 	int			n = du_running_list(attempts);
 
 	for (int i = 0; i < n; i++)
 	{
-		if (attempts[i].database == database && attempts[i].extension[0] != '\0')
+		if (attempts[i].database == database && attempts[i].extension[0] != '\0' &&
+			(extension[0] == '\0' || strcmp(attempts[i].extension, extension) == 0))
 			return true;
 	}
 	return false;
 }
 
-/* Looks at the database of this session. */
+/* Looks at the managed set that is meant, in the database of this session. */
 static void
 look_now(DatabaseRecord *record, bool served)
 {
@@ -114,12 +117,13 @@ text_or_null(const char *text)
 	return text[0] != '\0' ? text : NULL;
 }
 
+/* Puts the row of a managed set of a database. */
 static void
-put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
+put_set(FunctionCallInfo fcinfo, const DatabaseEntry *entry, const char *set)
 {
 	DatabaseRecord record;
-	bool		recorded = du_records_read(entry->oid, &record);
-	bool		served = du_shared_exists() && du_shared_serves(entry->oid);
+	bool		recorded = du_records_read(entry->oid, set, &record);
+	bool		served = du_shared_exists() && du_shared_serves(entry->oid, set);
 	const DatabaseFindings *found = &record.found;
 	StringInfoData note;
 	ResultRow	row = {0};
@@ -133,14 +137,14 @@ put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
 	if (!served && record.worker_problem[0] != '\0')
 		say(&note, psprintf("No worker serves it: %s %s", record.worker_problem, record.worker_hint));
 	else if (!served)
-		say_cure(&note, found);
+		say_cure(&note, set, found);
 
 	du_row_add_text(&row, entry->name);
 	du_row_add_text(&row, text_or_null(found->extension));
 	du_row_add_text(&row, text_or_null(found->installed));
 	du_row_add_text(&row, text_or_null(found->binary));
 	du_row_add_text(&row, text_or_null(found->target));
-	du_row_add_text(&row, is_upgraded_now(entry->oid) ? "finalizing" : text_or_null(found->state));
+	du_row_add_text(&row, is_upgraded_now(entry->oid, found->extension) ? "finalizing" : text_or_null(found->state));
 	if (found->extension[0] != '\0')
 		du_row_add(&row, BoolGetDatum(found->behind));
 	else
@@ -150,6 +154,52 @@ put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
 	du_row_add_text(&row, du_shared_exists() ? du_fence_reasons_of(entry->oid) : NULL);
 	du_row_add_text(&row, text_or_null(note.data));
 	du_row_put(fcinfo, &row);
+}
+
+/* What the next functions put rows of. */
+typedef struct SetsOfDatabase
+{
+	FunctionCallInfo fcinfo;
+	const DatabaseEntry *entry;
+} SetsOfDatabase;
+
+/* Of this session's database, its settings say which sets there are. */
+static void
+put_own_set(void *arg)
+{
+	const SetsOfDatabase *sets = arg;
+
+	put_set(sets->fcinfo, sets->entry, du_main_selected());
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	return ((const DatabaseRecord *) a)->place - ((const DatabaseRecord *) b)->place;
+}
+
+/* Puts the rows of a database, in the order of its main extensions. */
+static void
+put_database(FunctionCallInfo fcinfo, const DatabaseEntry *entry)
+{
+	SetsOfDatabase sets = {fcinfo, entry};
+	DatabaseRecord *records;
+	int			n;
+
+	if (entry->oid == MyDatabaseId)
+	{
+		du_main_run_each(put_own_set, &sets);
+		return;
+	}
+	put_set(fcinfo, entry, "");
+	records = du_records_list(&n);
+	if (n > 0)
+		qsort(records, n, sizeof(DatabaseRecord), compare_places);
+	for (int i = 0; i < n; i++)
+	{
+		if (records[i].database == entry->oid && records[i].place > 0)
+			put_set(fcinfo, entry, records[i].set);
+	}
 }
 
 /*
@@ -175,23 +225,38 @@ documentdb_upgrade_database_list(PG_FUNCTION_ARGS)
 }
 
 /*
- * Sentences about the databases other than this one whose extensions are not
- * at the versions that the files offer, as far as they are known; NULL when
- * there are none.
+ * A sentence about the further main extensions of this database that are not at
+ * the versions that the files offer; NULL when there are none.  It is for who
+ * looks at the first alone, as a custom resource does.
  */
-const char *
-du_databases_behind(void)
+static const char *
+sets_behind(const DatabaseRecord *records, int n)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; i < n && du_main_selected()[0] == '\0'; i++)
+	{
+		if (records[i].database == MyDatabaseId && records[i].place > 0 && records[i].found.behind)
+			names = lappend(names, psprintf("%s (%s)", records[i].found.extension, records[i].found.installed));
+	}
+	return names == NIL ? NULL :
+		psprintf("Of the other main extensions of this database the files do not match what is installed: %s. SELECT * FROM documentdb_upgrade.status; shows all.",
+				 du_names_join(names));
+}
+
+/*
+ * The same about the databases other than this one, as far as they are known.
+ */
+static const char *
+other_databases_behind(const DatabaseRecord *records, int n)
 {
 	StringInfoData names;
-	DatabaseRecord *records;
 	List	   *databases;
 	ListCell   *lc;
 	bool		any = false;
 	int			count = 0;
-	int			n;
 
 	initStringInfo(&names);
-	records = du_records_list(&n);
 	for (int i = 0; i < n; i++)
 		any |= records[i].found.behind && records[i].database != MyDatabaseId;
 	if (!any || !du_databases_try_list(&databases))
@@ -204,7 +269,8 @@ du_databases_behind(void)
 		{
 			const DatabaseFindings *found = &records[i].found;
 
-			if (records[i].database != entry->oid || entry->oid == MyDatabaseId || !found->behind)
+			if (records[i].database != entry->oid || entry->oid == MyDatabaseId || !found->behind ||
+				records[i].place < 0)
 				continue;
 			if (count++ < MOST_NAMED)
 				appendStringInfo(&names, "%s%s (%s %s)", count > 1 ? ", " : "", entry->name,
@@ -217,4 +283,20 @@ du_databases_behind(void)
 		appendStringInfo(&names, " and %d more", count - MOST_NAMED);
 	return psprintf("In other databases the files do not match what is installed: %s. SELECT * FROM documentdb_upgrade.databases; shows all.",
 					names.data);
+}
+
+/*
+ * Sentences about what else this server has that is not at the version that the
+ * files offer; NULL when there is nothing.
+ */
+const char *
+du_databases_behind(void)
+{
+	int			n;
+	DatabaseRecord *records = du_records_list(&n);
+	const char *sets = sets_behind(records, n);
+	const char *databases = other_databases_behind(records, n);
+
+	return sets != NULL && databases != NULL ? psprintf("%s %s", sets, databases) :
+		sets != NULL ? sets : databases;
 }

@@ -104,6 +104,8 @@ du_look_note(const Assessment *assessment)
 	DecisionResult undesired = du_assessment_decide_undesired(assessment);
 	DatabaseFindings findings;
 
+	if (du_main_selected()[0] == '\0')
+		du_records_name_sets();
 	compose(&findings, du_assessment_main(assessment), &undesired);
 	if (!assessment->in_recovery)
 	{
@@ -111,6 +113,16 @@ du_look_note(const Assessment *assessment)
 		strlcpy(findings.target, assessment->decided.target ? assessment->decided.target : "",
 				sizeof(findings.target));
 	}
+	du_records_note(&findings, NULL);
+}
+
+/* Looks and notes for one managed set. */
+static void
+look_and_note(void *arg)
+{
+	DatabaseFindings findings;
+
+	du_look_here(&findings);
 	du_records_note(&findings, NULL);
 }
 
@@ -122,14 +134,13 @@ void
 du_look_note_bare(void)
 {
 	MemoryContext context = CurrentMemoryContext;
-	DatabaseFindings findings;
 
 	SPI_connect();
 	MemoryContextSwitchTo(context);
-	du_look_here(&findings);
+	du_records_name_sets();
+	du_main_run_each(look_and_note, NULL);
 	SPI_finish();
 	MemoryContextSwitchTo(context);
-	du_records_note(&findings, NULL);
 }
 
 /* The look of a process that has come for it. */

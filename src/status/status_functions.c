@@ -53,7 +53,7 @@ text_or_null(FunctionCallInfo fcinfo, const char *value)
 Datum
 documentdb_upgrade_schema_version(PG_FUNCTION_ARGS)
 {
-	return text_or_null(fcinfo, du_managed_installed_version(du_guc_extension, NULL));
+	return text_or_null(fcinfo, du_managed_installed_version(du_main_extension(), NULL));
 }
 
 /*
@@ -86,15 +86,12 @@ documentdb_upgrade_loaded_version(PG_FUNCTION_ARGS)
 	return text_or_null(fcinfo, version);
 }
 
-/*
- * managed_versions() returns the rows of view versions
- */
-Datum
-documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
+/* Puts the rows of one managed set; arg is the call. */
+static void
+put_versions(void *arg)
 {
 	Assessment		assessment;
 
-	InitMaterializedSRF(fcinfo, 0);
 	du_assessment_open(&assessment);
 	assessment.plan = du_plan_make(assessment.facts, NULL);
 	for (int i = 0; i < assessment.facts->nextensions; i++)
@@ -109,9 +106,22 @@ documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
 		du_row_add_text(&row, is_main ? du_loaded_version(extension) : NULL);
 		du_row_add_text(&row, is_main && extension->installed ? du_loaded_gate(extension->installed) : NULL);
 		du_row_add_text(&row, assessment.plan->targets[i].target);
-		du_row_put(fcinfo, &row);
+		du_row_add_text(&row, du_main_extension());
+		du_row_put(arg, &row);
 	}
 	du_assessment_close(&assessment);
+}
+
+/*
+ * managed_versions() returns the rows of view versions
+ *
+ * What the objects of 1.0.0 do not ask for is left out.
+ */
+Datum
+documentdb_upgrade_managed_versions(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	du_main_run_each(put_versions, fcinfo);
 	return (Datum) 0;
 }
 
@@ -168,11 +178,8 @@ put_reason(FunctionCallInfo fcinfo, Assessment *assessment)
 	du_row_put(fcinfo, &row);
 }
 
-/*
- * plan(target text)
- */
-Datum
-documentdb_upgrade_plan(PG_FUNCTION_ARGS)
+static Datum
+plan(FunctionCallInfo fcinfo)
 {
 	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
@@ -204,10 +211,16 @@ documentdb_upgrade_plan(PG_FUNCTION_ARGS)
 }
 
 /*
- * plan_sql(target text) returns text
+ * plan(target text, extension text)
  */
 Datum
-documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
+documentdb_upgrade_plan(PG_FUNCTION_ARGS)
+{
+	return du_main_call(plan, fcinfo, 1);
+}
+
+static Datum
+plan_sql(FunctionCallInfo fcinfo)
 {
 	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
@@ -221,10 +234,16 @@ documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
 }
 
 /*
- * script_objects(target text) returns jsonb
+ * plan_sql(target text, extension text) returns text
  */
 Datum
-documentdb_upgrade_script_objects(PG_FUNCTION_ARGS)
+documentdb_upgrade_plan_sql(PG_FUNCTION_ARGS)
+{
+	return du_main_call(plan_sql, fcinfo, 1);
+}
+
+static Datum
+script_objects(FunctionCallInfo fcinfo)
 {
 	Assessment	assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
@@ -238,10 +257,16 @@ documentdb_upgrade_script_objects(PG_FUNCTION_ARGS)
 }
 
 /*
- * preflight(target text)
+ * script_objects(target text, extension text) returns jsonb
  */
 Datum
-documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
+documentdb_upgrade_script_objects(PG_FUNCTION_ARGS)
+{
+	return du_main_call(script_objects, fcinfo, 1);
+}
+
+static Datum
+preflight(FunctionCallInfo fcinfo)
 {
 	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
@@ -267,10 +292,16 @@ documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
 }
 
 /*
- * can_finalize(target text) returns boolean
+ * preflight(target text, extension text)
  */
 Datum
-documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
+documentdb_upgrade_preflight(PG_FUNCTION_ARGS)
+{
+	return du_main_call(preflight, fcinfo, 1);
+}
+
+static Datum
+can_finalize(FunctionCallInfo fcinfo)
 {
 	Assessment		assessment;
 	char	   *target = du_version_argument(fcinfo, 0);
@@ -283,10 +314,16 @@ documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
 }
 
 /*
- * upgrade_fingerprint() returns text
+ * can_finalize(target text, extension text) returns boolean
  */
 Datum
-documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
+documentdb_upgrade_can_finalize(PG_FUNCTION_ARGS)
+{
+	return du_main_call(can_finalize, fcinfo, 1);
+}
+
+static Datum
+upgrade_fingerprint(FunctionCallInfo fcinfo)
 {
 	Assessment		assessment;
 	char	   *fingerprint;
@@ -295,6 +332,15 @@ documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
 	fingerprint = du_fingerprint(assessment.facts);
 	du_assessment_close(&assessment);
 	return text_or_null(fcinfo, fingerprint);
+}
+
+/*
+ * upgrade_fingerprint(extension text) returns text
+ */
+Datum
+documentdb_upgrade_upgrade_fingerprint(PG_FUNCTION_ARGS)
+{
+	return du_main_call(upgrade_fingerprint, fcinfo, 0);
 }
 
 /*
@@ -326,21 +372,18 @@ mode_name(const char *desired)
 	return strcmp(desired, "auto") == 0 ? "auto" : "explicit";
 }
 
-/*
- * current_status() returns the row of view status
- */
-Datum
-documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
+/* Puts the row of one managed set; arg is the call. */
+static void
+put_status(void *arg)
 {
 	WorkerFacts worker;
 	bool		served = du_shared_serving(&worker);
 	bool		known = served ? worker.desired_known : du_guc_source == SOURCE_KIND_SETTING;
-	const char *desired = served ? worker.desired : du_guc_desired_schema_version;
+	const char *desired = served ? worker.desired : du_main_desired(du_guc_desired_schema_version);
 	Assessment		assessment;
 	const ExtensionFacts *extension;
 	ResultRow	row = {0};
 
-	InitMaterializedSRF(fcinfo, 0);
 	du_assessment_open(&assessment);
 	du_assessment_decide(&assessment, desired);
 	if (assessment.guards == NULL)
@@ -370,7 +413,20 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 		du_row_add(&row, Int32GetDatum(worker.pid));
 	else
 		du_row_add_null(&row);
-	du_row_put(fcinfo, &row);
+	du_row_add_text(&row, extension->name);
+	du_row_put(arg, &row);
 	du_assessment_close(&assessment);
+}
+
+/*
+ * current_status() returns the rows of view status
+ *
+ * What the objects of 1.0.0 do not ask for is left out.
+ */
+Datum
+documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	du_main_run_each(put_status, fcinfo);
 	return (Datum) 0;
 }

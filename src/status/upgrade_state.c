@@ -60,8 +60,8 @@ du_state_gate_is_stale(const char *installed, const char *gate)
 static char *
 finalize_statement(const char *target)
 {
-	return psprintf("SELECT documentdb_upgrade.finalize_to(%s);",
-					quote_literal_cstr(target));
+	return psprintf("SELECT documentdb_upgrade.finalize_to(%s%s);",
+					quote_literal_cstr(target), du_main_argument(false));
 }
 
 /* Why a guard stops it, in one sentence with what to do. */
@@ -121,12 +121,12 @@ state_with_worker(const StateInput *input)
 
 	if (worker->gave_up)
 		return state("failed",
-					 psprintf("The last attempt failed (%s) and is not repeated by itself; correct the cause, then run SELECT documentdb_upgrade.retry();",
-							  error));
+					 psprintf("The last attempt failed (%s) and is not repeated by itself; correct the cause, then run SELECT documentdb_upgrade.retry(%s);",
+							  error, du_main_argument(true)));
 	if (worker->next_retry != 0)
 		return state("pending",
-					 psprintf("The worker tries again at %s after " INT64_FORMAT " failure(s) (%s); to try now, run SELECT documentdb_upgrade.retry();",
-							  timestamptz_to_str(worker->next_retry), worker->failures, error));
+					 psprintf("The worker tries again at %s after " INT64_FORMAT " failure(s) (%s); to try now, run SELECT documentdb_upgrade.retry(%s);",
+							  timestamptz_to_str(worker->next_retry), worker->failures, error, du_main_argument(true)));
 	return state("pending",
 				 psprintf("%s; to stop it, run SELECT documentdb_upgrade.hold('reason');",
 						  companions ? psprintf("%s. The worker is about to bring it along", companions) :
@@ -205,8 +205,8 @@ nothing_to_do(const ExtensionFacts *extension)
 	if (du_version_compare(&installed, &binary) > 0)
 		return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file; or, if an older binary has taken the place of a newer one, bring that one back.",
 						extension->odds);
-	return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file, or ask for that version by its name: SELECT documentdb_upgrade.finalize_to(%s);",
-					extension->odds, quote_literal_cstr(extension->limit));
+	return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file, or ask for that version by its name: SELECT documentdb_upgrade.finalize_to(%s%s);",
+					extension->odds, quote_literal_cstr(extension->limit), du_main_argument(false));
 }
 
 /*
@@ -352,9 +352,9 @@ state_of_primary(const StateInput *input)
 									  extension->control->problem));
 			if (extension->binary != NULL && cannot_be_ordered(extension))
 				return state("blocked",
-							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s);",
+							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s%s);",
 									  input->decided.reason, quote_literal_cstr(extension->binary),
-									  quote_literal_cstr(extension->installed)));
+									  quote_literal_cstr(extension->installed), du_main_argument(false)));
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));

@@ -37,6 +37,8 @@ typedef struct Worker
 	bool		once;			/* one pass for tick(), then the end */
 	const char *actor;			/* for history */
 	const char *role_name;		/* who asked for a single pass, else "" */
+	bool		further;		/* its main extension is not the first one */
+	bool		in_main_database;
 	bool		main;			/* what is one for the server, it does */
 	bool		primary;		/* as of the last look */
 	bool		designated;		/* a standby that heads a replica region */

@@ -240,7 +240,9 @@ start(Worker *worker)
 	/* Nor by keeping a synchronous standby away. */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 
-	worker->main = worker->once || du_shared_is_main();
+	worker->further = du_main_selected()[0] != '\0';
+	worker->in_main_database = worker->once || du_shared_in_main_database();
+	worker->main = worker->in_main_database && !worker->further;
 	worker->facts.pid = MyProcPid;
 	worker->facts.database = MyDatabaseId;
 	worker->facts.is_main = worker->main;
@@ -307,12 +309,9 @@ is_done(const Worker *worker, TimestampTz started, bool looked)
 		(worker->upstream_report == NULL || du_upstream_report_was_made(worker->upstream_report));
 }
 
-/*
- * One pass for tick(), in a process of its own, for the role that called it;
- * fills in the state that was found.
- */
-void
-documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
+/* One pass for tick() at the managed set that is selected. */
+static Worker *
+look_once(const char *role_name)
 {
 	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
 	TimestampTz started = GetCurrentTimestamp();
@@ -338,5 +337,27 @@ documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
 		(void) wait_for_work(&list);
 	}
 	du_worker_close(worker);
-	strlcpy(state, worker->facts.state, size);
+	return worker;
+}
+
+/*
+ * One pass for tick(), in a process of its own, for the role that called it;
+ * fills in the state that was found.  The other main extensions come after the
+ * first, whose worker has read what is desired.
+ */
+void
+documentdb_upgrade_worker_once(const char *role_name, char *state, Size size)
+{
+	Worker	   *first = look_once(role_name);
+	ListCell   *lc;
+
+	strlcpy(state, first->facts.state, size);
+	du_shared_pretend_first(&first->facts);
+	foreach(lc, du_main_extensions())
+	{
+		if (foreach_current_index(lc) == 0)
+			continue;
+		du_main_select(lfirst(lc));
+		(void) look_once(role_name);
+	}
 }

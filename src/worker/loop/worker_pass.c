@@ -123,12 +123,12 @@ reconsider_attempt(Worker *worker, const Assessment *assessment)
 
 	if (health == SOURCE_MISSING ||
 		(health == SOURCE_OK && !is_still_wanted(worker, assessment)))
-		(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_WITHDRAWAL);
+		(void) du_running_cancel(MyDatabaseId, du_main_selected(), CANCELLED_BY_WITHDRAWAL);
 
 	foreach(lc, failing)
 	{
 		if (strcmp(lfirst(lc), "hold") == 0)
-			(void) du_running_cancel(MyDatabaseId, CANCELLED_BY_HOLD);
+			(void) du_running_cancel(MyDatabaseId, du_main_selected(), CANCELLED_BY_HOLD);
 	}
 }
 
@@ -150,7 +150,7 @@ consider_attempt(Worker *worker, const Assessment *assessment)
 	memset(order, 0, sizeof(AttemptOrder));
 	strlcpy(order->actor, worker->actor, sizeof(order->actor));
 	strlcpy(order->role_name, worker->role_name, sizeof(order->role_name));
-	strlcpy(order->extension, du_guc_extension, sizeof(order->extension));
+	strlcpy(order->extension, du_main_extension(), sizeof(order->extension));
 	strlcpy(order->target, assessment->decided.target, sizeof(order->target));
 	strlcpy(order->fingerprint, du_assessment_fingerprint(assessment), sizeof(order->fingerprint));
 	strlcpy(order->resource_uid, facts->resource_uid, sizeof(order->resource_uid));
@@ -164,8 +164,27 @@ consider_attempt(Worker *worker, const Assessment *assessment)
 }
 
 /*
+ * True while another managed set of this database wants that fence.
+ */
+static bool
+another_is_ahead(void)
+{
+	int			n;
+	DatabaseRecord *records = du_records_list(&n);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (records[i].database == MyDatabaseId && records[i].place >= 0 &&
+			strcmp(records[i].set, du_main_selected()) != 0 &&
+			strcmp(records[i].found.state, "schema_ahead") == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Keeps the fence that the settings want while the binary is older than the
- * schema.  Versions that cannot be told leave things as they are.  A standby's
+ * schema, of whichever managed set.  Versions that cannot be told leave things as they are.  A standby's
  * fence is up when it is promoted.
  */
 static void
@@ -180,7 +199,7 @@ follow_binary(const Assessment *assessment)
 		du_fence_raise(FENCE_SCHEMA_AHEAD, 0, found.reason,
 					   psprintf("Bring back a binary of %s or later; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.",
 								du_assessment_main(assessment)->installed));
-	else
+	else if (!wanted || !another_is_ahead())
 		(void) du_fence_lift(FENCE_SCHEMA_AHEAD);
 }
 
@@ -284,7 +303,8 @@ look(Worker *worker)
 	if (worker->primary)
 	{
 		note_binary(worker, &assessment);
-		du_release_record(assessment.facts, &worker->release);
+		if (!worker->further)
+			du_release_record(assessment.facts, &worker->release);
 		if (!worker->attempt_runs)
 			du_history_note_found(assessment.facts, worker->found);
 		du_worker_recall(worker, &assessment);
@@ -293,7 +313,8 @@ look(Worker *worker)
 	if (!worker->once)
 	{
 		follow_binary(&assessment);
-		follow_maintenance(worker);
+		if (!worker->further)
+			follow_maintenance(worker);
 	}
 	du_assessment_find_state(&assessment, facts);
 	strlcpy(facts->state, assessment.state.state, sizeof(facts->state));
@@ -338,7 +359,8 @@ find_own_extension(Worker *worker)
 static void
 leave_bare_database(Worker *worker)
 {
-	du_look_note_bare();
+	if (!worker->further)
+		du_look_note_bare();
 	if (!du_shared_is_to_serve())
 		proc_exit(0);
 }
@@ -380,7 +402,10 @@ pass(Worker *worker)
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	if (!worker->once)
+	{
 		follow_settings(worker);
+		du_shared_leave_other_set();
+	}
 	if (worker->main && !worker->once)
 		du_fence_follow_databases();
 	find_own_extension(worker);
@@ -399,10 +424,11 @@ pass(Worker *worker)
 		strlcpy(worker->facts.state, "", sizeof(worker->facts.state));
 		if (worker->upstream_report != NULL)
 			du_upstream_report_set(worker->upstream_report, NULL, NULL);
-		du_worker_announce(worker, NULL);
+		if (!worker->further)
+			du_worker_announce(worker, NULL);
 	}
 
-	if (!worker->once)
+	if (!worker->once && !worker->further)
 		du_fence_looked(in_recovery);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

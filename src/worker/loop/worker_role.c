@@ -82,21 +82,18 @@ take_source_state(Worker *worker)
 }
 
 /*
- * Where the desired version comes from.  A file or a resource names the version
- * of one extension, and is followed once for the server: other databases have
- * their settings.
+ * Where the desired version comes from.  A file or a resource is followed once
+ * for the server: other databases have their settings.
  */
 static SourceKind
 source_kind(const Worker *worker)
 {
-	return worker->main ? (SourceKind) du_guc_source : SOURCE_KIND_SETTING;
+	return worker->in_main_database ? (SourceKind) du_guc_source : SOURCE_KIND_SETTING;
 }
 
-/*
- * Opens the configured source, and the reports that belong to it.
- */
+/* Opens the configured source, and the reports that belong to it. */
 static void
-open_source(Worker *worker)
+open_configured_source(Worker *worker)
 {
 	switch (source_kind(worker))
 	{
@@ -111,6 +108,19 @@ open_source(Worker *worker)
 			worker->report = du_kube_report_open(worker->source);
 			break;
 	}
+}
+
+/*
+ * Opens the source.  A file or a resource names the version of the first main
+ * extension, whose worker reads it; that of another one hears from that.
+ */
+static void
+open_source(Worker *worker)
+{
+	if (worker->further && source_kind(worker) != SOURCE_KIND_SETTING)
+		worker->source = du_source_first_open();
+	else
+		open_configured_source(worker);
 
 	/* Whom it reports to has heard nothing yet. */
 	if (worker->announced != NULL)

@@ -155,6 +155,7 @@ typedef struct DesiredSource
 	void		(*close) (struct DesiredSource *source);
 } DesiredSource;
 
+extern DesiredSource *du_source_first_open(void);
 extern DesiredSource *du_source_setting_open(void);
 extern DesiredSource *du_source_file_open(void);
 extern DesiredSource *du_source_kubernetes_open(void);

@@ -22,8 +22,9 @@ static bool
 advance(DesiredSource *source)
 {
 	DesiredState *state = &source->state;
+	const char *desired = du_main_desired(du_guc_desired_schema_version);
 	bool		changed = state->version == NULL || state->refreshing ||
-	strcmp(state->version, du_guc_desired_schema_version) != 0;
+	strcmp(state->version, desired) != 0;
 
 	state->refreshing = false;
 	state->last_contact = GetCurrentTimestamp();
@@ -32,7 +33,7 @@ advance(DesiredSource *source)
 	state->health = SOURCE_OK;
 	if (state->version != NULL)
 		pfree(unconstify(char *, state->version));
-	state->version = MemoryContextStrdup(TopMemoryContext, du_guc_desired_schema_version);
+	state->version = MemoryContextStrdup(TopMemoryContext, desired);
 	return true;
 }
 

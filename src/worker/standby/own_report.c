@@ -139,6 +139,14 @@ describe_extensions(FleetMember *member, const UpgradeFacts *facts)
 	}
 }
 
+/* Serves the next function. */
+static void
+describe_set(void *arg)
+{
+	if (du_main_selected()[0] != '\0')
+		describe_extensions(arg, du_managed_gather());
+}
+
 /*
  * The main extensions of other databases, whose binaries are this server's too.
  * What is installed there is not told: it can differ between databases.
@@ -194,6 +202,7 @@ describe_self(FleetMember *member, const Assessment *assessment, const WorkerFac
 		set_text(member->gate, known(du_loaded_gate(extension->installed)), sizeof(member->gate));
 	set_text(member->fingerprint, du_assessment_fingerprint(assessment), sizeof(member->fingerprint));
 	describe_extensions(member, assessment->facts);
+	du_main_run_each(describe_set, member);
 	describe_other_databases(member);
 }
 

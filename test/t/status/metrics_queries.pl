@@ -79,13 +79,13 @@ sql($plain, 'CREATE ROLE cnpg_metrics_exporter LOGIN IN ROLE pg_monitor');
 keeps_quiet($plain, 'without the extension');
 sql($plain, q{CREATE EXTENSION documentdb_upgrade});
 gives_what_it_says($plain, 'not preloaded');
-is(sql($plain, $queries->{documentdb_upgrade}{query}) =~ s/^postgres\|(\w*)\|.*/$1/r, '', 'not preloaded: whether a worker runs is not said');
-is(sql($plain, $queries->{documentdb_upgrade_state}{query}), 'postgres|primary|not_installed|||1', 'not preloaded: the state is there');
+is(sql($plain, $queries->{documentdb_upgrade}{query}) =~ s/^postgres\|documentdb\|(\w*)\|.*/$1/r, '', 'not preloaded: whether a worker runs is not said');
+is(sql($plain, $queries->{documentdb_upgrade_state}{query}), 'postgres|documentdb|primary|not_installed|||1', 'not preloaded: the state is there');
 sql($plain, q{CREATE EXTENSION documentdb VERSION '0.109-0' CASCADE});
-is(sql($plain, $queries->{documentdb_upgrade_state}{query}), 'postgres|primary|update_available|0.109-0||1', 'as labels');
+is(sql($plain, $queries->{documentdb_upgrade_state}{query}), 'postgres|documentdb|primary|update_available|0.109-0||1', 'as labels');
 
 # One row for each cause of waiting.
-sub causes { return join ' ', sort map { (split /\|/)[1] } split /\n/, sql($plain, $queries->{documentdb_upgrade_waiting}{query}); }
+sub causes { return join ' ', sort map { (split /\|/)[2] } split /\n/, sql($plain, $queries->{documentdb_upgrade_waiting}{query}); }
 is(causes(), 'decision', 'nobody has decided yet');
 sql($plain, q{SELECT documentdb_upgrade.hold('not now')});
 like(causes(), qr/\bhold\b/, 'a hold is a cause of its own');
@@ -99,7 +99,7 @@ my $primary = new_node('primary', preload => 1, streaming => 1);
 sql($primary, 'CREATE ROLE cnpg_metrics_exporter LOGIN IN ROLE pg_monitor; CREATE EXTENSION documentdb_upgrade');
 ok($primary->poll_query_until('postgres', 'SELECT worker_up = 1 FROM documentdb_upgrade.metrics'), 'the worker comes up');
 gives_what_it_says($primary, 'preloaded');
-is(sql($primary, $queries->{documentdb_upgrade}{query}) =~ s/^postgres\|(\w*)\|.*/$1/r, '1', 'preloaded: the worker is seen');
+is(sql($primary, $queries->{documentdb_upgrade}{query}) =~ s/^postgres\|documentdb\|(\w*)\|.*/$1/r, '1', 'preloaded: the worker is seen');
 
 $primary->backup('base');
 my $standby = DocumentdbUpgrade::Node->new('standby');
@@ -107,6 +107,6 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 $primary->wait_for_catchup($standby);
 gives_what_it_says($standby, 'standby');
-like(sql($standby, $queries->{documentdb_upgrade_state}{query}), qr/^postgres\|standby\|standby\|/, 'standby: it says that it is one');
+like(sql($standby, $queries->{documentdb_upgrade_state}{query}), qr/^postgres\|documentdb\|standby\|standby\|/, 'standby: it says that it is one');
 
 done_testing();

@@ -43,7 +43,7 @@ my $metrics = q{SELECT role, state, installed_version, desired, worker_up, attem
 	blocked_guards, held, contact_age_seconds >= 0, next_retry_seconds, source_failures_total, reports_delivered_total,
 	reports_failed_total, events_dropped_total, last_success_age_seconds >= 0 FROM documentdb_upgrade.metrics};
 is(sql($node, q{SELECT count(*) FROM information_schema.columns WHERE table_schema = 'documentdb_upgrade' AND table_name = 'metrics'
-		AND column_name !~ '_(seconds|total)$' AND column_name NOT IN ('role', 'state', 'installed_version', 'desired', 'worker_up', 'blocked_guards', 'held', 'standbys', 'standbys_ready', 'fenced')}),
+		AND column_name !~ '_(seconds|total)$' AND column_name NOT IN ('role', 'state', 'installed_version', 'desired', 'worker_up', 'blocked_guards', 'held', 'standbys', 'standbys_ready', 'fenced', 'extension')}),
 	'0', 'names tell the unit');
 
 waits('without a worker');
