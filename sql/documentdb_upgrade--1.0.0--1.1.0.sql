@@ -67,6 +67,16 @@ $$;
 DROP FUNCTION finalize_to_before(text, text, text[]);
 DROP PROCEDURE run_finalize_to_before(text, text, text[]);
 
+CREATE FUNCTION documentdb_upgrade_internal.version_order(a text, b text) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_version_order';
+COMMENT ON FUNCTION version_order(text, text) IS
+'as compare_versions(), but null where one of the two cannot be ordered: for versions that a catalogue, a file or '
+	'history has';
+
+REVOKE ALL ON FUNCTION version_order(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION version_order(text, text) TO pg_monitor;
+
 CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
                                                         OUT reason text)
     RETURNS SETOF record
@@ -495,16 +505,12 @@ BEGIN
             WHERE c.component = 'postgres' AND i.extension IS NOT NULL AND (force OR c.change <> 'unchanged')
     LOOP
         IF part.component = 'extension' AND schema IS NOT NULL THEN
-            BEGIN
-                below := documentdb_upgrade.compare_versions(part.to_version, schema) < 0;
-            EXCEPTION WHEN invalid_parameter_value THEN
-                below := NULL;
-            END;
+            below := documentdb_upgrade_internal.version_order(part.to_version, schema) < 0;
             IF below THEN
                 -- The finalize that has left what the target can serve
                 SELECT * INTO step FROM documentdb_upgrade.history h
                     WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
-                      AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
+                      AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
                     coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at)
@@ -520,6 +526,12 @@ BEGIN
                           DETAIL = 'A schema never goes back, and an older binary does not know it.',
                           HINT = 'The only way back is a restore into a new cluster: ' || way_out || '.';
             ELSIF below IS NULL THEN
+                IF documentdb_upgrade_internal.version_order(part.to_version, part.to_version) IS NOT NULL THEN
+                    RAISE EXCEPTION 'extension % of release % may be older than the installed schema "%", which '
+                                    'cannot be ordered', part.to_version, target, schema
+                        USING ERRCODE = 'object_not_in_prerequisite_state',
+                              HINT = 'Find out whether that binary serves this schema, and go by hand.';
+                END IF;
                 RAISE EXCEPTION 'release % does not state the version of its extension, which may be older than '
                                 'the installed schema "%"', target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -794,7 +806,7 @@ BEGIN
         expected_duration := interval '1 second';
         RETURN NEXT;
     ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
-          AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
+          AND documentdb_upgrade_internal.version_order(extension_to, schema) > 0 THEN
         step := step + 1;
         component := 'schema';
         action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
@@ -806,7 +818,7 @@ BEGIN
         restarts_pods := false;
         expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
             WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
-              AND documentdb_upgrade.compare_versions(r.to_version, extension_to) = 0
+              AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
             ORDER BY r.id DESC LIMIT 1);
         RETURN NEXT;
     END IF;
@@ -1226,8 +1238,8 @@ BEGIN
         RETURN;
     END IF;
     IF direction > 0 THEN
-        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible'
-                     ELSE 'medium' END;
+        risk := CASE WHEN schema IS NULL OR documentdb_upgrade_internal.version_order("to", schema) < 0
+                     THEN 'impossible' ELSE 'medium' END;
         strategy := CASE risk WHEN 'impossible' THEN 'restore' ELSE 'in place' END;
         evidence := evidence || CASE WHEN schema IS NULL THEN ' A schema never goes back.'
             ELSE format(' The installed schema is %s, and never goes back; a binary can, down to it.', schema) END;
@@ -1237,8 +1249,8 @@ BEGIN
     -- What a rehearsal has seen counts more than what scripts look like.
     SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
         WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
-          AND documentdb_upgrade.compare_versions(r.from_version, "from") = 0
-          AND documentdb_upgrade.compare_versions(r.to_version, "to") = 0
+          AND documentdb_upgrade_internal.version_order(r.from_version, "from") = 0
+          AND documentdb_upgrade_internal.version_order(r.to_version, "to") = 0
         ORDER BY r.scratch, r.id DESC LIMIT 1;
     IF FOUND THEN
         class := CASE rehearsed.outcome WHEN 'passed' THEN coalesce(rehearsed.risk, 'functions only') ELSE 'failed' END;
@@ -1253,7 +1265,7 @@ BEGIN
         IF removed > 0 OR taken > 0 THEN
             kind := 'breaking';
         END IF;
-    ELSIF schema IS NOT NULL AND documentdb_upgrade.compare_versions(schema, "from") = 0 THEN
+    ELSIF schema IS NOT NULL AND documentdb_upgrade_internal.version_order(schema, "from") = 0 THEN
         SELECT p.risk INTO class FROM documentdb_upgrade.plan("to") p
             ORDER BY array_position(
                 '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)
@@ -1348,7 +1360,8 @@ BEGIN
                         THEN 'The library keeps no version in force, or reads it at its next use.'
                         ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed_version) END,
                    'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.'
-            FROM (SELECT *, documentdb_upgrade.compare_versions(gate, installed_version) <> 0 AS differs
+            FROM (SELECT *, coalesce(documentdb_upgrade_internal.version_order(gate, installed_version) <> 0,
+                                     gate <> installed_version) AS differs
                   FROM documentdb_upgrade.versions WHERE extension = main) v;
 
     -- What guards know: before an upgrade, and what of it counts after one.
@@ -1708,7 +1721,7 @@ BEGIN
                         WHEN v.behind
                         THEN 'If that was intended, there is nothing to do; else finalize to what the binary offers.'
                         END
-            FROM (SELECT *, documentdb_upgrade.compare_versions(installed_version, binary_version) < 0 AS behind
+            FROM (SELECT *, documentdb_upgrade_internal.version_order(installed_version, binary_version) < 0 AS behind
                   FROM documentdb_upgrade.versions WHERE extension = main) v;
 
     WHEN 'companions' THEN
@@ -1815,6 +1828,7 @@ DECLARE
     success record;
     failure record;
     wanted text;
+    ordered text;
     goal text;
     kind text;
     risk text;
@@ -1831,16 +1845,14 @@ BEGIN
         coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
-    BEGIN
-        goal := coalesce(
-            (SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p
-             WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
-            (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
-             WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
-    EXCEPTION WHEN invalid_parameter_value THEN
-        goal := NULL;    -- what is installed or offered is no version
-    END;
-    goal := coalesce(goal, wanted, s.binary_version);
+    -- What cannot be ordered is no target; then what the binary offers is.
+    ordered := CASE WHEN documentdb_upgrade_internal.version_order(wanted, wanted) IS NOT NULL THEN wanted END;
+    goal := coalesce(
+        (SELECT p.to_version FROM documentdb_upgrade.plan(ordered) p
+         WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
+        (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
+         WHERE documentdb_upgrade_internal.version_order(v, wanted) = 0 LIMIT 1),
+        wanted, s.binary_version);
     facts := to_jsonb(s) || jsonb_build_object(
         'extension', main, 'database', current_database(), 'asked', target, 'wanted', wanted, 'goal', goal,
         'from', s.installed_version, 'reason', decided.reason, 'server_version', current_setting('server_version'),
@@ -1851,12 +1863,12 @@ BEGIN
             'upstream', (SELECT to_jsonb(r) FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL));
     END IF;
 
-    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p
+    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(ordered) p
               WHERE p.step IS NOT NULL);
     guards := (SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object(
                    'mark', CASE WHEN p.status IN ('fail', 'warn') THEN upper(p.status) END,
                    'advice', CASE WHEN p.status IN ('fail', 'warn') THEN p.hint END))
-               FROM documentdb_upgrade.preflight(wanted) p);
+               FROM documentdb_upgrade.preflight(ordered) p);
     kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
                  WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
     SELECT * INTO success FROM documentdb_upgrade.history h
@@ -2988,3 +3000,150 @@ GRANT SELECT ON nodes TO pg_monitor;
 
 COMMENT ON COLUMN status.role
 	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';
+
+CREATE OR REPLACE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 12 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rollback documentdb_upgrade.rollbacks;
+    planned jsonb;
+    newest documentdb_upgrade.releases;
+    seen jsonb;
+    before jsonb;
+    now jsonb;
+    part record;
+    instance record;
+    says text;
+BEGIN
+    SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rollback % does not exist', verify_rollback.id
+            USING ERRCODE = 'undefined_object';
+    END IF;
+    planned := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release);
+    SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
+    before := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.source);
+    seen := documentdb_upgrade_internal.observed_release();
+
+    -- Each component: what can be seen from here, else what was recorded since
+    FOR part IN
+        SELECT k.name, k.name = ANY (rollback.changed) AS reverted,
+               documentdb_upgrade_internal.component_version(k.name, planned->k.name->'configuration') AS wanted,
+               seen->k.name->>'version' AS found,
+               newest.revision > rollback.release AS recorded,
+               newest.components->k.name->>'sha256' IS NOT DISTINCT FROM planned->k.name->>'sha256' AS equal
+        FROM (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(planned)
+              UNION SELECT unnest(rollback.changed)) AS k(name)
+        ORDER BY k.name COLLATE "C"
+    LOOP
+        "check" := CASE WHEN part.reverted THEN 'changed ' ELSE 'untouched ' END || part.name;
+        IF part.found IS NOT NULL AND NOT part.reverted THEN
+            IF seen->part.name = rollback.baseline->'observed'->part.name THEN
+                status := 'pass';
+                detail := format('It is %s as when the rollback was recorded.', part.found);
+            ELSE
+                status := 'fail';
+                says := rollback.baseline->'observed'->part.name->>'version';
+                detail := format('It was %s when the rollback was recorded, and is %s%s.', says, part.found,
+                                 CASE WHEN part.found = says THEN ' of another build' END);
+            END IF;
+        ELSIF part.found IS NOT NULL AND part.wanted IS NOT NULL THEN
+            status := CASE WHEN documentdb_upgrade_internal.version_matches(part.found, part.wanted) THEN 'pass'
+                           ELSE 'fail' END;
+            detail := format('This server offers %s; planned is %s.', part.found, part.wanted);
+            -- The same version can be another build.
+            IF status = 'pass' AND planned->part.name->'configuration' ? 'library_sha256'
+               AND planned->part.name->'configuration'->'library_sha256'
+                   <> coalesce(seen->part.name->'library_sha256', 'null') THEN
+                status := 'fail';
+                detail := format('Its libraries differ from those of release %s, although the version is %s.',
+                                 rollback.target, part.found);
+            END IF;
+        ELSIF part.recorded THEN
+            status := CASE WHEN part.equal THEN 'pass' ELSE 'fail' END;
+            detail := format(CASE WHEN part.equal THEN 'Release %s, recorded since, has it as planned.'
+                                  ELSE 'Release %s, recorded since, has another configuration of it than planned.' END,
+                             newest.revision);
+        ELSE
+            status := 'skip';
+            detail := 'This server cannot see it: call record_release() with what is deployed now, then verify again.';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+
+    SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
+           s.loaded_version AS loaded, s.next_step INTO instance
+        FROM documentdb_upgrade.status s;
+    "check" := 'loaded library';
+    IF instance.loaded IS NULL OR instance.offered IS NULL THEN
+        status := 'skip';
+        detail := 'The extension has no function that tells the version of the library in memory.';
+    ELSE
+        status := CASE WHEN coalesce(documentdb_upgrade_internal.version_order(instance.loaded, instance.offered) = 0,
+                                     instance.loaded = instance.offered) THEN 'pass' ELSE 'fail' END;
+        detail := format('In memory is %s, the files offer %s.', instance.loaded, instance.offered)
+            || CASE status WHEN 'fail' THEN ' Restart the server.' ELSE '' END;
+    END IF;
+    RETURN NEXT;
+
+    "check" := 'schema';
+    IF instance.installed IS NULL OR instance.offered IS NULL THEN
+        status := 'skip';
+        detail := 'The main extension is not installed, or has no files.';
+    ELSE
+        status := CASE WHEN instance.installed = instance.offered THEN 'pass'
+                       ELSE CASE documentdb_upgrade_internal.version_order(instance.installed, instance.offered)
+                                WHEN 1 THEN 'fail' WHEN 0 THEN 'pass' WHEN -1 THEN 'pass' ELSE 'skip' END END;
+        detail := format('The schema is %s, the binary %s.', instance.installed, instance.offered)
+            || CASE status WHEN 'fail'
+                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.'
+                    WHEN 'skip' THEN ' They cannot be ordered: find out whether the binary serves that schema.'
+                    ELSE '' END;
+    END IF;
+    RETURN NEXT;
+
+    "check" := 'server';
+    status := CASE WHEN instance.state IN ('failed', 'schema_ahead') THEN 'fail' ELSE 'pass' END;
+    detail := format('It is a %s in state %s. %s', instance.role, instance.state, instance.next_step);
+    RETURN NEXT;
+
+    "check" := 'standbys';
+    SELECT count(*), string_agg(format('%s: %s', b.name, coalesce(b.problem, b.status)), ' ' ORDER BY b.name)
+                         FILTER (WHERE b.status <> 'ready') AS problems
+        INTO part FROM documentdb_upgrade.standbys b WHERE b.required;
+    status := CASE WHEN part.count = 0 THEN 'skip' WHEN part.problems IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := CASE WHEN part.count = 0 THEN 'There is none.'
+                   ELSE coalesce(part.problems, format('All %s are ready.', part.count)) END;
+    RETURN NEXT;
+
+    "check" := 'history';
+    SELECT string_agg(format('attempt %s %s: %s', h.id, h.outcome, coalesce(h.message, 'no message')), '; '
+                      ORDER BY h.id)
+        INTO says FROM documentdb_upgrade.history h
+        WHERE h.id > (rollback.baseline->>'last_attempt')::bigint AND h.outcome IN ('failed', 'refused');
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := coalesce(says, 'No attempt has failed or was refused since then.');
+    RETURN NEXT;
+
+    "check" := 'errors';
+    now := documentdb_upgrade_internal.error_counters();
+    SELECT string_agg(format('%s %s', (now->>c.name)::bigint - (rollback.baseline->>c.name)::bigint, c.name), ', ')
+        INTO says FROM (VALUES ('deadlocks'), ('checksum_failures'), ('conflicts'), ('sessions_fatal')) AS c(name)
+        WHERE (now->>c.name)::bigint > (rollback.baseline->>c.name)::bigint;
+    IF now->'stats_reset' IS DISTINCT FROM rollback.baseline->'stats_reset'
+       OR EXISTS (SELECT FROM (VALUES ('deadlocks'), ('conflicts'), ('sessions_fatal'), ('rolled_back')) AS c(name)
+                  WHERE (now->>c.name)::bigint < (rollback.baseline->>c.name)::bigint) THEN
+        status := 'skip';
+        detail := 'The statistics of this database were reset since then: look at the server''s log.';
+    ELSE
+        status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+        detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts '
+                         'with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may '
+                         'be normal.',
+            coalesce(says, 'Nothing'), rollback.baseline->>'at',
+            (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
+    END IF;
+    RETURN NEXT;
+END
+$$;
