@@ -65,6 +65,19 @@ foreach my $node (@nodes)
 }
 ok(sql($coordinator, q{SELECT bool_and((n->>'lsn')::pg_lsn > '0/0') FROM documentdb_upgrade.history, jsonb_array_elements(nodes) n WHERE outcome = 'succeeded'}) eq 't', 'and the place of each');
 
+# A node that is lost in the middle.
+set_and_reload($coordinator, 'documentdb_upgrade.lock_timeout', '1h');
+my $gate = close_gate($two);
+my $session = DocumentdbUpgrade::Session->new($coordinator);
+$session->start(q{SELECT outcome FROM documentdb_upgrade.finalize_to('1.2')});
+poll_until(sub { sql($two, q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) eq '1' }, 'its step has begun');
+$two->stop('immediate');
+ok(!$session->finish->{ok}, 'the loss of a node ends it');
+$session->quit;
+is(last_row(q{outcome, cause, nodes->0->>'node'}), 'failed|node|' . name_of($two), 'history says that it was lost');
+$two->start;
+is(versions_of(@nodes), '1.1 1.1 1.1', 'and nothing has happened anywhere');
+
 # What somebody does by hand on the coordinator is carried too; a node refuses of it
 # what its own files cannot, and nothing that the coordinator allows.
 append_to_file(extension_file($coordinator, 'thing--1.2--1.3.sql'), '');
