@@ -1,13 +1,13 @@
 --
 -- Privileges: nothing here is for PUBLIC but what asks nothing of the server, and
--- the reports of standbys, which are checked; pg_monitor may look
+-- what checks who calls: the reports of standbys, and the state; pg_monitor may look
 --
 
 REVOKE ALL ON ALL ROUTINES IN SCHEMA documentdb_upgrade, documentdb_upgrade_internal FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION to_semver, to_extension_version, compare_versions, report_standby
     TO PUBLIC;
-GRANT EXECUTE ON PROCEDURE run_report_standby TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE run_report_standby, run_status TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
     schema_version, binary_version, loaded_version, plan, plan_sql, preflight,

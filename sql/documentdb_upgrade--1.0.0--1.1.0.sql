@@ -324,7 +324,8 @@ BEGIN
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'release % does not exist', missing
             USING ERRCODE = 'undefined_object',
-                  HINT = 'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases shows those that do.';
+                  HINT = 'Those that do are shown by '
+                         'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases;';
     END IF;
     RETURN QUERY
         SELECT key, CASE WHEN x.value IS NULL OR y.value IS NULL THEN 'unknown'
@@ -506,7 +507,8 @@ BEGIN
                       AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
-                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at)
+                    coalesce((SELECT format('backup "%s" of %s', b.label,
+                                            date_trunc('second', b.finished_at))
                               FROM documentdb_upgrade.backups b
                               WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
                              format('a backup from when the schema was %s or older', part.to_version)),
@@ -895,7 +897,8 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'SELECT * FROM documentdb_upgrade.compare_releases(source, target) shows what differs.';
+                  HINT = format('What differs is shown by SELECT component, change FROM '
+                                'documentdb_upgrade.compare_releases(%s, %s);', source, target);
     END IF;
 
     SELECT jsonb_object_agg(p.name, p.part) INTO parts
@@ -1326,7 +1329,8 @@ BEGIN
                                      coalesce(v.installed_version, 'none'), coalesce(v.binary_version, 'none'),
                                      ', loaded ' || v.loaded_version), '; ')
                    || format('; PostgreSQL %s.', current_setting('server_version')),
-                   CASE WHEN own.installed_version IS NULL THEN format('Run CREATE EXTENSION %I;', main)
+                   CASE WHEN own.installed_version IS NULL
+                        THEN (SELECT g.hint FROM documentdb_upgrade.preflight() g WHERE g.guard = 'installed')
                         WHEN own.binary_version IS NULL THEN 'Put the extension''s control file and scripts in place.'
                         WHEN own.decision = 'refuse' THEN own.reason
                         ELSE format('Bring back a binary of %s or later.', own.installed_version) END
@@ -1362,7 +1366,8 @@ BEGIN
                           ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'fail') || ')',
                           count(*) FILTER (WHERE g.status = 'warn'),
                           ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'warn') || ')'),
-                   'SELECT * FROM documentdb_upgrade.preflight() says why, and what to do.'
+                   'Why, and what to do, is shown by SELECT guard, status, detail, hint FROM '
+                   'documentdb_upgrade.preflight() WHERE status IN (''fail'', ''warn'');'
             FROM guard g HAVING part = 'guards'
             UNION ALL
             SELECT r.name, g.status, g.detail, g.hint
@@ -1434,8 +1439,8 @@ BEGIN
                             count(d.what), string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
                             CASE WHEN count(d.what) > 5 THEN ' and others' END)
                         ELSE 'All members are as a fresh installation has them.' END,
-                   format('SELECT documentdb_upgrade.rehearsal_report(%s) lists them; compare the install script of '
-                          'this version with its update scripts, and tell the maintainers.', min(r.id))
+                   format('Compare the install script of this version with its update scripts, and tell the '
+                          'maintainers. All are listed by SELECT documentdb_upgrade.rehearsal_report(%s);', min(r.id))
             FROM (SELECT) AS one LEFT JOIN rehearsal r ON true
             LEFT JOIN (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d ON true;
 
@@ -1506,7 +1511,9 @@ BEGIN
                    coalesce('Declared NOT VALID, for information: '
                         || string_agg(format('%s of %s', c.conname, c.conrelid::regclass), ', '
                                       ORDER BY c.conrelid::regclass::text, c.conname)
-                        || '. ALTER TABLE ... VALIDATE CONSTRAINT checks the rows that were there before.',
+                        || '. To have the rows checked that were there before, run '
+                        || (array_agg(format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', c.conrelid::regclass, c.conname)
+                                      ORDER BY c.conrelid::regclass::text, c.conname))[1],
                         'All constraints of this database are validated.'), NULL
             FROM (SELECT k.conname, k.conrelid FROM pg_constraint k
                   -- Since 18 there are some that are never enforced.
@@ -1520,7 +1527,9 @@ BEGIN
                    coalesce('Disabled: ' || string_agg(format('%s of %s', t.tgname, t.tgrelid::regclass), ', '
                                                        ORDER BY t.tgname) || '.',
                             'No trigger on a table of the managed extensions is disabled.'),
-                   'Run ALTER TABLE ... ENABLE TRIGGER, unless the trigger is disabled on purpose.'
+                   'Unless they are disabled on purpose, run '
+                   || string_agg(format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname), ' '
+                                 ORDER BY t.tgname)
             FROM documentdb_upgrade_internal.health_tables() AS m(relation)
             JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D';
 
@@ -1537,7 +1546,8 @@ BEGIN
                                         (array_agg(d.return_message ORDER BY d.runid DESC))[1]) END
                        || CASE WHEN row_security_active('cron.job_run_details')
                                THEN ' Only runs of your own role can be seen.' ELSE '' END,
-                       'SELECT * FROM cron.job_run_details WHERE status = ''failed'' ORDER BY runid DESC says why.'
+                       'Why is shown by SELECT jobid, end_time, return_message FROM cron.job_run_details '
+                       'WHERE status = ''failed'' ORDER BY runid DESC;'
                 FROM cron.job_run_details d
                 WHERE d.status = 'failed' AND coalesce(d.end_time, d.start_time, now()) > now() - interval '24 hours';
         END IF;
@@ -1577,7 +1587,10 @@ BEGIN
                    coalesce(string_agg(format('%L of database %s since %s', x.gid, x.database,
                                               date_trunc('second', x.prepared)), ', ' ORDER BY x.prepared) || '.',
                             'There are no prepared transactions.'),
-                   'Run COMMIT PREPARED or ROLLBACK PREPARED: they keep their locks over restarts.'
+                   format('They keep their locks over restarts. In database %1$I, finish the oldest with COMMIT '
+                          'PREPARED %2$L; or undo it with ROLLBACK PREPARED %2$L;',
+                          coalesce((array_agg(x.database ORDER BY x.prepared))[1], ''),
+                          (array_agg(x.gid ORDER BY x.prepared))[1])
             FROM pg_prepared_xacts x;
 
     WHEN 'wraparound' THEN
@@ -1723,7 +1736,8 @@ BEGIN
                                  FROM documentdb_upgrade.versions v
                                  WHERE v.extension <> main AND v.installed_version IS NOT NULL), 'there is none')) END,
                        CASE WHEN g.status = 'fail' THEN g.hint
-                            ELSE format('Run SELECT documentdb_upgrade.finalize_to(%L);',
+                            ELSE format('Run SELECT outcome, from_version, to_version FROM '
+                                        'documentdb_upgrade.finalize_to(%L);',
                                         documentdb_upgrade.schema_version()) END
                 FROM documentdb_upgrade.preflight(documentdb_upgrade.schema_version()) g,
                      (SELECT string_agg(DISTINCT extension, ', ') AS behind
@@ -1758,7 +1772,7 @@ BEGIN
                                  ELSE format('from %s to %s', coalesce(a.from_version, 'none'),
                                              coalesce(a.to_version, 'unknown')) END,
                             date_trunc('second', a.finished_at), a.outcome, ': ' || a.message) END,
-                   coalesce(a.hint, 'SELECT documentdb_upgrade.runbook() says what to do.')
+                   coalesce(a.hint, 'What to do is said by SELECT documentdb_upgrade.runbook();')
             FROM (VALUES (main)) AS m(extension) LEFT JOIN LATERAL (
                 SELECT h.* FROM documentdb_upgrade.history h WHERE h.extension = m.extension
                 ORDER BY h.id DESC LIMIT 1) a ON true;
@@ -2012,16 +2026,26 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_outside(jsonb) IS
 'serves rehearsal_report(): the lines about objects outside the managed set; null when there are none';
 
 CREATE OR REPLACE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(E'\n',
+BEGIN
+    IF NOT EXISTS (SELECT FROM documentdb_upgrade.rehearsals r WHERE r.id = rehearsal_report.id) AND id IS NOT NULL THEN
+        RAISE EXCEPTION 'rehearsal % does not exist', id
+            USING ERRCODE = 'undefined_object',
+                  HINT = CASE WHEN EXISTS (SELECT FROM documentdb_upgrade.rehearsals)
+                              THEN 'Those that do are shown by '
+                                   'SELECT id, started_at, to_version, outcome FROM documentdb_upgrade.rehearsals;'
+                              ELSE 'Nothing was rehearsed here yet. To begin, run '
+                                   'SELECT id, outcome, message FROM documentdb_upgrade.rehearse();' END;
+    END IF;
+    RETURN (SELECT concat_ws(E'\n',
         CASE WHEN r.from_version = r.to_version
              THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE
                  WHEN r.extensions <> '[]' THEN 'the companions of ' END,
                          r.extension, r.to_version, r.outcome)
              ELSE format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
                          coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome) END,
-        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
+        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, date_trunc('second', r.started_at),
                round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
         format('  fingerprint %s', r.fingerprint),
@@ -2050,8 +2074,12 @@ AS $$
             '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
             '  Nothing was changed.') END)
     FROM documentdb_upgrade.rehearsals r
-    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
+    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l)));
+END
 $$;
+COMMENT ON FUNCTION rehearsal_report(bigint) IS
+'the rehearsal with that id (null: the newest) as a text for people; null when nothing was rehearsed; '
+'42704 when there is none with that id';
 
 COMMENT ON COLUMN rehearsals.report
 	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
@@ -2928,3 +2956,239 @@ COMMENT ON COLUMN fence_writers.database IS 'database that it is connected to';
 
 REVOKE ALL ON FUNCTION writers_since(timestamptz, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION writers_since(timestamptz, boolean) TO pg_monitor;
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_begin(options jsonb) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given constant jsonb := options;
+    kept constant jsonb := given - '{resume,algorithm,tables,schemas,role,role_name}'::text[];
+    scope constant jsonb := jsonb_strip_nulls(jsonb_build_object('schemas', given->'schemas', 'tables',
+        CASE WHEN given ? 'tables' THEN documentdb_upgrade_internal.parity_names(
+                                            ARRAY(SELECT jsonb_array_elements_text(given->'tables'))) END));
+    caller constant oid := given->>'role';
+    started constant timestamptz := (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
+    r documentdb_upgrade.parity_runs;
+BEGIN
+    IF coalesce(given->>'algorithm', 'du1') NOT IN ('du1', 'sql', 'sql1') THEN
+        RAISE EXCEPTION 'checksum algorithm "%" is not known', given->>'algorithm'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Known are du1, and sql for servers where nothing may be installed.';
+    END IF;
+    IF coalesce((given->>'chunk_ms')::numeric, 0) <= 0 OR (given->>'max_lag')::numeric < 0
+       OR (given->>'max_active')::integer < 0 OR (given->>'max_differences')::integer < 0 THEN
+        RAISE EXCEPTION 'chunk must be above zero, and max_lag, max_active and max_differences not below it'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
+        WHERE p.state = 'running' AND NOT documentdb_upgrade_internal.parity_is_alive(p);
+    IF given->>'resume' IS NULL THEN
+        INSERT INTO documentdb_upgrade.parity_runs
+                (kind, state, phase, algorithm, options, role, role_name, exact, leader_pid, leader_started_at)
+            VALUES (given->>'kind', 'running', 'listing',
+                    CASE WHEN given->>'algorithm' LIKE 'sql%' THEN 'sql1' ELSE 'du1' END, kept || scope, caller,
+                    given->>'role_name', documentdb_upgrade_internal.parity_is_exact(), pg_backend_pid(), started)
+            RETURNING * INTO r;
+    ELSE
+        SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = (given->>'resume')::bigint FOR UPDATE;
+        IF NOT FOUND OR r.kind <> given->>'kind' OR NOT pg_has_role(caller, r.role, 'USAGE') THEN
+            RAISE EXCEPTION 'there is no run % to resume', given->>'resume'
+                USING ERRCODE = 'undefined_object',
+                      HINT = 'A run is resumed by the function and the role that began it; '
+                             'see documentdb_upgrade.parity_runs.';
+        ELSIF r.state = 'running' THEN
+            RAISE EXCEPTION 'run % is still running', r.id
+                USING ERRCODE = 'object_in_use',
+                      HINT = format('Wait for it, or end it with SELECT pg_cancel_backend(%s);',
+                                    coalesce(r.options->>'caller', '...'));
+        ELSIF r.state = 'complete' THEN
+            RAISE EXCEPTION 'run % has finished', r.id
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Leave resume out to begin a new run.';
+        ELSIF scope <> '{}' AND scope <> (SELECT coalesce(jsonb_object_agg(o.key, o.value), '{}')
+                                          FROM jsonb_each(r.options) o WHERE o.key IN ('tables', 'schemas')) THEN
+            RAISE EXCEPTION 'run % was begun with other schemas or tables', r.id
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Leave schemas and tables out: they are those of the run.';
+        END IF;
+        -- What is read with the rights of this role is not for the one before.
+        UPDATE documentdb_upgrade.parity_runs p
+            SET state = 'running', phase = 'listing', snapshots = p.snapshots + 1, work = '{}',
+                options = p.options || kept || jsonb_build_object('resumed_at', clock_timestamp()),
+                role = caller, role_name = given->>'role_name',
+                exact = p.exact AND documentdb_upgrade_internal.parity_is_exact(),
+                leader_pid = pg_backend_pid(), leader_started_at = started,
+                finished_at = NULL, equal = NULL, sqlstate = NULL, message = NULL, detail = NULL, hint = NULL
+            WHERE p.id = r.id;
+    END IF;
+    DELETE FROM documentdb_upgrade.parity_runs p
+        WHERE p.state <> 'running' AND p.id <= (SELECT k.id FROM documentdb_upgrade.parity_runs k
+                                                ORDER BY k.id DESC OFFSET 20 LIMIT 1);
+    RETURN r.id;
+END
+$$;
+COMMENT ON FUNCTION parity_begin(jsonb) IS
+    'serves run_parity(): makes a run, or takes up the one that resume names; 22023: options that cannot be, 42704: no '
+    'such run, 55006: its processes still run, 55000: it has finished';
+
+CREATE PROCEDURE run_status(INOUT role text DEFAULT NULL, INOUT state text DEFAULT NULL,
+                            INOUT installed_version text DEFAULT NULL, INOUT binary_version text DEFAULT NULL,
+                            INOUT desired text DEFAULT NULL, INOUT target text DEFAULT NULL,
+                            INOUT blocked_by text[] DEFAULT NULL, INOUT next_step text DEFAULT NULL,
+                            INOUT last_error text DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_status';
+COMMENT ON PROCEDURE run_status(text, text, text, text, text, text, text[], text, text) IS
+'what view status tells, for roles that a planner hook keeps out of SELECT: CALL enters no planner. For members of '
+	'pg_monitor and for whoever may finalize, by the function or the procedure; what is passed in is ignored. '
+	'Errors: 42501 for others';
+GRANT EXECUTE ON PROCEDURE run_status TO PUBLIC;
+
+CREATE OR REPLACE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 12 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rollback documentdb_upgrade.rollbacks;
+    planned jsonb;
+    newest documentdb_upgrade.releases;
+    seen jsonb;
+    before jsonb;
+    now jsonb;
+    part record;
+    instance record;
+    says text;
+BEGIN
+    SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'rollback % does not exist', verify_rollback.id
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Those that do are shown by '
+                         'SELECT id, recorded_at, source, target FROM documentdb_upgrade.rollbacks;';
+    END IF;
+    planned := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release);
+    SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
+    before := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.source);
+    seen := documentdb_upgrade_internal.observed_release();
+
+    -- Each component: what can be seen from here, else what was recorded since
+    FOR part IN
+        SELECT k.name, k.name = ANY (rollback.changed) AS reverted,
+               documentdb_upgrade_internal.component_version(k.name, planned->k.name->'configuration') AS wanted,
+               seen->k.name->>'version' AS found,
+               newest.revision > rollback.release AS recorded,
+               newest.components->k.name->>'sha256' IS NOT DISTINCT FROM planned->k.name->>'sha256' AS equal
+        FROM (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(planned)
+              UNION SELECT unnest(rollback.changed)) AS k(name)
+        ORDER BY k.name COLLATE "C"
+    LOOP
+        "check" := CASE WHEN part.reverted THEN 'changed ' ELSE 'untouched ' END || part.name;
+        IF part.found IS NOT NULL AND NOT part.reverted THEN
+            IF seen->part.name = rollback.baseline->'observed'->part.name THEN
+                status := 'pass';
+                detail := format('It is %s as when the rollback was recorded.', part.found);
+            ELSE
+                status := 'fail';
+                says := rollback.baseline->'observed'->part.name->>'version';
+                detail := format('It was %s when the rollback was recorded, and is %s%s.', says, part.found,
+                                 CASE WHEN part.found = says THEN ' of another build' END);
+            END IF;
+        ELSIF part.found IS NOT NULL AND part.wanted IS NOT NULL THEN
+            status := CASE WHEN documentdb_upgrade_internal.version_matches(part.found, part.wanted) THEN 'pass'
+                           ELSE 'fail' END;
+            detail := format('This server offers %s; planned is %s.', part.found, part.wanted);
+            -- The same version can be another build.
+            IF status = 'pass' AND planned->part.name->'configuration' ? 'library_sha256'
+               AND planned->part.name->'configuration'->'library_sha256'
+                   <> coalesce(seen->part.name->'library_sha256', 'null') THEN
+                status := 'fail';
+                detail := format('Its libraries differ from those of release %s, although the version is %s.',
+                                 rollback.target, part.found);
+            END IF;
+        ELSIF part.recorded THEN
+            status := CASE WHEN part.equal THEN 'pass' ELSE 'fail' END;
+            detail := format(CASE WHEN part.equal THEN 'Release %s, recorded since, has it as planned.'
+                                  ELSE 'Release %s, recorded since, has another configuration of it than planned.' END,
+                             newest.revision);
+        ELSE
+            status := 'skip';
+            detail := 'This server cannot see it: call record_release() with what is deployed now, then verify again.';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+
+    SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
+           s.loaded_version AS loaded, s.next_step INTO instance
+        FROM documentdb_upgrade.status s;
+    "check" := 'loaded library';
+    IF instance.loaded IS NULL OR instance.offered IS NULL THEN
+        status := 'skip';
+        detail := 'The extension has no function that tells the version of the library in memory.';
+    ELSE
+        status := CASE documentdb_upgrade.compare_versions(instance.loaded, instance.offered) WHEN 0 THEN 'pass'
+                      ELSE 'fail' END;
+        detail := format('In memory is %s, the files offer %s.', instance.loaded, instance.offered)
+            || CASE status WHEN 'fail' THEN ' Restart the server.' ELSE '' END;
+    END IF;
+    RETURN NEXT;
+
+    "check" := 'schema';
+    IF instance.installed IS NULL OR instance.offered IS NULL THEN
+        status := 'skip';
+        detail := 'The main extension is not installed, or has no files.';
+    ELSE
+        status := CASE WHEN documentdb_upgrade.compare_versions(instance.installed, instance.offered) > 0 THEN 'fail'
+                       ELSE 'pass' END;
+        detail := format('The schema is %s, the binary %s.', instance.installed, instance.offered)
+            || CASE status WHEN 'fail'
+                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.' ELSE '' END;
+    END IF;
+    RETURN NEXT;
+
+    "check" := 'server';
+    status := CASE WHEN instance.state IN ('failed', 'schema_ahead') THEN 'fail' ELSE 'pass' END;
+    detail := format('It is a %s in state %s. %s', instance.role, instance.state, instance.next_step);
+    RETURN NEXT;
+
+    "check" := 'standbys';
+    SELECT count(*), string_agg(format('%s: %s', b.name, coalesce(b.problem, b.status)), ' ' ORDER BY b.name)
+                         FILTER (WHERE b.status <> 'ready') AS problems
+        INTO part FROM documentdb_upgrade.standbys b WHERE b.required;
+    status := CASE WHEN part.count = 0 THEN 'skip' WHEN part.problems IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := CASE WHEN part.count = 0 THEN 'There is none.'
+                   ELSE coalesce(part.problems, format('All %s are ready.', part.count)) END;
+    RETURN NEXT;
+
+    "check" := 'history';
+    SELECT string_agg(format('attempt %s %s: %s', h.id, h.outcome, coalesce(h.message, 'no message')), '; '
+                      ORDER BY h.id)
+        INTO says FROM documentdb_upgrade.history h
+        WHERE h.id > (rollback.baseline->>'last_attempt')::bigint AND h.outcome IN ('failed', 'refused');
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := coalesce(says, 'No attempt has failed or was refused since then.');
+    RETURN NEXT;
+
+    "check" := 'errors';
+    now := documentdb_upgrade_internal.error_counters();
+    SELECT string_agg(format('%s %s', (now->>c.name)::bigint - (rollback.baseline->>c.name)::bigint, c.name), ', ')
+        INTO says FROM (VALUES ('deadlocks'), ('checksum_failures'), ('conflicts'), ('sessions_fatal')) AS c(name)
+        WHERE (now->>c.name)::bigint > (rollback.baseline->>c.name)::bigint;
+    IF now->'stats_reset' IS DISTINCT FROM rollback.baseline->'stats_reset'
+       OR EXISTS (SELECT FROM (VALUES ('deadlocks'), ('conflicts'), ('sessions_fatal'), ('rolled_back')) AS c(name)
+                  WHERE (now->>c.name)::bigint < (rollback.baseline->>c.name)::bigint) THEN
+        status := 'skip';
+        detail := 'The statistics of this database were reset since then: look at the server''s log.';
+    ELSE
+        status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+        detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts '
+                         'with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may '
+                         'be normal.',
+            coalesce(says, 'Nothing'), date_trunc('second', (rollback.baseline->>'at')::timestamptz),
+            (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
+    END IF;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION verify_rollback(bigint) IS
+'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in '
+'memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, '
+'fail, or skip with the reason. 42704: no such rollback';

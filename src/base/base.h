@@ -57,6 +57,8 @@ typedef struct ExecutionContext
 } ExecutionContext;
 
 extern PGDLLEXPORT Oid du_context_own_extension(void);
+extern bool du_context_may_execute(Oid role, const char *name);
+extern bool du_context_has_procedure_alone(Oid role);
 extern void du_context_enter(ExecutionContext *context);
 extern void du_context_leave(const ExecutionContext *context);
 extern void du_context_set(const char *name, const char *value);
@@ -287,11 +289,13 @@ extern ErrorData *du_subtransaction_run(void (*work) (void *arg), void *arg,
 /* ----
  * wording.c
  *
- * Lists and durations, worded for people.
+ * Lists, numbers, moments and durations, worded for people.
  * ----
  */
 
 extern char *du_names_join(const List *names);
+extern char *du_count_words(int64 n, const char *one, const char *many);
+extern char *du_time_words(TimestampTz time);
 extern char *du_duration_words(double seconds);
 
 #endif							/* DU_BASE_H */

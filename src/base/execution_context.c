@@ -19,11 +19,15 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "nodes/value.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -67,7 +71,7 @@ context_own_owner(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"documentdb_upgrade\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION documentdb_upgrade.")));
+				 errhint("Run CREATE EXTENSION documentdb_upgrade;")));
 
 	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
@@ -82,6 +86,28 @@ context_own_owner(void)
 	if (!OidIsValid(owner))
 		elog(ERROR, "extension with OID %u vanished", extension);
 	return owner;
+}
+
+/*
+ * True when a role may execute the routine of that name in our schema.
+ */
+bool
+du_context_may_execute(Oid role, const char *name)
+{
+	List	   *qualified = list_make2(makeString("documentdb_upgrade"), makeString(unconstify(char *, name)));
+	FuncCandidateList found = FuncnameGetCandidates(qualified, -1, NIL, false, false, true, true);
+
+	return found != NULL && du_proc_aclcheck(found->oid, role, ACL_EXECUTE) == ACLCHECK_OK;
+}
+
+/*
+ * True when a role may finalize by the procedure and not by the function, so
+ * that it is to be told of that one.
+ */
+bool
+du_context_has_procedure_alone(Oid role)
+{
+	return du_context_may_execute(role, "run_finalize_to") && !du_context_may_execute(role, "finalize_to");
 }
 
 /*

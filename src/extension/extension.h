@@ -183,6 +183,7 @@ extern char *du_managed_version_before(const char *extension);
 extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);
+extern const char *du_managed_creation_hint(const ExtensionFacts *extension);
 extern const char *du_managed_choices_hint(const ExtensionFacts *extension, const char *target);
 
 /* ----

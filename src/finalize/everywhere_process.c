@@ -67,7 +67,7 @@ reason_to_skip(EverywhereMessage *message)
 	strlcpy(message->from_version, installed, sizeof(message->from_version));
 	strlcpy(message->to_version, installed, sizeof(message->to_version));
 	if (!OidIsValid(du_context_own_extension()))
-		return "Run CREATE EXTENSION documentdb_upgrade; there first.";
+		return "First run there: CREATE EXTENSION documentdb_upgrade;";
 	if (message->target[0] != '\0' && strcmp(message->main_extension, du_guc_extension) != 0)
 		return psprintf("The target is a version of %s; the main extension there is %s.",
 						message->main_extension, du_guc_extension);

@@ -75,8 +75,8 @@ say_cure(StringInfo text, const DatabaseFindings *found)
 {
 	if (!found->behind || strcmp(found->state, "update_available") != 0)
 		return;
-	say(text, found->has_us ? "To upgrade it, run SELECT documentdb_upgrade.finalize(); there." :
-		"To upgrade it, run CREATE EXTENSION documentdb_upgrade; SELECT documentdb_upgrade.finalize(); there.");
+	say(text, psprintf("To upgrade it, run there: %sSELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize();",
+					   found->has_us ? "" : "CREATE EXTENSION documentdb_upgrade; "));
 }
 
 /* True while an attempt runs in a database. */
@@ -215,6 +215,6 @@ du_databases_behind(void)
 		return NULL;
 	if (count > MOST_NAMED)
 		appendStringInfo(&names, " and %d more", count - MOST_NAMED);
-	return psprintf("In other databases the files do not match what is installed: %s. SELECT * FROM documentdb_upgrade.databases; shows all.",
+	return psprintf("In other databases the files do not match what is installed: %s. All are shown by SELECT database, extension, installed_version, binary_version, state FROM documentdb_upgrade.databases;",
 					names.data);
 }

@@ -47,6 +47,7 @@ typedef struct Assessment
 	const char *missing;		/* sentences about functions without a library,
 								 * once guards were evaluated, or NULL */
 	bool		in_recovery;
+	bool		attempt_of_session; /* one runs that is not the worker's */
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;
 	FailureMemory failures;
@@ -62,8 +63,9 @@ typedef struct Assessment
 
 extern PGDLLEXPORT void du_assessment_open(Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_close(Assessment *assessment);
-extern void du_assessment_evaluate_guards(Assessment *assessment, bool warnings);
+extern PGDLLEXPORT void du_assessment_evaluate_guards(Assessment *assessment, bool warnings);
 extern PGDLLEXPORT DecisionResult du_assessment_decide_undesired(const Assessment *assessment);
+extern PGDLLEXPORT void du_assessment_glance(Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_decide(Assessment *assessment, const char *desired);
 extern PGDLLEXPORT void du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker);
 extern PGDLLEXPORT void du_assessment_decide_refused(Assessment *assessment,
