@@ -35,7 +35,7 @@ GRANT EXECUTE ON FUNCTION
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,
-    fence_notice, fence_since, fence_exempts, writers_since(timestamptz),
+    fence_notice, fence_since, fence_exempts, duration_words, cutover_estimate, writers_since(timestamptz),
     writers_since(timestamptz, boolean), database_list, rehearsal_outside,
     script_objects, named_members, standing_on, foundations, finding_applies,
     recreation, relation_recreation, column_recreation, policy_recreation,

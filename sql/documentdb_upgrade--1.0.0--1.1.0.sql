@@ -3192,3 +3192,197 @@ COMMENT ON FUNCTION verify_rollback(bigint) IS
 'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in '
 'memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, '
 'fail, or skip with the reason. 42704: no such rollback';
+
+CREATE FUNCTION documentdb_upgrade_internal.parity_read_counts(run bigint, reader oid)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM documentdb_upgrade.parity_runs r
+                   WHERE r.id = parity_read_counts.run AND r.kind = 'comparison') THEN
+        RAISE EXCEPTION 'there is no comparison %', run
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Those of which something is known are shown by SELECT id, started_at, state, equal FROM '
+                         'documentdb_upgrade.parity_runs WHERE kind = ''comparison'';';
+    END IF;
+    PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
+    RETURN QUERY
+        SELECT t.schema_name, t.table_name,
+               CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.remote_row_count END,
+               CASE t.state WHEN 'done' THEN d.difference IS NULL END,
+               CASE WHEN t.state <> 'done' THEN t.sqlstate || ': ' || t.problem
+                    WHEN d.difference IS NOT NULL THEN concat_ws(', ', 'rows differ', d.named || ' of them named') END
+        FROM documentdb_upgrade.parity_tables t
+        LEFT JOIN LATERAL (
+            SELECT min(x.difference) AS difference, nullif(count(*) FILTER (WHERE x.kind = 'row'), 0) AS named
+            FROM documentdb_upgrade.parity_differences x
+            WHERE x.run = t.run AND x.confirmed AND x.kind IN ('row', 'table')
+              AND (x.schema_name, x.object_name) = (t.schema_name, t.table_name)) d ON true
+        WHERE t.run = parity_read_counts.run
+        UNION ALL
+        SELECT d.schema_name, d.object_name, NULL, NULL, CASE d.difference WHEN 'error' THEN NULL ELSE false END,
+               concat_ws(': ', CASE d.difference WHEN 'missing' THEN 'not there on the other server'
+                                                 WHEN 'extra' THEN 'there on the other server alone'
+                                                 WHEN 'structure' THEN 'columns differ' END,
+                         CASE WHEN d.difference IN ('structure', 'error') THEN d.detail END)
+        FROM documentdb_upgrade.parity_differences d
+        WHERE d.run = parity_read_counts.run AND d.kind = 'table' AND d.confirmed
+          AND NOT EXISTS (SELECT FROM documentdb_upgrade.parity_tables t
+                          WHERE t.run = d.run AND (t.schema_name, t.table_name) = (d.schema_name, d.object_name))
+        ORDER BY 1 COLLATE "C", 2 COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION parity_read_counts(bigint, oid) IS 'serves parity_counts(): the same for a role';
+
+CREATE FUNCTION documentdb_upgrade_internal.parity_counts(run bigint)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE C VOLATILE ROWS 100
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_counts';
+COMMENT ON FUNCTION parity_counts(bigint) IS
+    'serves row_counts(): the tables of a run of the role that calls, or of one that it belongs to';
+
+CREATE FUNCTION row_counts(conninfo text DEFAULT NULL, schemas text[] DEFAULT NULL, tables text[] DEFAULT NULL,
+                           workers integer DEFAULT 2, algorithm text DEFAULT 'du1', run bigint DEFAULT NULL)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    done bigint := run;
+BEGIN
+    IF (conninfo IS NULL) = (run IS NULL) THEN
+        RAISE EXCEPTION 'either conninfo or run must be given'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give the connection string of the other server, such as host=green dbname=app user=parity; '
+                         'or the number of a comparison that has ended.';
+    END IF;
+    IF done IS NULL THEN
+        done := documentdb_upgrade_internal.run_parity(jsonb_strip_nulls(jsonb_build_object(
+            'kind', 'comparison', 'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', 500,
+            'max_lag', 30, 'max_differences', 100, 'algorithm', algorithm)), conninfo);
+    END IF;
+    RETURN QUERY SELECT c.* FROM documentdb_upgrade_internal.parity_counts(done) c;
+END
+$$;
+COMMENT ON FUNCTION row_counts(text, text[], text[], integer, text, bigint) IS
+    'one row for each table, equal ones too: its rows in this database and in the one that conninfo leads to, and '
+    'whether they are the same, by the same comparison as compare_with(), or by one that has ended (run). match is '
+    'null where a table could not be read, counts are null where it is not on both sides with the same columns. '
+    'It needs what compare_with() needs, with parity_counts() in the place of parity_found(). Errors: those of '
+    'compare_with(), 42704 no such comparison of this role';
+
+CREATE FUNCTION documentdb_upgrade_internal.duration_words(duration interval) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN s < 10 THEN round(s, 1) || ' s' WHEN s < 120 THEN round(s) || ' s'
+                WHEN s < 7200 THEN round(s / 60) || ' min' ELSE round(s / 3600, 1) || ' h' END
+    FROM (SELECT extract(epoch FROM duration)) AS d(s)
+$$;
+COMMENT ON FUNCTION duration_words(interval) IS 'serves reports: a duration for people';
+
+CREATE FUNCTION documentdb_upgrade_internal.cutover_estimate(goal interval, OUT expected interval, OUT detail text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH rehearsed AS (
+        SELECT r.id, r.duration, r.bytes FROM documentdb_upgrade.parity_runs r
+        WHERE r.kind = 'comparison' AND r.state = 'complete' ORDER BY r.id DESC LIMIT 1),
+    grown AS (
+        SELECT r.*, (SELECT sum(pg_table_size(c.oid)) FROM documentdb_upgrade.parity_tables t
+                     JOIN pg_namespace n ON n.nspname = t.schema_name
+                     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.table_name
+                     WHERE t.run = r.id) AS bytes_now
+        FROM rehearsed r),
+    estimate AS (
+        SELECT g.*, g.duration * greatest(coalesce(g.bytes_now / nullif(g.bytes, 0), 1), 1)::float8 AS expected
+        FROM grown g)
+    SELECT e.expected,
+           format('comparison %s took %s for %s, and the same tables have %s now: %s of %s', e.id,
+                  documentdb_upgrade_internal.duration_words(e.duration), pg_size_pretty(e.bytes),
+                  pg_size_pretty(e.bytes_now), documentdb_upgrade_internal.duration_words(e.expected),
+                  documentdb_upgrade_internal.duration_words(goal))
+           || CASE WHEN e.expected <= goal THEN ', the goal is in reach'
+                   ELSE ', the goal is out of reach: compare with more workers, or raise '
+                        'documentdb_upgrade.cutover_goal' END
+    FROM estimate e
+$$;
+COMMENT ON FUNCTION cutover_estimate(interval) IS
+'serves cutover_report(): how long the comparison of a cut-over would take, by the last one that has finished, and '
+'whether that is within the goal; null when there was none';
+
+REVOKE ALL ON FUNCTION parity_read_counts(bigint, oid), parity_counts(bigint),
+    row_counts(text, text[], text[], integer, text, bigint), duration_words(interval), cutover_estimate(interval)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION duration_words(interval), cutover_estimate(interval) TO pg_monitor;
+
+CREATE OR REPLACE FUNCTION cutover_report() RETURNS TABLE (step text, at timestamptz, elapsed interval, detail text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cutover documentdb_upgrade.cutovers;
+    run jsonb;
+    goal constant interval := coalesce(current_setting('documentdb_upgrade.cutover_goal', true), '10 min');
+    taken interval;
+BEGIN
+    SELECT * INTO cutover FROM documentdb_upgrade.cutovers c
+        WHERE c.server = (SELECT system_identifier FROM pg_control_system())
+        ORDER BY c.lifted_at IS NULL DESC, CASE WHEN c.lifted_at IS NULL THEN c.id END, c.id DESC LIMIT 1;
+    IF NOT FOUND OR cutover.lifted_at IS NOT NULL THEN
+        RETURN QUERY SELECT 'estimate', NULL::timestamptz, e.expected, e.detail
+            FROM documentdb_upgrade_internal.cutover_estimate(goal) e WHERE e.expected IS NOT NULL;
+    END IF;
+    IF cutover.id IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT 'fence raised', cutover.raised_at, interval '0',
+        format('%s by %s: %s; WAL was at %s', cutover.source, cutover.raised_by, cutover.reason, cutover.lsn);
+    IF cutover.drained_at IS NOT NULL THEN
+        detail := format('everything is in WAL up to %s', cutover.drained_lsn);
+    ELSIF cutover.lifted_at IS NOT NULL THEN
+        detail := 'the fence was lifted before that';
+    ELSE
+        SELECT format('%s left: %s', count(*), string_agg(concat_ws(' ', w.what, w.pid::text, w.role), ', '
+            ORDER BY w.since)) INTO detail
+            FROM documentdb_upgrade.fence_writers w WHERE w.awaited HAVING count(*) > 0;
+        detail := coalesce(detail, 'none is left, and the worker has not looked yet');
+    END IF;
+    RETURN QUERY SELECT 'last writer gone', cutover.drained_at, cutover.drained_at - cutover.raised_at, detail;
+
+    IF cutover.parity_run IS NULL THEN
+        detail := 'no comparison has finished';
+    ELSE
+        SELECT to_jsonb(r) INTO run FROM documentdb_upgrade.parity_runs r WHERE r.id = cutover.parity_run;
+        detail := format('run %s: %s', cutover.parity_run,
+            CASE WHEN run IS NULL THEN 'its record is gone'
+                 WHEN (run->>'equal')::boolean THEN 'equal' ELSE 'not equal' END
+            || CASE WHEN (run->>'exact')::boolean THEN ', exact' WHEN run IS NOT NULL THEN ', not exact' ELSE '' END);
+    END IF;
+    RETURN QUERY SELECT 'parity proved',
+        CASE WHEN (run->>'equal')::boolean THEN cutover.parity_at END,
+        CASE WHEN (run->>'equal')::boolean THEN cutover.parity_at - cutover.raised_at END, detail;
+
+    RETURN QUERY SELECT 'fence lifted', cutover.lifted_at, cutover.lifted_at - cutover.raised_at,
+        CASE WHEN cutover.lifted_at IS NOT NULL THEN NULL
+             WHEN documentdb_upgrade_internal.fence_since() IS NULL THEN 'it is not in force on this server'
+             WHEN cutover.source = 'manual' THEN 'SELECT documentdb_upgrade.lift_fence(); lifts it'
+             ELSE 'it goes with spec.maintenance of the custom resource' END;
+    RETURN QUERY SELECT 'total', coalesce(cutover.lifted_at, clock_timestamp()),
+        coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at, NULL::text;
+    taken := coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at;
+    RETURN QUERY SELECT 'goal', cutover.raised_at + goal, goal,
+        format(CASE WHEN cutover.lifted_at IS NULL AND taken <= goal THEN 'within it so far: %s of %s are used'
+                    WHEN cutover.lifted_at IS NULL THEN 'missed already: %s are used, of %s'
+                    WHEN taken <= goal THEN 'met: %s of %s' ELSE 'missed: %s instead of %s' END,
+               documentdb_upgrade_internal.duration_words(taken), documentdb_upgrade_internal.duration_words(goal))
+        || CASE WHEN cutover.lifted_at IS NOT NULL AND coalesce((run->>'equal')::boolean, false) IS FALSE
+                THEN ', but no comparison has proved parity' ELSE '' END;
+
+    IF cutover.lifted_at IS NULL THEN
+        RETURN QUERY SELECT 'not held back', w.since, NULL::interval, concat_ws(' ', w.what, w.pid::text, w.role) ||
+            ': ' || w.detail
+            FROM documentdb_upgrade.fence_writers w WHERE NOT w.awaited ORDER BY w.since;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION cutover_report() IS
+'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, '
+	'parity proved, fence lifted, total, goal (documentdb_upgrade.cutover_goal) with a verdict; then who may write by '
+	'design. While none goes on, first an estimate by the last comparison. No row when there was nothing of this';

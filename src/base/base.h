@@ -101,6 +101,7 @@ extern int	du_guc_lock_timeout;	/* milliseconds */
 extern int	du_guc_attempt_timeout; /* milliseconds */
 extern int	du_guc_soak_time;	/* seconds */
 extern int	du_guc_backup_max_age;	/* seconds */
+extern int	du_guc_cutover_goal;	/* seconds */
 
 /* The worker's. */
 typedef enum SourceKind

@@ -31,6 +31,7 @@ int			du_guc_lock_timeout;
 int			du_guc_attempt_timeout;
 int			du_guc_soak_time;
 int			du_guc_backup_max_age;
+int			du_guc_cutover_goal;
 int			du_guc_release_retention;
 
 char	   *du_guc_database;
@@ -258,6 +259,14 @@ define_guards(const GucCheckHooks *hooks)
 							&du_guc_backup_max_age,
 							24 * 60 * 60, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.cutover_goal",
+							"How long writes may be stopped in a cut-over.",
+							"cutover_report() compares with it; nothing else does.",
+							&du_guc_cutover_goal,
+							10 * 60, 1, INT_MAX,
+							PGC_USERSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("documentdb_upgrade.release_retention",
