@@ -102,6 +102,7 @@ extern int	du_guc_attempt_timeout; /* milliseconds */
 extern int	du_guc_soak_time;	/* seconds */
 extern int	du_guc_backup_max_age;	/* seconds */
 extern int	du_guc_cutover_goal;	/* seconds */
+extern int	du_guc_progress_interval;	/* milliseconds, 0: never */
 
 /* The worker's. */
 typedef enum SourceKind
@@ -298,5 +299,25 @@ extern char *du_names_join(const List *names);
 extern char *du_count_words(int64 n, const char *one, const char *many);
 extern char *du_time_words(TimestampTz time);
 extern char *du_duration_words(double seconds);
+
+/* ----
+ * progress.c
+ *
+ * Long work tells how far it is.
+ * ----
+ */
+
+typedef struct Progress
+{
+	const char *what;
+	TimestampTz started_at;
+	TimestampTz told_at;
+} Progress;
+
+extern void du_progress_start(Progress *progress, const char *what);
+extern bool du_progress_is_due(const Progress *progress);
+extern void du_progress_show(const Progress *progress, const char *position);
+extern void du_progress_tell(Progress *progress, const char *position, double done);
+extern void du_progress_end(void);
 
 #endif							/* DU_BASE_H */

@@ -32,6 +32,7 @@ int			du_guc_attempt_timeout;
 int			du_guc_soak_time;
 int			du_guc_backup_max_age;
 int			du_guc_cutover_goal;
+int			du_guc_progress_interval;
 int			du_guc_release_retention;
 
 char	   *du_guc_database;
@@ -267,6 +268,14 @@ define_guards(const GucCheckHooks *hooks)
 							&du_guc_cutover_goal,
 							10 * 60, 1, INT_MAX,
 							PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.progress_interval",
+							"How often rehearsals and comparisons tell the client how far they are.",
+							"0 means never.",
+							&du_guc_progress_interval,
+							5000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("documentdb_upgrade.release_retention",
