@@ -20,6 +20,13 @@ CREATE FUNCTION compare_versions(a text, b text) RETURNS integer
 COMMENT ON FUNCTION compare_versions(text, text) IS
 '-1, 0 or 1 as a sorts before, with or after b, component by component; malformed input raises 22023';
 
+CREATE FUNCTION documentdb_upgrade_internal.version_order(a text, b text) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_version_order';
+COMMENT ON FUNCTION version_order(text, text) IS
+'as compare_versions(), but null where one of the two cannot be ordered: for versions that a catalogue, a file or '
+	'history has';
+
 CREATE FUNCTION decide(desired text, installed text, binary text,
                        OUT decision text, OUT target text, OUT reason text)
     LANGUAGE C IMMUTABLE PARALLEL SAFE

@@ -548,16 +548,12 @@ BEGIN
             WHERE c.component = 'postgres' AND i.extension IS NOT NULL AND (force OR c.change <> 'unchanged')
     LOOP
         IF part.component = 'extension' AND schema IS NOT NULL THEN
-            BEGIN
-                below := documentdb_upgrade.compare_versions(part.to_version, schema) < 0;
-            EXCEPTION WHEN invalid_parameter_value THEN
-                below := NULL;
-            END;
+            below := documentdb_upgrade_internal.version_order(part.to_version, schema) < 0;
             IF below THEN
                 -- The finalize that has left what the target can serve
                 SELECT * INTO step FROM documentdb_upgrade.history h
                     WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
-                      AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
+                      AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
                     coalesce((SELECT format('backup "%s" of %s', b.label,
@@ -574,6 +570,12 @@ BEGIN
                           DETAIL = 'A schema never goes back, and an older binary does not know it.',
                           HINT = 'The only way back is a restore into a new cluster: ' || way_out || '.';
             ELSIF below IS NULL THEN
+                IF documentdb_upgrade_internal.version_order(part.to_version, part.to_version) IS NOT NULL THEN
+                    RAISE EXCEPTION 'extension % of release % may be older than the installed schema "%", which '
+                                    'cannot be ordered', part.to_version, target, schema
+                        USING ERRCODE = 'object_not_in_prerequisite_state',
+                              HINT = 'Find out whether that binary serves this schema, and go by hand.';
+                END IF;
                 RAISE EXCEPTION 'release % does not state the version of its extension, which may be older than '
                                 'the installed schema "%"', target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -848,7 +850,7 @@ BEGIN
         expected_duration := interval '1 second';
         RETURN NEXT;
     ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
-          AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
+          AND documentdb_upgrade_internal.version_order(extension_to, schema) > 0 THEN
         step := step + 1;
         component := 'schema';
         action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
@@ -860,7 +862,7 @@ BEGIN
         restarts_pods := false;
         expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
             WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
-              AND documentdb_upgrade.compare_versions(r.to_version, extension_to) = 0
+              AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
             ORDER BY r.id DESC LIMIT 1);
         RETURN NEXT;
     END IF;
@@ -1090,8 +1092,8 @@ BEGIN
         status := 'skip';
         detail := 'The extension has no function that tells the version of the library in memory.';
     ELSE
-        status := CASE documentdb_upgrade.compare_versions(instance.loaded, instance.offered) WHEN 0 THEN 'pass'
-                      ELSE 'fail' END;
+        status := CASE WHEN coalesce(documentdb_upgrade_internal.version_order(instance.loaded, instance.offered) = 0,
+                                     instance.loaded = instance.offered) THEN 'pass' ELSE 'fail' END;
         detail := format('In memory is %s, the files offer %s.', instance.loaded, instance.offered)
             || CASE status WHEN 'fail' THEN ' Restart the server.' ELSE '' END;
     END IF;
@@ -1102,11 +1104,14 @@ BEGIN
         status := 'skip';
         detail := 'The main extension is not installed, or has no files.';
     ELSE
-        status := CASE WHEN documentdb_upgrade.compare_versions(instance.installed, instance.offered) > 0 THEN 'fail'
-                       ELSE 'pass' END;
+        status := CASE WHEN instance.installed = instance.offered THEN 'pass'
+                       ELSE CASE documentdb_upgrade_internal.version_order(instance.installed, instance.offered)
+                                WHEN 1 THEN 'fail' WHEN 0 THEN 'pass' WHEN -1 THEN 'pass' ELSE 'skip' END END;
         detail := format('The schema is %s, the binary %s.', instance.installed, instance.offered)
             || CASE status WHEN 'fail'
-                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.' ELSE '' END;
+                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.'
+                    WHEN 'skip' THEN ' They cannot be ordered: find out whether the binary serves that schema.'
+                    ELSE '' END;
     END IF;
     RETURN NEXT;
 

@@ -437,8 +437,8 @@ BEGIN
         RETURN;
     END IF;
     IF direction > 0 THEN
-        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible'
-                     ELSE 'medium' END;
+        risk := CASE WHEN schema IS NULL OR documentdb_upgrade_internal.version_order("to", schema) < 0
+                     THEN 'impossible' ELSE 'medium' END;
         strategy := CASE risk WHEN 'impossible' THEN 'restore' ELSE 'in place' END;
         evidence := evidence || CASE WHEN schema IS NULL THEN ' A schema never goes back.'
             ELSE format(' The installed schema is %s, and never goes back; a binary can, down to it.', schema) END;
@@ -448,8 +448,8 @@ BEGIN
     -- What a rehearsal has seen counts more than what scripts look like.
     SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
         WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
-          AND documentdb_upgrade.compare_versions(r.from_version, "from") = 0
-          AND documentdb_upgrade.compare_versions(r.to_version, "to") = 0
+          AND documentdb_upgrade_internal.version_order(r.from_version, "from") = 0
+          AND documentdb_upgrade_internal.version_order(r.to_version, "to") = 0
         ORDER BY r.scratch, r.id DESC LIMIT 1;
     IF FOUND THEN
         class := CASE rehearsed.outcome WHEN 'passed' THEN coalesce(rehearsed.risk, 'functions only') ELSE 'failed' END;
@@ -465,7 +465,7 @@ BEGIN
         IF removed > 0 OR taken > 0 THEN
             kind := 'breaking';
         END IF;
-    ELSIF schema IS NOT NULL AND documentdb_upgrade.compare_versions(schema, "from") = 0 THEN
+    ELSIF schema IS NOT NULL AND documentdb_upgrade_internal.version_order(schema, "from") = 0 THEN
         SELECT p.risk INTO class FROM documentdb_upgrade.plan("to") p
             ORDER BY array_position(
                 '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)

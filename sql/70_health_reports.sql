@@ -63,7 +63,8 @@ BEGIN
                         THEN 'The library keeps no version in force, or reads it at its next use.'
                         ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed_version) END,
                    'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.'
-            FROM (SELECT *, documentdb_upgrade.compare_versions(gate, installed_version) <> 0 AS differs
+            FROM (SELECT *, coalesce(documentdb_upgrade_internal.version_order(gate, installed_version) <> 0,
+                                     gate <> installed_version) AS differs
                   FROM documentdb_upgrade.versions WHERE extension = main) v;
 
     -- What guards know: before an upgrade, and what of it counts after one.
@@ -432,7 +433,7 @@ BEGIN
                         WHEN v.behind
                         THEN 'If that was intended, there is nothing to do; else finalize to what the binary offers.'
                         END
-            FROM (SELECT *, documentdb_upgrade.compare_versions(installed_version, binary_version) < 0 AS behind
+            FROM (SELECT *, documentdb_upgrade_internal.version_order(installed_version, binary_version) < 0 AS behind
                   FROM documentdb_upgrade.versions WHERE extension = main) v;
 
     WHEN 'companions' THEN

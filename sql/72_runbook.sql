@@ -137,6 +137,7 @@ DECLARE
     success record;
     failure record;
     wanted text;
+    ordered text;
     goal text;
     kind text;
     risk text;
@@ -153,16 +154,14 @@ BEGIN
         coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
-    BEGIN
-        goal := coalesce(
-            (SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p
-             WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
-            (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
-             WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
-    EXCEPTION WHEN invalid_parameter_value THEN
-        goal := NULL;    -- what is installed or offered is no version
-    END;
-    goal := coalesce(goal, wanted, s.binary_version);
+    -- What cannot be ordered is no target; then what the binary offers is.
+    ordered := CASE WHEN documentdb_upgrade_internal.version_order(wanted, wanted) IS NOT NULL THEN wanted END;
+    goal := coalesce(
+        (SELECT p.to_version FROM documentdb_upgrade.plan(ordered) p
+         WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
+        (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
+         WHERE documentdb_upgrade_internal.version_order(v, wanted) = 0 LIMIT 1),
+        wanted, s.binary_version);
     facts := to_jsonb(s) || jsonb_build_object(
         'extension', main, 'database', current_database(), 'asked', target, 'wanted', wanted, 'goal', goal,
         'from', s.installed_version, 'reason', decided.reason, 'server_version', current_setting('server_version'),
@@ -173,12 +172,12 @@ BEGIN
             'upstream', (SELECT to_jsonb(r) FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL));
     END IF;
 
-    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p
+    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(ordered) p
               WHERE p.step IS NOT NULL);
     guards := (SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object(
                    'mark', CASE WHEN p.status IN ('fail', 'warn') THEN upper(p.status) END,
                    'advice', CASE WHEN p.status IN ('fail', 'warn') THEN p.hint END))
-               FROM documentdb_upgrade.preflight(wanted) p);
+               FROM documentdb_upgrade.preflight(ordered) p);
     kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
                  WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
     SELECT * INTO success FROM documentdb_upgrade.history h

@@ -115,7 +115,7 @@ BEGIN
                          'documentdb_upgrade.parity_runs WHERE kind = ''comparison'';';
     END IF;
     PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
-    RETURN QUERY
+    RETURN QUERY SELECT u.* FROM (
         SELECT t.schema_name, t.table_name,
                CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.remote_row_count END,
                CASE t.state WHEN 'done' THEN d.difference IS NULL END,
@@ -138,7 +138,8 @@ BEGIN
         WHERE d.run = parity_read_counts.run AND d.kind = 'table' AND d.confirmed
           AND NOT EXISTS (SELECT FROM documentdb_upgrade.parity_tables t
                           WHERE t.run = d.run AND (t.schema_name, t.table_name) = (d.schema_name, d.object_name))
-        ORDER BY 1 COLLATE "C", 2 COLLATE "C";
+        ) AS u(a, b, c, d, e, f)
+        ORDER BY u.a COLLATE "C", u.b COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION parity_read_counts(bigint, oid) IS 'serves parity_counts(): the same for a role';

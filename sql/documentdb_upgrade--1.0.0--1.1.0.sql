@@ -66,6 +66,16 @@ $$;
 DROP FUNCTION finalize_to_before(text, text, text[]);
 DROP PROCEDURE run_finalize_to_before(text, text, text[]);
 
+CREATE FUNCTION documentdb_upgrade_internal.version_order(a text, b text) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_version_order';
+COMMENT ON FUNCTION version_order(text, text) IS
+'as compare_versions(), but null where one of the two cannot be ordered: for versions that a catalogue, a file or '
+	'history has';
+
+REVOKE ALL ON FUNCTION version_order(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION version_order(text, text) TO pg_monitor;
+
 CREATE FUNCTION documentdb_upgrade_internal.decide_here(desired text, OUT decision text, OUT target text,
                                                         OUT reason text)
     RETURNS SETOF record
@@ -495,16 +505,12 @@ BEGIN
             WHERE c.component = 'postgres' AND i.extension IS NOT NULL AND (force OR c.change <> 'unchanged')
     LOOP
         IF part.component = 'extension' AND schema IS NOT NULL THEN
-            BEGIN
-                below := documentdb_upgrade.compare_versions(part.to_version, schema) < 0;
-            EXCEPTION WHEN invalid_parameter_value THEN
-                below := NULL;
-            END;
+            below := documentdb_upgrade_internal.version_order(part.to_version, schema) < 0;
             IF below THEN
                 -- The finalize that has left what the target can serve
                 SELECT * INTO step FROM documentdb_upgrade.history h
                     WHERE h.extension = current_setting('documentdb_upgrade.extension') AND h.outcome = 'succeeded'
-                      AND documentdb_upgrade.compare_versions(h.from_version, part.to_version) <= 0
+                      AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
                     coalesce((SELECT format('backup "%s" of %s', b.label,
@@ -521,6 +527,12 @@ BEGIN
                           DETAIL = 'A schema never goes back, and an older binary does not know it.',
                           HINT = 'The only way back is a restore into a new cluster: ' || way_out || '.';
             ELSIF below IS NULL THEN
+                IF documentdb_upgrade_internal.version_order(part.to_version, part.to_version) IS NOT NULL THEN
+                    RAISE EXCEPTION 'extension % of release % may be older than the installed schema "%", which '
+                                    'cannot be ordered', part.to_version, target, schema
+                        USING ERRCODE = 'object_not_in_prerequisite_state',
+                              HINT = 'Find out whether that binary serves this schema, and go by hand.';
+                END IF;
                 RAISE EXCEPTION 'release % does not state the version of its extension, which may be older than '
                                 'the installed schema "%"', target, schema
                     USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -795,7 +807,7 @@ BEGIN
         expected_duration := interval '1 second';
         RETURN NEXT;
     ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
-          AND documentdb_upgrade.compare_versions(extension_to, schema) > 0 THEN
+          AND documentdb_upgrade_internal.version_order(extension_to, schema) > 0 THEN
         step := step + 1;
         component := 'schema';
         action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
@@ -807,7 +819,7 @@ BEGIN
         restarts_pods := false;
         expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
             WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
-              AND documentdb_upgrade.compare_versions(r.to_version, extension_to) = 0
+              AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
             ORDER BY r.id DESC LIMIT 1);
         RETURN NEXT;
     END IF;
@@ -1235,8 +1247,8 @@ BEGIN
         RETURN;
     END IF;
     IF direction > 0 THEN
-        risk := CASE WHEN schema IS NULL OR documentdb_upgrade.compare_versions("to", schema) < 0 THEN 'impossible'
-                     ELSE 'medium' END;
+        risk := CASE WHEN schema IS NULL OR documentdb_upgrade_internal.version_order("to", schema) < 0
+                     THEN 'impossible' ELSE 'medium' END;
         strategy := CASE risk WHEN 'impossible' THEN 'restore' ELSE 'in place' END;
         evidence := evidence || CASE WHEN schema IS NULL THEN ' A schema never goes back.'
             ELSE format(' The installed schema is %s, and never goes back; a binary can, down to it.', schema) END;
@@ -1246,8 +1258,8 @@ BEGIN
     -- What a rehearsal has seen counts more than what scripts look like.
     SELECT * INTO rehearsed FROM documentdb_upgrade.rehearsals r
         WHERE r.extension = current_setting('documentdb_upgrade.extension') AND r.outcome <> 'refused'
-          AND documentdb_upgrade.compare_versions(r.from_version, "from") = 0
-          AND documentdb_upgrade.compare_versions(r.to_version, "to") = 0
+          AND documentdb_upgrade_internal.version_order(r.from_version, "from") = 0
+          AND documentdb_upgrade_internal.version_order(r.to_version, "to") = 0
         ORDER BY r.scratch, r.id DESC LIMIT 1;
     IF FOUND THEN
         class := CASE rehearsed.outcome WHEN 'passed' THEN coalesce(rehearsed.risk, 'functions only') ELSE 'failed' END;
@@ -1263,7 +1275,7 @@ BEGIN
         IF removed > 0 OR taken > 0 THEN
             kind := 'breaking';
         END IF;
-    ELSIF schema IS NOT NULL AND documentdb_upgrade.compare_versions(schema, "from") = 0 THEN
+    ELSIF schema IS NOT NULL AND documentdb_upgrade_internal.version_order(schema, "from") = 0 THEN
         SELECT p.risk INTO class FROM documentdb_upgrade.plan("to") p
             ORDER BY array_position(
                 '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)
@@ -1363,7 +1375,8 @@ BEGIN
                         THEN 'The library keeps no version in force, or reads it at its next use.'
                         ELSE format('Version %s is in force, %s is installed.', v.gate, v.installed_version) END,
                    'The worker refreshes it within poll_interval where it runs; else restart PostgreSQL.'
-            FROM (SELECT *, documentdb_upgrade.compare_versions(gate, installed_version) <> 0 AS differs
+            FROM (SELECT *, coalesce(documentdb_upgrade_internal.version_order(gate, installed_version) <> 0,
+                                     gate <> installed_version) AS differs
                   FROM documentdb_upgrade.versions WHERE extension = main) v;
 
     -- What guards know: before an upgrade, and what of it counts after one.
@@ -1732,7 +1745,7 @@ BEGIN
                         WHEN v.behind
                         THEN 'If that was intended, there is nothing to do; else finalize to what the binary offers.'
                         END
-            FROM (SELECT *, documentdb_upgrade.compare_versions(installed_version, binary_version) < 0 AS behind
+            FROM (SELECT *, documentdb_upgrade_internal.version_order(installed_version, binary_version) < 0 AS behind
                   FROM documentdb_upgrade.versions WHERE extension = main) v;
 
     WHEN 'companions' THEN
@@ -1840,6 +1853,7 @@ DECLARE
     success record;
     failure record;
     wanted text;
+    ordered text;
     goal text;
     kind text;
     risk text;
@@ -1856,16 +1870,14 @@ BEGIN
         coalesce(target, CASE WHEN s.mode = 'explicit' THEN s.desired END, ''));
     wanted := coalesce(decided.target, target);
     -- As the extension itself spells it: 1.10, not 1.10-0.
-    BEGIN
-        goal := coalesce(
-            (SELECT p.to_version FROM documentdb_upgrade.plan(wanted) p
-             WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
-            (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
-             WHERE documentdb_upgrade.compare_versions(v, wanted) = 0 LIMIT 1));
-    EXCEPTION WHEN invalid_parameter_value THEN
-        goal := NULL;    -- what is installed or offered is no version
-    END;
-    goal := coalesce(goal, wanted, s.binary_version);
+    -- What cannot be ordered is no target; then what the binary offers is.
+    ordered := CASE WHEN documentdb_upgrade_internal.version_order(wanted, wanted) IS NOT NULL THEN wanted END;
+    goal := coalesce(
+        (SELECT p.to_version FROM documentdb_upgrade.plan(ordered) p
+         WHERE p.extension = main AND p.step IS NOT NULL ORDER BY p.step DESC LIMIT 1),
+        (SELECT v FROM unnest(ARRAY[s.installed_version, s.binary_version]) AS v
+         WHERE documentdb_upgrade_internal.version_order(v, wanted) = 0 LIMIT 1),
+        wanted, s.binary_version);
     facts := to_jsonb(s) || jsonb_build_object(
         'extension', main, 'database', current_database(), 'asked', target, 'wanted', wanted, 'goal', goal,
         'from', s.installed_version, 'reason', decided.reason, 'server_version', current_setting('server_version'),
@@ -1876,12 +1888,12 @@ BEGIN
             'upstream', (SELECT to_jsonb(r) FROM pg_stat_wal_receiver r WHERE r.sender_host IS NOT NULL));
     END IF;
 
-    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(wanted) p
+    steps := (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.step), '[]') FROM documentdb_upgrade.plan(ordered) p
               WHERE p.step IS NOT NULL);
     guards := (SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object(
                    'mark', CASE WHEN p.status IN ('fail', 'warn') THEN upper(p.status) END,
                    'advice', CASE WHEN p.status IN ('fail', 'warn') THEN p.hint END))
-               FROM documentdb_upgrade.preflight(wanted) p);
+               FROM documentdb_upgrade.preflight(ordered) p);
     kind := CASE WHEN decided.decision IN ('schema_ahead', 'refuse', 'wait') THEN decided.decision
                  WHEN steps <> '[]' THEN 'ready' WHEN decided.decision = 'none' THEN 'none' ELSE 'refuse' END;
     SELECT * INTO success FROM documentdb_upgrade.history h
@@ -3136,8 +3148,8 @@ BEGIN
         status := 'skip';
         detail := 'The extension has no function that tells the version of the library in memory.';
     ELSE
-        status := CASE documentdb_upgrade.compare_versions(instance.loaded, instance.offered) WHEN 0 THEN 'pass'
-                      ELSE 'fail' END;
+        status := CASE WHEN coalesce(documentdb_upgrade_internal.version_order(instance.loaded, instance.offered) = 0,
+                                     instance.loaded = instance.offered) THEN 'pass' ELSE 'fail' END;
         detail := format('In memory is %s, the files offer %s.', instance.loaded, instance.offered)
             || CASE status WHEN 'fail' THEN ' Restart the server.' ELSE '' END;
     END IF;
@@ -3148,11 +3160,14 @@ BEGIN
         status := 'skip';
         detail := 'The main extension is not installed, or has no files.';
     ELSE
-        status := CASE WHEN documentdb_upgrade.compare_versions(instance.installed, instance.offered) > 0 THEN 'fail'
-                       ELSE 'pass' END;
+        status := CASE WHEN instance.installed = instance.offered THEN 'pass'
+                       ELSE CASE documentdb_upgrade_internal.version_order(instance.installed, instance.offered)
+                                WHEN 1 THEN 'fail' WHEN 0 THEN 'pass' WHEN -1 THEN 'pass' ELSE 'skip' END END;
         detail := format('The schema is %s, the binary %s.', instance.installed, instance.offered)
             || CASE status WHEN 'fail'
-                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.' ELSE '' END;
+                    THEN ' The binary is too old for the schema: bring the newer one back, or restore.'
+                    WHEN 'skip' THEN ' They cannot be ordered: find out whether the binary serves that schema.'
+                    ELSE '' END;
     END IF;
     RETURN NEXT;
 
@@ -3218,7 +3233,7 @@ BEGIN
                          'documentdb_upgrade.parity_runs WHERE kind = ''comparison'';';
     END IF;
     PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
-    RETURN QUERY
+    RETURN QUERY SELECT u.* FROM (
         SELECT t.schema_name, t.table_name,
                CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.remote_row_count END,
                CASE t.state WHEN 'done' THEN d.difference IS NULL END,
@@ -3241,7 +3256,8 @@ BEGIN
         WHERE d.run = parity_read_counts.run AND d.kind = 'table' AND d.confirmed
           AND NOT EXISTS (SELECT FROM documentdb_upgrade.parity_tables t
                           WHERE t.run = d.run AND (t.schema_name, t.table_name) = (d.schema_name, d.object_name))
-        ORDER BY 1 COLLATE "C", 2 COLLATE "C";
+        ) AS u(a, b, c, d, e, f)
+        ORDER BY u.a COLLATE "C", u.b COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION parity_read_counts(bigint, oid) IS 'serves parity_counts(): the same for a role';

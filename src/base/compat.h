@@ -21,8 +21,8 @@
 	object_aclcheck(NamespaceRelationId, nspid, roleid, mode)
 #define du_database_aclcheck(dbid, roleid, mode) \
 	object_aclcheck(DatabaseRelationId, dbid, roleid, mode)
-#define du_proc_aclcheck(procid, roleid, mode) \
-	object_aclcheck(ProcedureRelationId, procid, roleid, mode)
+#define du_function_aclcheck(funcid, roleid, mode) \
+	object_aclcheck(ProcedureRelationId, funcid, roleid, mode)
 #define du_database_ownercheck(dbid, roleid) \
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
 #define du_extension_ownercheck(extid, roleid) \
@@ -32,8 +32,8 @@
 	pg_namespace_aclcheck(nspid, roleid, mode)
 #define du_database_aclcheck(dbid, roleid, mode) \
 	pg_database_aclcheck(dbid, roleid, mode)
-#define du_proc_aclcheck(procid, roleid, mode) \
-	pg_proc_aclcheck(procid, roleid, mode)
+#define du_function_aclcheck(funcid, roleid, mode) \
+	pg_proc_aclcheck(funcid, roleid, mode)
 #define du_database_ownercheck(dbid, roleid) \
 	pg_database_ownercheck(dbid, roleid)
 #define du_extension_ownercheck(extid, roleid) \

@@ -97,7 +97,7 @@ du_context_may_execute(Oid role, const char *name)
 	List	   *qualified = list_make2(makeString("documentdb_upgrade"), makeString(unconstify(char *, name)));
 	FuncCandidateList found = FuncnameGetCandidates(qualified, -1, NIL, false, false, true, true);
 
-	return found != NULL && du_proc_aclcheck(found->oid, role, ACL_EXECUTE) == ACLCHECK_OK;
+	return found != NULL && du_function_aclcheck(found->oid, role, ACL_EXECUTE) == ACLCHECK_OK;
 }
 
 /*

@@ -267,7 +267,7 @@ define_guards(const GucCheckHooks *hooks)
 							"cutover_report() compares with it; nothing else does.",
 							&du_guc_cutover_goal,
 							10 * 60, 1, INT_MAX,
-							PGC_USERSET, GUC_UNIT_S,
+							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("documentdb_upgrade.progress_interval",
@@ -275,7 +275,7 @@ define_guards(const GucCheckHooks *hooks)
 							"0 means never.",
 							&du_guc_progress_interval,
 							5000, 0, INT_MAX,
-							PGC_USERSET, GUC_UNIT_MS,
+							PGC_SUSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("documentdb_upgrade.release_retention",

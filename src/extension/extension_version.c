@@ -25,6 +25,7 @@
 PG_FUNCTION_INFO_V1(documentdb_upgrade_to_semver);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_to_extension_version);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_compare_versions);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_version_order);
 
 /* Pre-release words, in their order. */
 static const struct
@@ -471,6 +472,22 @@ documentdb_upgrade_compare_versions(PG_FUNCTION_ARGS)
 
 	parse_or_error(a_text, &a);
 	parse_or_error(b_text, &b);
+	PG_RETURN_INT32(du_version_compare(&a, &b));
+}
+
+/*
+ * version_order(a text, b text) returns integer
+ */
+Datum
+documentdb_upgrade_version_order(PG_FUNCTION_ARGS)
+{
+	ExtensionVersion a;
+	ExtensionVersion b;
+	const char *reason;
+
+	if (!du_version_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &a, &reason) ||
+		!du_version_parse(text_to_cstring(PG_GETARG_TEXT_PP(1)), &b, &reason))
+		PG_RETURN_NULL();
 	PG_RETURN_INT32(du_version_compare(&a, &b));
 }
 

@@ -32,7 +32,7 @@
 PG_FUNCTION_INFO_V1(documentdb_upgrade_finalize_everywhere);
 
 static dsm_segment *
-prepare_segment(Oid database, const char *target)
+prepare_segment(Oid database, const char *target, bool alter_first)
 {
 	dsm_segment *segment = dsm_create(sizeof(EverywhereMessage), 0);
 	EverywhereMessage *message = dsm_segment_address(segment);
@@ -44,6 +44,7 @@ prepare_segment(Oid database, const char *target)
 	message->is_superuser = superuser();
 	strlcpy(message->main_extension, du_guc_extension, sizeof(message->main_extension));
 	strlcpy(message->target, target != NULL ? target : "", sizeof(message->target));
+	message->alter_first = alter_first;
 	message->result = EVERYWHERE_LOST;
 	return segment;
 }
@@ -83,11 +84,11 @@ wait_for(BackgroundWorkerHandle *process, Oid database)
 	PG_END_TRY();
 }
 
-/* What becomes of one database. */
+/* What becomes of one database in one form of attempt. */
 static EverywhereMessage
-finalize_there(const DatabaseEntry *entry, const char *target)
+try_there(const DatabaseEntry *entry, const char *target, bool alter_first)
 {
-	dsm_segment *segment = prepare_segment(entry->oid, target);
+	dsm_segment *segment = prepare_segment(entry->oid, target, alter_first);
 	BackgroundWorkerHandle *process;
 	EverywhereMessage result;
 
@@ -113,6 +114,18 @@ finalize_there(const DatabaseEntry *entry, const char *target)
 	return result;
 }
 
+/*
+ * What becomes of one database.  Where a library refuses the update in a
+ * process that has asked for anything before, another one begins with it.
+ */
+static EverywhereMessage
+finalize_there(const DatabaseEntry *entry, const char *target)
+{
+	EverywhereMessage result = try_there(entry, target, false);
+
+	return result.result == EVERYWHERE_TO_BEGIN_WITH_UPDATE ? try_there(entry, target, true) : result;
+}
+
 static const char *
 word_for(const EverywhereMessage *message)
 {
@@ -124,6 +137,7 @@ word_for(const EverywhereMessage *message)
 			return "skipped";
 		case EVERYWHERE_FAILED:
 		case EVERYWHERE_LOST:
+		case EVERYWHERE_TO_BEGIN_WITH_UPDATE:
 			return "failed";
 	}
 	elog(ERROR, "unrecognized result: %d", (int) message->result);

@@ -16,17 +16,19 @@
 #include "finalize/internal.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/catcache.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "base/base.h"
 #include "extension/extension.h"
@@ -34,21 +36,25 @@
 
 PGDLLEXPORT void documentdb_upgrade_everywhere_main(Datum main_arg);
 
-/* True when that role may finalize here. */
+/*
+ * True when that role may finalize here.  Reads the catalogue alone: a library
+ * may refuse what is asked for in queries, and the update after them.
+ */
 static bool
 may_finalize(Oid role)
 {
-	Oid			types[1] = {OIDOID};
-	Datum		values[1] = {ObjectIdGetDatum(role)};
-	bool		may;
+	CatCList   *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum("finalize_to"));
+	Oid			schema = get_namespace_oid("documentdb_upgrade", true);
+	bool		may = false;
 
-	may = du_query("SELECT FROM pg_catalog.pg_proc p"
-				   " WHERE p.pronamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n"
-				   "     WHERE n.nspname OPERATOR(pg_catalog.=) 'documentdb_upgrade')"
-				   "   AND p.proname OPERATOR(pg_catalog.=) 'finalize_to'"
-				   "   AND pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')",
-				   1, types, values) > 0;
-	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < functions->n_members; i++)
+	{
+		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
+
+		may |= function->pronamespace == schema &&
+			du_function_aclcheck(function->oid, role, ACL_EXECUTE) == ACLCHECK_OK;
+	}
+	ReleaseCatCacheList(functions);
 	return may;
 }
 
@@ -84,14 +90,10 @@ look_before(EverywhereMessage *message)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
 	MemoryContextSwitchTo(context);
 	reason = reason_to_skip(message);
 	if (reason == NULL)
 		may = may_finalize(message->role);
-	SPI_finish();
-	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 
@@ -133,9 +135,15 @@ finalize(EverywhereMessage *message)
 	strlcpy(order.actor, "function", sizeof(order.actor));
 	strlcpy(order.extension, du_guc_extension, sizeof(order.extension));
 	strlcpy(order.target, message->target, sizeof(order.target));
+	order.alter_first = message->alter_first;
 	du_attempt_carry_out(&order, &outcome, NULL);
 	look_after(message);
-	message->result = outcome.result == ATTEMPT_SUCCEEDED ? EVERYWHERE_SUCCEEDED : EVERYWHERE_FAILED;
+	if (outcome.result == ATTEMPT_SUCCEEDED)
+		message->result = EVERYWHERE_SUCCEEDED;
+	else if (outcome.cause == CAUSE_LIBRARY && !message->alter_first)
+		message->result = EVERYWHERE_TO_BEGIN_WITH_UPDATE;
+	else
+		message->result = EVERYWHERE_FAILED;
 	if (outcome.result != ATTEMPT_SUCCEEDED)
 		du_shared_copy_text(message->detail, psprintf("%s%s%s", outcome.message,
 													  outcome.detail[0] ? ": " : "", outcome.detail));

@@ -55,7 +55,8 @@ typedef enum EverywhereResult
 	EVERYWHERE_LOST,			/* the process has not said */
 	EVERYWHERE_SUCCEEDED,
 	EVERYWHERE_SKIPPED,
-	EVERYWHERE_FAILED
+	EVERYWHERE_FAILED,
+	EVERYWHERE_TO_BEGIN_WITH_UPDATE /* a library has refused another form */
 } EverywhereResult;
 
 /* What session and process tell each other. */
@@ -67,6 +68,7 @@ typedef struct EverywhereMessage
 	bool		is_superuser;	/* that is it */
 	char		main_extension[NAMEDATALEN];	/* in the caller's database */
 	char		target[SHARED_VERSION_LENGTH];	/* "": the binary version */
+	bool		alter_first;	/* begin with the update */
 
 	EverywhereResult result;
 	char		extension[NAMEDATALEN]; /* main one there */

@@ -101,7 +101,7 @@ forget_others(const List *databases)
 
 		foreach(lc, databases)
 			exists |= ((DatabaseEntry *) lfirst(lc))->oid == slot->record.database;
-		if (!exists)
+		if (!exists && OidIsValid(slot->record.database))
 			memset(slot, 0, sizeof(DatabaseSlot));
 	}
 }

@@ -281,7 +281,7 @@ log_state(Worker *worker, Assessment *assessment)
 	worker->standby_told = assessment->in_recovery;
 	if (key == NULL || !replace_key(&worker->logged, key))
 		return;
-	if (assessment->decided.decision == DECISION_UPDATE_AVAILABLE && !assessment->in_recovery)
+	if (strcmp(assessment->state.state, "update_available") == 0)
 	{
 		du_assessment_evaluate_guards(assessment, false);
 		du_assessment_find_state(assessment, &worker->facts);

@@ -63,6 +63,25 @@ is(sql($node, q{SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribut
 is(sql($node, 'SELECT state, blocked_by, next_step FROM documentdb_upgrade.status', 'd'), 'up_to_date|{}|Nothing is to be done.', 'what is installed is what the files offer');
 is(tried("SELECT message FROM documentdb_upgrade.finalize_to('$new', \"from\" => '$old')")->{stdout}, qq{nothing to do: extension "vendor" is at "$new"}, 'who comes second finds it done');
 
+# Reports and plans read such versions in catalogue and history, and go on.
+sql($node, qq{SELECT documentdb_upgrade.record_release(jsonb_build_object('extension', v || '.0'), 100 + v) FROM generate_series(1, 2) v}, 'd');
+$result = tried('SELECT * FROM documentdb_upgrade.release_plan(101, 102)');
+is($result->{sqlstate}, '55000', 'a release that may be older than the schema is refused');
+is($result->{message}, qq{extension 2.0 of release 102 may be older than the installed schema "$new", which cannot be ordered}, 'because that cannot be known');
+foreach my $statement (q{SELECT * FROM documentdb_upgrade.post_upgrade_report()},
+	q{SELECT * FROM documentdb_upgrade.pre_upgrade_report()}, q{SELECT documentdb_upgrade.runbook()}, q{SELECT * FROM documentdb_upgrade.classify('1.0', '2.0')},
+	q{SELECT * FROM documentdb_upgrade.verify_rollback((documentdb_upgrade.record_rollback(102, 101, '{extension}')).id)})
+{
+	$result = tried($statement);
+	ok($result->{ok}, "no error: $statement") or diag($result->{stderr});
+}
+write_extension($node, 'vendor', '3.0', "$new--3.0" => '');
+sql($node, "SELECT outcome FROM documentdb_upgrade.finalize_to('3.0', \"from\" => '$new')", 'd');
+$result = tried('SELECT * FROM documentdb_upgrade.rollback_plan(102, 101)');
+is($result->{sqlstate}, '55000', 'what the schema forbids is refused as ever') or diag($result->{stderr});
+is(sql($node, 'SELECT documentdb_upgrade_internal.version_order($$1.0$$, $$1.2$$), documentdb_upgrade_internal.version_order($$1.0$$, $$cafe123$$) IS NULL', 'd'), '-1|t',
+	'what has no order is no error');
+
 # Names of both ends do not turn an order round.
 write_extension($node, 'vendor', '2.0', '1.0' => '', '2.0--1.0' => '', '1.0--2.0' => '', '2.0--3.0' => '');
 begin_anew('2.0');

@@ -84,6 +84,11 @@ sub worker_pid { return quietly($_[0], q{SELECT pid FROM pg_stat_activity WHERE 
 	is(version($node), '2.0', 'it has');
 	like(rows($node), qr/1\.0 2\.0 succeeded function postgres$/, 'with its row');
 
+	# For every database at once.
+	start_over($node);
+	quietly($node, q{SELECT FROM documentdb_upgrade.finalize_everywhere()});
+	is(version($node) . ' ' . rows($node), '2.0 1.0 2.0 succeeded function postgres', 'finalize_everywhere() does it');
+
 	# As the first statement of a session, and by the worker.
 	start_over($node);
 	ok(try_sql($node, 'ALTER EXTENSION du_refusing UPDATE')->{ok}, 'a plain update');
@@ -153,6 +158,12 @@ sub worker_pid { return quietly($_[0], q{SELECT pid FROM pg_stat_activity WHERE 
 	is(sql($node, q{SELECT outcome || ' ' || message FROM documentdb_upgrade.rehearse('2.0')}), 'failed pre-check "no" is not met', 'a check fails there too');
 	sql($node, 'DELETE FROM documentdb_upgrade.checks');
 	is(sql($node, q{SELECT string_agg(outcome, ' ' ORDER BY id) FROM documentdb_upgrade.rehearsals}), 'passed passed failed', 'nothing but the rows is left');
+
+	# For every database at once.
+	$result = try_sql($node, q{SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_everywhere() WHERE database = 'postgres'});
+	is($result->{stdout}, 'succeeded|1.0|2.0', 'finalize_everywhere() finds the form that works') or diag($result->{stderr});
+	is(rows($node), '1.0 2.0 failed function postgres library, 1.0 2.0 succeeded function postgres', 'by a second process');
+	start_over($node);
 
 	# As the first statement of a session.
 	$result = try_sql($node, 'ALTER EXTENSION du_refusing UPDATE');

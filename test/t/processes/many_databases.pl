@@ -9,7 +9,7 @@ use DocumentdbUpgrade::WorkerNode;
 use Test::More;
 
 my @copies = map { "d$_" } 1 .. 12;
-my $node = worker_node('main', create => 0, conf => q{
+my $node = worker_node('main', create => 0, streaming => 1, conf => q{
 	documentdb_upgrade.database = '*'
 	documentdb_upgrade.max_workers = 30
 	documentdb_upgrade.poll_interval = '1s'
@@ -110,6 +110,29 @@ my $without = sql($node, 'SELECT database FROM documentdb_upgrade.databases WHER
 set_and_reload($node, 'documentdb_upgrade.max_workers', '16');
 ok($node->poll_query_until('seed', "SELECT served FROM documentdb_upgrade.databases WHERE database = '$without'"), 'with more allowed they get theirs');
 is(count_logged($node, qr/PANIC|FATAL/, $offset), count_logged($node, qr/FATAL:  the database system is/, $offset), 'nothing has failed');
+
+# A standby has a worker for each database too.  None acts there, one speaks to the
+# upstream, and after a promotion each does its work.
+create_thing($node, 'postgres');
+$node->backup('base');
+my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $node->install_path);
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+ok($standby->poll_query_until('seed', q{SELECT count(*) = 15 FROM documentdb_upgrade.databases WHERE served}), 'a standby serves the same databases')
+  or diag(sql($standby, 'SELECT * FROM documentdb_upgrade.databases', 'seed'));
+ok($node->poll_query_until('seed', q{SELECT count(*) = 1 FROM documentdb_upgrade.standbys WHERE status = 'ready'}), 'and reports once')
+  or diag(sql($node, 'SELECT * FROM documentdb_upgrade.standbys', 'seed'));
+sql($node, q{ALTER SYSTEM SET documentdb_upgrade.desired_schema_version = ''; SELECT pg_reload_conf(); CREATE DATABASE later TEMPLATE d2});
+sql($node, q{SET documentdb_upgrade.enforce = off; DROP EXTENSION thing; CREATE EXTENSION thing VERSION '1.0'}, 'd9');
+ok($standby->poll_query_until('seed', q{SELECT count(*) = 16 FROM documentdb_upgrade.databases WHERE served}), 'one that is made later too');
+ok($standby->poll_query_until('seed', q{SELECT behind FROM documentdb_upgrade.databases WHERE database = 'd9'}), 'it sees what is behind');
+$node->stop;
+$standby->promote;
+desire($standby, 'auto');
+ok(poll_until(sub { sql($standby, q{SELECT extversion FROM pg_extension WHERE extname = 'thing'}, 'd9') eq '1.2' }, 'd9 is at 1.2'), 'once promoted it raises that');
+$standby->stop;
+$node->start;
+sql($node, 'DROP DATABASE later');
 
 # A list, of which the first is the main one.
 $node->append_conf('postgresql.conf', q{documentdb_upgrade.database = 'd2, d1, missing'});

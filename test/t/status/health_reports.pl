@@ -15,7 +15,6 @@ my $node = new_node('main', preload => 'documentdb_upgrade' . ($with_cron ? ', p
 	documentdb_upgrade.managed_extensions = 'before, thing'
 	documentdb_upgrade.guard_severity = 'rehearsed=skip'
 	documentdb_upgrade.poll_interval = '100ms'
-	documentdb_upgrade.attempt_timeout = '200ms'
 	autovacuum_freeze_max_age = 100000
 	vacuum_failsafe_age = 105000
 	deadlock_timeout = '10ms'
@@ -182,7 +181,7 @@ sql($node, q{SELECT documentdb_upgrade.record_backup('new', now())});
 passes('backup', 'pre');
 my $busy = DocumentdbUpgrade::Session->new($node);
 $busy->run('BEGIN; LOCK TABLE thing');
-sql($node, q{ALTER SYSTEM SET documentdb_upgrade.lock_timeout = '10ms'; SELECT pg_reload_conf()});
+sql($node, q{ALTER SYSTEM SET documentdb_upgrade.attempt_timeout = '200ms'; ALTER SYSTEM SET documentdb_upgrade.lock_timeout = '10ms'; SELECT pg_reload_conf()});
 poll_until(sub { row('pre', 'blocking_sessions') =~ /^fail: / }, 'a session in the way is found');
 $busy->quit;
 finds('installed', qr/^warn: Installed is 1\.0; the last upgrade was not recorded here; the binary offers 1\.2/, 'post');

@@ -39,8 +39,8 @@ foreach my $way (sort keys %ways)
 		poll_until(sub {
 			@lists = grep { $_->{path} =~ m{/dbs$} && !$_->{watch} } $api->requests(method => 'GET');
 			@watches = $api->requests(watch => 1);
-			return @lists && @watches && $api->watches;
-		}, "after $way there is a list and a watch");
+			return @lists && @watches && $watches[-1]{query}{resourceVersion} eq $version && $api->watches;
+		}, "after $way there is a list, and a watch that begins at its version");
 		is($lists[0]{query}{fieldSelector}, 'metadata.name=db1', 'the list is of the one resource');
 		is($watches[-1]{query}{resourceVersion}, $version, "and the watch begins at the list's version");
 		cmp_ok(scalar(@lists) + @watches, '<=', 4, 'with few requests');
