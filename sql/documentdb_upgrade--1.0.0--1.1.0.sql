@@ -3743,12 +3743,6 @@ apt-get install <PACKAGE>=<PACKAGE_VERSION>
 pg_ctl restart -D <DATA_DIRECTORY> -m fast
 ```
 
-What the operator's new chart would change of your values; a value that it does not know any more has no effect:
-
-```bash
-helm show values oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | diff values-before.yaml -
-```
-
 With the DocumentDB operator (an image in `spec.image.documentDB` takes precedence over `documentDBVersion`; name \
 images by tag, because a digest hides the version):
 
@@ -3756,6 +3750,12 @@ images by tag, because a digest hides the version):
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{image|dotted}}{{^image}}<NEW_VERSION>{{/^image}}"}}'
 kubectl -n {{namespace|raw}} get pods -l cnpg.io/cluster={{cluster|raw}} -w
+```
+
+What the operator's new chart would change of your values; a value that it does not know any more has no effect:
+
+```bash
+helm show values oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | diff values-before.yaml -
 ```
 
 {{/^kind.refuse}}{{/^kind.ready}}
