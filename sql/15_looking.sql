@@ -155,3 +155,15 @@ COMMENT ON COLUMN status.last_contact IS 'when that source answered last';
 COMMENT ON COLUMN status.worker_pid IS 'process of the worker that serves this database; null: none';
 COMMENT ON COLUMN status.fence IS 'why writes to this database are stopped, or are to be; null: they are not';
 COMMENT ON COLUMN status.extension IS 'the main extension';
+
+CREATE PROCEDURE run_status(INOUT role text DEFAULT NULL, INOUT state text DEFAULT NULL,
+                            INOUT installed_version text DEFAULT NULL, INOUT binary_version text DEFAULT NULL,
+                            INOUT desired text DEFAULT NULL, INOUT target text DEFAULT NULL,
+                            INOUT blocked_by text[] DEFAULT NULL, INOUT next_step text DEFAULT NULL,
+                            INOUT last_error text DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_status';
+COMMENT ON PROCEDURE run_status(text, text, text, text, text, text, text[], text, text) IS
+'what view status tells, for roles that a planner hook keeps out of SELECT: CALL enters no planner. For members of '
+	'pg_monitor and for whoever may finalize, by the function or the procedure; what is passed in is ignored. '
+	'Errors: 42501 for others';

@@ -175,16 +175,26 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_outside(jsonb) IS
 'serves rehearsal_report(): the lines about objects outside the managed set; null when there are none';
 
 CREATE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(E'\n',
+BEGIN
+    IF NOT EXISTS (SELECT FROM documentdb_upgrade.rehearsals r WHERE r.id = rehearsal_report.id) AND id IS NOT NULL THEN
+        RAISE EXCEPTION 'rehearsal % does not exist', id
+            USING ERRCODE = 'undefined_object',
+                  HINT = CASE WHEN EXISTS (SELECT FROM documentdb_upgrade.rehearsals)
+                              THEN 'Those that do are shown by '
+                                   'SELECT id, started_at, to_version, outcome FROM documentdb_upgrade.rehearsals;'
+                              ELSE 'Nothing was rehearsed here yet. To begin, run '
+                                   'SELECT id, outcome, message FROM documentdb_upgrade.rehearse();' END;
+    END IF;
+    RETURN (SELECT concat_ws(E'\n',
         CASE WHEN r.from_version = r.to_version
              THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE
                  WHEN r.extensions <> '[]' THEN 'the companions of ' END,
                          r.extension, r.to_version, r.outcome)
              ELSE format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
                          coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome) END,
-        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
+        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, date_trunc('second', r.started_at),
                round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
         format('  fingerprint %s', r.fingerprint),
@@ -213,7 +223,9 @@ AS $$
             '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
             '  Nothing was changed.') END)
     FROM documentdb_upgrade.rehearsals r
-    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
+    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l)));
+END
 $$;
 COMMENT ON FUNCTION rehearsal_report(bigint) IS
-'the rehearsal with that id (null: the newest) as a text for people; null when there is none';
+'the rehearsal with that id (null: the newest) as a text for people; null when nothing was rehearsed; '
+'42704 when there is none with that id';

@@ -359,7 +359,8 @@ BEGIN
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'release % does not exist', missing
             USING ERRCODE = 'undefined_object',
-                  HINT = 'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases shows those that do.';
+                  HINT = 'Those that do are shown by '
+                         'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases;';
     END IF;
     RETURN QUERY
         SELECT key, CASE WHEN x.value IS NULL OR y.value IS NULL THEN 'unknown'
@@ -555,7 +556,8 @@ BEGIN
                       AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
-                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at)
+                    coalesce((SELECT format('backup "%s" of %s', b.label,
+                                            date_trunc('second', b.finished_at))
                               FROM documentdb_upgrade.backups b
                               WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
                              format('a backup from when the schema was %s or older', part.to_version)),
@@ -963,7 +965,8 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'SELECT * FROM documentdb_upgrade.compare_releases(source, target) shows what differs.';
+                  HINT = format('What differs is shown by SELECT component, change FROM '
+                                'documentdb_upgrade.compare_releases(%s, %s);', source, target);
     END IF;
 
     SELECT jsonb_object_agg(p.name, p.part) INTO parts
@@ -1026,7 +1029,9 @@ BEGIN
     SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'rollback % does not exist', verify_rollback.id
-            USING ERRCODE = 'undefined_object';
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Those that do are shown by '
+                         'SELECT id, recorded_at, source, target FROM documentdb_upgrade.rollbacks;';
     END IF;
     planned := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release);
     SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
@@ -1148,7 +1153,7 @@ BEGIN
         detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts '
                          'with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may '
                          'be normal.',
-            coalesce(says, 'Nothing'), rollback.baseline->>'at',
+            coalesce(says, 'Nothing'), date_trunc('second', (rollback.baseline->>'at')::timestamptz),
             (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
     END IF;
     RETURN NEXT;

@@ -374,13 +374,15 @@ DECLARE
     class text;
     removed bigint := 0;
     taken bigint := 0;
+    strategies constant text[] := '{in place, staged, blue-green}';
+    risks constant text[] := '{low, medium, high}';
+    by_step integer;
+    by_class integer;
 BEGIN
     IF "from" IS NULL OR "to" IS NULL OR component IS NULL THEN
         RAISE EXCEPTION 'versions and component must be given'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    risk := 'unknown';
-    strategy := 'unknown';
     IF direction = 0 THEN
         kind := 'none';
         risk := 'none';
@@ -418,8 +420,13 @@ BEGIN
     IF "from" ~* '^v?\d+([.-]\d+)*[-.~]?(rc|alpha|beta|pre|dev)' THEN
         evidence := evidence || ' The first is a pre-release: there may be no update from it.';
     END IF;
+    by_step := CASE kind WHEN 'patch' THEN 1 WHEN 'feature' THEN 2 ELSE 3 END;
     IF component <> 'extension' THEN
-        evidence := evidence || ' Nothing more is known about ' || component || ' here.';
+        risk := CASE WHEN direction > 0 THEN 'medium' ELSE risks[by_step] END;
+        strategy := CASE WHEN direction > 0 THEN 'in place' ELSE strategies[by_step] END;
+        evidence := evidence || ' Nothing more is known about ' || component
+            || CASE WHEN direction > 0 THEN ' here: read its release notes for the way back.'
+                    ELSE ' here, so the step decides.' END;
         RETURN;
     END IF;
     SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(component, "from", "to", 'instead') LIMIT 1;
@@ -450,9 +457,10 @@ BEGIN
                coalesce(sum((SELECT count(*) FROM jsonb_array_elements(s->'changed') c
                              WHERE jsonb_array_length(c->'revoked') > 0)), 0)
             INTO removed, taken FROM jsonb_array_elements(rehearsed.report->'steps') s;
-        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s object(s) removed, privileges '
+        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s removed, privileges '
                                        'taken from %s.',
-            rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'), removed, taken);
+            rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'),
+            removed || CASE removed WHEN 1 THEN ' object' ELSE ' objects' END, taken);
         -- Who uses what is gone finds it broken, whatever the version says.
         IF removed > 0 OR taken > 0 THEN
             kind := 'breaking';
@@ -462,36 +470,40 @@ BEGIN
             ORDER BY array_position(
                 '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)
             LIMIT 1;
-        IF class IS NOT NULL THEN
-            evidence := evidence || format(' The scripts look like "%s"; a rehearsal would know.', class);
+    END IF;
+    risk := CASE WHEN class IN ('functions only', 'catalogue') THEN 'low'
+                 WHEN class IN ('privileges', 'cluster-wide') THEN 'medium'
+                 WHEN class IN ('data tables', 'failed') THEN 'high' END;
+    strategy := CASE WHEN class IN ('functions only', 'catalogue', 'privileges') THEN 'in place'
+                     WHEN class IN ('data tables', 'cluster-wide') THEN 'staged'
+                     WHEN class = 'failed' THEN 'blue-green' END;
+    IF rehearsed.id IS NOT NULL AND strategy IS NOT NULL THEN
+        IF kind = 'breaking' AND risk = 'low' THEN
+            risk := 'medium';
         END IF;
+        IF kind = 'breaking' AND strategy = 'in place' THEN
+            strategy := 'staged';
+        END IF;
+        RETURN;
     END IF;
-    CASE class
-    WHEN 'functions only', 'catalogue' THEN
-        risk := 'low';
-        strategy := 'in place';
-    WHEN 'privileges' THEN
-        risk := 'medium';
-        strategy := 'in place';
-    WHEN 'data tables', 'cluster-wide' THEN
-        risk := CASE class WHEN 'data tables' THEN 'high' ELSE 'medium' END;
-        strategy := 'staged';
-    WHEN 'failed' THEN
-        risk := 'high';
-        strategy := 'blue-green';
-    ELSE
-        evidence := evidence || ' Neither scripts nor a rehearsal say more.';
-    END CASE;
-    IF kind = 'breaking' AND risk = 'low' THEN
-        risk := 'medium';
-    END IF;
-    IF kind = 'breaking' AND strategy = 'in place' THEN
-        strategy := 'staged';
-    END IF;
+
+    -- Unseen, the step counts as much as what the scripts look like: whichever
+    -- asks for more care.
+    evidence := evidence || CASE
+        WHEN class IS NULL THEN ' Neither scripts nor a rehearsal say more, so the step decides.'
+        WHEN class = 'unknown' THEN ' The scripts run code whose effect their text does not show, so the step decides; '
+                                    'a rehearsal would know.'
+        ELSE format(' The scripts look like "%s"; a rehearsal would know, and until then the step counts too.',
+                    class) END;
+    by_class := coalesce(array_position(strategies, strategy), 1);
+    strategy := strategies[greatest(by_step, by_class)];
+    by_class := coalesce(array_position(risks, risk), 1);
+    risk := risks[greatest(by_step, by_class)];
 END
 $$;
 COMMENT ON FUNCTION classify(text, text, text) IS
 'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or '
 'major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last '
-'rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version '
-'step, and risk and strategy are unknown; malformed versions raise 22023';
+'rehearsal of that step; else the scripts, when the step starts at the installed version, and the version step, of '
+'which the more careful counts (patch: in place, feature: staged, breaking: blue-green); '
+'malformed versions raise 22023';

@@ -41,7 +41,8 @@ BEGIN
                                      coalesce(v.installed_version, 'none'), coalesce(v.binary_version, 'none'),
                                      ', loaded ' || v.loaded_version), '; ')
                    || format('; PostgreSQL %s.', current_setting('server_version')),
-                   CASE WHEN own.installed_version IS NULL THEN format('Run CREATE EXTENSION %I;', main)
+                   CASE WHEN own.installed_version IS NULL
+                        THEN (SELECT g.hint FROM documentdb_upgrade.preflight() g WHERE g.guard = 'installed')
                         WHEN own.binary_version IS NULL THEN 'Put the extension''s control file and scripts in place.'
                         WHEN own.decision = 'refuse' THEN own.reason
                         ELSE format('Bring back a binary of %s or later.', own.installed_version) END
@@ -79,7 +80,8 @@ BEGIN
                           ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'fail') || ')',
                           count(*) FILTER (WHERE g.status = 'warn'),
                           ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'warn') || ')'),
-                   'SELECT * FROM documentdb_upgrade.preflight() says why, and what to do.'
+                   'Why, and what to do, is shown by SELECT guard, status, detail, hint FROM '
+                   'documentdb_upgrade.preflight() WHERE status IN (''fail'', ''warn'');'
             FROM guard g HAVING part = 'guards'
             UNION ALL
             SELECT r.name, g.status, g.detail, g.hint
@@ -151,8 +153,8 @@ BEGIN
                             count(d.what), string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
                             CASE WHEN count(d.what) > 5 THEN ' and others' END)
                         ELSE 'All members are as a fresh installation has them.' END,
-                   format('SELECT documentdb_upgrade.rehearsal_report(%s) lists them; compare the install script of '
-                          'this version with its update scripts, and tell the maintainers.', min(r.id))
+                   format('Compare the install script of this version with its update scripts, and tell the '
+                          'maintainers. All are listed by SELECT documentdb_upgrade.rehearsal_report(%s);', min(r.id))
             FROM (SELECT) AS one LEFT JOIN rehearsal r ON true
             LEFT JOIN (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d ON true;
 
@@ -223,7 +225,9 @@ BEGIN
                    coalesce('Declared NOT VALID, for information: '
                         || string_agg(format('%s of %s', c.conname, c.conrelid::regclass), ', '
                                       ORDER BY c.conrelid::regclass::text, c.conname)
-                        || '. ALTER TABLE ... VALIDATE CONSTRAINT checks the rows that were there before.',
+                        || '. To have the rows checked that were there before, run '
+                        || (array_agg(format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', c.conrelid::regclass, c.conname)
+                                      ORDER BY c.conrelid::regclass::text, c.conname))[1],
                         'All constraints of this database are validated.'), NULL
             FROM (SELECT k.conname, k.conrelid FROM pg_constraint k
                   -- Since 18 there are some that are never enforced.
@@ -237,7 +241,9 @@ BEGIN
                    coalesce('Disabled: ' || string_agg(format('%s of %s', t.tgname, t.tgrelid::regclass), ', '
                                                        ORDER BY t.tgname) || '.',
                             'No trigger on a table of the managed extensions is disabled.'),
-                   'Run ALTER TABLE ... ENABLE TRIGGER, unless the trigger is disabled on purpose.'
+                   'Unless they are disabled on purpose, run '
+                   || string_agg(format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname), ' '
+                                 ORDER BY t.tgname)
             FROM documentdb_upgrade_internal.health_tables() AS m(relation)
             JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D';
 
@@ -254,7 +260,8 @@ BEGIN
                                         (array_agg(d.return_message ORDER BY d.runid DESC))[1]) END
                        || CASE WHEN row_security_active('cron.job_run_details')
                                THEN ' Only runs of your own role can be seen.' ELSE '' END,
-                       'SELECT * FROM cron.job_run_details WHERE status = ''failed'' ORDER BY runid DESC says why.'
+                       'Why is shown by SELECT jobid, end_time, return_message FROM cron.job_run_details '
+                       'WHERE status = ''failed'' ORDER BY runid DESC;'
                 FROM cron.job_run_details d
                 WHERE d.status = 'failed' AND coalesce(d.end_time, d.start_time, now()) > now() - interval '24 hours';
         END IF;
@@ -294,7 +301,10 @@ BEGIN
                    coalesce(string_agg(format('%L of database %s since %s', x.gid, x.database,
                                               date_trunc('second', x.prepared)), ', ' ORDER BY x.prepared) || '.',
                             'There are no prepared transactions.'),
-                   'Run COMMIT PREPARED or ROLLBACK PREPARED: they keep their locks over restarts.'
+                   format('They keep their locks over restarts. In database %1$I, finish the oldest with COMMIT '
+                          'PREPARED %2$L; or undo it with ROLLBACK PREPARED %2$L;',
+                          coalesce((array_agg(x.database ORDER BY x.prepared))[1], ''),
+                          (array_agg(x.gid ORDER BY x.prepared))[1])
             FROM pg_prepared_xacts x;
 
     WHEN 'wraparound' THEN
@@ -441,7 +451,8 @@ BEGIN
                                  WHERE v.extension <> main AND v.main_extension = main
                                    AND v.installed_version IS NOT NULL), 'there is none')) END,
                        CASE WHEN g.status = 'fail' THEN g.hint
-                            ELSE format('Run SELECT documentdb_upgrade.finalize_to(%L);',
+                            ELSE format('Run SELECT outcome, from_version, to_version FROM '
+                                        'documentdb_upgrade.finalize_to(%L);',
                                         documentdb_upgrade.schema_version()) END
                 FROM documentdb_upgrade.preflight(documentdb_upgrade.schema_version()) g,
                      (SELECT string_agg(DISTINCT extension, ', ') AS behind
@@ -476,7 +487,7 @@ BEGIN
                                  ELSE format('from %s to %s', coalesce(a.from_version, 'none'),
                                              coalesce(a.to_version, 'unknown')) END,
                             date_trunc('second', a.finished_at), a.outcome, ': ' || a.message) END,
-                   coalesce(a.hint, 'SELECT documentdb_upgrade.runbook() says what to do.')
+                   coalesce(a.hint, 'What to do is said by SELECT documentdb_upgrade.runbook();')
             FROM (VALUES (main)) AS m(extension) LEFT JOIN LATERAL (
                 SELECT h.* FROM documentdb_upgrade.history h WHERE h.extension = m.extension
                 ORDER BY h.id DESC LIMIT 1) a ON true;

@@ -91,6 +91,20 @@ restore helps (section 12).
 {{^passed}} - **Rehearsed:** yes, but rehearsal {{id}} did not pass (section 15). Do not go on before one passes.
 {{/#rehearsal}}
 {{/#kind.ready}}
+{{#kind.ready}}
+
+**At night, the steps alone**, on the primary:
+
+1. `SELECT documentdb_upgrade.can_finalize({{goal|literal}});` gives `t`; else section 15
+2. `SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to({{goal|literal}}, \
+{{fingerprint|literal}});` gives `succeeded`; it cannot be undone
+3. `SELECT documentdb_upgrade.wait_for({{goal|literal}}, '10 min');` gives `t`
+4. `SELECT check_name, detail, hint FROM documentdb_upgrade.post_upgrade_report() WHERE status = 'fail';` gives no row
+
+{{/#kind.ready}}
+- **Stop writes:** `SELECT writers FROM documentdb_upgrade.fence_writes('why', '1 min');` refuses them in this \
+database until `SELECT documentdb_upgrade.lift_fence();`; roles of `documentdb_upgrade.fence_exempt_roles` can \
+still write and finalize
 - **Stop everything:** `SELECT documentdb_upgrade.hold('why');` refuses every finalize until \
 `SELECT documentdb_upgrade.release();`
 
@@ -252,7 +266,8 @@ $md$),
 {{#archived}} WAL is archived: a backup can be restored to the restore point that the upgrade writes, if the archive \
 is complete. Look at `SELECT * FROM pg_stat_archiver;` first.
 {{^archived}} WAL is not archived here (`archive_mode` is off): a backup can be restored only to its own end, not to \
-the restore point that the upgrade writes. Stop writes before you take it, or set up archiving first.
+the restore point that the upgrade writes. Stop writes before you take it (`fence_writes()`, \
+section 1), or set up archiving first.
 
 On a server without Kubernetes:
 
@@ -277,6 +292,17 @@ spec:
 EOF
 kubectl -n {{namespace|raw}} wait --for=jsonpath='{.status.phase}'=completed \
 backups.postgresql.cnpg.io/{{backup_name}} --timeout=2h
+```
+
+Where the class of the volumes has snapshots, `method: volumeSnapshot` under `spec` makes one instead, which is \
+quicker to restore.
+
+Keep what the cluster is made of, too; the last file holds secrets:
+
+```bash
+helm get values <RELEASE> -n <OPERATOR_NAMESPACE> --all > values-before.yaml
+kubectl -n {{namespace|raw}} get dbs {{resource|raw}} -o yaml > resource-before.yaml
+kubectl -n {{namespace|raw}} get configmaps,secrets -o yaml > configuration-before.yaml
 ```
 
 Record the backup when it has finished, and not before; guard `backup_recent` measures its age from then:
@@ -316,6 +342,12 @@ kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec"
 kubectl -n {{namespace|raw}} get pods -l cnpg.io/cluster={{cluster|raw}} -w
 ```
 
+What the operator's new chart would change of your values; a value that it does not know any more has no effect:
+
+```bash
+helm show values oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | diff values-before.yaml -
+```
+
 {{/^kind.refuse}}{{/^kind.ready}}
 What every instance runs:
 
@@ -331,8 +363,8 @@ SELECT name, depth, status, installed_version, binary_version, loaded_version, p
 {{#kind.wait}} When the new binary is here, write a new runbook: it then has the scripts, and the fingerprint for \
 phase two.
 {{#kind.none}} Then write a new runbook, which has the scripts.
-{{#kind.schema_ahead}} Until then, let nothing write: after `ALTER SYSTEM SET documentdb_upgrade.schema_ahead_action = \
-'read_only';` and a reload, the worker stops writes.
+{{#kind.schema_ahead}} Until then, let nothing write: `fence_writes()` (section 1) stops writes at once; after \
+`ALTER SYSTEM SET documentdb_upgrade.schema_ahead_action = 'read_only';` and a reload, the worker stops writes.
 $md$),
 
 (8, 'Phase two: the schema', $md$

@@ -56,7 +56,7 @@ BEGIN
         ELSIF r.state = 'running' THEN
             RAISE EXCEPTION 'run % is still running', r.id
                 USING ERRCODE = 'object_in_use',
-                      HINT = format('Wait for it, or end it with SELECT pg_cancel_backend(%s).',
+                      HINT = format('Wait for it, or end it with SELECT pg_cancel_backend(%s);',
                                     coalesce(r.options->>'caller', '...'));
         ELSIF r.state = 'complete' THEN
             RAISE EXCEPTION 'run % has finished', r.id

@@ -102,6 +102,48 @@ END
 $$;
 COMMENT ON FUNCTION parity_read_differences(bigint, oid) IS 'serves parity_found(): the same for a role';
 
+CREATE FUNCTION documentdb_upgrade_internal.parity_read_counts(run bigint, reader oid)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM documentdb_upgrade.parity_runs r
+                   WHERE r.id = parity_read_counts.run AND r.kind = 'comparison') THEN
+        RAISE EXCEPTION 'there is no comparison %', run
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Those of which something is known are shown by SELECT id, started_at, state, equal FROM '
+                         'documentdb_upgrade.parity_runs WHERE kind = ''comparison'';';
+    END IF;
+    PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
+    RETURN QUERY SELECT u.* FROM (
+        SELECT t.schema_name, t.table_name,
+               CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.remote_row_count END,
+               CASE t.state WHEN 'done' THEN d.difference IS NULL END,
+               CASE WHEN t.state <> 'done' THEN t.sqlstate || ': ' || t.problem
+                    WHEN d.difference IS NOT NULL THEN concat_ws(', ', 'rows differ', d.named || ' of them named') END
+        FROM documentdb_upgrade.parity_tables t
+        LEFT JOIN LATERAL (
+            SELECT min(x.difference) AS difference, nullif(count(*) FILTER (WHERE x.kind = 'row'), 0) AS named
+            FROM documentdb_upgrade.parity_differences x
+            WHERE x.run = t.run AND x.confirmed AND x.kind IN ('row', 'table')
+              AND (x.schema_name, x.object_name) = (t.schema_name, t.table_name)) d ON true
+        WHERE t.run = parity_read_counts.run
+        UNION ALL
+        SELECT d.schema_name, d.object_name, NULL, NULL, CASE d.difference WHEN 'error' THEN NULL ELSE false END,
+               concat_ws(': ', CASE d.difference WHEN 'missing' THEN 'not there on the other server'
+                                                 WHEN 'extra' THEN 'there on the other server alone'
+                                                 WHEN 'structure' THEN 'columns differ' END,
+                         CASE WHEN d.difference IN ('structure', 'error') THEN d.detail END)
+        FROM documentdb_upgrade.parity_differences d
+        WHERE d.run = parity_read_counts.run AND d.kind = 'table' AND d.confirmed
+          AND NOT EXISTS (SELECT FROM documentdb_upgrade.parity_tables t
+                          WHERE t.run = d.run AND (t.schema_name, t.table_name) = (d.schema_name, d.object_name))
+        ) AS u(a, b, c, d, e, f)
+        ORDER BY u.a COLLATE "C", u.b COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION parity_read_counts(bigint, oid) IS 'serves parity_counts(): the same for a role';
+
 -- Functions in C, because a SECURITY DEFINER function does not know who calls it.
 CREATE FUNCTION documentdb_upgrade_internal.parity_checksums(run bigint)
     RETURNS TABLE (schema_name text, table_name text, row_count bigint, checksum text, bytes bigint, duration interval,
@@ -118,6 +160,13 @@ CREATE FUNCTION documentdb_upgrade_internal.parity_found(run bigint)
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_found';
 COMMENT ON FUNCTION parity_found(bigint) IS
     'serves compare_with(): the differences that a run of the role that calls, or of one that it belongs to, has found';
+
+CREATE FUNCTION documentdb_upgrade_internal.parity_counts(run bigint)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE C VOLATILE ROWS 100
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_counts';
+COMMENT ON FUNCTION parity_counts(bigint) IS
+    'serves row_counts(): the tables of a run of the role that calls, or of one that it belongs to';
 
 CREATE FUNCTION table_checksums(schemas text[] DEFAULT NULL, tables text[] DEFAULT NULL, workers integer DEFAULT 2,
                                 chunk interval DEFAULT '500 ms', max_lag interval DEFAULT '30 s',
@@ -173,3 +222,32 @@ COMMENT ON FUNCTION compare_with(text, text[], text[], integer, interval, interv
     'It needs USAGE on schema documentdb_upgrade_internal, and EXECUTE on its functions run_parity() and '
     'parity_found(), too. 0A000: no checksum functions there; 55000: other encoding; 08006: the connection was lost, '
     'and resume takes the run up again';
+
+CREATE FUNCTION row_counts(conninfo text DEFAULT NULL, schemas text[] DEFAULT NULL, tables text[] DEFAULT NULL,
+                           workers integer DEFAULT 2, algorithm text DEFAULT 'du1', run bigint DEFAULT NULL)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    done bigint := run;
+BEGIN
+    IF (conninfo IS NULL) = (run IS NULL) THEN
+        RAISE EXCEPTION 'either conninfo or run must be given'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give the connection string of the other server, such as host=green dbname=app user=parity; '
+                         'or the number of a comparison that has ended.';
+    END IF;
+    IF done IS NULL THEN
+        done := documentdb_upgrade_internal.run_parity(jsonb_strip_nulls(jsonb_build_object(
+            'kind', 'comparison', 'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', 500,
+            'max_lag', 30, 'max_differences', 100, 'algorithm', algorithm)), conninfo);
+    END IF;
+    RETURN QUERY SELECT c.* FROM documentdb_upgrade_internal.parity_counts(done) c;
+END
+$$;
+COMMENT ON FUNCTION row_counts(text, text[], text[], integer, text, bigint) IS
+    'one row for each table, equal ones too: its rows in this database and in the one that conninfo leads to, and '
+    'whether they are the same, by the same comparison as compare_with(), or by one that has ended (run). match is '
+    'null where a table could not be read, counts are null where it is not on both sides with the same columns. '
+    'It needs what compare_with() needs, with parity_counts() in the place of parity_found(). Errors: those of '
+    'compare_with(), 42704 no such comparison of this role';

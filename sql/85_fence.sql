@@ -147,18 +147,61 @@ CREATE FUNCTION documentdb_upgrade_internal.note_parity(run bigint) RETURNS void
 COMMENT ON FUNCTION note_parity(bigint)
 	IS 'notes in the cutover that has not ended that this comparison has finished; called by compare_with()';
 
+CREATE FUNCTION documentdb_upgrade_internal.duration_words(duration interval) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN s < 10 THEN round(s, 1) || ' s' WHEN s < 120 THEN round(s) || ' s'
+                WHEN s < 7200 THEN round(s / 60) || ' min' ELSE round(s / 3600, 1) || ' h' END
+    FROM (SELECT extract(epoch FROM duration)) AS d(s)
+$$;
+COMMENT ON FUNCTION duration_words(interval) IS 'serves reports: a duration for people';
+
+CREATE FUNCTION documentdb_upgrade_internal.cutover_estimate(goal interval, OUT expected interval, OUT detail text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH rehearsed AS (
+        SELECT r.id, r.duration, r.bytes FROM documentdb_upgrade.parity_runs r
+        WHERE r.kind = 'comparison' AND r.state = 'complete' ORDER BY r.id DESC LIMIT 1),
+    grown AS (
+        SELECT r.*, (SELECT sum(pg_table_size(c.oid)) FROM documentdb_upgrade.parity_tables t
+                     JOIN pg_namespace n ON n.nspname = t.schema_name
+                     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.table_name
+                     WHERE t.run = r.id) AS bytes_now
+        FROM rehearsed r),
+    estimate AS (
+        SELECT g.*, g.duration * greatest(coalesce(g.bytes_now / nullif(g.bytes, 0), 1), 1)::float8 AS expected
+        FROM grown g)
+    SELECT e.expected,
+           format('comparison %s took %s for %s, and the same tables have %s now: %s of %s', e.id,
+                  documentdb_upgrade_internal.duration_words(e.duration), pg_size_pretty(e.bytes),
+                  pg_size_pretty(e.bytes_now), documentdb_upgrade_internal.duration_words(e.expected),
+                  documentdb_upgrade_internal.duration_words(goal))
+           || CASE WHEN e.expected <= goal THEN ', the goal is in reach'
+                   ELSE ', the goal is out of reach: compare with more workers, or raise '
+                        'documentdb_upgrade.cutover_goal' END
+    FROM estimate e
+$$;
+COMMENT ON FUNCTION cutover_estimate(interval) IS
+'serves cutover_report(): how long the comparison of a cut-over would take, by the last one that has finished, and '
+'whether that is within the goal; null when there was none';
+
 CREATE FUNCTION cutover_report() RETURNS TABLE (step text, at timestamptz, elapsed interval, detail text)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     cutover documentdb_upgrade.cutovers;
     run jsonb;
-    unlisted integer;
+    goal constant interval := coalesce(current_setting('documentdb_upgrade.cutover_goal', true), '10 min');
+    taken interval;
 BEGIN
     SELECT * INTO cutover FROM documentdb_upgrade.cutovers c
         WHERE c.server = (SELECT system_identifier FROM pg_control_system())
         ORDER BY c.lifted_at IS NULL DESC, CASE WHEN c.lifted_at IS NULL THEN c.id END, c.id DESC LIMIT 1;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR cutover.lifted_at IS NOT NULL THEN
+        RETURN QUERY SELECT 'estimate', NULL::timestamptz, e.expected, e.detail
+            FROM documentdb_upgrade_internal.cutover_estimate(goal) e WHERE e.expected IS NOT NULL;
+    END IF;
+    IF cutover.id IS NULL THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT 'fence raised', cutover.raised_at, interval '0',
@@ -195,6 +238,14 @@ BEGIN
              ELSE 'it goes with spec.maintenance of the custom resource' END;
     RETURN QUERY SELECT 'total', coalesce(cutover.lifted_at, clock_timestamp()),
         coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at, NULL::text;
+    taken := coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at;
+    RETURN QUERY SELECT 'goal', cutover.raised_at + goal, goal,
+        format(CASE WHEN cutover.lifted_at IS NULL AND taken <= goal THEN 'within it so far: %s of %s are used'
+                    WHEN cutover.lifted_at IS NULL THEN 'missed already: %s are used, of %s'
+                    WHEN taken <= goal THEN 'met: %s of %s' ELSE 'missed: %s instead of %s' END,
+               documentdb_upgrade_internal.duration_words(taken), documentdb_upgrade_internal.duration_words(goal))
+        || CASE WHEN cutover.lifted_at IS NOT NULL AND coalesce((run->>'equal')::boolean, false) IS FALSE
+                THEN ', but no comparison has proved parity' ELSE '' END;
 
     IF cutover.lifted_at IS NULL THEN
         RETURN QUERY SELECT 'not held back', w.since, NULL::interval, concat_ws(' ', w.what, w.pid::text, w.role) ||
@@ -205,4 +256,5 @@ END
 $$;
 COMMENT ON FUNCTION cutover_report() IS
 'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, '
-	'parity proved, fence lifted, total; then who may write by design; no row when there was none';
+	'parity proved, fence lifted, total, goal (documentdb_upgrade.cutover_goal) with a verdict; then who may write by '
+	'design. While none goes on, first an estimate by the last comparison. No row when there was nothing of this';

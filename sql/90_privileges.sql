@@ -1,13 +1,13 @@
 --
 -- Privileges: nothing here is for PUBLIC but what asks nothing of the server, and
--- the reports of standbys, which are checked; pg_monitor may look
+-- what checks who calls: the reports of standbys, and the state; pg_monitor may look
 --
 
 REVOKE ALL ON ALL ROUTINES IN SCHEMA documentdb_upgrade, documentdb_upgrade_internal FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION to_semver, to_extension_version, compare_versions, report_standby
     TO PUBLIC;
-GRANT EXECUTE ON PROCEDURE run_report_standby TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE run_report_standby, run_status TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
     schema_version, binary_version, loaded_version, plan, plan_sql, preflight,
@@ -35,7 +35,7 @@ GRANT EXECUTE ON FUNCTION
     shell_quote, patch_resource, release_action, refuse_release, release_steps,
     error_counters, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_facts, parity_is_alive,
-    fence_notice, fence_since, fence_exempts, writers_since(timestamptz),
+    fence_notice, fence_since, fence_exempts, duration_words, cutover_estimate, writers_since(timestamptz),
     writers_since(timestamptz, boolean), database_list, rehearsal_outside,
     script_objects, named_members, standing_on, foundations, finding_applies,
     recreation, relation_recreation, column_recreation, policy_recreation,

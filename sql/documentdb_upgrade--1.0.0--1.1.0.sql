@@ -580,7 +580,8 @@ BEGIN
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'release % does not exist', missing
             USING ERRCODE = 'undefined_object',
-                  HINT = 'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases shows those that do.';
+                  HINT = 'Those that do are shown by '
+                         'SELECT revision, label, recorded_at FROM documentdb_upgrade.releases;';
     END IF;
     RETURN QUERY
         SELECT key, CASE WHEN x.value IS NULL OR y.value IS NULL THEN 'unknown'
@@ -758,7 +759,8 @@ BEGIN
                       AND documentdb_upgrade_internal.version_order(h.from_version, part.to_version) <= 0
                     ORDER BY h.id DESC LIMIT 1;
                 way_out := concat_ws(', or ',
-                    coalesce((SELECT format('backup "%s" of %s', b.label, b.finished_at)
+                    coalesce((SELECT format('backup "%s" of %s', b.label,
+                                            date_trunc('second', b.finished_at))
                               FROM documentdb_upgrade.backups b
                               WHERE b.finished_at < step.started_at ORDER BY b.finished_at DESC LIMIT 1),
                              format('a backup from when the schema was %s or older', part.to_version)),
@@ -1153,7 +1155,8 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'component "%" differs between the releases and is neither changed nor skipped', problem
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'SELECT * FROM documentdb_upgrade.compare_releases(source, target) shows what differs.';
+                  HINT = format('What differs is shown by SELECT component, change FROM '
+                                'documentdb_upgrade.compare_releases(%s, %s);', source, target);
     END IF;
 
     SELECT jsonb_object_agg(p.name, p.part) INTO parts
@@ -1427,13 +1430,15 @@ DECLARE
     class text;
     removed bigint := 0;
     taken bigint := 0;
+    strategies constant text[] := '{in place, staged, blue-green}';
+    risks constant text[] := '{low, medium, high}';
+    by_step integer;
+    by_class integer;
 BEGIN
     IF "from" IS NULL OR "to" IS NULL OR component IS NULL THEN
         RAISE EXCEPTION 'versions and component must be given'
             USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    risk := 'unknown';
-    strategy := 'unknown';
     IF direction = 0 THEN
         kind := 'none';
         risk := 'none';
@@ -1471,8 +1476,13 @@ BEGIN
     IF "from" ~* '^v?\d+([.-]\d+)*[-.~]?(rc|alpha|beta|pre|dev)' THEN
         evidence := evidence || ' The first is a pre-release: there may be no update from it.';
     END IF;
+    by_step := CASE kind WHEN 'patch' THEN 1 WHEN 'feature' THEN 2 ELSE 3 END;
     IF component <> 'extension' THEN
-        evidence := evidence || ' Nothing more is known about ' || component || ' here.';
+        risk := CASE WHEN direction > 0 THEN 'medium' ELSE risks[by_step] END;
+        strategy := CASE WHEN direction > 0 THEN 'in place' ELSE strategies[by_step] END;
+        evidence := evidence || ' Nothing more is known about ' || component
+            || CASE WHEN direction > 0 THEN ' here: read its release notes for the way back.'
+                    ELSE ' here, so the step decides.' END;
         RETURN;
     END IF;
     SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(component, "from", "to", 'instead') LIMIT 1;
@@ -1503,9 +1513,10 @@ BEGIN
                coalesce(sum((SELECT count(*) FROM jsonb_array_elements(s->'changed') c
                              WHERE jsonb_array_length(c->'revoked') > 0)), 0)
             INTO removed, taken FROM jsonb_array_elements(rehearsed.report->'steps') s;
-        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s object(s) removed, privileges '
+        evidence := evidence || format(' Rehearsal %s %s: heaviest risk class "%s", %s removed, privileges '
                                        'taken from %s.',
-            rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'), removed, taken);
+            rehearsed.id, rehearsed.outcome, coalesce(rehearsed.risk, 'none'),
+            removed || CASE removed WHEN 1 THEN ' object' ELSE ' objects' END, taken);
         -- Who uses what is gone finds it broken, whatever the version says.
         IF removed > 0 OR taken > 0 THEN
             kind := 'breaking';
@@ -1515,39 +1526,43 @@ BEGIN
             ORDER BY array_position(
                 '{unknown, cluster-wide, data tables, privileges, catalogue, functions only}'::text[], p.risk)
             LIMIT 1;
-        IF class IS NOT NULL THEN
-            evidence := evidence || format(' The scripts look like "%s"; a rehearsal would know.', class);
+    END IF;
+    risk := CASE WHEN class IN ('functions only', 'catalogue') THEN 'low'
+                 WHEN class IN ('privileges', 'cluster-wide') THEN 'medium'
+                 WHEN class IN ('data tables', 'failed') THEN 'high' END;
+    strategy := CASE WHEN class IN ('functions only', 'catalogue', 'privileges') THEN 'in place'
+                     WHEN class IN ('data tables', 'cluster-wide') THEN 'staged'
+                     WHEN class = 'failed' THEN 'blue-green' END;
+    IF rehearsed.id IS NOT NULL AND strategy IS NOT NULL THEN
+        IF kind = 'breaking' AND risk = 'low' THEN
+            risk := 'medium';
         END IF;
+        IF kind = 'breaking' AND strategy = 'in place' THEN
+            strategy := 'staged';
+        END IF;
+        RETURN;
     END IF;
-    CASE class
-    WHEN 'functions only', 'catalogue' THEN
-        risk := 'low';
-        strategy := 'in place';
-    WHEN 'privileges' THEN
-        risk := 'medium';
-        strategy := 'in place';
-    WHEN 'data tables', 'cluster-wide' THEN
-        risk := CASE class WHEN 'data tables' THEN 'high' ELSE 'medium' END;
-        strategy := 'staged';
-    WHEN 'failed' THEN
-        risk := 'high';
-        strategy := 'blue-green';
-    ELSE
-        evidence := evidence || ' Neither scripts nor a rehearsal say more.';
-    END CASE;
-    IF kind = 'breaking' AND risk = 'low' THEN
-        risk := 'medium';
-    END IF;
-    IF kind = 'breaking' AND strategy = 'in place' THEN
-        strategy := 'staged';
-    END IF;
+
+    -- Unseen, the step counts as much as what the scripts look like: whichever
+    -- asks for more care.
+    evidence := evidence || CASE
+        WHEN class IS NULL THEN ' Neither scripts nor a rehearsal say more, so the step decides.'
+        WHEN class = 'unknown' THEN ' The scripts run code whose effect their text does not show, so the step decides; '
+                                    'a rehearsal would know.'
+        ELSE format(' The scripts look like "%s"; a rehearsal would know, and until then the step counts too.',
+                    class) END;
+    by_class := coalesce(array_position(strategies, strategy), 1);
+    strategy := strategies[greatest(by_step, by_class)];
+    by_class := coalesce(array_position(risks, risk), 1);
+    risk := risks[greatest(by_step, by_class)];
 END
 $$;
 COMMENT ON FUNCTION classify(text, text, text) IS
 'what kind of step it is from one version to another: patch, feature or breaking, of component postgres minor or '
 'major; risk, strategy (in place, staged, blue-green; restore where there is no way), and the evidence: the last '
-'rehearsal of that step, else the scripts when the step starts at the installed version, else nothing but the version '
-'step, and risk and strategy are unknown; malformed versions raise 22023';
+'rehearsal of that step; else the scripts, when the step starts at the installed version, and the version step, of '
+'which the more careful counts (patch: in place, feature: staged, breaking: blue-green); '
+'malformed versions raise 22023';
 
 REVOKE ALL ON FUNCTION
     notes_of, version_tag, helm_upgrade, release_action, noted_action, release_steps, release_plan, rollback_plan,
@@ -1584,7 +1599,8 @@ BEGIN
                                      coalesce(v.installed_version, 'none'), coalesce(v.binary_version, 'none'),
                                      ', loaded ' || v.loaded_version), '; ')
                    || format('; PostgreSQL %s.', current_setting('server_version')),
-                   CASE WHEN own.installed_version IS NULL THEN format('Run CREATE EXTENSION %I;', main)
+                   CASE WHEN own.installed_version IS NULL
+                        THEN (SELECT g.hint FROM documentdb_upgrade.preflight() g WHERE g.guard = 'installed')
                         WHEN own.binary_version IS NULL THEN 'Put the extension''s control file and scripts in place.'
                         WHEN own.decision = 'refuse' THEN own.reason
                         ELSE format('Bring back a binary of %s or later.', own.installed_version) END
@@ -1622,7 +1638,8 @@ BEGIN
                           ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'fail') || ')',
                           count(*) FILTER (WHERE g.status = 'warn'),
                           ' (' || string_agg(g.guard, ', ') FILTER (WHERE g.status = 'warn') || ')'),
-                   'SELECT * FROM documentdb_upgrade.preflight() says why, and what to do.'
+                   'Why, and what to do, is shown by SELECT guard, status, detail, hint FROM '
+                   'documentdb_upgrade.preflight() WHERE status IN (''fail'', ''warn'');'
             FROM guard g HAVING part = 'guards'
             UNION ALL
             SELECT r.name, g.status, g.detail, g.hint
@@ -1694,8 +1711,8 @@ BEGIN
                             count(d.what), string_agg(d.what, ', ' ORDER BY d.what) FILTER (WHERE d.n <= 5),
                             CASE WHEN count(d.what) > 5 THEN ' and others' END)
                         ELSE 'All members are as a fresh installation has them.' END,
-                   format('SELECT documentdb_upgrade.rehearsal_report(%s) lists them; compare the install script of '
-                          'this version with its update scripts, and tell the maintainers.', min(r.id))
+                   format('Compare the install script of this version with its update scripts, and tell the '
+                          'maintainers. All are listed by SELECT documentdb_upgrade.rehearsal_report(%s);', min(r.id))
             FROM (SELECT) AS one LEFT JOIN rehearsal r ON true
             LEFT JOIN (SELECT what, row_number() OVER (ORDER BY what) AS n FROM differing) d ON true;
 
@@ -1766,7 +1783,9 @@ BEGIN
                    coalesce('Declared NOT VALID, for information: '
                         || string_agg(format('%s of %s', c.conname, c.conrelid::regclass), ', '
                                       ORDER BY c.conrelid::regclass::text, c.conname)
-                        || '. ALTER TABLE ... VALIDATE CONSTRAINT checks the rows that were there before.',
+                        || '. To have the rows checked that were there before, run '
+                        || (array_agg(format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', c.conrelid::regclass, c.conname)
+                                      ORDER BY c.conrelid::regclass::text, c.conname))[1],
                         'All constraints of this database are validated.'), NULL
             FROM (SELECT k.conname, k.conrelid FROM pg_constraint k
                   -- Since 18 there are some that are never enforced.
@@ -1780,7 +1799,9 @@ BEGIN
                    coalesce('Disabled: ' || string_agg(format('%s of %s', t.tgname, t.tgrelid::regclass), ', '
                                                        ORDER BY t.tgname) || '.',
                             'No trigger on a table of the managed extensions is disabled.'),
-                   'Run ALTER TABLE ... ENABLE TRIGGER, unless the trigger is disabled on purpose.'
+                   'Unless they are disabled on purpose, run '
+                   || string_agg(format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname), ' '
+                                 ORDER BY t.tgname)
             FROM documentdb_upgrade_internal.health_tables() AS m(relation)
             JOIN pg_trigger t ON t.tgrelid = m.relation AND t.tgenabled = 'D';
 
@@ -1797,7 +1818,8 @@ BEGIN
                                         (array_agg(d.return_message ORDER BY d.runid DESC))[1]) END
                        || CASE WHEN row_security_active('cron.job_run_details')
                                THEN ' Only runs of your own role can be seen.' ELSE '' END,
-                       'SELECT * FROM cron.job_run_details WHERE status = ''failed'' ORDER BY runid DESC says why.'
+                       'Why is shown by SELECT jobid, end_time, return_message FROM cron.job_run_details '
+                       'WHERE status = ''failed'' ORDER BY runid DESC;'
                 FROM cron.job_run_details d
                 WHERE d.status = 'failed' AND coalesce(d.end_time, d.start_time, now()) > now() - interval '24 hours';
         END IF;
@@ -1837,7 +1859,10 @@ BEGIN
                    coalesce(string_agg(format('%L of database %s since %s', x.gid, x.database,
                                               date_trunc('second', x.prepared)), ', ' ORDER BY x.prepared) || '.',
                             'There are no prepared transactions.'),
-                   'Run COMMIT PREPARED or ROLLBACK PREPARED: they keep their locks over restarts.'
+                   format('They keep their locks over restarts. In database %1$I, finish the oldest with COMMIT '
+                          'PREPARED %2$L; or undo it with ROLLBACK PREPARED %2$L;',
+                          coalesce((array_agg(x.database ORDER BY x.prepared))[1], ''),
+                          (array_agg(x.gid ORDER BY x.prepared))[1])
             FROM pg_prepared_xacts x;
 
     WHEN 'wraparound' THEN
@@ -1984,7 +2009,8 @@ BEGIN
                                  WHERE v.extension <> main AND v.main_extension = main
                                    AND v.installed_version IS NOT NULL), 'there is none')) END,
                        CASE WHEN g.status = 'fail' THEN g.hint
-                            ELSE format('Run SELECT documentdb_upgrade.finalize_to(%L);',
+                            ELSE format('Run SELECT outcome, from_version, to_version FROM '
+                                        'documentdb_upgrade.finalize_to(%L);',
                                         documentdb_upgrade.schema_version()) END
                 FROM documentdb_upgrade.preflight(documentdb_upgrade.schema_version()) g,
                      (SELECT string_agg(DISTINCT extension, ', ') AS behind
@@ -2019,7 +2045,7 @@ BEGIN
                                  ELSE format('from %s to %s', coalesce(a.from_version, 'none'),
                                              coalesce(a.to_version, 'unknown')) END,
                             date_trunc('second', a.finished_at), a.outcome, ': ' || a.message) END,
-                   coalesce(a.hint, 'SELECT documentdb_upgrade.runbook() says what to do.')
+                   coalesce(a.hint, 'What to do is said by SELECT documentdb_upgrade.runbook();')
             FROM (VALUES (main)) AS m(extension) LEFT JOIN LATERAL (
                 SELECT h.* FROM documentdb_upgrade.history h WHERE h.extension = m.extension
                 ORDER BY h.id DESC LIMIT 1) a ON true;
@@ -2272,16 +2298,26 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_outside(jsonb) IS
 'serves rehearsal_report(): the lines about objects outside the managed set; null when there are none';
 
 CREATE OR REPLACE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(E'\n',
+BEGIN
+    IF NOT EXISTS (SELECT FROM documentdb_upgrade.rehearsals r WHERE r.id = rehearsal_report.id) AND id IS NOT NULL THEN
+        RAISE EXCEPTION 'rehearsal % does not exist', id
+            USING ERRCODE = 'undefined_object',
+                  HINT = CASE WHEN EXISTS (SELECT FROM documentdb_upgrade.rehearsals)
+                              THEN 'Those that do are shown by '
+                                   'SELECT id, started_at, to_version, outcome FROM documentdb_upgrade.rehearsals;'
+                              ELSE 'Nothing was rehearsed here yet. To begin, run '
+                                   'SELECT id, outcome, message FROM documentdb_upgrade.rehearse();' END;
+    END IF;
+    RETURN (SELECT concat_ws(E'\n',
         CASE WHEN r.from_version = r.to_version
              THEN format('Rehearsal %s of %sextension %s at %s: %s', r.id, CASE
                  WHEN r.extensions <> '[]' THEN 'the companions of ' END,
                          r.extension, r.to_version, r.outcome)
              ELSE format('Rehearsal %s of extension %s from %s to %s: %s', r.id, r.extension,
                          coalesce(r.from_version, 'none'), coalesce(r.to_version, 'unknown'), r.outcome) END,
-        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, r.started_at,
+        format('  by %s (%s) at %s, %s ms%s', r.role_name, r.client, date_trunc('second', r.started_at),
                round(extract(epoch FROM r.finished_at - r.started_at) * 1000),
                CASE WHEN r.scratch THEN ', in a throw-away database' ELSE '' END),
         format('  fingerprint %s', r.fingerprint),
@@ -2310,8 +2346,12 @@ AS $$
             '  line: ' || r.script_line, '  context: ' || replace(r.context, E'\n', E'\n    '),
             '  Nothing was changed.') END)
     FROM documentdb_upgrade.rehearsals r
-    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l))
+    WHERE r.id = coalesce(rehearsal_report.id, (SELECT max(l.id) FROM documentdb_upgrade.rehearsals l)));
+END
 $$;
+COMMENT ON FUNCTION rehearsal_report(bigint) IS
+'the rehearsal with that id (null: the newest) as a text for people; null when nothing was rehearsed; '
+'42704 when there is none with that id';
 
 COMMENT ON COLUMN rehearsals.report
 	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
@@ -3278,6 +3318,92 @@ GRANT SELECT ON nodes TO pg_monitor;
 COMMENT ON COLUMN status.role
 	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';
 
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_begin(options jsonb) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given constant jsonb := options;
+    kept constant jsonb := given - '{resume,algorithm,tables,schemas,role,role_name}'::text[];
+    scope constant jsonb := jsonb_strip_nulls(jsonb_build_object('schemas', given->'schemas', 'tables',
+        CASE WHEN given ? 'tables' THEN documentdb_upgrade_internal.parity_names(
+                                            ARRAY(SELECT jsonb_array_elements_text(given->'tables'))) END));
+    caller constant oid := given->>'role';
+    started constant timestamptz := (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
+    r documentdb_upgrade.parity_runs;
+BEGIN
+    IF coalesce(given->>'algorithm', 'du1') NOT IN ('du1', 'sql', 'sql1') THEN
+        RAISE EXCEPTION 'checksum algorithm "%" is not known', given->>'algorithm'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Known are du1, and sql for servers where nothing may be installed.';
+    END IF;
+    IF coalesce((given->>'chunk_ms')::numeric, 0) <= 0 OR (given->>'max_lag')::numeric < 0
+       OR (given->>'max_active')::integer < 0 OR (given->>'max_differences')::integer < 0 THEN
+        RAISE EXCEPTION 'chunk must be above zero, and max_lag, max_active and max_differences not below it'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE documentdb_upgrade.parity_runs p SET state = 'interrupted', finished_at = clock_timestamp()
+        WHERE p.state = 'running' AND NOT documentdb_upgrade_internal.parity_is_alive(p);
+    IF given->>'resume' IS NULL THEN
+        INSERT INTO documentdb_upgrade.parity_runs
+                (kind, state, phase, algorithm, options, role, role_name, exact, leader_pid, leader_started_at)
+            VALUES (given->>'kind', 'running', 'listing',
+                    CASE WHEN given->>'algorithm' LIKE 'sql%' THEN 'sql1' ELSE 'du1' END, kept || scope, caller,
+                    given->>'role_name', documentdb_upgrade_internal.parity_is_exact(), pg_backend_pid(), started)
+            RETURNING * INTO r;
+    ELSE
+        SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = (given->>'resume')::bigint FOR UPDATE;
+        IF NOT FOUND OR r.kind <> given->>'kind' OR NOT pg_has_role(caller, r.role, 'USAGE') THEN
+            RAISE EXCEPTION 'there is no run % to resume', given->>'resume'
+                USING ERRCODE = 'undefined_object',
+                      HINT = 'A run is resumed by the function and the role that began it; '
+                             'see documentdb_upgrade.parity_runs.';
+        ELSIF r.state = 'running' THEN
+            RAISE EXCEPTION 'run % is still running', r.id
+                USING ERRCODE = 'object_in_use',
+                      HINT = format('Wait for it, or end it with SELECT pg_cancel_backend(%s);',
+                                    coalesce(r.options->>'caller', '...'));
+        ELSIF r.state = 'complete' THEN
+            RAISE EXCEPTION 'run % has finished', r.id
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Leave resume out to begin a new run.';
+        ELSIF scope <> '{}' AND scope <> (SELECT coalesce(jsonb_object_agg(o.key, o.value), '{}')
+                                          FROM jsonb_each(r.options) o WHERE o.key IN ('tables', 'schemas')) THEN
+            RAISE EXCEPTION 'run % was begun with other schemas or tables', r.id
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Leave schemas and tables out: they are those of the run.';
+        END IF;
+        -- What is read with the rights of this role is not for the one before.
+        UPDATE documentdb_upgrade.parity_runs p
+            SET state = 'running', phase = 'listing', snapshots = p.snapshots + 1, work = '{}',
+                options = p.options || kept || jsonb_build_object('resumed_at', clock_timestamp()),
+                role = caller, role_name = given->>'role_name',
+                exact = p.exact AND documentdb_upgrade_internal.parity_is_exact(),
+                leader_pid = pg_backend_pid(), leader_started_at = started,
+                finished_at = NULL, equal = NULL, sqlstate = NULL, message = NULL, detail = NULL, hint = NULL
+            WHERE p.id = r.id;
+    END IF;
+    DELETE FROM documentdb_upgrade.parity_runs p
+        WHERE p.state <> 'running' AND p.id <= (SELECT k.id FROM documentdb_upgrade.parity_runs k
+                                                ORDER BY k.id DESC OFFSET 20 LIMIT 1);
+    RETURN r.id;
+END
+$$;
+COMMENT ON FUNCTION parity_begin(jsonb) IS
+    'serves run_parity(): makes a run, or takes up the one that resume names; 22023: options that cannot be, 42704: no '
+    'such run, 55006: its processes still run, 55000: it has finished';
+
+CREATE PROCEDURE run_status(INOUT role text DEFAULT NULL, INOUT state text DEFAULT NULL,
+                            INOUT installed_version text DEFAULT NULL, INOUT binary_version text DEFAULT NULL,
+                            INOUT desired text DEFAULT NULL, INOUT target text DEFAULT NULL,
+                            INOUT blocked_by text[] DEFAULT NULL, INOUT next_step text DEFAULT NULL,
+                            INOUT last_error text DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_status';
+COMMENT ON PROCEDURE run_status(text, text, text, text, text, text, text[], text, text) IS
+'what view status tells, for roles that a planner hook keeps out of SELECT: CALL enters no planner. For members of '
+	'pg_monitor and for whoever may finalize, by the function or the procedure; what is passed in is ignored. '
+	'Errors: 42501 for others';
+GRANT EXECUTE ON PROCEDURE run_status TO PUBLIC;
+
 CREATE OR REPLACE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
     RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE ROWS 12 SET search_path = pg_catalog, pg_temp
@@ -3296,7 +3422,9 @@ BEGIN
     SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'rollback % does not exist', verify_rollback.id
-            USING ERRCODE = 'undefined_object';
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Those that do are shown by '
+                         'SELECT id, recorded_at, source, target FROM documentdb_upgrade.rollbacks;';
     END IF;
     planned := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release);
     SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
@@ -3418,9 +3546,954 @@ BEGIN
         detail := format('%s in this database since %s, by pg_stat_database (deadlocks, checksum failures, conflicts '
                          'with recovery, sessions ended by a fatal error); %s transactions were rolled back, which may '
                          'be normal.',
-            coalesce(says, 'Nothing'), rollback.baseline->>'at',
+            coalesce(says, 'Nothing'), date_trunc('second', (rollback.baseline->>'at')::timestamptz),
             (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
     END IF;
     RETURN NEXT;
 END
 $$;
+COMMENT ON FUNCTION verify_rollback(bigint) IS
+'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in '
+'memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, '
+'fail, or skip with the reason. 42704: no such rollback';
+
+CREATE FUNCTION documentdb_upgrade_internal.parity_read_counts(run bigint, reader oid)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM documentdb_upgrade.parity_runs r
+                   WHERE r.id = parity_read_counts.run AND r.kind = 'comparison') THEN
+        RAISE EXCEPTION 'there is no comparison %', run
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Those of which something is known are shown by SELECT id, started_at, state, equal FROM '
+                         'documentdb_upgrade.parity_runs WHERE kind = ''comparison'';';
+    END IF;
+    PERFORM documentdb_upgrade_internal.parity_outcome(run, reader);
+    RETURN QUERY SELECT u.* FROM (
+        SELECT t.schema_name, t.table_name,
+               CASE t.state WHEN 'done' THEN t.row_count END, CASE t.state WHEN 'done' THEN t.remote_row_count END,
+               CASE t.state WHEN 'done' THEN d.difference IS NULL END,
+               CASE WHEN t.state <> 'done' THEN t.sqlstate || ': ' || t.problem
+                    WHEN d.difference IS NOT NULL THEN concat_ws(', ', 'rows differ', d.named || ' of them named') END
+        FROM documentdb_upgrade.parity_tables t
+        LEFT JOIN LATERAL (
+            SELECT min(x.difference) AS difference, nullif(count(*) FILTER (WHERE x.kind = 'row'), 0) AS named
+            FROM documentdb_upgrade.parity_differences x
+            WHERE x.run = t.run AND x.confirmed AND x.kind IN ('row', 'table')
+              AND (x.schema_name, x.object_name) = (t.schema_name, t.table_name)) d ON true
+        WHERE t.run = parity_read_counts.run
+        UNION ALL
+        SELECT d.schema_name, d.object_name, NULL, NULL, CASE d.difference WHEN 'error' THEN NULL ELSE false END,
+               concat_ws(': ', CASE d.difference WHEN 'missing' THEN 'not there on the other server'
+                                                 WHEN 'extra' THEN 'there on the other server alone'
+                                                 WHEN 'structure' THEN 'columns differ' END,
+                         CASE WHEN d.difference IN ('structure', 'error') THEN d.detail END)
+        FROM documentdb_upgrade.parity_differences d
+        WHERE d.run = parity_read_counts.run AND d.kind = 'table' AND d.confirmed
+          AND NOT EXISTS (SELECT FROM documentdb_upgrade.parity_tables t
+                          WHERE t.run = d.run AND (t.schema_name, t.table_name) = (d.schema_name, d.object_name))
+        ) AS u(a, b, c, d, e, f)
+        ORDER BY u.a COLLATE "C", u.b COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION parity_read_counts(bigint, oid) IS 'serves parity_counts(): the same for a role';
+
+CREATE FUNCTION documentdb_upgrade_internal.parity_counts(run bigint)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE C VOLATILE ROWS 100
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_parity_counts';
+COMMENT ON FUNCTION parity_counts(bigint) IS
+    'serves row_counts(): the tables of a run of the role that calls, or of one that it belongs to';
+
+CREATE FUNCTION row_counts(conninfo text DEFAULT NULL, schemas text[] DEFAULT NULL, tables text[] DEFAULT NULL,
+                           workers integer DEFAULT 2, algorithm text DEFAULT 'du1', run bigint DEFAULT NULL)
+    RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
+    LANGUAGE plpgsql VOLATILE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    done bigint := run;
+BEGIN
+    IF (conninfo IS NULL) = (run IS NULL) THEN
+        RAISE EXCEPTION 'either conninfo or run must be given'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Give the connection string of the other server, such as host=green dbname=app user=parity; '
+                         'or the number of a comparison that has ended.';
+    END IF;
+    IF done IS NULL THEN
+        done := documentdb_upgrade_internal.run_parity(jsonb_strip_nulls(jsonb_build_object(
+            'kind', 'comparison', 'schemas', schemas, 'tables', tables, 'workers', workers, 'chunk_ms', 500,
+            'max_lag', 30, 'max_differences', 100, 'algorithm', algorithm)), conninfo);
+    END IF;
+    RETURN QUERY SELECT c.* FROM documentdb_upgrade_internal.parity_counts(done) c;
+END
+$$;
+COMMENT ON FUNCTION row_counts(text, text[], text[], integer, text, bigint) IS
+    'one row for each table, equal ones too: its rows in this database and in the one that conninfo leads to, and '
+    'whether they are the same, by the same comparison as compare_with(), or by one that has ended (run). match is '
+    'null where a table could not be read, counts are null where it is not on both sides with the same columns. '
+    'It needs what compare_with() needs, with parity_counts() in the place of parity_found(). Errors: those of '
+    'compare_with(), 42704 no such comparison of this role';
+
+CREATE FUNCTION documentdb_upgrade_internal.duration_words(duration interval) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN s < 10 THEN round(s, 1) || ' s' WHEN s < 120 THEN round(s) || ' s'
+                WHEN s < 7200 THEN round(s / 60) || ' min' ELSE round(s / 3600, 1) || ' h' END
+    FROM (SELECT extract(epoch FROM duration)) AS d(s)
+$$;
+COMMENT ON FUNCTION duration_words(interval) IS 'serves reports: a duration for people';
+
+CREATE FUNCTION documentdb_upgrade_internal.cutover_estimate(goal interval, OUT expected interval, OUT detail text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH rehearsed AS (
+        SELECT r.id, r.duration, r.bytes FROM documentdb_upgrade.parity_runs r
+        WHERE r.kind = 'comparison' AND r.state = 'complete' ORDER BY r.id DESC LIMIT 1),
+    grown AS (
+        SELECT r.*, (SELECT sum(pg_table_size(c.oid)) FROM documentdb_upgrade.parity_tables t
+                     JOIN pg_namespace n ON n.nspname = t.schema_name
+                     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.table_name
+                     WHERE t.run = r.id) AS bytes_now
+        FROM rehearsed r),
+    estimate AS (
+        SELECT g.*, g.duration * greatest(coalesce(g.bytes_now / nullif(g.bytes, 0), 1), 1)::float8 AS expected
+        FROM grown g)
+    SELECT e.expected,
+           format('comparison %s took %s for %s, and the same tables have %s now: %s of %s', e.id,
+                  documentdb_upgrade_internal.duration_words(e.duration), pg_size_pretty(e.bytes),
+                  pg_size_pretty(e.bytes_now), documentdb_upgrade_internal.duration_words(e.expected),
+                  documentdb_upgrade_internal.duration_words(goal))
+           || CASE WHEN e.expected <= goal THEN ', the goal is in reach'
+                   ELSE ', the goal is out of reach: compare with more workers, or raise '
+                        'documentdb_upgrade.cutover_goal' END
+    FROM estimate e
+$$;
+COMMENT ON FUNCTION cutover_estimate(interval) IS
+'serves cutover_report(): how long the comparison of a cut-over would take, by the last one that has finished, and '
+'whether that is within the goal; null when there was none';
+
+REVOKE ALL ON FUNCTION parity_read_counts(bigint, oid), parity_counts(bigint),
+    row_counts(text, text[], text[], integer, text, bigint), duration_words(interval), cutover_estimate(interval)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION duration_words(interval), cutover_estimate(interval) TO pg_monitor;
+
+CREATE OR REPLACE FUNCTION cutover_report() RETURNS TABLE (step text, at timestamptz, elapsed interval, detail text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    cutover documentdb_upgrade.cutovers;
+    run jsonb;
+    goal constant interval := coalesce(current_setting('documentdb_upgrade.cutover_goal', true), '10 min');
+    taken interval;
+BEGIN
+    SELECT * INTO cutover FROM documentdb_upgrade.cutovers c
+        WHERE c.server = (SELECT system_identifier FROM pg_control_system())
+        ORDER BY c.lifted_at IS NULL DESC, CASE WHEN c.lifted_at IS NULL THEN c.id END, c.id DESC LIMIT 1;
+    IF NOT FOUND OR cutover.lifted_at IS NOT NULL THEN
+        RETURN QUERY SELECT 'estimate', NULL::timestamptz, e.expected, e.detail
+            FROM documentdb_upgrade_internal.cutover_estimate(goal) e WHERE e.expected IS NOT NULL;
+    END IF;
+    IF cutover.id IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT 'fence raised', cutover.raised_at, interval '0',
+        format('%s by %s: %s; WAL was at %s', cutover.source, cutover.raised_by, cutover.reason, cutover.lsn);
+    IF cutover.drained_at IS NOT NULL THEN
+        detail := format('everything is in WAL up to %s', cutover.drained_lsn);
+    ELSIF cutover.lifted_at IS NOT NULL THEN
+        detail := 'the fence was lifted before that';
+    ELSE
+        SELECT format('%s left: %s', count(*), string_agg(concat_ws(' ', w.what, w.pid::text, w.role), ', '
+            ORDER BY w.since)) INTO detail
+            FROM documentdb_upgrade.fence_writers w WHERE w.awaited HAVING count(*) > 0;
+        detail := coalesce(detail, 'none is left, and the worker has not looked yet');
+    END IF;
+    RETURN QUERY SELECT 'last writer gone', cutover.drained_at, cutover.drained_at - cutover.raised_at, detail;
+
+    IF cutover.parity_run IS NULL THEN
+        detail := 'no comparison has finished';
+    ELSE
+        SELECT to_jsonb(r) INTO run FROM documentdb_upgrade.parity_runs r WHERE r.id = cutover.parity_run;
+        detail := format('run %s: %s', cutover.parity_run,
+            CASE WHEN run IS NULL THEN 'its record is gone'
+                 WHEN (run->>'equal')::boolean THEN 'equal' ELSE 'not equal' END
+            || CASE WHEN (run->>'exact')::boolean THEN ', exact' WHEN run IS NOT NULL THEN ', not exact' ELSE '' END);
+    END IF;
+    RETURN QUERY SELECT 'parity proved',
+        CASE WHEN (run->>'equal')::boolean THEN cutover.parity_at END,
+        CASE WHEN (run->>'equal')::boolean THEN cutover.parity_at - cutover.raised_at END, detail;
+
+    RETURN QUERY SELECT 'fence lifted', cutover.lifted_at, cutover.lifted_at - cutover.raised_at,
+        CASE WHEN cutover.lifted_at IS NOT NULL THEN NULL
+             WHEN documentdb_upgrade_internal.fence_since() IS NULL THEN 'it is not in force on this server'
+             WHEN cutover.source = 'manual' THEN 'SELECT documentdb_upgrade.lift_fence(); lifts it'
+             ELSE 'it goes with spec.maintenance of the custom resource' END;
+    RETURN QUERY SELECT 'total', coalesce(cutover.lifted_at, clock_timestamp()),
+        coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at, NULL::text;
+    taken := coalesce(cutover.lifted_at, clock_timestamp()) - cutover.raised_at;
+    RETURN QUERY SELECT 'goal', cutover.raised_at + goal, goal,
+        format(CASE WHEN cutover.lifted_at IS NULL AND taken <= goal THEN 'within it so far: %s of %s are used'
+                    WHEN cutover.lifted_at IS NULL THEN 'missed already: %s are used, of %s'
+                    WHEN taken <= goal THEN 'met: %s of %s' ELSE 'missed: %s instead of %s' END,
+               documentdb_upgrade_internal.duration_words(taken), documentdb_upgrade_internal.duration_words(goal))
+        || CASE WHEN cutover.lifted_at IS NOT NULL AND coalesce((run->>'equal')::boolean, false) IS FALSE
+                THEN ', but no comparison has proved parity' ELSE '' END;
+
+    IF cutover.lifted_at IS NULL THEN
+        RETURN QUERY SELECT 'not held back', w.since, NULL::interval, concat_ws(' ', w.what, w.pid::text, w.role) ||
+            ': ' || w.detail
+            FROM documentdb_upgrade.fence_writers w WHERE NOT w.awaited ORDER BY w.since;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION cutover_report() IS
+'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, '
+	'parity proved, fence lifted, total, goal (documentdb_upgrade.cutover_goal) with a verdict; then who may write by '
+	'design. While none goes on, first an estimate by the last comparison. No row when there was nothing of this';
+
+CREATE OR REPLACE VIEW documentdb_upgrade_internal.runbook_template (n, title, template) AS VALUES
+(0, NULL, $md$
+{{#kind.standby}} # Upgrade of extension {{extension}}: this is a standby
+{{#kind.not_installed}} # Upgrade of extension {{extension}}: not installed
+{{#kind.none}} # Extension {{extension}} at {{from}}: nothing to upgrade
+{{#kind.refuse}} # Extension {{extension}} cannot go from {{from}} to {{goal}}{{^goal}}an unknown version{{/^goal}}
+{{#kind.schema_ahead}} # Extension {{extension}}: the schema ({{from}}) is ahead of the binary ({{binary_version}})
+{{#to_do}}
+{{#companions_only}} # Upgrade of the companions of extension {{extension}} at {{from}}
+{{^companions_only}} # Upgrade of extension {{extension}} from {{from}} to {{goal}}
+{{/#to_do}}
+
+Written {{written_at}} on a {{role}} with PostgreSQL {{server_version}}, database {{database|code}}. It describes this \
+server at that moment. Write a new one after each change: `SELECT documentdb_upgrade.runbook({{asked|literal}});`
+
+{{^elsewhere}} This server does not know what is in `<ANGLE_BRACKETS>`: fill it in. Where there are commands for psql \
+and for kubectl, both do the same: use those that fit your installation.
+{{#kind.standby}}
+## What to do
+
+**This server is a standby. Run this on the primary:**
+
+```sql
+SELECT documentdb_upgrade.runbook({{asked|literal}});
+```
+
+{{#upstream}} This standby streams from {{sender_host|code}}, port {{sender_port}}, which is the primary or leads to it.
+
+The primary commits the schema, and this standby replays it. Here only phase one has to be done: install the new \
+binary on this standby **before** the primary gets it.
+
+- {{next_step}}
+
+```sql
+SELECT state, next_step FROM documentdb_upgrade.status;
+SELECT extension, installed_version, binary_version, loaded_version, gate FROM documentdb_upgrade.versions;
+```
+{{/#kind.standby}}
+{{#kind.not_installed}}
+## What to do
+
+**Extension {{extension|code}} is not installed in database {{database|code}}**, so there is no schema to upgrade.
+
+{{#binary_version}} Its files are here and offer {{binary_version}}. A new installation needs no upgrade:
+{{^binary_version}} Its files are not on this server either: install its package first.
+
+```sql
+CREATE EXTENSION {{extension|ident}} CASCADE;
+```
+
+If it is in another database of this server, install documentdb_upgrade there, and write this runbook there. If you \
+mean another extension, name it, and open a new session:
+
+```sql
+ALTER DATABASE {{database|ident}} SET documentdb_upgrade.extension = '<EXTENSION>';
+```
+{{/#kind.not_installed}}
+$md$),
+
+(1, 'In short', $md$
+- **State:** {{state|code}}. {{next_step}}
+{{#kind.ready}} - **What is left:** phase two. {{scripts}} scripts run in one transaction; the binary is already here.
+{{#kind.none}}
+{{#blocked}} - **What is left:** no script has to run; the state says why a companion cannot reach its target.
+{{^blocked}} - **What is left:** nothing. This runbook helps you to check the last upgrade, and to prepare the next one.
+{{/#kind.none}}
+{{#kind.wait}} - **What is left:** both phases. The binary here offers {{binary_version}}; install {{goal}} first \
+(section 7), then write a new runbook.
+{{#kind.schema_ahead}} - **Do this now:** bring back a binary of {{from}} or later (section 7). An older library may \
+write data that the newer schema does not expect.
+{{#kind.refuse}} - **What is left:** this target cannot be reached from here. {{reason}}
+{{^kind.none}}{{^kind.schema_ahead}}
+- **Can it be finalized now:** {{^refusing}}yes, no guard refuses.{{/^refusing}}\
+{{?refusing}}no, guards refuse: {{refusing_names|raw}} (section 15 says what to do).{{/?refusing}}
+{{/^kind.schema_ahead}}{{/^kind.none}}
+{{#failure}} - **Last attempt:** {{outcome}} at {{finished_at|time}}: {{message}}
+{{#to_do}} - **Way back:** until phase two has committed, put the old binary back (section 11). After that, only a \
+restore helps (section 12).
+{{#kind.ready}}
+{{^rehearsal}} - **Rehearsed:** no, or not with exactly these files and versions (section 2).
+{{#passed}} - **Rehearsed:** yes, rehearsal {{rehearsal.id}} passed in {{rehearsal.ms|duration}}\
+{{#rehearsal.scratch}}, in a temporary database without your data{{/#rehearsal.scratch}}.
+{{#rehearsal}}
+{{^passed}} - **Rehearsed:** yes, but rehearsal {{id}} did not pass (section 15). Do not go on before one passes.
+{{/#rehearsal}}
+{{/#kind.ready}}
+{{#kind.ready}}
+
+**At night, the steps alone**, on the primary:
+
+1. `SELECT documentdb_upgrade.can_finalize({{goal|literal}});` gives `t`; else section 15
+2. `SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to({{goal|literal}}, \
+{{fingerprint|literal}});` gives `succeeded`; it cannot be undone
+3. `SELECT documentdb_upgrade.wait_for({{goal|literal}}, '10 min');` gives `t`
+4. `SELECT check_name, detail, hint FROM documentdb_upgrade.post_upgrade_report() WHERE status = 'fail';` gives no row
+
+{{/#kind.ready}}
+- **Stop writes:** `SELECT writers FROM documentdb_upgrade.fence_writes('why', '1 min');` refuses them in this \
+database until `SELECT documentdb_upgrade.lift_fence();`; roles of `documentdb_upgrade.fence_exempt_roles` can \
+still write and finalize
+- **Stop everything:** `SELECT documentdb_upgrade.hold('why');` refuses every finalize until \
+`SELECT documentdb_upgrade.release();`
+
+| extension | installed | binary | loaded | in force | target |
+|---|---|---|---|---|---|
+{{#versions}} | {{extension}} | {{installed_version|cell}} | {{binary_version|cell}} | {{loaded_version|cell}} | \
+{{gate|cell}} | {{target|cell}} |
+$md$),
+
+(2, 'What is new', $md$
+{{^steps}}
+{{#kind.wait}} The scripts to {{goal}} are not on this server yet, so nothing is known about them. After phase one, \
+this section lists them.
+{{^kind.wait}} Nothing: there is no script to run.
+{{/^steps}}
+{{?steps}}
+{{#companions_only}} {{scripts}} scripts bring the companions of extension {{extension|code}} to the versions that \
+belong to its {{from}}:
+{{^companions_only}} {{scripts}} scripts bring extension {{extension|code}} from {{from}} to {{goal}}, companions \
+included:
+
+| step | extension | from | to | risk | script |
+|---|---|---|---|---|---|
+{{#steps}} | {{step}} | {{extension}} | {{from_version}} | {{to_version}} | {{risk}} | {{file|code}} |
+
+{{#passed}}
+Rehearsal {{rehearsal.id}} ran exactly these scripts on this server at {{rehearsal.started_at|time}}\
+{{#rehearsal.scratch}}, in a temporary database without data{{/#rehearsal.scratch}}. What it saw:
+
+{{?changes.added}} ### New objects
+
+{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+{{^changes.added}} It adds no object.
+
+{{?changes.changed}} ### Changed objects
+
+{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+{{^changes.changed}} It changes no object.
+
+{{?changes.privileges}}
+### Privileges
+
+Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
+them. Nothing before `=` means PUBLIC.
+
+{{#changes.privileges}}
+- {{kind}} {{identity|code}}
+{{#items}}   - {{verb}} {{item|code}}
+{{/#changes.privileges}}
+{{/?changes.privileges}}
+{{^changes.privileges}} It changes no privilege of an existing object.
+
+{{?changes.cut}} Only 40 objects of each kind of change are shown: \
+`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+
+{{?warnings}} ### Warnings of scripts
+
+{{#warnings}} - {{.}}
+{{/#passed}}
+{{^passed}}
+{{#rehearsal}} **Rehearsal {{id}} of exactly this did not pass** (section 15).
+{{^rehearsal}} **This was not rehearsed** with exactly these files and versions. Risk and locks are what the text of \
+the scripts shows.
+
+A rehearsal runs the real scripts, reports what they add, remove, change, lock and grant, and rolls everything back:
+
+```sql
+SELECT id, outcome, risk, message FROM documentdb_upgrade.rehearse({{goal|literal}});
+SELECT documentdb_upgrade.rehearsal_report();
+```
+
+It takes the real locks for a moment. `scratch => true` as a second argument runs it in a temporary database instead, \
+without your data. Then write a new runbook.
+{{/^passed}}
+{{/?steps}}
+$md$),
+
+(3, 'Settings and objects that change or go', $md$
+{{^steps}} No setting or object is known to change.
+{{?steps}}
+{{^passed}} Not known: only a rehearsal shows which objects are removed (section 2). Search your code for what the \
+release notes call deprecated.
+{{#passed}}
+{{?changes.removed}} These objects are removed. Search functions, jobs and applications for them **before** phase two:
+
+{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+{{^changes.removed}} No object is removed.
+
+{{?changes.recreated}} These are dropped and created again under the same name, or rewritten:
+
+{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+
+{{?changes.settings}} Settings of roles and databases that change:
+
+{{#changes.settings}} - {{what}} {{kind}} {{identity|code}}
+{{^changes.settings}} No setting of a role or a database changes.
+
+The scripts do not show which settings the new library adds or no longer has: compare its release notes with your \
+`postgresql.conf`.
+{{/#passed}}
+{{/?steps}}
+$md$),
+
+(4, 'Difficulty and duration', $md$
+{{^steps}}
+{{#kind.none}} There is nothing to do.
+{{^kind.none}} Not known before the scripts are here.
+
+{{/^steps}}
+{{?steps}}
+{{#risk_is.functions_only}} - **Difficulty:** easy. Only functions change.
+{{#risk_is.catalogue}} - **Difficulty:** easy. Objects are added or changed, no data are touched.
+{{#risk_is.privileges}} - **Difficulty:** moderate. Privileges change: test with the roles of your applications.
+{{#risk_is.data_tables}} - **Difficulty:** demanding. Tables in use are locked, rewritten, dropped or written to: \
+choose a time with little load.
+{{#risk_is.cluster-wide}} - **Difficulty:** demanding. Roles or other things that all databases share change.
+{{#risk_is.unknown}} - **Difficulty:** not known. Rehearse before you plan anything.
+- **Heaviest risk class:** {{risk}}, {{#passed}}as rehearsed.{{/#passed}}{{^passed}}as far as the text of the scripts \
+shows.{{/^passed}}
+{{#passed}}
+- **Expected duration:** about {{rehearsed_ms|duration}} for all steps, as rehearsed{{#rehearsal.scratch}} without \
+data: yours will take longer{{/#rehearsal.scratch}}; the whole rehearsal took {{rehearsal.ms|duration}}.
+- **Needs:** {{rehearsal.lock_entries}} entries of the lock table, {{rehearsal.wal_bytes|size}} of WAL.
+{{/#passed}}
+{{^passed}} - **Expected duration:** not known without a rehearsal.
+- **Limits:** all lock waits together {{lock_timeout}}, the whole attempt {{attempt_timeout}}; when one of them is \
+exceeded, everything is rolled back.
+{{?locks}} - **Locked against others until the commit:**
+{{#locks}}   - {{relation|code}}{{#mode}} in {{mode}}{{/#mode}}{{#bytes}} ({{bytes|size}}){{/#bytes}}
+{{^locks}} - **Locked against others:** nothing that is known.
+{{/?steps}}
+{{#earlier}} - **Longest of {{count}} earlier upgrade(s) here:** {{longest|duration}}.
+$md$),
+
+(5, 'Prerequisites', $md$
+As they were when this was written; `SELECT * FROM documentdb_upgrade.preflight({{wanted|literal}});` checks again. \
+FAIL prevents the upgrade, WARN does not.
+
+{{#guards}}
+- {{#mark}}**{{mark}}**{{/#mark}}{{^mark}}{{status}}{{/^mark}} {{guard|code}}{{#hard}} (hard){{/#hard}}: {{detail}}
+{{#advice}}   - To do: {{advice}}
+{{/#guards}}
+
+### Health of the server
+
+{{?health}} What `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` warns about:
+
+{{#health}}
+- **{{mark}}** {{check_name|code}}: {{detail}}
+{{#hint}}   - To do: {{hint}}
+{{/#health}}
+{{^health}} `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` has no warning.
+$md$),
+
+(6, 'Backup', $md$
+{{#backup}} The newest backup on record is "{{label}}", finished {{finished_at|time}}.
+{{^backup}} **No backup was ever recorded here.** After phase two a restore is the only way back.
+
+{{#archived}} WAL is archived: a backup can be restored to the restore point that the upgrade writes, if the archive \
+is complete. Look at `SELECT * FROM pg_stat_archiver;` first.
+{{^archived}} WAL is not archived here (`archive_mode` is off): a backup can be restored only to its own end, not to \
+the restore point that the upgrade writes. Stop writes before you take it (`fence_writes()`, \
+section 1), or set up archiving first.
+
+On a server without Kubernetes:
+
+```bash
+pg_basebackup -h <HOST> -p {{port}} -U <REPLICATION_ROLE> -D <BACKUP_DIRECTORY> -X stream -c fast -P \
+-l {{backup_label|shell}}
+pg_verifybackup <BACKUP_DIRECTORY>
+```
+
+With CloudNativePG:
+
+```bash
+kubectl apply -f - <<'EOF'
+apiVersion: postgresql.cnpg.io/v1
+kind: Backup
+metadata:
+  name: {{backup_name}}
+  namespace: {{namespace|raw}}
+spec:
+  cluster:
+    name: {{cluster|raw}}
+EOF
+kubectl -n {{namespace|raw}} wait --for=jsonpath='{.status.phase}'=completed \
+backups.postgresql.cnpg.io/{{backup_name}} --timeout=2h
+```
+
+Where the class of the volumes has snapshots, `method: volumeSnapshot` under `spec` makes one instead, which is \
+quicker to restore.
+
+Keep what the cluster is made of, too; the last file holds secrets:
+
+```bash
+helm get values <RELEASE> -n <OPERATOR_NAMESPACE> --all > values-before.yaml
+kubectl -n {{namespace|raw}} get dbs {{resource|raw}} -o yaml > resource-before.yaml
+kubectl -n {{namespace|raw}} get configmaps,secrets -o yaml > configuration-before.yaml
+```
+
+Record the backup when it has finished, and not before; guard `backup_recent` measures its age from then:
+
+```sql
+SELECT documentdb_upgrade.record_backup({{backup_label|literal}}, now());
+```
+
+Restore the backup in another place once: only then do you know that it can be restored.
+$md$),
+
+(7, 'Phase one: the binary', $md$
+{{#kind.ready}} **Done on this server:** its files offer {{binary_version}}{{#loaded_version}}, and the library in \
+memory says {{loaded_version}}{{/#loaded_version}}. The standbys must have followed.
+{{#kind.none}} **Nothing to install now.** This server offers {{binary_version}}. The next release is installed like \
+this:
+{{#kind.schema_ahead}} **Do this now.** The schema is at {{from}} and the binary of this server offers \
+{{binary_version}}. Put a binary of {{from}} or later back, on every instance:
+{{#kind.refuse}} **Do not change the binary for this target:** {{reason}}
+{{#kind.wait}} **To be done:** this server offers {{binary_version}}{{^binary_version}}nothing{{/^binary_version}}, \
+you want {{goal}}. Upgrade the standbys first, then switch over or restart the primary. The schema does not change.
+
+{{^kind.ready}}{{^kind.refuse}}
+On a server without Kubernetes, on each standby and then on the primary:
+
+```bash
+apt-get install <PACKAGE>=<PACKAGE_VERSION>
+pg_ctl restart -D <DATA_DIRECTORY> -m fast
+```
+
+With the DocumentDB operator (an image in `spec.image.documentDB` takes precedence over `documentDBVersion`; name \
+images by tag, because a digest hides the version):
+
+```bash
+kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
+"{{image|dotted}}{{^image}}<NEW_VERSION>{{/^image}}"}}'
+kubectl -n {{namespace|raw}} get pods -l cnpg.io/cluster={{cluster|raw}} -w
+```
+
+What the operator's new chart would change of your values; a value that it does not know any more has no effect:
+
+```bash
+helm show values oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | diff values-before.yaml -
+```
+
+{{/^kind.refuse}}{{/^kind.ready}}
+What every instance runs:
+
+```sql
+SELECT extension, installed_version, binary_version, loaded_version, gate FROM documentdb_upgrade.versions;
+SELECT name, depth, status, installed_version, binary_version, loaded_version, problem FROM documentdb_upgrade.standbys;
+```
+
+{{?unready}} Standbys that are not ready:
+
+{{#unready}} - {{name}}: {{status}}. {{problem}}
+
+{{#kind.wait}} When the new binary is here, write a new runbook: it then has the scripts, and the fingerprint for \
+phase two.
+{{#kind.none}} Then write a new runbook, which has the scripts.
+{{#kind.schema_ahead}} Until then, let nothing write: `fence_writes()` (section 1) stops writes at once; after \
+`ALTER SYSTEM SET documentdb_upgrade.schema_ahead_action = 'read_only';` and a reload, the worker stops writes.
+$md$),
+
+(8, 'Phase two: the schema', $md$
+{{#kind.none}} Nothing to commit: {{from}} is installed.
+{{#kind.schema_ahead}} Nothing to commit. **Do not try to lower the schema:** no script does that. Install a binary \
+that is new enough (section 7).
+{{#kind.refuse}} Nothing to commit: {{reason}}
+{{?to_do}}
+**This cannot be undone.** It is one transaction: either all of it commits, or nothing has happened. It waits for \
+locks only for a short time, and then gives up.
+
+{{#kind.wait}} After phase one, write a new runbook; it has the fingerprint, with which only the reviewed scripts can \
+run. Without it:
+
+{{#not_yet}} **Not yet:** first solve the problems that the guards report (section 15).
+
+### With psql
+
+Open a session on the primary, and ask whether the upgrade may run; the answer must be `t`:
+
+```bash
+psql -p {{port}} -d {{database|shell}}      # on the server itself
+kubectl -n {{namespace|raw}} exec -it "$(kubectl -n {{namespace|raw}} get pod -o name \
+-l cnpg.io/cluster={{cluster|raw}},cnpg.io/instanceRole=primary)" -c postgres -- psql -d {{database|shell}}
+```
+
+```sql
+SELECT documentdb_upgrade.can_finalize({{goal|literal}});
+```
+
+Commit. Keep the row: a restore needs its restore point, LSN and timeline.{{#kind.ready}} The second argument is the \
+fingerprint of what this runbook describes; if a script, a library or a version has changed since, nothing runs \
+(55000).{{/#kind.ready}}
+
+```sql
+SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restore_timeline
+FROM documentdb_upgrade.finalize_to({{goal|literal}}{{#kind.ready}}, {{fingerprint|literal}}{{/#kind.ready}});
+```
+
+Wait until every instance sees it; `t` means success:
+
+```sql
+SELECT documentdb_upgrade.wait_for({{goal|literal}}, '10 min');
+```
+
+A role that may not `SELECT` on DocumentDB runs `CALL documentdb_upgrade.run_finalize_to({{goal|literal}});` instead.
+
+{{#skippable}} To go on although {{skippable_names|raw}} refuses, which is recorded: \
+`SELECT documentdb_upgrade.finalize_to({{goal|literal}}, skip_guards => {{skippable|literal}});`
+
+### With kubectl
+
+{{#follows_resource}} The worker follows the custom resource and commits by itself when no guard refuses:
+{{^follows_resource}} Only where the worker follows a custom resource (`documentdb_upgrade.source` is {{source|code}} \
+here):
+
+```bash
+kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"schemaVersion": "{{goal|dotted}}"}}'
+kubectl -n {{namespace|raw}} wait --for=jsonpath='{.status.schemaVersion}'={{goal|dotted}} dbs/{{resource|raw}} \
+--timeout=15m
+kubectl -n {{namespace|raw}} get events \
+--field-selector involvedObject.kind=DocumentDB,involvedObject.name={{resource|raw}}
+```
+
+### While it runs
+
+`SELECT * FROM documentdb_upgrade.progress;` shows step n of m. To end an attempt of the worker, run \
+`SELECT documentdb_upgrade.cancel();`. To end one of a session, run `pg_cancel_backend(pid)`. Both work only before \
+the commit, and then nothing has happened. If you lose the connection, you do not know the outcome: look at \
+`documentdb_upgrade.history`.
+{{/?to_do}}
+$md$),
+
+(9, 'Verification', $md$
+{{#to_do}} After phase two. Expected: state `up_to_date`, version {{goal}} everywhere, outcome `succeeded`, and no row \
+of the report fails.
+{{^to_do}} Expected: no row of the report fails.
+
+```sql
+SELECT state, installed_version, next_step FROM documentdb_upgrade.status;
+SELECT extension, installed_version, binary_version, loaded_version, gate FROM documentdb_upgrade.versions;
+SELECT name, status, installed_version, gate, problem FROM documentdb_upgrade.standbys;
+SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restore_timeline \
+FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 3;
+SELECT * FROM documentdb_upgrade.post_upgrade_report() WHERE status IN ('fail', 'warn');
+```
+$md$),
+
+(10, 'Smoke tests', $md$
+{{?post_checks}}
+Run the post-checks once more, outside the upgrade, as a superuser. Each must give `t`, and what they write is rolled \
+back:
+
+```sql
+BEGIN;
+{{#post_checks}} SELECT {{function|raw}} AS {{name|ident}};
+ROLLBACK;
+```
+
+{{/?post_checks}}
+{{?tables}}
+Tables of the extension can be read:
+
+```sql
+{{#tables}} SELECT count(*) FROM (SELECT FROM {{.|raw}} LIMIT 1) AS readable;
+```
+
+{{/?tables}}
+{{#is_documentdb}}
+Through the gateway, as an application does it:
+
+```bash
+mongosh "<CONNECTION_STRING>" --eval 'db.runCommand({ping: 1})' --eval 'db.smoke.insertOne({n: 1}); \
+db.smoke.findOne({n: 1}); db.smoke.drop()'
+```
+
+{{/#is_documentdb}}
+Then send one request of each kind that your application makes.
+$md$),
+
+(11, 'Rollback, while it is possible', $md$
+{{#kind.schema_ahead}} **Not possible any more.** The schema is at {{from}}, and a schema never goes back: the binary \
+must be as new as the schema.
+{{#kind.none}} **Not possible any more** for what is installed ({{from}}): a schema never goes back, see section 12. A \
+newer binary that you install later can be taken back until its schema has been committed.
+{{^kind.schema_ahead}}{{^kind.none}}
+**Still possible:** the schema is at {{from}}. Until phase two has committed, you can put the old binary back, and \
+nothing is lost.
+
+First make sure that nobody commits meanwhile:
+
+```sql
+SELECT documentdb_upgrade.hold('rollback of the binary');
+```
+
+The answer is `f` when a commit had already begun: then look at `documentdb_upgrade.history` before you do anything \
+else. On Kubernetes take back `schemaVersion` as well, then the image:
+
+```bash
+kubectl -n {{namespace|raw}} annotate dbs {{resource|raw}} documentdb-upgrade/hold='rollback of the binary'
+kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"schemaVersion": ""}}'
+kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
+"{{from|dotted}}"}}'
+```
+
+On a server without Kubernetes install the old package on each instance and restart it, the primary last:
+
+```bash
+apt-get install --allow-downgrades <PACKAGE>=<OLD_PACKAGE_VERSION>
+pg_ctl restart -D <DATA_DIRECTORY> -m fast
+```
+
+The rollback is complete when the old binary is back, and is not below {{from}}:
+
+```sql
+SELECT extension, installed_version, binary_version, loaded_version FROM documentdb_upgrade.versions;
+```
+
+When upgrades may go on, end the hold: `SELECT documentdb_upgrade.release();`
+{{/^kind.none}}{{/^kind.schema_ahead}}
+$md$),
+
+(12, 'Recovery, when it is not', $md$
+{{#success}}
+{{#restore_lsn}} The last upgrade of this server ({{from_version}} to {{to_version}}, committed {{finished_at|time}}) \
+wrote restore point {{restore_point|code}} at LSN **{{restore_lsn}}** on timeline **{{restore_timeline}}**. A restore \
+to that point has the schema of {{from_version}}, and loses everything that was written since.
+{{^restore_lsn}} The last upgrade of this server has no restore point on record (`wal_level` was minimal, or it was \
+done by hand): restore a backup from before it, or to a time just before it.
+{{/#success}}
+{{^success}}
+No upgrade of this server is on record yet. Phase two will write a restore point before its first script; name, LSN \
+and timeline are in its row:
+
+```sql
+SELECT id, from_version, to_version, restore_point, restore_lsn, restore_timeline FROM documentdb_upgrade.history \
+WHERE outcome = 'succeeded' ORDER BY id DESC;
+```
+{{/^success}}
+
+A schema never goes back by SQL. Before you restore, find out whether a newer binary or a corrected script can solve \
+the problem: a restore loses data, and a correction does not.
+
+Restore into a **new** place, from a backup that finished before the restore point, with:
+
+```ini
+restore_command = '<YOUR_RESTORE_COMMAND>'
+recovery_target_lsn = '{{restore_lsn|raw}}'
+recovery_target_timeline = '{{restore_timeline|raw}}'
+recovery_target_inclusive = off
+recovery_target_action = 'pause'
+```
+
+Look at the data while recovery is paused, then run `SELECT pg_wal_replay_resume();`. With CloudNativePG a new Cluster \
+takes its place:
+
+```yaml
+apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata:
+  name: <NEW_CLUSTER>
+  namespace: {{namespace|raw}}
+spec:
+  # instances, imageName, storage and postgresql as in the old one
+  bootstrap:
+    recovery:
+      backup:
+        name: <BACKUP>
+      recoveryTarget:
+        targetLSN: "{{restore_lsn|raw}}"
+        targetTLI: "{{restore_timeline|raw}}"
+        exclusive: true
+```
+
+Its binary may be the new or the old one, but not older than the restored schema. Make sure that the worker does not \
+upgrade it again: leave the desired version empty, or place a hold first.
+
+{{#backup}} The newest backup on record: "{{label}}", finished {{finished_at|time}}.
+
+### Emergency steps by hand
+
+- **The server does not start, a preloaded library is missing:** remove it from `shared_preload_libraries`, start, \
+repair the files, put it back.
+- **An attempt does not end:** `SELECT pg_cancel_backend(pid) FROM documentdb_upgrade.progress;` Then nothing has \
+happened, unless its commit had begun.
+- **Writes must stop at once:** `ALTER SYSTEM SET default_transaction_read_only = on;` and `SELECT pg_reload_conf();` \
+Sessions can undo that for themselves.
+- **A hook refuses a statement that you intend:** as a superuser `SET documentdb_upgrade.enforce = off;` in this \
+session only.
+- **Everything else of this extension fails, and the upgrade must be committed:** as a superuser, after a backup, \
+`ALTER EXTENSION {{extension|ident}} UPDATE TO {{goal|literal}}{{^goal}}{{from|literal}}{{/^goal}};`, companions first \
+as in section 17. It has no limits and no checks.
+$md$),
+
+(13, 'What to watch for 24 hours', $md$
+{{#in_first_day}} **These 24 hours have begun:** the last upgrade committed {{success.finished_at|time}}.
+
+Every few minutes in the first hour, then every hour:
+
+- state `up_to_date`; when it is `verifying` for longer than a few minutes, it names a standby that does not follow
+- errors of clients, latency and throughput, compared with the day before
+- deadlocks and rollbacks below: do they grow faster than before?
+- the server's log: `ERROR`, `FATAL`, `could not find function`, `permission denied`; this runbook does not read it
+- replication lag, and WAL kept by slots
+- plans of the most frequent queries, where functions or indexes have changed
+
+```sql
+SELECT state, next_step, last_error FROM documentdb_upgrade.status;
+SELECT datname, deadlocks, xact_commit, xact_rollback, conflicts, checksum_failures FROM pg_stat_database \
+WHERE datname = current_database();
+SELECT application_name, state, replay_lag FROM pg_stat_replication;
+SELECT slot_name, active, wal_status FROM pg_replication_slots;
+SELECT check_name, status, detail FROM documentdb_upgrade.post_upgrade_report() WHERE status IN ('fail', 'warn');
+```
+
+```bash
+kubectl -n {{namespace|raw}} get events \
+--field-selector involvedObject.kind=DocumentDB,involvedObject.name={{resource|raw}} -w
+```
+$md$),
+
+(14, 'Clean-up', $md$
+After 24 hours without trouble:
+
+- take a backup of the new schema and record it: older backups restore the older schema
+- end holds that were placed for the upgrade, and remove the annotation from the custom resource
+- refresh statistics where tables were rewritten
+- remove the old package or image that you kept for a rollback; keep the backup from before the upgrade
+
+```sql
+SELECT documentdb_upgrade.record_backup({{label_after|literal}}, now());
+SELECT id, reason, until, placed_by FROM documentdb_upgrade.holds WHERE released_at IS NULL;
+ANALYZE;
+```
+
+```bash
+kubectl -n {{namespace|raw}} annotate dbs {{resource|raw}} documentdb-upgrade/hold-
+```
+$md$),
+
+(15, 'Troubleshooting: what fails now', $md$
+{{^refusing}}{{^failures}}{{^kind.schema_ahead}}{{^kind.refuse}}
+Nothing fails now.
+
+{{/^kind.refuse}}{{/^kind.schema_ahead}}{{/^failures}}{{/^refusing}}
+{{#kind.schema_ahead}}
+### The binary is older than the schema
+
+- why: {{reason}}
+- what to do: section 7. If you cannot get such a binary, restore a backup from before the upgrade (section 12).
+
+{{/#kind.schema_ahead}}
+{{#kind.refuse}}
+### The target cannot be reached
+
+- why: {{reason}}
+- what to do: correct the desired version or the extension's files.
+
+{{/#kind.refuse}}
+{{#failures}}
+### {{#attempt}}Attempt {{id}} {{what}}, {{finished_at|time}}{{/#attempt}}\
+{{^attempt}}Rehearsal {{id}} did not pass{{/^attempt}}
+
+- message: {{message}} (SQLSTATE {{sqlstate}}{{^sqlstate}}none{{/^sqlstate}})
+{{#detail}} - detail: {{detail}}
+{{#hint}} - hint: {{hint}}
+{{#script}} - script: {{script|code}}{{#script_line}}, line {{script_line}}{{/#script_line}}
+{{#context}} - context: {{context}}
+{{#sqlstate_is.55P03}} - what to do: another session held a lock that the scripts need. Nothing was changed. See guard \
+`blocking_sessions`, try again later, or raise `documentdb_upgrade.lock_timeout`.
+{{#sqlstate_is.57014}} - what to do: it was cancelled or took longer than `documentdb_upgrade.attempt_timeout`. \
+Nothing was changed.
+{{#sqlstate_is.53200}} - what to do: the shared lock table was full. Raise `max_locks_per_transaction` as guard \
+`lock_capacity` says, on standbys first, and restart.
+{{#sqlstate_is.55006}} - what to do: another upgrade was running. Look whether it has succeeded.
+{{#sqlstate_is.55000}} - what to do: a guard refused, or the files have changed since the fingerprint was taken. Solve \
+the problem that the message names.
+{{#sqlstate_is.other}} - what to do: nothing was changed. Remove the cause at the line named, rehearse, then try \
+again; the worker tries when its input changes or after `SELECT documentdb_upgrade.retry();`
+
+{{/#failures}}
+{{#refusing}}
+### Guard {{guard|code}} refuses
+
+- why: {{detail}}
+- what to do: {{hint}}{{^hint}}see docs/guards.md{{/^hint}}
+{{#hard}} - it is hard: it cannot be overridden
+
+{{/#refusing}}
+### Anything else
+
+- `SELECT state, next_step FROM documentdb_upgrade.status;` says why nothing happens, and the command that would \
+change it
+- `SELECT jsonb_pretty(documentdb_upgrade.support_bundle());` is what a maintainer asks for first; it has no secrets
+$md$),
+
+(16, 'Checklist', $md$
+{{#kind.none}}
+- [ ] no row of `post_upgrade_report()` fails (section 9)
+- [ ] 24 hours have passed without trouble (section 13)
+- [ ] a backup of this schema is recorded (section 14)
+{{/#kind.none}}
+{{#kind.schema_ahead}}
+- [ ] writes are stopped, or it is decided that they may go on
+- [ ] a binary of {{from}} or later is on every instance (section 7)
+- [ ] the state is no longer `schema_ahead` (section 9)
+- [ ] what the older binary wrote meanwhile was checked
+{{/#kind.schema_ahead}}
+{{^kind.none}}{{^kind.schema_ahead}}
+{{#kind.refuse}} - [ ] the target was corrected, and a new runbook written
+{{#kind.wait}}
+- [ ] phase one: the new binary is on every instance, standbys first (section 7)
+- [ ] a new runbook was written
+{{/#kind.wait}}
+- [{{ticks.rehearsed|raw}}] rehearsed with exactly these files and versions (section 2)
+- [{{ticks.unused|raw}}] nobody uses the objects that are removed (section 3)
+- [{{ticks.guards|raw}}] no guard refuses (section 5)
+- [{{ticks.backup|raw}}] a recent backup is recorded (section 6)
+- [ ] the backup was restored somewhere once (section 6)
+- [ ] the migration SQL was reviewed (section 17)
+- [ ] everybody concerned knows: there is no way back after phase two
+- [ ] phase two: committed, outcome `succeeded` (section 8)
+- [ ] restore point, LSN and timeline were noted outside this server (section 12)
+- [ ] every instance sees the version (section 9)
+- [ ] smoke tests passed (section 10)
+- [ ] 24 hours have passed without trouble (section 13)
+- [ ] a backup of the new schema is recorded, holds are ended (section 14)
+{{/^kind.schema_ahead}}{{/^kind.none}}
+$md$),
+
+(17, 'The migration SQL, for review', $md$
+{{^sql}} There is nothing to review.
+{{?sql}}
+For reading, **not for running**: `finalize_to()` does the same with limits, checks and a record.
+{{#length}}
+
+The scripts have {{length}} characters and are left out here: `SELECT documentdb_upgrade.plan_sql({{goal|literal}});` \
+shows them.
+{{/#length}}
+
+{{fence|raw}}sql
+{{sql|raw}}
+{{fence|raw}}
+{{/?sql}}
+$md$);

@@ -57,6 +57,8 @@ typedef struct ExecutionContext
 } ExecutionContext;
 
 extern PGDLLEXPORT Oid du_context_own_extension(void);
+extern bool du_context_may_execute(Oid role, const char *name);
+extern bool du_context_has_procedure_alone(Oid role);
 extern void du_context_enter(ExecutionContext *context);
 extern void du_context_leave(const ExecutionContext *context);
 extern void du_context_set(const char *name, const char *value);
@@ -98,6 +100,8 @@ extern int	du_guc_lock_timeout;	/* milliseconds */
 extern int	du_guc_attempt_timeout; /* milliseconds */
 extern int	du_guc_soak_time;	/* seconds */
 extern int	du_guc_backup_max_age;	/* seconds */
+extern int	du_guc_cutover_goal;	/* seconds */
+extern int	du_guc_progress_interval;	/* milliseconds, 0: never */
 
 /* The worker's. */
 typedef enum SourceKind
@@ -307,11 +311,33 @@ extern ErrorData *du_subtransaction_run(void (*work) (void *arg), void *arg,
 /* ----
  * wording.c
  *
- * Lists and durations, worded for people.
+ * Lists, numbers, moments and durations, worded for people.
  * ----
  */
 
 extern char *du_names_join(const List *names);
+extern char *du_count_words(int64 n, const char *one, const char *many);
+extern char *du_time_words(TimestampTz time);
 extern char *du_duration_words(double seconds);
+
+/* ----
+ * progress.c
+ *
+ * Long work tells how far it is.
+ * ----
+ */
+
+typedef struct Progress
+{
+	const char *what;
+	TimestampTz started_at;
+	TimestampTz told_at;
+} Progress;
+
+extern void du_progress_start(Progress *progress, const char *what);
+extern bool du_progress_is_due(const Progress *progress);
+extern void du_progress_show(const Progress *progress, const char *position);
+extern void du_progress_tell(Progress *progress, const char *position, double done);
+extern void du_progress_end(void);
 
 #endif							/* DU_BASE_H */

@@ -19,18 +19,23 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 /* The last query that failed was refused: by whoever keeps queries out. */
 static bool query_refused = false;
@@ -67,7 +72,7 @@ context_own_owner(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"documentdb_upgrade\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION documentdb_upgrade.")));
+				 errhint("Run CREATE EXTENSION documentdb_upgrade;")));
 
 	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
@@ -82,6 +87,39 @@ context_own_owner(void)
 	if (!OidIsValid(owner))
 		elog(ERROR, "extension with OID %u vanished", extension);
 	return owner;
+}
+
+/*
+ * True when a role may execute a routine of that name in our schema.  Reads the
+ * catalogue alone: a library may refuse what is asked for in queries, and the
+ * update after them.
+ */
+bool
+du_context_may_execute(Oid role, const char *name)
+{
+	CatCList   *routines = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	Oid			schema = get_namespace_oid("documentdb_upgrade", true);
+	bool		may = false;
+
+	for (int i = 0; i < routines->n_members; i++)
+	{
+		Form_pg_proc routine = (Form_pg_proc) GETSTRUCT(&routines->members[i]->tuple);
+
+		may |= routine->pronamespace == schema &&
+			du_function_aclcheck(routine->oid, role, ACL_EXECUTE) == ACLCHECK_OK;
+	}
+	ReleaseCatCacheList(routines);
+	return may;
+}
+
+/*
+ * True when a role may finalize by the procedure and not by the function, so
+ * that it is to be told of that one.
+ */
+bool
+du_context_has_procedure_alone(Oid role)
+{
+	return du_context_may_execute(role, "run_finalize_to") && !du_context_may_execute(role, "finalize_to");
 }
 
 /*

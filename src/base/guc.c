@@ -31,6 +31,8 @@ int			du_guc_lock_timeout;
 int			du_guc_attempt_timeout;
 int			du_guc_soak_time;
 int			du_guc_backup_max_age;
+int			du_guc_cutover_goal;
+int			du_guc_progress_interval;
 int			du_guc_release_retention;
 
 char	   *du_guc_database;
@@ -264,6 +266,22 @@ define_guards(const GucCheckHooks *hooks)
 							&du_guc_backup_max_age,
 							24 * 60 * 60, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.cutover_goal",
+							"How long writes may be stopped in a cut-over.",
+							"cutover_report() compares with it; nothing else does.",
+							&du_guc_cutover_goal,
+							10 * 60, 1, INT_MAX,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("documentdb_upgrade.progress_interval",
+							"How often rehearsals and comparisons tell the client how far they are.",
+							"0 means never.",
+							&du_guc_progress_interval,
+							5000, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("documentdb_upgrade.release_retention",

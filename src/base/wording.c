@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wording.c
- *	  Lists and durations, worded for people.
+ *	  Lists, numbers, moments and durations, worded for people.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +10,7 @@
 #include "base/internal.h"
 
 #include "lib/stringinfo.h"
+#include "utils/timestamp.h"
 
 /*
  * The strings of a list separated by commas, palloc'd.
@@ -24,6 +25,24 @@ du_names_join(const List *names)
 	foreach(lc, names)
 		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
 	return buf.data;
+}
+
+/*
+ * A number with the word for what is counted, palloc'd: "1 step", "2 steps".
+ */
+char *
+du_count_words(int64 n, const char *one, const char *many)
+{
+	return psprintf(INT64_FORMAT " %s", n, n == 1 ? one : many);
+}
+
+/*
+ * A moment to the second, with its time zone, palloc'd.
+ */
+char *
+du_time_words(TimestampTz time)
+{
+	return pstrdup(timestamptz_to_str(time - time % USECS_PER_SEC));
 }
 
 /*

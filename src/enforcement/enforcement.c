@@ -30,7 +30,7 @@
 #include "plan/plan.h"
 
 #define OVERRIDE_HINT \
-	"If this is meant, run SET documentdb_upgrade.enforce = off as a superuser first."
+	"If this is meant, as a superuser first run SET documentdb_upgrade.enforce = off;"
 
 /* A guard that is not met. */
 typedef struct Objection

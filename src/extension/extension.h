@@ -186,6 +186,7 @@ extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern const char *du_managed_set_of(const char *name);
 extern List *du_managed_choices(const ExtensionFacts *extension);
+extern const char *du_managed_creation_hint(const ExtensionFacts *extension);
 extern const char *du_managed_choices_hint(const ExtensionFacts *extension, const char *target);
 
 /* ----

@@ -181,7 +181,8 @@ append_missing(StringInfo buf, const ExtensionFacts *extension, const char *libr
 					 library, extension->name);
 	if (candidates != NIL)
 		appendStringInfo(buf, " (\"%s\")", (char *) linitial(candidates));
-	appendStringInfo(buf, ", and calls of %d function(s) of it fail: ", n);
+	appendStringInfo(buf, ", and calls of %s of it fail: ",
+					 du_count_words(n, "function", "functions"));
 	for (int i = 0; i < Min(n, NAMED_FUNCTIONS); i++)
 		appendStringInfo(buf, "%s%s", i > 0 ? ", " : "",
 						 format_procedure_qualified(list_nth_oid(functions, i)));

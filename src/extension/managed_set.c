@@ -27,6 +27,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -39,6 +40,8 @@
 #include "utils/varlena.h"
 
 #include "base/base.h"
+
+#define LONGEST_CHAIN	10		/* of extensions that require each other */
 
 /*
  * Fills what pg_extension says of one extension in a snapshot, NULL being that
@@ -469,6 +472,55 @@ du_managed_choices_hint(const ExtensionFacts *extension, const char *target)
 							target, (char *) lfirst(lc), offers);
 	}
 	return offers;
+}
+
+/*
+ * Why the files of an extension, or of one that it requires, do not do; NULL
+ * when they do.  Files that require each other in a circle are for the server to
+ * refuse.
+ */
+static const char *
+missing_files(const ControlFile *control, int depth)
+{
+	ListCell   *lc;
+
+	if (control->problem != NULL)
+		return control->problem;
+	if (depth == LONGEST_CHAIN)
+		return NULL;
+	foreach(lc, control->requires)
+	{
+		const char *name = lfirst(lc);
+		const char *problem;
+
+		if (OidIsValid(get_extension_oid(name, true)))
+			continue;
+		problem = missing_files(du_control_read(name), depth + 1);
+		if (problem != NULL)
+			return problem;
+	}
+	return NULL;
+}
+
+/*
+ * How an extension that is not installed comes into this database, in a
+ * sentence.
+ */
+const char *
+du_managed_creation_hint(const ExtensionFacts *extension)
+{
+	const ControlFile *control = extension->control;
+	const char *problem = missing_files(control, 0);
+	const char *other = "set documentdb_upgrade.extension to the extension you mean";
+
+	if (problem != NULL)
+		return psprintf("%s Install its files on this server, or %s.", problem, other);
+	if (extension->binary == NULL)
+		return psprintf("Its files on this server offer no version; correct them, or %s.", other);
+	return psprintf("If another one is meant, %s; to have this one, run CREATE EXTENSION %s%s CASCADE;", other,
+					quote_identifier(extension->name),
+					control->default_version != NULL ? "" :
+					psprintf(" VERSION %s", quote_literal_cstr(extension->binary)));
 }
 
 /*

@@ -272,8 +272,8 @@ du_cutover_fence(const Cutover *cutover)
 {
 	Fence		fence = {0};
 	const char *cure = cutover->reason == FENCE_MANUAL ?
-	"SELECT documentdb_upgrade.lift_fence() ends that" :
-	"Set spec.maintenance of the custom resource to false to end that";
+	"To end that, run SELECT documentdb_upgrade.lift_fence()" :
+	"To end that, set spec.maintenance of the custom resource to false";
 
 	fence.cutover = cutover->id;
 	fence.everywhere = cutover->everywhere;
@@ -283,7 +283,7 @@ du_cutover_fence(const Cutover *cutover)
 
 		snprintf(fence.why, sizeof(fence.why), "Role \"%s\" has called fence_writes(everywhere => true) in database \"%s\": %s",
 				 cutover->raised_by, database, sentence(cutover->text));
-		cure = psprintf("SELECT documentdb_upgrade.lift_fence() in database \"%s\" ends that", database);
+		cure = psprintf("To end that, in database \"%s\" run SELECT documentdb_upgrade.lift_fence()", database);
 	}
 	else if (cutover->reason == FENCE_MANUAL)
 		snprintf(fence.why, sizeof(fence.why), "Role \"%s\" has called fence_writes(): %s",
@@ -397,7 +397,7 @@ du_cutover_end(FenceReason reason)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the write fence is being raised by process %d", (int) fence.owner),
-				 errhint("End it by SELECT pg_cancel_backend(%d), which takes the fence back, or wait for the end of its transaction.",
+				 errhint("Wait for the end of its transaction, or take the fence back: SELECT pg_cancel_backend(%d);",
 						 (int) fence.owner)));
 	begin_change(reason)->lifted = fence.cutover;
 	changes[reason].lifted_in = GetCurrentSubTransactionId();

@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
@@ -163,7 +164,7 @@ fence_writes(const char *text, const Interval *patience, bool everywhere, bool h
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("a write fence is up around this database alone"),
 					 errdetail("%s", fence.why),
-					 errhint("Run SELECT documentdb_upgrade.lift_fence(); first.")));
+					 errhint("First run SELECT documentdb_upgrade.lift_fence();")));
 		du_fence_raise_again(FENCE_MANUAL, &fence);
 		ereport(NOTICE,
 				(errmsg("writes are stopped already"),
@@ -180,6 +181,25 @@ fence_writes(const char *text, const Interval *patience, bool everywhere, bool h
 	if (is_new)
 		du_cutover_store(cutover);
 	return writers;
+}
+
+/*
+ * A caller who tries whether writes are stopped is not to be told by its own
+ * writes that they are not.
+ */
+static void
+tell_exempt_caller(void)
+{
+	const char *exempt = du_guc_fence_exempt_roles[0] ? du_guc_fence_exempt_roles :
+		GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false);
+
+	if (!du_fence_is_exempt(GetSessionUserId()))
+		return;
+	ereport(NOTICE,
+			(errmsg("you can still write, because the fence does not hold back role \"%s\"",
+					GetUserNameFromId(GetSessionUserId(), false)),
+			 errdetail("The roles of documentdb_upgrade.fence_exempt_roles can: %s.", exempt),
+			 errhint("Try it as another role.")));
 }
 
 /*
@@ -222,6 +242,7 @@ documentdb_upgrade_fence_writes(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	end_writing(&context);
+	tell_exempt_caller();
 
 	values[0] = TimestampTzGetDatum(cutover.raised_at);
 	values[1] = TimestampTzGetDatum(cutover.drained_at);

@@ -186,7 +186,7 @@ explain_cancel(Attempt *attempt, ErrorData *edata)
 	edata->sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE;
 	edata->message = psprintf("could not get all locks for the upgrade of extension \"%s\" within %d ms",
 							  attempt->record.extension, attempt->lock_budget);
-	edata->hint = psprintf("Try again later; SELECT * FROM documentdb_upgrade.preflight(%s) names blocking sessions.",
+	edata->hint = psprintf("Try again later. Who is in the way is shown by SELECT detail, hint FROM documentdb_upgrade.preflight(%s) WHERE guard = 'blocking_sessions';",
 						   du_main_argument(true));
 }
 
@@ -235,7 +235,7 @@ explain_refusal(const Attempt *attempt, ErrorData *edata)
 	if (edata->detail == NULL)
 		edata->detail = edata->hint;
 	if (!attempt->alter_first)
-		edata->hint = psprintf("Run SELECT documentdb_upgrade.finalize_detached(%s%s); its process begins with the update.",
+		edata->hint = psprintf("Run SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_detached(%s%s); its process begins with the update.",
 							   quote_literal_cstr(attempt->record.to_version), du_main_argument(false));
 	else if (step != NULL)
 		edata->hint = psprintf("Run %s; as the first statement of a session.",
@@ -252,7 +252,7 @@ propose_steps(const Attempt *attempt, ErrorData *edata)
 	if (edata->sqlerrcode != ERRCODE_OBJECT_IN_USE || edata->hint != NULL || attempt->refused ||
 		attempt->stage != STAGE_RUNNING || attempt->steps.current < 1)
 		return;
-	edata->hint = psprintf("Steps that do not work in one transaction may work one by one: SELECT outcome FROM documentdb_upgrade.finalize_to(%s, one_transaction => false%s);",
+	edata->hint = psprintf("Steps that do not work in one transaction may work one by one: SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to(%s, one_transaction => false%s);",
 						   quote_literal_cstr(attempt->plan->target), du_main_argument(false));
 }
 

@@ -16,47 +16,20 @@
 #include "finalize/internal.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
-#include "utils/acl.h"
-#include "utils/catcache.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/syscache.h"
 
 #include "base/base.h"
 #include "extension/extension.h"
 #include "processes/processes.h"
 
 PGDLLEXPORT void documentdb_upgrade_everywhere_main(Datum main_arg);
-
-/*
- * True when that role may finalize here.  Reads the catalogue alone: a library
- * may refuse what is asked for in queries, and the update after them.
- */
-static bool
-may_finalize(Oid role)
-{
-	CatCList   *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum("finalize_to"));
-	Oid			schema = get_namespace_oid("documentdb_upgrade", true);
-	bool		may = false;
-
-	for (int i = 0; i < functions->n_members; i++)
-	{
-		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
-
-		may |= function->pronamespace == schema &&
-			du_function_aclcheck(function->oid, role, ACL_EXECUTE) == ACLCHECK_OK;
-	}
-	ReleaseCatCacheList(functions);
-	return may;
-}
 
 /*
  * Why nothing is to be done here, palloc'd; NULL when something may be.  Notes
@@ -73,7 +46,7 @@ reason_to_skip(EverywhereMessage *message)
 	strlcpy(message->from_version, installed, sizeof(message->from_version));
 	strlcpy(message->to_version, installed, sizeof(message->to_version));
 	if (!OidIsValid(du_context_own_extension()))
-		return "Run CREATE EXTENSION documentdb_upgrade; there first.";
+		return "First run there: CREATE EXTENSION documentdb_upgrade;";
 	if (message->target[0] != '\0' && strcmp(message->main_extension, du_main_extension()) != 0)
 		return psprintf("The target is a version of %s; the main extension there is %s.",
 						message->main_extension, du_main_extension());
@@ -93,7 +66,7 @@ look_before(EverywhereMessage *message)
 	MemoryContextSwitchTo(context);
 	reason = reason_to_skip(message);
 	if (reason == NULL)
-		may = may_finalize(message->role);
+		may = du_context_may_execute(message->role, "finalize_to");
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 

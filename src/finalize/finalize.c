@@ -127,7 +127,7 @@ check_from(Attempt *attempt)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot finalize extension \"%s\": it is at \"%s\", not at \"%s\"",
 					attempt->record.extension, installed, from),
-			 errhint("Look at documentdb_upgrade.status again, and name the version that is installed.")));
+			 errhint("Name the version that is installed; it is shown by SELECT installed_version FROM documentdb_upgrade.status;")));
 }
 
 /*
@@ -147,8 +147,8 @@ check_fingerprint(Attempt *attempt)
 			 errmsg("cannot finalize extension \"%s\": the plan is not the one that was reviewed",
 					attempt->record.extension),
 			 errdetail("The fingerprint is %s.", attempt->record.fingerprint),
-			 errhint("Review SELECT * FROM documentdb_upgrade.plan(%s) again and use the new fingerprint.",
-					 du_main_argument(true))));
+			 errhint("Review the plan again and use the new fingerprint: SELECT extension, from_version, to_version, risk FROM documentdb_upgrade.plan(%s%s);",
+					 quote_literal_cstr(attempt->plan->target), du_main_argument(false))));
 }
 
 /*

@@ -166,6 +166,7 @@ typedef struct StepsRun
 	const UpgradeFacts *facts;
 	const UpgradePlan *plan;
 	const StepObserver *observer;	/* NULL: none, and no subtransactions */
+	const char *what;			/* a word for the whole, where progress is told */
 	Oid			caller;
 	int			current;		/* index of the running step, -1 outside */
 	bool		in_script;		/* what is raised is the script's */

@@ -75,6 +75,7 @@ static const char *const left_alone[] = {
 	"application_name",
 	"client_encoding",
 	"client_min_messages",
+	"documentdb_upgrade.progress_interval",
 	"tcp_keepalives_count",
 	"tcp_keepalives_idle",
 	"tcp_keepalives_interval",

@@ -34,6 +34,7 @@ du_steps_start(StepsRun *run, const UpgradeFacts *facts, const UpgradePlan *plan
 	run->plan = plan;
 	run->caller = caller;
 	run->observer = NULL;
+	run->what = "upgrade";
 	run->current = -1;
 	initStringInfo(&run->report);
 }
@@ -176,14 +177,25 @@ du_steps_refresh_gates(const UpgradeFacts *facts)
 void
 du_steps_run(StepsRun *run)
 {
+	Progress	progress;
+
+	du_progress_start(&progress, run->what);
 	for (int i = 0; i < run->plan->nsteps; i++)
 	{
+		const PlanStep *step = &run->plan->steps[i];
+		const char *extension = run->facts->extensions[step->extension].name;
+		char	   *position = psprintf("step %d of %d (%s %s to %s)", i + 1, run->plan->nsteps, extension,
+										step->from, step->to);
+
 		run->current = i;
-		du_running_step(i + 1, run->plan->nsteps,
-						run->facts->extensions[run->plan->steps[i].extension].name,
-						run->plan->steps[i].from, run->plan->steps[i].to);
+		du_running_step(i + 1, run->plan->nsteps, extension, step->from, step->to);
+		if (du_progress_is_due(&progress))
+			du_progress_tell(&progress, position, (double) i / run->plan->nsteps);
+		else
+			du_progress_show(&progress, position);
 		run_current_step(run);
 	}
+	du_progress_end();
 	run->current = -1;
 }
 

@@ -37,8 +37,7 @@ du_guard_installed(const GuardInput *input, GuardResult *result)
 											  extension->name, extension->installed));
 	return du_guard_fail(result,
 						 psprintf("Extension \"%s\" is not installed in this database.", extension->name),
-						 psprintf("Run CREATE EXTENSION %s, or set documentdb_upgrade.extension to the extension you mean.",
-								  quote_identifier(extension->name)));
+						 du_managed_creation_hint(extension));
 }
 
 /*
@@ -74,11 +73,16 @@ unorderable(const char *what, const char *text)
 
 /* What to do about versions that cannot be ordered. */
 static const char *
-name_both_ends(const ExtensionFacts *extension)
+name_both_ends(const GuardInput *input)
 {
-	return psprintf("Install the extension's files for this binary, or correct them; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s%s);",
-					quote_literal_cstr(extension->binary ? extension->binary : "..."),
-					quote_literal_cstr(extension->installed), du_main_argument(false));
+	const ExtensionFacts *extension = main_of(input);
+	const char *files = "Install the extension's files for this binary, or correct them";
+
+	if (extension->binary == NULL || strcmp(extension->binary, extension->installed) == 0)
+		return psprintf("%s.", files);
+	return psprintf("%s; or, where a script leads on, name both ends: %s", files,
+					du_plan_finalize_statement_named(extension->installed, extension->binary,
+													 input->server_facts->caller_has_procedure));
 }
 
 GuardStatus
@@ -96,7 +100,7 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 	if (ordered && problem == NULL && extension->binary != NULL)
 		problem = unorderable("binary", extension->binary);
 	if (ordered && problem != NULL && extension->installed != NULL)
-		return du_guard_fail(result, problem, name_both_ends(extension));
+		return du_guard_fail(result, problem, name_both_ends(input));
 	if (problem == NULL && extension->binary == NULL)
 		problem = psprintf("The files of extension \"%s\" offer no version that can be ordered.",
 						   extension->name);
@@ -206,7 +210,8 @@ du_guard_update_path(const GuardInput *input, GuardResult *result)
 			return du_guard_fail(result, input->plan->steps[i].script->problem,
 								 "Correct the extension's files on this instance.");
 	}
-	return du_guard_pass(result, psprintf("The plan has %d step(s).", input->plan->nsteps));
+	return du_guard_pass(result, psprintf("The plan has %s.",
+										  du_count_words(input->plan->nsteps, "step", "steps")));
 }
 
 GuardStatus
@@ -268,8 +273,8 @@ du_guard_requirements(const GuardInput *input, GuardResult *result)
 								  missing->version, missing->extension, missing->name),
 						 missing->problem == NULL ?
 						 psprintf("Run CREATE EXTENSION %s CASCADE;", quote_identifier(missing->name)) :
-						 psprintf("%s Install its files, then run CREATE EXTENSION %s CASCADE;",
-								  missing->problem, quote_identifier(missing->name)));
+						 psprintf("%s Install the files of extension \"%s\" on this server, and then create it here.",
+								  missing->problem, missing->name));
 }
 
 /*
@@ -299,7 +304,7 @@ du_guard_owner_can_update(const GuardInput *input, GuardResult *result)
 			return du_guard_fail(result,
 								 psprintf("Role \"%s\", which owns extension \"%s\", may not create objects in this database.",
 										  extension->owner_name, extension->name),
-								 psprintf("Run GRANT CREATE ON DATABASE %s TO %s; or finalize as a superuser.",
+								 psprintf("As a superuser, run GRANT CREATE ON DATABASE %s TO %s; or finalize as one.",
 										  server->database, quote_identifier(extension->owner_name)));
 		return du_guard_fail(result,
 							 psprintf("Extension \"%s\" can be updated only by a superuser, and its owner \"%s\" is not one.",
@@ -335,7 +340,9 @@ du_guard_companions_aligned(const GuardInput *input, GuardResult *result)
 	}
 	if (ncompanions == 0)
 		return du_guard_pass(result, "There are no companions.");
-	return du_guard_pass(result, psprintf("%d companion(s) can be brought to their targets.", ncompanions));
+	return du_guard_pass(result, psprintf("%s can be brought to %s.",
+										  du_count_words(ncompanions, "companion", "companions"),
+										  ncompanions == 1 ? "its target" : "their targets"));
 }
 
 GuardStatus

@@ -20,6 +20,21 @@
 #include "plan/plan.h"
 
 /*
+ * How to finalize in spite of a guard: a clause that ends with the statement.
+ */
+static const char *
+override_clause(const GuardInput *input, const char *guard)
+{
+	if (input->plan->target == NULL)
+		return "override this guard.";
+	return psprintf("override this guard%s: %s",
+					du_guards_find_protected(list_make1(unconstify(char *, guard))) == NULL ? "" :
+					psprintf(", which takes a superuser or role \"%s\"", du_managed_main(input->facts)->owner_name),
+					du_plan_finalize_statement(input->plan->target, guard,
+											   input->server_facts->caller_has_procedure));
+}
+
+/*
  * The lock table holds what its settings promise and, out of a common reserve,
  * rather more; so only what is above the promise is refused.  What the scripts
  * name is the least they take; how many entries code takes that no text shows,
@@ -70,7 +85,7 @@ du_guard_outside_objects(const GuardInput *input, GuardResult *result)
 {
 	const OutsideObjects *outside = &input->outside;
 	const char *target = input->plan->target ? quote_literal_cstr(input->plan->target) : "";
-	const char *statements = psprintf("SELECT * FROM documentdb_upgrade.outside_objects(%s%s) gives the statements that save and restore them around a finalize, in one transaction.",
+	const char *statements = psprintf("To get the statements that save and restore them around a finalize, in one transaction, run SELECT kind, identity, save_statement, restore_statement FROM documentdb_upgrade.outside_objects(%s%s);",
 									  target, du_main_argument(input->plan->target == NULL));
 
 	if (input->plan->nsteps == 0)
@@ -81,17 +96,19 @@ du_guard_outside_objects(const GuardInput *input, GuardResult *result)
 									  outside->rehearsal, outside->message), statements);
 	if (outside->nseen > 0)
 		return du_guard_fail(result,
-							 psprintf("Rehearsal " INT64_FORMAT " removed or changed " INT64_FORMAT " object(s) outside the upgraded extensions: %s%s.",
-									  outside->rehearsal, outside->nseen, outside->seen,
+							 psprintf("Rehearsal " INT64_FORMAT " removed or changed %s outside the upgraded extensions: %s%s.",
+									  outside->rehearsal, du_count_words(outside->nseen, "object", "objects"),
+									  outside->seen,
 									  outside->nseen + outside->naffected > 5 ? "; and more" : ""),
-							 psprintf("SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT ") lists them with the statements that save and restore them around a finalize, in one transaction; or override guard outside_objects.",
-									  outside->rehearsal));
+							 psprintf("To get the statements that save and restore them around a finalize, in one transaction, run SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT "); or %s",
+									  outside->rehearsal, override_clause(input, "outside_objects")));
 	if (outside->naffected > 0)
 	{
 		(void) du_guard_fail(result,
-							 psprintf("Rehearsal " INT64_FORMAT " replaced functions with which " INT64_FORMAT " object(s) outside the upgraded extensions were computed: %s.",
-									  outside->rehearsal, outside->naffected, outside->seen),
-							 "Where the new function gives other results, rebuild them after the upgrade: REINDEX, and check the constraints.");
+							 psprintf("Rehearsal " INT64_FORMAT " replaced functions with which %s outside the upgraded extensions %s computed: %s.",
+									  outside->rehearsal, du_count_words(outside->naffected, "object", "objects"),
+									  outside->naffected == 1 ? "was" : "were", outside->seen),
+							 "Where the new function gives other results, rebuild these indexes after the upgrade, and check the constraints.");
 		return GUARD_WARN;
 	}
 	if (outside->rehearsal != 0 && !outside->in_the_way)
@@ -100,8 +117,9 @@ du_guard_outside_objects(const GuardInput *input, GuardResult *result)
 	if (outside->nnamed > 0)
 	{
 		(void) du_guard_fail(result,
-							 psprintf(INT64_FORMAT " object(s) outside the upgraded extensions stand on members that the scripts drop or replace: %s%s.",
-									  outside->nnamed, outside->named, outside->nnamed > 3 ? "; and more" : ""),
+							 psprintf("%s outside the upgraded extensions %s on members that the scripts drop or replace: %s%s.",
+									  du_count_words(outside->nnamed, "object", "objects"),
+									  outside->nnamed == 1 ? "stands" : "stand", outside->named, outside->nnamed > 3 ? "; and more" : ""),
 							 statements);
 		return GUARD_WARN;
 	}
@@ -139,7 +157,7 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 		if (first == NULL)
 			first = blocker;
 		if (++nlong <= 5)
-			appendStringInfo(&buf, "%s%s holds %s since %s ago", nlong > 1 ? "; " : "",
+			appendStringInfo(&buf, "%s%s has held %s for %s", nlong > 1 ? "; " : "",
 							 blocker->who, blocker->holds, du_duration_words(blocker->age));
 	}
 	if (nlong > 5)
@@ -149,15 +167,18 @@ du_guard_blocking_sessions(const GuardInput *input, GuardResult *result)
 		appendStringInfoChar(&buf, '.');
 		return du_guard_fail(result, buf.data,
 							 first->pid == 0 ?
-							 "Finish it with COMMIT PREPARED or ROLLBACK PREPARED." :
-							 psprintf("Wait for it, or end it with SELECT pg_terminate_backend(%d).", first->pid));
+							 psprintf("Finish it with COMMIT PREPARED %s; or undo it with ROLLBACK PREPARED %s;",
+									  quote_literal_cstr(first->gid), quote_literal_cstr(first->gid)) :
+							 psprintf("Wait for it, or end it with SELECT pg_terminate_backend(%d);", first->pid));
 	}
 	if (nshort > 0)
-		return du_guard_pass(result, psprintf("%d short transaction(s) hold locks that the plan needs; the upgrade waits for them.",
-											  nshort));
+		return du_guard_pass(result, psprintf("%s %s locks that the plan needs; the upgrade waits.",
+											  du_count_words(nshort, "short transaction", "short transactions"),
+											  nshort == 1 ? "holds" : "hold"));
 	if (nautovacuum > 0)
-		return du_guard_pass(result, psprintf("%d lock(s) of autovacuum are in the way; it is cancelled unless it works against wraparound.",
-											  nautovacuum));
+		return du_guard_pass(result, psprintf("%s of autovacuum %s in the way; it is cancelled unless it works against wraparound.",
+											  du_count_words(nautovacuum, "lock", "locks"),
+											  nautovacuum == 1 ? "is" : "are"));
 	return du_guard_pass(result, "No session holds a lock that the plan is known to need.");
 }
 
@@ -168,7 +189,7 @@ du_guard_backup_recent(const GuardInput *input, GuardResult *result)
 
 	if (!server_facts->backup_known)
 		return du_guard_unknown(result, GUARD_SKIP, "No backup was ever recorded here.",
-								"Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
+								"Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now());");
 	if (server_facts->backup_age <= du_guc_backup_max_age)
 		return du_guard_pass(result, psprintf("Backup \"%s\" is %s old.", server_facts->backup_label,
 											  du_duration_words(server_facts->backup_age)));
@@ -176,7 +197,7 @@ du_guard_backup_recent(const GuardInput *input, GuardResult *result)
 						 psprintf("The last recorded backup \"%s\" is %s old, the limit is %s.",
 								  server_facts->backup_label, du_duration_words(server_facts->backup_age),
 								  du_duration_words(du_guc_backup_max_age)),
-						 "Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now()).");
+						 "Take a backup and record it: SELECT documentdb_upgrade.record_backup('label', now());");
 }
 
 GuardStatus
@@ -188,26 +209,34 @@ du_guard_soak_time(const GuardInput *input, GuardResult *result)
 		return du_guard_skip(result, "No soak time is set.");
 	if (!server_facts->binary_known)
 		return du_guard_fail(result, "This binary has not been seen before, so its soak time begins now.",
-							 psprintf("Try again in %s, or override guard soak_time.", du_duration_words(du_guc_soak_time)));
+							 psprintf("Try again in %s; or %s", du_duration_words(du_guc_soak_time),
+									  override_clause(input, "soak_time")));
 	if (server_facts->binary_age >= du_guc_soak_time)
 		return du_guard_pass(result, psprintf("This binary was first seen %s ago.",
 											  du_duration_words(server_facts->binary_age)));
 	return du_guard_fail(result,
 						 psprintf("This binary was first seen %s ago, the soak time is %s.",
 								  du_duration_words(server_facts->binary_age), du_duration_words(du_guc_soak_time)),
-						 psprintf("Try again in %s, or override guard soak_time.",
-								  du_duration_words(du_guc_soak_time - server_facts->binary_age)));
+						 psprintf("Try again in %s; or %s",
+								  du_duration_words(du_guc_soak_time - server_facts->binary_age),
+								  override_clause(input, "soak_time")));
 }
 
 GuardStatus
 du_guard_window(const GuardInput *input, GuardResult *result)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next;
+
 	if (du_guc_window[0] == '\0')
 		return du_guard_skip(result, "No window is set.");
-	if (du_window_contains(du_guc_window, GetCurrentTimestamp()))
+	if (du_window_contains(du_guc_window, now))
 		return du_guard_pass(result, psprintf("It is within the window \"%s\".", du_guc_window));
-	return du_guard_fail(result, psprintf("It is outside the window \"%s\".", du_guc_window),
-						 "Wait for the window, or override guard window.");
+	next = du_window_next(du_guc_window, now);
+	return du_guard_fail(result,
+						 psprintf("It is outside the window \"%s\"%s.", du_guc_window,
+								  next == 0 ? "" : psprintf(", which opens next at %s", du_time_words(next))),
+						 psprintf("Wait for the window; or %s", override_clause(input, "window")));
 }
 
 GuardStatus
@@ -243,6 +272,20 @@ du_guard_disk_headroom(const GuardInput *input, GuardResult *result)
 						 "Make room on disk first.");
 }
 
+/* The statements that disable event triggers. */
+static const char *
+disabling(const List *triggers)
+{
+	StringInfoData buf;
+	const ListCell *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, triggers)
+		appendStringInfo(&buf, "%sALTER EVENT TRIGGER %s DISABLE;", buf.len > 0 ? " " : "",
+						 quote_identifier(lfirst(lc)));
+	return buf.data;
+}
+
 GuardStatus
 du_guard_event_triggers(const GuardInput *input, GuardResult *result)
 {
@@ -251,7 +294,7 @@ du_guard_event_triggers(const GuardInput *input, GuardResult *result)
 	return du_guard_fail(result,
 						 psprintf("Event triggers will run with the upgrade's rights: %s.",
 								  du_names_join(input->server_facts->event_triggers)),
-						 "Disable those that could hinder it: ALTER EVENT TRIGGER name DISABLE.");
+						 psprintf("Disable those that could hinder it: %s", disabling(input->server_facts->event_triggers)));
 }
 
 /* True when the plan is known, or cannot be excluded, to lock exclusively. */
@@ -290,7 +333,7 @@ GuardStatus
 du_guard_rehearsed(const GuardInput *input, GuardResult *result)
 {
 	const RememberedRehearsal *rehearsal = &input->rehearsal;
-	const char *hint = psprintf("Run SELECT outcome FROM documentdb_upgrade.rehearse(%s%s), which rolls everything back.",
+	const char *hint = psprintf("Try it, which rolls everything back: SELECT outcome, message FROM documentdb_upgrade.rehearse(%s%s);",
 								input->plan->target ? quote_literal_cstr(input->plan->target) : "",
 								du_main_argument(input->plan->target == NULL));
 
@@ -304,7 +347,7 @@ du_guard_rehearsed(const GuardInput *input, GuardResult *result)
 		return du_guard_fail(result,
 							 psprintf("Rehearsal " INT64_FORMAT ", %s ago, did not pass: %s.",
 									  rehearsal->id, du_duration_words(rehearsal->age), rehearsal->message),
-							 psprintf("See SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT "), clear the cause, and rehearse again.",
+							 psprintf("Clear the cause and rehearse again. What it saw is shown by SELECT documentdb_upgrade.rehearsal_report(" INT64_FORMAT ");",
 									  rehearsal->id));
 	if (!rehearsal->is_current)
 		return du_guard_fail(result,
@@ -327,12 +370,25 @@ du_guard_members_intact(const GuardInput *input, GuardResult *result)
 	if (members->nrecorded == 0)
 		return du_guard_unknown(result, GUARD_SKIP,
 								"No finalize has recorded the members of the installed versions.",
-								"Compare them by other means, and override guard members_intact once: each finalize records them.");
+								psprintf("Compare them by other means, and then, once, as each finalize records them, %s",
+										 override_clause(input, "members_intact")));
 	if (members->summary == NULL)
 		return du_guard_pass(result, "The members are what the last finalize left.");
 	return du_guard_fail(result,
 						 psprintf("Since the last finalize members were altered: %s.", members->summary),
 						 "Undo that, or keep a copy: update scripts may fail on such changes or replace them.");
+}
+
+/* Identifiers for a statement. */
+static const char *
+quoted_names(const List *names)
+{
+	List	   *quoted = NIL;
+	const ListCell *lc;
+
+	foreach(lc, names)
+		quoted = lappend(quoted, unconstify(char *, quote_identifier(lfirst(lc))));
+	return du_names_join(quoted);
 }
 
 GuardStatus
@@ -343,5 +399,8 @@ du_guard_caller_can_plan(const GuardInput *input, GuardResult *result)
 	return du_guard_fail(result,
 						 psprintf("The caller lacks USAGE on: %s. An extension with a planner hook may refuse every SELECT.",
 								  du_names_join(input->server_facts->unusable_schemas)),
-						 "Grant USAGE on these schemas, or use CALL documentdb_upgrade.run_finalize_to(...), which enters no planner.");
+						 psprintf("As a superuser, run GRANT USAGE ON SCHEMA %s TO %s; or, as the caller and without a planner, %s",
+								  quoted_names(input->server_facts->unusable_schemas), input->server_facts->caller,
+								  input->plan->target ? du_plan_finalize_statement(input->plan->target, NULL, true) :
+								  "use procedure documentdb_upgrade.run_finalize_to."));
 }

@@ -11,6 +11,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "base/base.h"
 #include "fleet/fleet.h"
 
 #define NAMED_BLOCKERS 5		/* more are counted */
@@ -80,8 +81,8 @@ du_guard_standbys_ready(const GuardInput *input, GuardResult *result)
 	if (!fleet->known)
 	{
 		return du_guard_fail(result,
-							 psprintf("%d standby(s) cannot report what they run, because documentdb_upgrade is not preloaded here.",
-									  count_required(fleet)),
+							 psprintf("%s cannot say what is run there, because documentdb_upgrade is not preloaded here.",
+									  du_count_words(count_required(fleet), "standby", "standbys")),
 							 "Add documentdb_upgrade to shared_preload_libraries here and on the standbys; or name those that need not be waited for in documentdb_upgrade.ignore_standbys.");
 	}
 	foreach(lc, fleet->instances)
@@ -96,8 +97,9 @@ du_guard_standbys_ready(const GuardInput *input, GuardResult *result)
 					"Start the missing standbys, or correct documentdb_upgrade.expected_standbys.");
 	if (blockers.n > 0)
 		return refuse(&blockers, result);
-	return du_guard_pass(result, psprintf("%d standby(s) run binaries that understand the target.",
-										  count_required(fleet)));
+	return du_guard_pass(result, psprintf("%s %s that understand the target.",
+										  du_count_words(count_required(fleet), "standby", "standbys"),
+										  count_required(fleet) == 1 ? "runs a binary" : "run binaries"));
 }
 
 GuardStatus

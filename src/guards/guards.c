@@ -101,6 +101,20 @@ du_guards_status_name(GuardStatus status)
 	elog(ERROR, "unrecognized guard status: %d", (int) status);
 }
 
+/* The names of the guards that can be overridden. */
+static char *
+overridable_names(void)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; i < lengthof(guards); i++)
+	{
+		if (!guards[i].hard)
+			names = lappend(names, unconstify(char *, guards[i].name));
+	}
+	return du_names_join(names);
+}
+
 /*
  * Raises 22023 when a name in the list is no guard that can be overridden.
  */
@@ -117,7 +131,7 @@ du_guards_check_names(const List *names)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("guard \"%s\" does not exist", (char *) lfirst(lc)),
-					 errhint("SELECT guard FROM documentdb_upgrade.preflight() lists the guards.")));
+					 errhint("Those that can be overridden are: %s.", overridable_names())));
 		if (guard->hard)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -168,7 +182,8 @@ read_severity(char *item, const Guard **guard, GuardStatus *severity)
 	value = trim(equals + 1);
 	*guard = find_guard(trim(item));
 	if (*guard == NULL)
-		return psprintf("Guard \"%s\" does not exist.", trim(item));
+		return psprintf("Guard \"%s\" does not exist. Those whose severity can be set are: %s.", trim(item),
+						overridable_names());
 	if ((*guard)->hard)
 		return psprintf("Guard \"%s\" is hard and its severity cannot be changed.", (*guard)->name);
 	if (strcmp(value, "fail") == 0)
@@ -229,7 +244,8 @@ du_guards_check_protected(char **newval, void **extra, GucSource source)
 		if (guard != NULL && !guard->hard)
 			continue;
 		if (guard == NULL)
-			GUC_check_errdetail("Guard \"%s\" does not exist.", (char *) lfirst(lc));
+			GUC_check_errdetail("Guard \"%s\" does not exist. Those that can be protected are: %s.", (char *) lfirst(lc),
+								overridable_names());
 		else
 			GUC_check_errdetail("Guard \"%s\" is hard and nobody can override it.", guard->name);
 		return false;

@@ -134,6 +134,8 @@ typedef struct ServerFacts
 								 * extension when it is dropped; NULL where an
 								 * update can help */
 	bool		caller_is_superuser;
+	bool		caller_has_procedure;	/* to finalize, and not the function */
+	const char *caller;			/* its name, quoted */
 	const char *database;		/* its name, quoted */
 
 	int64		bytes_needed;

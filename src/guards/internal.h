@@ -157,5 +157,6 @@ extern GuardStatus du_guard_caller_can_plan(const GuardInput *input, GuardResult
  */
 
 extern bool du_window_contains(const char *text, TimestampTz time);
+extern TimestampTz du_window_next(const char *text, TimestampTz time);
 
 #endif							/* DU_GUARDS_INTERNAL_H */

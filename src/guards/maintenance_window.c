@@ -18,6 +18,7 @@
 
 #include "guards/internal.h"
 
+#include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "utils/timestamp.h"
 
@@ -153,6 +154,42 @@ du_window_is_valid(const char *text, const char **reason)
 	return true;
 }
 
+/* The windows of a valid text. */
+static List *
+read_windows(const char *text)
+{
+	char	   *rest = pstrdup(text);
+	char	   *item;
+	List	   *windows = NIL;
+
+	while ((item = strsep(&rest, ";")) != NULL)
+	{
+		Window	   *window = palloc(sizeof(Window));
+
+		if (read_window(item, window) == NULL)
+			windows = lappend(windows, window);
+	}
+	return windows;
+}
+
+static bool
+contain(const List *windows, TimestampTz time)
+{
+	pg_time_t	seconds = timestamptz_to_time_t(time);
+	ListCell   *lc;
+
+	foreach(lc, windows)
+	{
+		const Window *window = lfirst(lc);
+		struct pg_tm *local = pg_localtime(&seconds, window->zone);
+
+		if (local != NULL &&
+			covers(window, local->tm_wday, local->tm_hour * 60 + local->tm_min))
+			return true;
+	}
+	return false;
+}
+
 /*
  * True when a time lies in one of the windows.  text must be valid and not
  * empty.
@@ -160,21 +197,25 @@ du_window_is_valid(const char *text, const char **reason)
 bool
 du_window_contains(const char *text, TimestampTz time)
 {
-	char	   *rest = pstrdup(text);
-	char	   *item;
-	pg_time_t	seconds = timestamptz_to_time_t(time);
+	return contain(read_windows(text), time);
+}
 
-	while ((item = strsep(&rest, ";")) != NULL)
+/*
+ * When the next window opens, for a time that lies in none; 0 when none does
+ * within a fortnight.  Each minute is looked at, because clocks change, which
+ * can leave out a window for a week.
+ */
+TimestampTz
+du_window_next(const char *text, TimestampTz time)
+{
+	List	   *windows = read_windows(text);
+	TimestampTz minute = time - time % USECS_PER_MINUTE;
+
+	for (int i = 0; i < 15 * MINUTES_PER_DAY; i++)
 	{
-		Window		window;
-		struct pg_tm *local;
-
-		if (read_window(item, &window) != NULL)
-			continue;
-		local = pg_localtime(&seconds, window.zone);
-		if (local != NULL &&
-			covers(&window, local->tm_wday, local->tm_hour * 60 + local->tm_min))
-			return true;
+		minute += USECS_PER_MINUTE;
+		if (contain(windows, minute))
+			return minute;
 	}
-	return false;
+	return 0;
 }

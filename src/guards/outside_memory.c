@@ -68,7 +68,7 @@ recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *o
 				 "        WHEN 'removed' THEN 'removes' WHEN 'changed' THEN 'changes'"
 				 "        ELSE 'leaves as it was computed before' END,"
 				 "        a.kind, a.identity,"
-				 "        ' with ' || a.rows_lost || ' row(s)'), '; ' ORDER BY a.n)"
+				 "        ' with ' || a.rows_lost || CASE a.rows_lost WHEN 1 THEN ' row' ELSE ' rows' END), '; ' ORDER BY a.n)"
 				 "    FROM applying a WHERE a.n <= (SELECT pg_catalog.min(b.n) + 4 FROM applying b)),"
 				 "   pg_catalog.concat_ws(': ', newest.message, pg_catalog.split_part(newest.detail, E'\\n', 1))"
 				 " FROM newest", 5, types, values) == 1)

@@ -67,6 +67,20 @@ hold_text(Relation rel, HeapTuple tuple, const char *column)
 	return OidOutputFunctionCall(output, value);
 }
 
+/* When a hold ends, palloc'd; NULL when it has no end. */
+static char *
+hold_end(Relation rel, HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		until = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), "until"),
+									 RelationGetDescr(rel), &isnull);
+
+	if (isnull)
+		return NULL;
+	return TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(until)) ? hold_text(rel, tuple, "until") :
+		du_time_words(DatumGetTimestampTz(until));
+}
+
 /* True when the row of a hold is in force. */
 static bool
 is_in_force(Relation rel, HeapTuple tuple)
@@ -106,7 +120,7 @@ read_hold(void)
 		if (id >= oldest || !is_in_force(rel, tuple))
 			continue;
 		oldest = id;
-		until = hold_text(rel, tuple, "until");
+		until = hold_end(rel, tuple);
 		found = psprintf("%s (placed by %s%s%s)", hold_text(rel, tuple, "reason"),
 						 hold_text(rel, tuple, "placed_by"), until ? ", until " : "", until ? until : "");
 	}
@@ -125,7 +139,7 @@ gather_hold(ServerFacts *server_facts)
 	server_facts->hold_reason = read_hold();
 	server_facts->held = server_facts->hold_reason != NULL;
 	if (server_facts->held)
-		server_facts->hold_hint = "Run SELECT documentdb_upgrade.release() when its reason is gone.";
+		server_facts->hold_hint = "When its reason is gone, run SELECT documentdb_upgrade.release();";
 	else if (placing != 0)
 	{
 		server_facts->held = true;
@@ -145,7 +159,8 @@ gather_hold_of_source(ServerFacts *server_facts)
 		return;
 	server_facts->held = true;
 	server_facts->hold_reason = pstrdup(worker.hold_reason);
-	server_facts->hold_hint = "Remove the annotation when its reason is gone.";
+	server_facts->hold_hint = worker.hold_hint[0] ? pstrdup(worker.hold_hint) :
+		"Remove the annotation when its reason is gone.";
 }
 
 static void
@@ -402,6 +417,8 @@ du_server_facts_look(const UpgradeFacts *facts, const UpgradePlan *plan, Oid cal
 	}
 	server_facts->missing = find_missing(facts, plan);
 	server_facts->caller_is_superuser = superuser_arg(caller);
+	server_facts->caller_has_procedure = du_context_has_procedure_alone(caller);
+	server_facts->caller = quote_identifier(GetUserNameFromId(caller, false));
 	server_facts->database = quote_identifier(get_database_name(MyDatabaseId));
 	return server_facts;
 }

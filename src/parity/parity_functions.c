@@ -25,6 +25,7 @@
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_parity_checksums);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_parity_found);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_parity_counts);
 
 /*
  * Gives back the rows of a query over run and reader, whose columns are those
@@ -69,4 +70,13 @@ Datum
 documentdb_upgrade_parity_found(PG_FUNCTION_ARGS)
 {
 	return give_rows(fcinfo, "SELECT * FROM documentdb_upgrade_internal.parity_read_differences($1, $2)");
+}
+
+/*
+ * parity_counts(run bigint) returns the rows of row_counts()
+ */
+Datum
+documentdb_upgrade_parity_counts(PG_FUNCTION_ARGS)
+{
+	return give_rows(fcinfo, "SELECT * FROM documentdb_upgrade_internal.parity_read_counts($1, $2)");
 }

@@ -14,6 +14,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -25,6 +27,8 @@
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+#include "base/base.h"
 
 #define LOOK_INTERVAL_MS	1000	/* at what the processes wait for */
 #define LONGEST_FAREWELL_MS 1000
@@ -207,11 +211,50 @@ check_locks(ParityRun *run)
 	}
 }
 
+/*
+ * Tells how far the processes are: how many tables, and how much of the bytes
+ * of all, of those that are read a part by the rows that are expected.
+ */
+static void
+tell_progress(Progress *progress, const ParityRun *run)
+{
+	ExecutionContext context;
+	Oid			types[1] = {INT8OID};
+	Datum		values[1];
+	double		done;
+	char	   *position;
+
+	values[0] = Int64GetDatum(run->order->run);
+	du_context_enter(&context);
+	SPI_connect();
+	if (du_query("SELECT pg_catalog.format('%s of %s tables, %s of %s', count(*) FILTER (WHERE t.state = 'done'), count(*),"
+				 "   pg_catalog.pg_size_pretty(sum(t.bytes * p.part)::pg_catalog.int8),"
+				 "   pg_catalog.pg_size_pretty(sum(t.bytes))),"
+				 " coalesce(sum(t.bytes * p.part) / nullif(sum(t.bytes), 0), 0)::pg_catalog.float8"
+				 " FROM documentdb_upgrade.parity_tables t, LATERAL (SELECT CASE WHEN t.state = 'done' THEN 1"
+				 "   WHEN t.estimate > 0 THEN least(0.99, t.row_count::pg_catalog.numeric / t.estimate) ELSE 0 END) AS p(part)"
+				 " WHERE t.run = $1 HAVING count(*) > 0", 1, types, values) == 1)
+	{
+		position = du_query_text(0, 1);
+		done = du_query_double(0, 2);
+	}
+	else
+	{
+		position = pstrdup("listing what there is");
+		done = 0;
+	}
+	du_progress_tell(progress, position, done);
+	SPI_finish();
+	du_context_leave(&context);
+}
+
 static void
 await_end(ParityRun *run)
 {
+	Progress	progress;
 	TimestampTz look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
 
+	du_progress_start(&progress, "comparison");
 	while (!have_ended(run))
 	{
 		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), look);
@@ -221,6 +264,8 @@ await_end(ParityRun *run)
 		if (left <= 0)
 		{
 			check_locks(run);
+			if (du_progress_is_due(&progress))
+				tell_progress(&progress, run);
 			look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
 			continue;
 		}
@@ -242,6 +287,7 @@ carry_out(ParityRun *run, dsm_segment *segment, int wanted)
 	{
 		start(run, segment, wanted);
 		await_end(run);
+		du_progress_end();
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(end_processes, PointerGetDatum(run));
 

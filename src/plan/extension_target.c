@@ -223,8 +223,8 @@ missing_script_hint(const ExtensionFacts *extension, const char *target, bool *s
 		!du_version_parse(extension->installed, &highest, &reason))
 		return NULL;
 	if (beyond != NULL)
-		return psprintf("%s Correct that file, or ask for the version by its name: SELECT documentdb_upgrade.finalize_to(%s%s);",
-						extension->odds, quote_literal_cstr(beyond), du_main_argument(false));
+		return psprintf("%s Correct that file, or ask for the version by its name: %s",
+						extension->odds, du_plan_finalize_statement(beyond, NULL, false));
 	reached = highest_reached(extension, extension->installed, &lowest, &highest);
 	foreach(lc, extension->offered)
 	{
@@ -238,7 +238,7 @@ missing_script_hint(const ExtensionFacts *extension, const char *target, bool *s
 		return psprintf("Install the missing script \"%s--%s--%s.sql\", or finalize to \"%s\", the highest version that can be reached.",
 						extension->name, reached, next, reached);
 	*stuck = true;
-	return psprintf("No script leads on from \"%s\": install \"%s--%s--%s.sql\". Where there is none, the maintainers of such extensions have them dropped and created (history will have it): BEGIN; SET LOCAL documentdb_upgrade.enforce = off; DROP EXTENSION %s; CREATE EXTENSION %s VERSION %s; COMMIT;",
+	return psprintf("No script leads on from \"%s\": install \"%s--%s--%s.sql\". Where there is none, the maintainers of such extensions have them dropped and created (history will have it): BEGIN; SET LOCAL documentdb_upgrade.enforce = off; DROP EXTENSION %s; CREATE EXTENSION %s VERSION %s CASCADE; COMMIT;",
 					extension->installed, extension->name, reached, next, quote_identifier(extension->name),
 					quote_identifier(extension->name), quote_literal_cstr(target));
 }

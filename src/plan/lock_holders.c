@@ -82,6 +82,7 @@ read_blocker(int row)
 		application = backend_type;
 
 	blocker->pid = (int) du_query_int(row, 1);
+	blocker->gid = gid;
 	blocker->age = du_query_double(row, 6);
 	blocker->autovacuum = backend_type != NULL &&
 		strcmp(backend_type, "autovacuum worker") == 0;

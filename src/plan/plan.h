@@ -121,6 +121,7 @@ typedef struct Blocker
 	int			pid;			/* 0 for a prepared transaction */
 	const char *who;			/* for people */
 	const char *holds;			/* for people */
+	const char *gid;			/* of the prepared transaction, or NULL */
 	double		age;			/* of its transaction, seconds */
 	bool		autovacuum;
 } Blocker;
@@ -209,6 +210,9 @@ extern char *du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern List *du_plan_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern PGDLLEXPORT char *du_plan_describe_changes(const UpgradePlan *plan, const UpgradeFacts *facts);
 extern char *du_plan_statement(const char *extension, const char *version);
+extern char *du_plan_finalize_statement(const char *target, const char *skipped, bool by_procedure);
+extern char *du_plan_finalize_statement_named(const char *from, const char *target,
+											  bool by_procedure);
 
 /* ----
  * script_objects.c

@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/base.h"
 #include "extension/extension.h"
 
 /*
@@ -196,8 +197,8 @@ classify(PlanStep *step)
 	else if (step->nlocks > 0)
 	{
 		step->risk = "data tables";
-		step->risk_reason = psprintf("The script changes or locks %d existing relation(s).",
-									 step->nlocks);
+		step->risk_reason = psprintf("The script changes or locks %s.",
+									 du_count_words(step->nlocks, "existing relation", "existing relations"));
 	}
 	else if (kinds & SCRIPT_PRIVILEGES)
 	{
@@ -342,6 +343,36 @@ du_plan_statement(const char *extension, const char *version)
 					quote_identifier(extension), quote_literal_cstr(version));
 }
 
+/*
+ * The statement by which people commit a target, to be pasted: of the history
+ * row it shows what tells how it went.  skipped names a guard to override, or is
+ * NULL.  A role may have been given the procedure alone.
+ */
+char *
+du_plan_finalize_statement(const char *target, const char *skipped, bool by_procedure)
+{
+	char	   *arguments = psprintf("%s%s", quote_literal_cstr(target), du_main_argument(false));
+
+	if (skipped != NULL)
+		arguments = psprintf("%s, skip_guards => %s", arguments,
+							 quote_literal_cstr(psprintf("{%s}", skipped)));
+	return by_procedure ?
+		psprintf("CALL documentdb_upgrade.run_finalize_to(%s);", arguments) :
+		psprintf("SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to(%s);", arguments);
+}
+
+/*
+ * The same where versions cannot be ordered, so that both ends are named.
+ */
+char *
+du_plan_finalize_statement_named(const char *from, const char *target, bool by_procedure)
+{
+	return psprintf(by_procedure ?
+					"CALL documentdb_upgrade.run_finalize_to(%s, \"from\" => %s%s);" :
+					"SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to(%s, \"from\" => %s%s);",
+					quote_literal_cstr(target), quote_literal_cstr(from), du_main_argument(false));
+}
+
 /* Every kind of line end ends a comment, so each gets one of its own. */
 static void
 append_commented(StringInfo buf, const char *lines)
@@ -372,10 +403,11 @@ du_plan_sql(const UpgradePlan *plan, const UpgradeFacts *facts)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "-- Extension \"%s\" from \"%s\" to \"%s\": %d step(s), one transaction.\n",
+	appendStringInfo(&buf, "-- Extension \"%s\" from \"%s\" to \"%s\": %s, one transaction.\n",
 					 main_extension->name,
 					 main_extension->installed ? main_extension->installed : "(not installed)",
-					 plan->target ? plan->target : "(unknown)", plan->nsteps);
+					 plan->target ? plan->target : "(unknown)",
+					 du_count_words(plan->nsteps, "step", "steps"));
 	if (plan->nsteps == 0)
 		return buf.data;
 

@@ -146,6 +146,8 @@ typedef struct LauncherFacts
 } LauncherFacts;
 
 /* What the worker has found out and is about to do. */
+#define WISH_VERSION "{version}"
+
 typedef struct WorkerFacts
 {
 	pid_t		pid;			/* 0: none */
@@ -167,6 +169,9 @@ typedef struct WorkerFacts
 	int64		resource_generation;
 	bool		held;			/* by the resource's annotation */
 	char		hold_reason[SHARED_TEXT_LENGTH];
+	char		hold_hint[SHARED_TEXT_LENGTH];	/* how to end that, "" when not told */
+	char		wish[SHARED_TEXT_LENGTH];	/* how to desire a version, WISH_VERSION
+											 * in its place, "" when not told */
 
 	/* On a standby, of its upstream. */
 	bool		upstream_ok;	/* it took the last report */

@@ -125,6 +125,6 @@ du_fresh_warn(const char *row)
 				 errmsg("the update leaves other members than a fresh installation of the same version"),
 				 errdetail(INT64_FORMAT " differ: %s%s.", du_query_int(0, 1), du_query_text(0, 2),
 						   du_query_int(0, 1) > 3 ? ", ..." : ""),
-				 errhint("SELECT documentdb_upgrade.rehearsal_report() lists them; tell the maintainers of the extension.")));
+				 errhint("Tell the maintainers of the extension. They are listed by SELECT documentdb_upgrade.rehearsal_report();")));
 	SPI_freetuptable(SPI_tuptable);
 }

@@ -250,6 +250,7 @@ run_steps(Rehearsal *rehearsal)
 		deferred = ask_before(rehearsal);
 	attempt->stage = STAGE_RUNNING;
 	du_steps_start(&attempt->steps, attempt->facts, attempt->plan, attempt->caller);
+	attempt->steps.what = "rehearsal";
 	if (looks_on)
 		attempt->steps.observer = &observer;
 	du_own_scripts_begin();

@@ -24,6 +24,8 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
 
+#include "base/base.h"
+
 /* What the changes of a step are about. */
 typedef struct ChangeCounts
 {
@@ -140,25 +142,28 @@ du_risk_of(const StepEffects *effects)
 
 	if (changes.cluster > 0)
 		return risk("cluster-wide", 4,
-					psprintf("It changes %d thing(s) that all databases share, such as %s.",
-							 changes.cluster, changes.first_cluster));
+					psprintf("It changes %s that all databases share, such as %s.",
+							 du_count_words(changes.cluster, "thing", "things"), changes.first_cluster));
 	if (tables.tables > 0 || tables.written > 0 || changes.rewritten > 0 ||
 		changes.dropped_tables > 0)
 		return risk("data tables", 3,
-					psprintf("It locks %d existing table(s) of " INT64_FORMAT " kB against writers (%d of them members of an extension), rewrites %d, drops %d and writes rows of %d.",
-							 tables.tables, tables.bytes / 1024, tables.members,
+					psprintf("It locks %s of " INT64_FORMAT " kB against writers (%d of them members of an extension), rewrites %d, drops %d and writes rows of %d.",
+							 du_count_words(tables.tables, "existing table", "existing tables"),
+							 tables.bytes / 1024, tables.members,
 							 changes.rewritten, changes.dropped_tables, tables.written));
 	if (changes.privileges > 0)
 		return risk("privileges", 2,
-					psprintf("It changes privileges or the owner of %d existing object(s).",
-							 changes.privileges));
+					psprintf("It changes privileges or the owner of %s.",
+							 du_count_words(changes.privileges, "existing object", "existing objects")));
 	if (changes.others > 0)
 		return risk("catalogue", 1,
-					psprintf("It changes %d definition(s), %d of them of functions.",
-							 changes.others + changes.functions, changes.functions));
+					psprintf("It changes %s, %d of them of functions.",
+							 du_count_words(changes.others + changes.functions, "definition", "definitions"),
+							 changes.functions));
 	if (changes.functions > 0)
 		return risk("functions only", 0,
-					psprintf("It changes %d function(s) and nothing else.", changes.functions));
+					psprintf("It changes %s and nothing else.",
+							 du_count_words(changes.functions, "function", "functions")));
 	return risk("functions only", 0, "It changes nothing but the version.");
 }
 

@@ -112,6 +112,20 @@ du_assessment_evaluate_guards(Assessment *assessment, bool warnings)
 }
 
 /*
+ * Evaluates those guards that need no query, over a plan that was made: what a
+ * look every few seconds can afford for an update that is only announced.
+ */
+void
+du_assessment_glance(Assessment *assessment)
+{
+	GuardInput	input;
+
+	du_plan_read_scripts(assessment->plan, assessment->facts);
+	input = du_guards_look(assessment->facts, assessment->plan, assessment->context.caller);
+	assessment->guards = du_guards_evaluate_first(&input, NIL);
+}
+
+/*
  * The target that a decision over the desired version asks about: the
  * desired one when it is a version, else the binary's.
  */
@@ -210,6 +224,7 @@ view_of(const WorkerFacts *worker)
 		view.commits = attempts[i].commit_begun;
 		view.step = attempts[i].step;
 		view.nsteps = attempts[i].nsteps;
+		view.attempt_of_session = strcmp(attempts[i].actor, "function") == 0 ? attempts[i].pid : 0;
 	}
 	if (worker == NULL)
 	{
@@ -227,6 +242,7 @@ view_of(const WorkerFacts *worker)
 	view.upstream_problem = worker->upstream_problem[0] ? worker->upstream_problem : NULL;
 	view.upstream_hint = worker->upstream_hint[0] ? worker->upstream_hint : NULL;
 	view.spec_binary = worker->spec_binary[0] ? worker->spec_binary : NULL;
+	view.wish = worker->wish[0] ? worker->wish : NULL;
 	view.gave_up = worker->gave_up;
 	view.failures = worker->failures;
 	view.next_retry = worker->next_retry;
@@ -369,9 +385,11 @@ du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker)
 		worker->last_error : assessment->failures.last_error;
 	input.fence_wanted = du_guc_schema_ahead_action == SCHEMA_AHEAD_READ_ONLY;
 	input.fence = du_fence_notice();
+	input.by_procedure = du_context_has_procedure_alone(assessment->context.caller);
 	input.worker = view_of(worker);
 	if (input.worker.commits)
 		input.missing_synchronous = du_fleet_gather()->missing_synchronous;
+	assessment->attempt_of_session = input.worker.attempt_of_session != 0;
 	assessment->gate_is_stale = du_state_gate_is_stale(extension->installed, input.gate);
 	assessment->fence = du_fence_sentence();
 	assessment->maintenance = du_shared_exists() && du_fence_since() != 0;
@@ -405,6 +423,7 @@ du_assessment_decide_refused(Assessment *assessment, const WorkerFacts *worker, 
 	input.in_recovery = assessment->in_recovery;
 	set_place(assessment, &input);
 	input.last_error = worker->last_error[0] ? worker->last_error : NULL;
+	input.by_procedure = du_context_has_procedure_alone(assessment->context.caller);
 	input.worker = view_of(worker);
 	assessment->state = du_state_of_refused(&input, refusal);
 }

@@ -76,7 +76,7 @@ say_cure(StringInfo text, const char *set, const DatabaseFindings *found)
 {
 	if (!found->behind || strcmp(found->state, "update_available") != 0)
 		return;
-	say(text, psprintf("To upgrade it, run %sSELECT documentdb_upgrade.finalize(%s); there.",
+	say(text, psprintf("To upgrade it, run there: %sSELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize(%s);",
 					   found->has_us ? "" : "CREATE EXTENSION documentdb_upgrade; ",
 					   set[0] == '\0' ? "" : quote_literal_cstr(set)));
 }
@@ -281,7 +281,7 @@ other_databases_behind(const DatabaseRecord *records, int n)
 		return NULL;
 	if (count > MOST_NAMED)
 		appendStringInfo(&names, " and %d more", count - MOST_NAMED);
-	return psprintf("In other databases the files do not match what is installed: %s. SELECT * FROM documentdb_upgrade.databases; shows all.",
+	return psprintf("In other databases the files do not match what is installed: %s. All are shown by SELECT database, extension, installed_version, binary_version, state FROM documentdb_upgrade.databases;",
 					names.data);
 }
 

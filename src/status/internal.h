@@ -35,6 +35,8 @@ typedef struct WorkerView
 	const char *source_problem; /* a sentence when it is not */
 	const char *source_hint;	/* or NULL */
 	const char *spec_binary;	/* that the resource names, or NULL */
+	const char *wish;			/* how to desire version %s there: a clause
+								 * with a command; NULL for a setting */
 
 	/* On a standby, of its reports. */
 	const char *upstream;		/* NULL when none is known */
@@ -47,6 +49,7 @@ typedef struct WorkerView
 	bool		commits;		/* from here on it cannot be ended */
 	int			step;			/* of nsteps, 0 before the first */
 	int			nsteps;
+	pid_t		attempt_of_session; /* whose it is, 0: the worker's */
 
 	bool		gave_up;		/* until something changes, or retry() */
 	int64		failures;		/* in a row */
@@ -75,6 +78,7 @@ typedef struct StateInput
 	bool		fence_wanted;	/* while the binary is older than the schema */
 	const char *fence;			/* sentence about the one that is up, or NULL */
 	const char *last_error;		/* of attempts since the last success, or NULL */
+	bool		by_procedure;	/* the caller can finalize by that alone */
 	WorkerView	worker;
 } StateInput;
 

@@ -49,6 +49,7 @@ typedef struct Assessment
 	int			nodes_age_ms;	/* how old answers of other nodes may be */
 	bool		in_recovery;
 	bool		is_node;		/* a worker node of a Citus cluster */
+	bool		attempt_of_session; /* one runs that is not the worker's */
 	const char *desired;		/* "", "auto" or a version */
 	DecisionResult decided;
 	FailureMemory failures;
@@ -65,8 +66,9 @@ typedef struct Assessment
 extern PGDLLEXPORT void du_assessment_open(Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_close(Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_ask_nodes(Assessment *assessment, const WorkerFacts *worker);
-extern void du_assessment_evaluate_guards(Assessment *assessment, bool warnings);
+extern PGDLLEXPORT void du_assessment_evaluate_guards(Assessment *assessment, bool warnings);
 extern PGDLLEXPORT DecisionResult du_assessment_decide_undesired(const Assessment *assessment);
+extern PGDLLEXPORT void du_assessment_glance(Assessment *assessment);
 extern PGDLLEXPORT void du_assessment_decide(Assessment *assessment, const char *desired);
 extern PGDLLEXPORT void du_assessment_find_state(Assessment *assessment, const WorkerFacts *worker);
 extern PGDLLEXPORT void du_assessment_decide_refused(Assessment *assessment,

@@ -11,10 +11,13 @@
 
 #include "status/internal.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -36,6 +39,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_preflight);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_can_finalize);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_upgrade_fingerprint);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_current_status);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_run_status);
 
 static Datum
 text_or_null(FunctionCallInfo fcinfo, const char *value)
@@ -372,34 +376,65 @@ mode_name(const char *desired)
 	return strcmp(desired, "auto") == 0 ? "auto" : "explicit";
 }
 
+/* What is desired here, NULL when that is not known. */
+static const char *
+desired_here(const WorkerFacts *worker, bool served)
+{
+	bool		known = served ? worker->desired_known : du_guc_source == SOURCE_KIND_SETTING;
+
+	if (!known)
+		return NULL;
+	return served ? worker->desired : du_main_desired(du_guc_desired_schema_version);
+}
+
+/*
+ * Opens an assessment that has found the state; gives back whether a worker
+ * serves this database.
+ */
+static bool
+open_with_state(Assessment *assessment, WorkerFacts *worker)
+{
+	bool		served = du_shared_serving(worker);
+
+	du_assessment_open(assessment);
+	du_assessment_decide(assessment, served ? worker->desired :
+						 du_main_desired(du_guc_desired_schema_version));
+	if (assessment->guards == NULL)
+	{
+		du_plan_read_scripts(assessment->plan, assessment->facts);
+		du_assessment_evaluate_guards(assessment, false);
+	}
+	du_assessment_find_state(assessment, served ? worker : NULL);
+	return served;
+}
+
+static const char *
+role_word(const Assessment *assessment)
+{
+	return assessment->in_recovery ? "standby" : assessment->is_node ? "worker_node" : "primary";
+}
+
 /* Puts the row of one managed set; arg is the call. */
 static void
 put_status(void *arg)
 {
 	WorkerFacts worker;
-	bool		served = du_shared_serving(&worker);
-	bool		known = served ? worker.desired_known : du_guc_source == SOURCE_KIND_SETTING;
-	const char *desired = served ? worker.desired : du_main_desired(du_guc_desired_schema_version);
-	Assessment		assessment;
+	Assessment	assessment;
 	const ExtensionFacts *extension;
+	const char *desired;
+	bool		served;
 	ResultRow	row = {0};
 
-	du_assessment_open(&assessment);
-	du_assessment_decide(&assessment, desired);
-	if (assessment.guards == NULL)
-	{
-		du_plan_read_scripts(assessment.plan, assessment.facts);
-		du_assessment_evaluate_guards(&assessment, false);
-	}
-	du_assessment_find_state(&assessment, served ? &worker : NULL);
+	served = open_with_state(&assessment, &worker);
+	desired = desired_here(&worker, served);
 	extension = du_managed_main(assessment.facts);
 
-	du_row_add_text(&row, assessment.in_recovery ? "standby" : assessment.is_node ? "worker_node" : "primary");
+	du_row_add_text(&row, role_word(&assessment));
 	du_row_add_text(&row, extension->installed);
 	du_row_add_text(&row, extension->binary);
 	du_row_add_text(&row, du_loaded_version(extension));
-	du_row_add_text(&row, known ? desired : NULL);
-	du_row_add_text(&row, known ? mode_name(desired) : NULL);
+	du_row_add_text(&row, desired);
+	du_row_add_text(&row, desired ? mode_name(desired) : NULL);
 	du_row_add_text(&row, assessment.decided.target);
 	du_row_add_text(&row, assessment.state.state);
 	du_row_add_names(&row, du_assessment_failing_guards(&assessment));
@@ -429,4 +464,58 @@ documentdb_upgrade_current_status(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	du_main_run_each(put_status, fcinfo);
 	return (Datum) 0;
+}
+
+/* Raises unless a role may look at status, or may commit what that tells of. */
+static void
+check_may_look(Oid role)
+{
+	static const char *const routines[] = {
+		"finalize", "finalize_to", "run_finalize_to", "finalize_detached"
+	};
+
+	if (has_privs_of_role(role, ROLE_PG_MONITOR))
+		return;
+	for (int i = 0; i < lengthof(routines); i++)
+	{
+		if (du_context_may_execute(role, routines[i]))
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to see the state of the upgrade"),
+			 errhint("Ask for EXECUTE on run_finalize_to, or for membership of role \"pg_monitor\".")));
+}
+
+/*
+ * run_status(INOUT role text, INOUT state text, INOUT installed_version text,
+ * INOUT binary_version text, INOUT desired text, INOUT target text,
+ * INOUT blocked_by text[], INOUT next_step text, INOUT last_error text)
+ */
+Datum
+documentdb_upgrade_run_status(PG_FUNCTION_ARGS)
+{
+	WorkerFacts worker;
+	Assessment	assessment;
+	const ExtensionFacts *extension;
+	TupleDesc	tupdesc;
+	bool		served;
+	ResultRow	row = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	check_may_look(GetUserId());
+	served = open_with_state(&assessment, &worker);
+	extension = du_managed_main(assessment.facts);
+	du_row_add_text(&row, role_word(&assessment));
+	du_row_add_text(&row, assessment.state.state);
+	du_row_add_text(&row, extension->installed);
+	du_row_add_text(&row, extension->binary);
+	du_row_add_text(&row, desired_here(&worker, served));
+	du_row_add_text(&row, assessment.decided.target);
+	du_row_add_names(&row, du_assessment_failing_guards(&assessment));
+	du_row_add_text(&row, assessment.state.next_step);
+	du_row_add_text(&row, assessment.failures.last_error);
+	du_assessment_close(&assessment);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), row.values, row.nulls));
 }

@@ -13,9 +13,11 @@
 
 #include "status/internal.h"
 
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/base.h"
 #include "extension/extension.h"
 #include "guards/guards.h"
 #include "plan/plan.h"
@@ -58,10 +60,33 @@ du_state_gate_is_stale(const char *installed, const char *gate)
 
 /* The statement that would commit the target. */
 static char *
-finalize_statement(const char *target)
+finalize_statement(const StateInput *input)
 {
-	return psprintf("SELECT documentdb_upgrade.finalize_to(%s%s);",
-					quote_literal_cstr(target), du_main_argument(false));
+	return du_plan_finalize_statement(input->decided.target, NULL, input->by_procedure);
+}
+
+/*
+ * How to have the target committed, in a clause: where the desired version is
+ * read from a resource, that is where to ask for it.
+ */
+static char *
+way_to_commit(const StateInput *input)
+{
+	ExtensionVersion version;
+	const char *reason;
+	const char *wish = input->worker.wish;
+	StringInfoData buf;
+
+	if (wish == NULL || !du_version_parse(input->decided.target, &version, &reason))
+		return psprintf("run %s", finalize_statement(input));
+	initStringInfo(&buf);
+	for (const char *rest; (rest = strstr(wish, WISH_VERSION)) != NULL; wish = rest + strlen(WISH_VERSION))
+	{
+		appendBinaryStringInfo(&buf, wish, rest - wish);
+		appendStringInfoString(&buf, du_version_to_semver(&version));
+	}
+	appendStringInfoString(&buf, wish);
+	return buf.data;
 }
 
 /* Why a guard stops it, in one sentence with what to do. */
@@ -94,7 +119,7 @@ companions_alone(const StateInput *input)
 static UpgradeState
 state_without_worker(const StateInput *input)
 {
-	const char *statement = finalize_statement(input->decided.target);
+	const char *statement = finalize_statement(input);
 	const char *companions = companions_alone(input);
 
 	if (input->last_error != NULL)
@@ -125,8 +150,9 @@ state_with_worker(const StateInput *input)
 							  error, du_main_argument(true)));
 	if (worker->next_retry != 0)
 		return state("pending",
-					 psprintf("The worker tries again at %s after " INT64_FORMAT " failure(s) (%s); to try now, run SELECT documentdb_upgrade.retry(%s);",
-							  timestamptz_to_str(worker->next_retry), worker->failures, error, du_main_argument(true)));
+					 psprintf("The worker tries again at %s after %s (%s); to try now, run SELECT documentdb_upgrade.retry(%s);",
+							  du_time_words(worker->next_retry),
+							  du_count_words(worker->failures, "failure", "failures"), error, du_main_argument(true)));
 	return state("pending",
 				 psprintf("%s; to stop it, run SELECT documentdb_upgrade.hold('reason');",
 						  companions ? psprintf("%s. The worker is about to bring it along", companions) :
@@ -145,8 +171,11 @@ state_of_running(const StateInput *input)
 	if (worker->commits)
 		return state("finalizing", "An attempt commits; it cannot be ended any more.");
 	return state("finalizing",
-				 psprintf("An attempt runs, step %d of %d; to end it before its commit, run SELECT documentdb_upgrade.cancel();",
-						  worker->step, worker->nsteps));
+				 psprintf("An attempt %s; to end it before its commit, run %s",
+						  worker->step == 0 ? "has begun and runs no script yet" :
+						  psprintf("runs step %d of %d", worker->step, worker->nsteps),
+						  worker->attempt_of_session == 0 ? "SELECT documentdb_upgrade.cancel();" :
+						  psprintf("SELECT pg_cancel_backend(%d);", worker->attempt_of_session)));
 }
 
 /*
@@ -189,8 +218,9 @@ state_of_wait(const StateInput *input)
 
 /* That nothing is to be done, and what remains to be said of the files. */
 static const char *
-nothing_to_do(const ExtensionFacts *extension)
+nothing_to_do(const StateInput *input)
 {
+	const ExtensionFacts *extension = du_managed_main(input->facts);
 	ExtensionVersion installed;
 	ExtensionVersion binary;
 	ExtensionVersion limit;
@@ -205,8 +235,8 @@ nothing_to_do(const ExtensionFacts *extension)
 	if (du_version_compare(&installed, &binary) > 0)
 		return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file; or, if an older binary has taken the place of a newer one, bring that one back.",
 						extension->odds);
-	return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file, or ask for that version by its name: SELECT documentdb_upgrade.finalize_to(%s%s);",
-					extension->odds, quote_literal_cstr(extension->limit), du_main_argument(false));
+	return psprintf("Nothing is to be done, but files contradict each other. %s Correct the control file, or ask for that version by its name: %s",
+					extension->odds, du_plan_finalize_statement(extension->limit, NULL, input->by_procedure));
 }
 
 /*
@@ -236,8 +266,8 @@ state_of_done(const StateInput *input)
 		return state("verifying",
 					 psprintf("The schema is at %s. %s", installed, input->straggler));
 	if (input->others_behind != NULL)
-		return state("up_to_date", psprintf("%s %s", nothing_to_do(du_managed_main(input->facts)), input->others_behind));
-	return state("up_to_date", nothing_to_do(du_managed_main(input->facts)));
+		return state("up_to_date", psprintf("%s %s", nothing_to_do(input), input->others_behind));
+	return state("up_to_date", nothing_to_do(input));
 }
 
 /* True when it is not known what is desired. */
@@ -298,10 +328,11 @@ state_of_announcement(const StateInput *input)
 							  companions ? companions : psprintf("An update to %s is available", input->decided.target),
 							  clear_guard(failing)));
 	return state("update_available",
-				 psprintf("%s no version is desired; to commit it, run %s",
-						  companions ? psprintf("%s, and", companions) :
-						  psprintf("An update to %s is available and", input->decided.target),
-						  finalize_statement(input->decided.target)));
+				 companions ?
+				 psprintf("%s, and no version is desired; to commit it, run %s", companions,
+						  finalize_statement(input)) :
+				 psprintf("An update to %s is available and no version is desired; to commit it, %s",
+						  input->decided.target, way_to_commit(input)));
 }
 
 /* True when what is installed, or the binary, has no place in an order. */
@@ -341,8 +372,8 @@ state_of_primary(const StateInput *input)
 	{
 		case DECISION_NOT_INSTALLED:
 			return state("not_installed",
-						 psprintf("Extension %s is not installed in this database; run CREATE EXTENSION %s;",
-								  extension->name, quote_identifier(extension->name)));
+						 psprintf("Extension %s is not installed in this database. %s",
+								  extension->name, du_managed_creation_hint(extension)));
 		case DECISION_SCHEMA_AHEAD:
 			return state_of_rollback(input);
 		case DECISION_REFUSE:
@@ -352,9 +383,10 @@ state_of_primary(const StateInput *input)
 									  extension->control->problem));
 			if (extension->binary != NULL && cannot_be_ordered(extension))
 				return state("blocked",
-							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: SELECT documentdb_upgrade.finalize_to(%s, \"from\" => %s%s);",
-									  input->decided.reason, quote_literal_cstr(extension->binary),
-									  quote_literal_cstr(extension->installed), du_main_argument(false)));
+							 psprintf("%s Correct the extension's files; or, where a script leads on, name both ends: %s",
+									  input->decided.reason,
+									  du_plan_finalize_statement_named(extension->installed, extension->binary,
+																	   input->by_procedure)));
 			return state("blocked",
 						 psprintf("%s Correct the desired version or the extension's files.",
 								  input->decided.reason));
@@ -434,7 +466,7 @@ du_state_of_refused(const StateInput *input, const char *refusal)
 			return found;
 		case DECISION_UPDATE_AVAILABLE:
 			return state("blocked",
-						 psprintf("%s What works is CALL documentdb_upgrade.run_finalize_to(%s); and ALTER EXTENSION %s UPDATE TO %s;",
+						 psprintf("%s What works is CALL documentdb_upgrade.run_finalize_to(%s); or ALTER EXTENSION %s UPDATE TO %s;",
 								  why, quote_literal_cstr(input->decided.target),
 								  quote_identifier(name), quote_literal_cstr(input->decided.target)));
 		case DECISION_NOT_INSTALLED:

@@ -21,7 +21,10 @@ is(try_as('operator', 'SELECT now()')->{sqlstate}, '42501', 'a role without USAG
 is(try_as('nobody_special', q{CALL documentdb_upgrade.run_finalize_to('0.117.0')})->{sqlstate}, '42501', 'without the grant it is refused');
 is(try_as('operator', q{ALTER EXTENSION documentdb UPDATE TO '0.117-0'})->{sqlstate}, '42501', 'the role may not alter the extension');
 
-my $result = try_as('operator', q{CALL documentdb_upgrade.run_finalize_to('0.117.0')});
+my $result = try_as('operator', 'CALL documentdb_upgrade.run_status()');
+like($result->{stdout}, qr/^primary\|update_available\|0\.116-0\|.*CALL documentdb_upgrade\.run_finalize_to\('1\.0-0'\);/, 'it can ask where things stand') or diag($result->{stderr});
+is(try_as('nobody_special', 'CALL documentdb_upgrade.run_status()')->{sqlstate}, '42501', 'without the grant nobody can');
+$result = try_as('operator', q{CALL documentdb_upgrade.run_finalize_to('0.117.0')});
 ok($result->{ok}, 'with the grant it can finalize') or diag($result->{stderr});
 is(installed($node), 'documentdb 0.117-0, documentdb_core 0.117-0', 'which it did');
 is(sql($node, q{SELECT outcome, role_name FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}), 'succeeded|operator', 'history names it');

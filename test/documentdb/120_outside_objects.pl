@@ -29,7 +29,7 @@ my $warned = sql($node, $guard);
 like($warned, qr/^warn\|.*function app\.remove\(pg_catalog\.text\) stands on function documentdb_api\.drop_collection\(/, 'the guard warns of a function')
 	or diag($warned);
 rehearsed($node, 'a rehearsal passes');
-like(sql($node, $guard), qr/^fail\|Rehearsal \d+ removed or changed 1 object\(s\) outside the upgraded extensions: removes function app\.remove\(pg_catalog\.text\)\./,
+like(sql($node, $guard), qr/^fail\|Rehearsal \d+ removed or changed 1 object outside the upgraded extensions: removes function app\.remove\(pg_catalog\.text\)\./,
 	'then the guard fails');
 
 sql($node, q{CREATE VIEW app.docs AS SELECT document FROM documentdb_api.collection('db', 'before')});

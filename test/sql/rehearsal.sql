@@ -154,3 +154,7 @@ SELECT rehearse(scratch => true);
 DROP FUNCTION report(bigint), guard(text), within(), can_make_one();
 DROP OWNED BY regress_rehearser;
 DROP ROLE regress_rehearser;
+
+-- One that does not exist.
+\set VERBOSITY default
+SELECT documentdb_upgrade.rehearsal_report(4711);

@@ -10,7 +10,7 @@ ALTER DATABASE :"DBNAME" SET documentdb_upgrade.extension = 'du_ahead';
 -- Runs the command that next_step names, and says which one.
 CREATE FUNCTION do_next_step() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	command text := (SELECT substring(next_step FROM '[rR]un ((?:SELECT|CREATE) [^;]*?)(?:;$| when )') FROM documentdb_upgrade.status);
+	command text := (SELECT substring(next_step FROM '[rR]un ((?:SELECT|CREATE) [^;]*);') FROM documentdb_upgrade.status);
 BEGIN
 	EXECUTE command;
 	RETURN command;

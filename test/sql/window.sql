@@ -40,7 +40,7 @@ SELECT in_window('Sun,Mon,Tue,Wed,Thu,Fri,Sat 00:00-24:00') AS always,
 
 -- Words and the way in.
 SELECT set_config('documentdb_upgrade.maintenance_window', around('2 hours', '-2 hours'), false) IS NOT NULL AS set;
-SELECT status, regexp_replace(detail, '"\d.*"', '"..."') AS detail, hint
+SELECT status, regexp_replace(detail, '"\d.*at [^.]*', '"...", which opens next at ...') AS detail, hint
 FROM documentdb_upgrade.preflight() WHERE guard = 'window';
 \set VERBOSITY terse
 SELECT documentdb_upgrade.finalize();

@@ -191,7 +191,8 @@ typedef struct ResourceCache
 } ResourceCache;
 
 extern ResourceCache *du_cache_open(DesiredState *state);
-extern void du_cache_set_location(ResourceCache *view, const char *location);
+extern void du_cache_set_location(ResourceCache *view, const char *namespace_name,
+								  const char *resource);
 extern void du_cache_set_health(ResourceCache *view, SourceHealth health,
 							   const char *problem, const char *hint);
 extern void du_cache_note_contact(ResourceCache *view);

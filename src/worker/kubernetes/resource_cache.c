@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "processes/processes.h"
 #include "worker/source/source.h"
 
 #define VERSION_CHARACTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_."
@@ -42,16 +43,38 @@ same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* True for what a shell takes as it is. */
+static bool
+is_plain(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")] == '\0';
+}
+
 /*
- * What is read, for people.
+ * What is read, for people, and the commands by which they change it.
  */
 void
-du_cache_set_location(ResourceCache *view, const char *location)
+du_cache_set_location(ResourceCache *view, const char *namespace_name, const char *resource)
 {
+	MemoryContext previous = MemoryContextSwitchTo(view->context);
+	char	   *location = psprintf("%s/%s", namespace_name, resource);
+
 	if (same_text(view->state->location, location))
-		return;
-	view->state->location = MemoryContextStrdup(view->context, location);
-	view->changed = true;
+		pfree(location);
+	else
+	{
+		view->state->location = location;
+		view->state->hold_hint = view->state->wish = NULL;
+		if (is_plain(namespace_name) && is_plain(resource))
+		{
+			view->state->hold_hint = psprintf("When its reason is gone, run kubectl annotate dbs.documentdb.io %s --namespace %s %s-",
+											  resource, namespace_name, HOLD_ANNOTATION);
+			view->state->wish = psprintf("set spec.schemaVersion to \"%s\" (or \"auto\"): kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p '{\"spec\":{\"schemaVersion\":\"%s\"}}'",
+										 WISH_VERSION, resource, namespace_name, WISH_VERSION);
+		}
+		view->changed = true;
+	}
+	MemoryContextSwitchTo(previous);
 }
 
 /*

@@ -106,7 +106,7 @@ use_name(KubernetesSource *k, const char *name)
 {
 	if (k->api->resource == NULL || strcmp(k->api->resource, name) != 0)
 		du_kube_set_resource(k->api, name);
-	du_cache_set_location(k->view, psprintf("%s/%s", k->api->namespace_name, k->api->resource));
+	du_cache_set_location(k->view, k->api->namespace_name, k->api->resource);
 }
 
 /*

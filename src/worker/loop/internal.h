@@ -64,6 +64,7 @@ typedef struct Worker
 	uint64		reads_seen;		/* calls of tick() */
 	bool		wants_attempt;	/* found by the last pass */
 	char	   *announced;		/* what people were told last, or NULL */
+	char	   *logged;			/* the same of the log */
 	char		announced_version[SHARED_VERSION_LENGTH];	/* installed then */
 	char		announced_state[NAMEDATALEN];
 	char		settings[65];	/* digest of this database's settings */
@@ -84,7 +85,7 @@ typedef struct Worker
  * ----
  */
 
-extern void du_worker_announce(Worker *worker, const Assessment *assessment);
+extern void du_worker_announce(Worker *worker, Assessment *assessment);
 extern void du_announce_started(Worker *worker);
 extern void du_announce_succeeded(Worker *worker);
 

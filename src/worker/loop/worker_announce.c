@@ -30,10 +30,12 @@
 #include "status/status.h"
 #include "worker/kubernetes/kubernetes.h"
 
-/* States and how the condition and Events of the custom resource call them. */
+/* States and how the log, the condition and Events of the custom resource call
+ * them. */
 typedef struct StateAnnouncement
 {
 	const char *state;
+	const char *words;			/* what the log says the schema does */
 	const char *reason;
 	bool		settled;
 	const char *event_type;		/* NULL: no Event */
@@ -41,23 +43,23 @@ typedef struct StateAnnouncement
 } StateAnnouncement;
 
 static const StateAnnouncement voices[] = {
-	{"not_installed", "NotInstalled", false, NULL, NULL},
-	{"up_to_date", "UpToDate", true, NULL, NULL},
-	{"update_available", "UpdateAvailable", true, "Normal", "SchemaUpdateAvailable"},
-	{"waiting", "Waiting", false, NULL, NULL},
-	{"held", "Held", false, "Warning", "SchemaUpgradeBlocked"},
-	{"blocked", "Blocked", false, "Warning", "SchemaUpgradeBlocked"},
-	{"pending", "Pending", false, NULL, NULL},
-	{"finalizing", "Finalizing", false, NULL, NULL},
-	{"verifying", "Verifying", false, NULL, NULL},
-	{"failed", "Failed", false, "Warning", "SchemaUpgradeFailed"},
-	{"schema_ahead", "SchemaAhead", false, "Warning", "ExtensionRollback"},
+	{"not_installed", "is not installed", "NotInstalled", false, NULL, NULL},
+	{"up_to_date", "is up to date", "UpToDate", true, NULL, NULL},
+	{"update_available", "can be updated", "UpdateAvailable", true, "Normal", "SchemaUpdateAvailable"},
+	{"waiting", "waits", "Waiting", false, NULL, NULL},
+	{"held", "is held", "Held", false, "Warning", "SchemaUpgradeBlocked"},
+	{"blocked", "is blocked", "Blocked", false, "Warning", "SchemaUpgradeBlocked"},
+	{"pending", "is about to be finalized", "Pending", false, NULL, NULL},
+	{"finalizing", "is being finalized", "Finalizing", false, NULL, NULL},
+	{"verifying", "is being verified", "Verifying", false, NULL, NULL},
+	{"failed", "could not be finalized", "Failed", false, "Warning", "SchemaUpgradeFailed"},
+	{"schema_ahead", "is ahead of the binary", "SchemaAhead", false, "Warning", "ExtensionRollback"},
 
 	/* Of a designated primary; whether it is settled, the decision says. */
-	{"standby", "ReplicaRegion", false, NULL, NULL},
+	{"standby", "follows its primary", "ReplicaRegion", false, NULL, NULL},
 
 	/* What the coordinator does is told by it. */
-	{"worker_node", "WorkerNode", false, NULL, NULL},
+	{"worker_node", "is upgraded by its coordinator", "WorkerNode", false, NULL, NULL},
 };
 
 static const StateAnnouncement *
@@ -69,6 +71,18 @@ find_voice(const char *state)
 			return &voices[i];
 	}
 	return NULL;
+}
+
+/* Remembers what was told; false when it is nothing new. */
+static bool
+replace_key(char **told, const char *key)
+{
+	if (*told != NULL && strcmp(*told, key) == 0)
+		return false;
+	if (*told != NULL)
+		pfree(*told);
+	*told = MemoryContextStrdup(TopMemoryContext, key);
+	return true;
 }
 
 static const char *
@@ -103,6 +117,37 @@ key_of(const Worker *worker, const Assessment *assessment)
 		appendStringInfo(&key, "|%s", assessment->others_behind);
 	if (assessment->in_recovery)
 		appendStringInfo(&key, "|%d|%s", facts->upstream_ok, facts->upstream_problem);
+	return key.data;
+}
+
+/*
+ * The same for the log, where a version reached on the way to another is no
+ * news, nor what a session does, which logs for itself; NULL for what is not to
+ * be logged.
+ */
+static char *
+log_key_of(const Worker *worker, const Assessment *assessment)
+{
+	const WorkerFacts *facts = &worker->facts;
+	StringInfoData key;
+	ListCell   *lc;
+
+	if (assessment->attempt_of_session)
+		return NULL;
+	initStringInfo(&key);
+	appendStringInfo(&key, "%s|%s|%s|%s|%s|%s|%d|%s|%s", assessment->state.state,
+					 text_or(du_assessment_main(assessment)->binary, ""),
+					 text_or(assessment->decided.target, ""), facts->desired, facts->last_error,
+					 facts->hold_reason, facts->gave_up, text_or(assessment->fence, ""),
+					 facts->source_ok ? "" : facts->source_problem);
+	if (assessment->decided.decision == DECISION_REFUSE)
+		appendStringInfo(&key, "|%s", assessment->decided.reason);
+	foreach(lc, du_assessment_failing_guards(assessment))
+		appendStringInfo(&key, "|%s", (char *) lfirst(lc));
+	if (assessment->straggler != NULL)
+		appendStringInfo(&key, "|%s", assessment->straggler);
+	if (worker->main && assessment->others_behind != NULL)
+		appendStringInfo(&key, "|%s", assessment->others_behind);
 	return key.data;
 }
 
@@ -207,7 +252,7 @@ tell_event(Worker *worker, const char *type, const char *reason, const char *mes
 
 /*
  * The message of the Event, in the words that users of the operator know where
- * there are such.
+ * there are such and nothing is in the way.
  */
 static const char *
 event_message(const Assessment *assessment)
@@ -217,7 +262,8 @@ event_message(const Assessment *assessment)
 
 	/* A desired version changes nothing where only companions are behind. */
 	if (assessment->decided.decision != DECISION_UPDATE_AVAILABLE || binary == NULL ||
-		assessment->in_recovery || strcmp(assessment->decided.target, extension->installed) == 0)
+		assessment->in_recovery || strcmp(assessment->decided.target, extension->installed) == 0 ||
+		du_assessment_failing_guards(assessment) != NIL)
 		return assessment->state.next_step;
 	return psprintf("Schema update available: binary version is %s, schema is at %s. Set spec.schemaVersion to \"%s\" or \"auto\" to finalize the upgrade.",
 					binary, text_or(dotted(extension->installed), "none"), binary);
@@ -282,11 +328,13 @@ report_fence(Worker *worker, const Assessment *assessment)
 
 /*
  * One line in the log for what is new; of a standby that is nearly always the
- * same.
+ * same.  What stands in the way of an update that is only announced is looked
+ * at as closely as view status does, now that it is to be told.
  */
 static void
-log_state(Worker *worker, const Assessment *assessment)
+log_state(Worker *worker, Assessment *assessment)
 {
+	char	   *key = log_key_of(worker, assessment);
 	bool		is_trouble = strcmp(assessment->state.state, "failed") == 0 ||
 	strcmp(assessment->state.state, "schema_ahead") == 0 ||
 	assessment->decided.decision == DECISION_REFUSE;
@@ -294,23 +342,18 @@ log_state(Worker *worker, const Assessment *assessment)
 	if (assessment->in_recovery && !is_trouble && worker->standby_told)
 		return;
 	worker->standby_told = assessment->in_recovery;
+	if (key == NULL || !replace_key(&worker->logged, key))
+		return;
+	if (strcmp(assessment->state.state, "update_available") == 0)
+	{
+		du_assessment_evaluate_guards(assessment, false);
+		du_assessment_find_state(assessment, &worker->facts);
+	}
 	ereport(is_trouble ? WARNING : LOG,
 			(is_trouble ? errcode(ERRCODE_WARNING) : 0,
-			 errmsg("schema of extension \"%s\" is %s", du_assessment_main(assessment)->name,
-					assessment->state.state),
+			 errmsg("schema of extension \"%s\" %s", du_assessment_main(assessment)->name,
+					find_voice(assessment->state.state)->words),
 			 errdetail_internal("%s", assessment->state.next_step)));
-}
-
-/* Remembers what is announced; false when it is nothing new. */
-static bool
-is_new(Worker *worker, const char *key)
-{
-	if (worker->announced != NULL && strcmp(worker->announced, key) == 0)
-		return false;
-	if (worker->announced != NULL)
-		pfree(worker->announced);
-	worker->announced = MemoryContextStrdup(TopMemoryContext, key);
-	return true;
 }
 
 /*
@@ -336,23 +379,25 @@ attempt_commits(void)
  * without this extension.  To be called in the pass's transaction.
  */
 void
-du_worker_announce(Worker *worker, const Assessment *assessment)
+du_worker_announce(Worker *worker, Assessment *assessment)
 {
 	const char *installed;
 	bool		upgraded;
 
 	if (assessment == NULL)
 	{
-		if (is_new(worker, ""))
+		(void) replace_key(&worker->logged, "");
+		if (replace_key(&worker->announced, ""))
 			ereport(LOG,
 					(errmsg("extension \"documentdb_upgrade\" is not installed in database \"%s\"",
 							get_database_name(MyDatabaseId)),
-					 errhint("Run CREATE EXTENSION documentdb_upgrade there.")));
+					 errhint("In database \"%s\", run CREATE EXTENSION documentdb_upgrade;",
+							 get_database_name(MyDatabaseId))));
 		return;
 	}
 	if (attempt_commits())
 		return;
-	if (!is_new(worker, key_of(worker, assessment)))
+	if (!replace_key(&worker->announced, key_of(worker, assessment)))
 	{
 		if (worker->notice_pending)
 			Async_Notify("documentdb_upgrade", notice_of(worker, assessment));
@@ -364,13 +409,13 @@ du_worker_announce(Worker *worker, const Assessment *assessment)
 		strcmp(worker->announced_version, installed) != 0;
 	strlcpy(worker->announced_version, installed, sizeof(worker->announced_version));
 
-	log_state(worker, assessment);
 	worker->notice_pending = !assessment->in_recovery;
 	if (worker->notice_pending)
 		Async_Notify("documentdb_upgrade", notice_of(worker, assessment));
 	report(worker, assessment, find_voice(assessment->state.state), upgraded);
 	report_fence(worker, assessment);
 	strlcpy(worker->announced_state, assessment->state.state, sizeof(worker->announced_state));
+	log_state(worker, assessment);
 }
 
 /*
@@ -389,7 +434,7 @@ du_announce_started(Worker *worker)
 			 errdetail_internal("What changes: %s.", worker->changes)));
 	if (worker->report != NULL)
 		tell_event(worker, "Normal", "SchemaUpgradeStarted",
-						psprintf("Finalizing %s. SELECT * FROM documentdb_upgrade.progress; shows how far it is.",
+						psprintf("Finalizing %s. How far it is, is shown by SELECT step, steps, step_extension, step_to FROM documentdb_upgrade.progress;",
 								 worker->companions_alone ?
 								 psprintf("the companions of extension %s at %s: %s",
 										  order->extension, order->target, worker->changes) :

@@ -309,6 +309,8 @@ look(Worker *worker)
 			du_history_note_found(assessment.facts, worker->found);
 		du_worker_recall(worker, &assessment);
 		du_worker_forget_if_changed(worker, &assessment);
+		if (assessment.decided.decision == DECISION_UPDATE_AVAILABLE)
+			du_assessment_glance(&assessment);
 	}
 	if (!worker->once)
 	{

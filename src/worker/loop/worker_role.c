@@ -58,6 +58,8 @@ take_source_state(Worker *worker)
 		strlcpy(facts->source_problem, "The desired version has not been read yet.",
 				sizeof(facts->source_problem));
 	du_shared_copy_text(facts->location, state->location ? state->location : "");
+	du_shared_copy_text(facts->hold_hint, state->hold_hint ? state->hold_hint : "");
+	du_shared_copy_text(facts->wish, state->wish ? state->wish : "");
 	facts->last_contact = state->last_contact;
 
 	facts->desired_known = state->version != NULL;

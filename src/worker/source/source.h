@@ -122,6 +122,8 @@ typedef struct DesiredState
 	const CustomResource *resource; /* NULL when the source is none */
 	const char *location;		/* of what is read, for people: the resource
 								 * as "namespace/name", a file; or NULL */
+	const char *hold_hint;		/* how to end a hold, a sentence, or NULL */
+	const char *wish;			/* how to desire WISH_VERSION, a clause, or NULL */
 	TimestampTz last_contact;	/* when the source answered last, 0: never */
 	bool		refreshing;		/* a read asked for is under way */
 } DesiredState;

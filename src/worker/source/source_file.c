@@ -163,6 +163,8 @@ take(DesiredSource *source, const char *content, size_t length, int error)
 										  ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(file->context);
 	state.location = psprintf("file \"%s\"", du_guc_desired_file);
+	state.hold_hint = psprintf("When its reason is gone, remove annotation %s from the resource in %s.", HOLD_ANNOTATION,
+							   state.location);
 	state.last_contact = source->state.last_contact;
 	if (content != NULL)
 	{

@@ -38,8 +38,8 @@ static const Refusal refusals[] = {
 	{"42501", true, "Grant CONNECT on database \"$d\" to role $u."},
 	{"53300", true, "Raise max_connections of the upstream: a report to database \"$d\" needs a connection for a moment."},
 	{"57P03", true, "It is tried again until the upstream accepts connections to database \"$d\"."},
-	{"3F000", false, "Run CREATE EXTENSION documentdb_upgrade in database \"$d\" of the primary."},
-	{"42883", false, "Install the same release of documentdb_upgrade on the upstream and run ALTER EXTENSION documentdb_upgrade UPDATE in database \"$d\" of the primary."},
+	{"3F000", false, "In database \"$d\" of the primary, run CREATE EXTENSION documentdb_upgrade;"},
+	{"42883", false, "Install the same release of documentdb_upgrade on the upstream; then, in database \"$d\" of the primary, run ALTER EXTENSION documentdb_upgrade UPDATE;"},
 	{"55000", false, "Add documentdb_upgrade to shared_preload_libraries of the upstream and restart it; database \"$d\" alone cannot keep reports."},
 };
 

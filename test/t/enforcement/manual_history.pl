@@ -43,7 +43,7 @@ $_->quit foreach $listener, $session;
 
 # Its pace is an hour, so only the update itself can have woken the worker.
 ok($node->poll_query_until('postgres', q{SELECT state = 'up_to_date' FROM documentdb_upgrade.status}), 'the status is that of now');
-ok($node->wait_for_log(qr/LOG:  schema of extension "thing" is up_to_date/), 'the worker has looked');
+ok($node->wait_for_log(qr/LOG:  schema of extension "thing" is up to date/), 'the worker has looked');
 
 # In functions, with guards that fail, and with the guards off.
 sql($node, q{CREATE EXTENSION before VERSION '1.0'});

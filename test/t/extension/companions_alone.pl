@@ -26,7 +26,7 @@ $api->patch_spec('db1', schemaVersion => '');
 wait_for_state($node, 'update_available', qr/^Version 1\.0-0 is installed and a companion is behind: \Q$clause\E\. Guard hold refuses: /);
 sql($node, 'SELECT documentdb_upgrade.release()');
 wait_for_state($node, 'update_available',
-	qr/^Version 1\.0-0 is installed and a companion is behind: \Q$clause\E, and no version is desired; to commit it, run SELECT documentdb_upgrade\.finalize_to\('1\.0-0'\);$/);
+	qr/^Version 1\.0-0 is installed and a companion is behind: \Q$clause\E, and no version is desired; to commit it, run SELECT outcome, from_version, to_version FROM documentdb_upgrade\.finalize_to\('1\.0-0'\);$/);
 ok(poll_until(sub { grep { $_->{reason} eq 'SchemaUpdateAvailable' && $_->{message} =~ /\Q$clause\E/ } $api->events }, 'an Event names it'),
 	'an Event names the companion');
 ok(!(grep { $_->{message} =~ /binary version is 1\.0\.0, schema is at 1\.0\.0/ } $api->events), 'and none tells of an update from 1.0.0 to 1.0.0');

@@ -34,7 +34,7 @@ is(sql($node, sprintf($guard, ''), 'd'), 'pass|This binary offers up to "4.12".|
 is(sql($node, sprintf($guard, q{'4.14'}), 'd'),
 	qq{fail|Version "4.14" is above the "4.13" that this binary offers. $odds|Roll out the newer binary first, restart PostgreSQL, and then finalize.},
 	'one that is nowhere is refused');
-is(sql($node, $status, 'd'), qq{update_available|{update_path}|An update to 4.12 is available. Guard update_path refuses: Extension "thing" has no update path from "4.11" to "4.12". $odds Correct that file, or ask for the version by its name: SELECT documentdb_upgrade.finalize_to('4.13');},
+is(sql($node, $status, 'd'), qq{update_available|{update_path}|An update to 4.12 is available. Guard update_path refuses: Extension "thing" has no update path from "4.11" to "4.12". $odds Correct that file, or ask for the version by its name: SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to('4.13');},
 	'status says what can be reached');
 is(try_sql($node, 'SELECT documentdb_upgrade.finalize()', dbname => 'd')->{sqlstate}, '0A000', 'what names no version goes no further');
 is(try_sql($node, q{SELECT documentdb_upgrade.finalize_to('4.14')}, dbname => 'd')->{sqlstate}, '55000', 'what is nowhere is refused');
@@ -61,7 +61,7 @@ is(try_sql($node, 'ALTER EXTENSION thing UPDATE', dbname => 'd')->{sqlstate}, '5
 begin_anew();
 write_extension_file($node, 'thing--4.11--4.12.sql', '');
 is(sql($node, 'SELECT to_version FROM documentdb_upgrade.finalize()', 'd'), '4.12', 'what names no version ends at the default one');
-is(sql($node, $status, 'd'), qq{up_to_date|{}|Nothing is to be done, but files contradict each other. $odds Correct the control file, or ask for that version by its name: SELECT documentdb_upgrade.finalize_to('4.13');},
+is(sql($node, $status, 'd'), qq{up_to_date|{}|Nothing is to be done, but files contradict each other. $odds Correct the control file, or ask for that version by its name: SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize_to('4.13');},
 	'what goes beyond is left to people');
 
 # This server has run a newer binary: its scripts are leftovers.

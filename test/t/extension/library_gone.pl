@@ -33,7 +33,7 @@ sql($node, q{CREATE EXTENSION flib; CREATE EXTENSION documentdb_upgrade});
 is(sql($node, $status), 'up_to_date|Nothing is to be done.', 'at first all is well');
 unlink $old;
 my $gone = qr{Library "\$libdir/flib-1\.0" of extension "flib" has no file on this instance \("\Q$old\E"\), and calls of};
-like(sql($node, $status), qr/^verifying\|The schema is at 1\.0\. $gone 4 function\(s\) of it fail: public\.flib_a\(\), public\.flib_b\(\), public\.flib_c\(\) and 1 more\. Put that file in place, or create/,
+like(sql($node, $status), qr/^verifying\|The schema is at 1\.0\. $gone 4 functions of it fail: public\.flib_a\(\), public\.flib_b\(\), public\.flib_c\(\) and 1 more\. Put that file in place, or create/,
 	'a file that goes is missed');
 like(sql($node, $guard), qr/^fail\|$gone 4 .*\|Put that file in place, or create these functions anew as the newest install script of the extension does\.$/,
 	'without an update that is a failure');
@@ -46,7 +46,7 @@ is(try_sql($node, 'SELECT flib_d()')->{sqlstate}, '58P01', 'calls do fail');
 
 is(sql($node, q{SELECT outcome FROM documentdb_upgrade.finalize()}), 'succeeded', 'the update is not refused');
 is(sql($node, 'SELECT flib_a()'), '2.0', 'it has cured what its script names');
-like(sql($node, $status), qr/^verifying\|The schema is at 2\.0\. $gone 1 function\(s\) of it fail: public\.flib_d\(\)\. Put/, 'what it has forgotten is told');
+like(sql($node, $status), qr/^verifying\|The schema is at 2\.0\. $gone 1 function of it fail: public\.flib_d\(\)\. Put/, 'what it has forgotten is told');
 like(sql($node, q{SELECT status, detail FROM documentdb_upgrade.post_upgrade_report() WHERE check_name = 'library'}), qr/^fail\|$gone 1 /, 'in the report too');
 sql($node, q{CREATE OR REPLACE FUNCTION flib_d() RETURNS text LANGUAGE C AS '$libdir/flib-2.0', 'standin_version'});
 is(sql($node, $status), 'up_to_date|Nothing is to be done.', 'until it is made anew');

@@ -21,7 +21,7 @@ sub guard
 	my ($name, $target) = @_;
 	return sql($node, "SELECT status, hint FROM documentdb_upgrade.preflight('$target') WHERE guard = '$name'");
 }
-my $stuck = q{fail|No script leads on from "1.5": install "thing--1.5--1.6.sql". Where there is none, the maintainers of such extensions have them dropped and created (history will have it): BEGIN; SET LOCAL documentdb_upgrade.enforce = off; DROP EXTENSION thing; CREATE EXTENSION thing VERSION '1.6'; COMMIT; };
+my $stuck = q{fail|No script leads on from "1.5": install "thing--1.5--1.6.sql". Where there is none, the maintainers of such extensions have them dropped and created (history will have it): BEGIN; SET LOCAL documentdb_upgrade.enforce = off; DROP EXTENSION thing; CREATE EXTENSION thing VERSION '1.6' CASCADE; COMMIT; };
 
 is(guard('update_path', '1.6'), $stuck . 'Nothing depends on it, it holds no data, and nobody was granted anything on it.', 'no way, and nothing to lose');
 sql($node, q{INSERT INTO kept VALUES (1); CREATE VIEW theirs AS SELECT * FROM kept; CREATE TABLE mine (a int DEFAULT answer());

@@ -35,7 +35,7 @@ write_extension($node, 'vendor', $new, $old => 'CREATE TABLE t ();', "$old--cafe
 	"$old--2.0" => '', '2.0--1.0' => '', '1.0--zigzag' => '');
 begin_anew($old);
 my $both = qr/finalize_to\('$new', "from" => '$old'\);/;
-like(sql($node, q{SELECT state, next_step FROM documentdb_upgrade.status}, 'd'), qr/^blocked\|The installed version "$old" cannot be ordered: .* name both ends: SELECT documentdb_upgrade\.$both/, 'status says how');
+like(sql($node, q{SELECT state, next_step FROM documentdb_upgrade.status}, 'd'), qr/^blocked\|The installed version "$old" cannot be ordered: .* name both ends: SELECT outcome, from_version, to_version FROM documentdb_upgrade\.$both/, 'status says how');
 my $result = tried('SELECT outcome FROM documentdb_upgrade.finalize()');
 is($result->{sqlstate}, '0A000', 'nothing is guessed');
 like($result->{hint}, $both, 'with what can be done');

@@ -63,7 +63,7 @@ is(outcome($keeper, 'keeper'), '00000', 'an exempt role writes');
 is(try_sql($standby, 'CREATE TABLE t (id int)', dbname => 'other', user => 'app')->{sqlstate}, undef, 'and everybody in other databases');
 wait_for_state($standby, 'schema_ahead', qr/The schema is at 1\.2, newer than the binary's 1\.1\. .*Meanwhile only the roles .*\(keeper, postgres\)/);
 is(status_of($standby)->{role}, 'primary', 'the server is a primary');
-is(count_logged($standby, qr/WARNING:  schema of extension "thing" is schema_ahead/), 1, 'which is told once');
+is(count_logged($standby, qr/WARNING:  schema of extension "thing" is ahead of the binary/), 1, 'which is told once');
 is(attempts($standby), '1.0 1.2 succeeded worker', 'and nothing is tried for what is desired');
 
 # The server is restarted by whoever promoted it, and then the right image

@@ -39,7 +39,7 @@ $result = try_sql($node, q{INSERT INTO t VALUES ('x')}, user => 'app');
 is($result->{sqlstate}, '25006', 'a superuser writes no more');
 is($result->{message}, 'cannot execute INSERT in a read-only transaction', 'in the words of the server');
 is($result->{detail}, 'Writes to this database are stopped. Role "ops" has called fence_writes(): cut-over to green.', 'with the reason');
-is($result->{hint}, 'SELECT documentdb_upgrade.lift_fence() ends that; until then only the roles of documentdb_upgrade.fence_exempt_roles can write.', 'and the cure');
+is($result->{hint}, 'To end that, run SELECT documentdb_upgrade.lift_fence(); until then only the roles of documentdb_upgrade.fence_exempt_roles can write.', 'and the cure');
 writes(0, 'nor does who raised it', 'ops');
 writes(1, 'an exempt role does', 'keeper');
 is(try_sql($node, 'CREATE TABLE t (id int)', dbname => 'other', user => 'app')->{sqlstate}, undef, 'and everybody in other databases');
@@ -48,6 +48,8 @@ like(status_of($node)->{next_step}, qr/has called fence_writes\(\): cut-over to 
 is(sql($node, 'SELECT fenced, fence_seconds > 0 FROM documentdb_upgrade.metrics'), '1|t', 'so does metrics');
 is(sql($node, q{SELECT documentdb_upgrade.support_bundle()->'cutovers'->0->>'raised_by'}), 'ops', 'and the bundle');
 is(state_of($fence), '00000', 'it can be called again');
+unlike(try_sql($node, $fence, user => $_)->{stderr}, qr/can still write/, "$_ is told nothing of exemptions") foreach qw(app ops);
+like(try_sql($node, $fence, user => 'keeper')->{stderr}, qr/NOTICE:  00000: you can still write, because the fence does not hold back role "keeper"\nDETAIL:  .* can: keeper\.\nHINT:  Try it as another role\./, 'who is exempt is told');
 is(rows(), '1 cut-over to green manual ops t', 'which changes nothing');
 is(try_sql($node, $lift, user => 'ops')->{stdout}, 't', 'the same role lifts it');
 writes(1, 'and everybody writes', $_) foreach qw(app ops);

@@ -25,7 +25,7 @@ sub writes
 sub warned
 {
 	my ($count, $offset, $name) = @_;
-	return is(count_logged($node, qr/WARNING:  schema of extension "thing" is schema_ahead/, $offset), $count, $name);
+	return is(count_logged($node, qr/WARNING:  schema of extension "thing" is ahead of the binary/, $offset), $count, $name);
 }
 
 # What becomes of a write that is tried without a pause while the server
@@ -93,7 +93,7 @@ write_extension($node, 'thing', '1.0');
 wait_for_state($node, 'up_to_date', qr/^Nothing is to be done\.$/);
 writes(1, 'the right binary ends it');
 wait_for_looks($node, 3);
-is(count_logged($node, qr/LOG:  schema of extension "thing" is up_to_date/, $offset), 1, 'which is told once');
+is(count_logged($node, qr/LOG:  schema of extension "thing" is up to date/, $offset), 1, 'which is told once');
 warned(0, $offset, 'and nothing else');
 
 write_extension($node, 'thing', '0.9');

@@ -41,7 +41,7 @@ $result = everywhere('');
 is($result->{stdout}, join("\n",
 		'a|thing|1.1|1.2|succeeded|', 'b|thing|1.0|1.2|succeeded|', 'c|thing|1.0|1.2|succeeded|', 'postgres|thing|1.0|1.2|succeeded|',
 		'template1|thing|||skipped|Extension thing is not installed there.',
-		'without_us|thing|1.0|1.0|skipped|Run CREATE EXTENSION documentdb_upgrade; there first.'), 'the caller\'s own database among them');
+		'without_us|thing|1.0|1.0|skipped|First run there: CREATE EXTENSION documentdb_upgrade;'), 'the caller\'s own database among them');
 like(everywhere('')->{stdout}, qr/^a\|thing\|1\.2\|1\.2\|unchanged\|$/m, 'again it changes nothing');
 is(everywhere(q{'x'})->{sqlstate}, '22023', 'a malformed target is refused');
 

@@ -51,7 +51,7 @@ sub worker_pid { return quietly($_[0], q{SELECT pid FROM pg_stat_activity WHERE 
 	start_over($node);
 	is(try_sql($node, q{SELECT documentdb_upgrade.finalize_to('2.0')})->{message},
 		'loaded du_refusing library version differs from installed extension version', 'a function is refused by the library itself');
-	ok($node->wait_for_log(qr/schema of extension "du_refusing" is blocked\n.*Every query in this database is refused \(loaded du_refusing.*What works is CALL documentdb_upgrade\.run_finalize_to\('2\.0'\); and ALTER EXTENSION du_refusing UPDATE TO '2\.0';/),
+	ok($node->wait_for_log(qr/schema of extension "du_refusing" is blocked\n.*Every query in this database is refused \(loaded du_refusing.*What works is CALL documentdb_upgrade\.run_finalize_to\('2\.0'\); or ALTER EXTENSION du_refusing UPDATE TO '2\.0';/),
 		'the worker says so, and what works');
 	my $offset = -s $node->logfile;
 	my $worker = worker_pid($node);
@@ -112,7 +112,7 @@ sub worker_pid { return quietly($_[0], q{SELECT pid FROM pg_stat_activity WHERE 
 	{
 		my $result = try_sql($node, $statement);
 		like($result->{message}, $refused, "refused: $statement") or diag($result->{stderr});
-		like($result->{hint}, qr/^Run SELECT documentdb_upgrade\.finalize_detached\('2\.0'\);/, 'and told what does it');
+		like($result->{hint}, qr/^Run SELECT outcome, from_version, to_version FROM documentdb_upgrade\.finalize_detached\('2\.0'\);/, 'and told what does it');
 	}
 	is(rows($node), '1.0 2.0 failed function postgres library', 'the row says why');
 

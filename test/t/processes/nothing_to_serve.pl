@@ -13,7 +13,7 @@ my $node = worker_node('main', create => 0, conf => "documentdb_upgrade.database
 create_thing($node);
 desire($node, '1.1');
 $node->wait_for_log(qr/LOG:  documentdb_upgrade worker does not run\n.*DETAIL:  Database "missing" does not exist\.\n.*HINT:  Create it, or set documentdb_upgrade\.database and restart PostgreSQL\./);
-wait_for_state($node, 'update_available', qr/Version 1\.1 is desired and no worker runs here to follow it: Database "missing" does not exist\. Create it, or set documentdb_upgrade\.database and restart PostgreSQL\.; run SELECT documentdb_upgrade\.finalize_to\('1\.1'\);/);
+wait_for_state($node, 'update_available', qr/Version 1\.1 is desired and no worker runs here to follow it: Database "missing" does not exist\. Create it, or set documentdb_upgrade\.database and restart PostgreSQL\.; run SELECT outcome, from_version, to_version FROM documentdb_upgrade\.finalize_to\('1\.1'\);/);
 is(status_of($node)->{worker_pid}, undef, 'there is none');
 is(sql($node, 'SELECT worker_up FROM documentdb_upgrade.metrics'), '0', 'metrics say so');
 
@@ -28,7 +28,7 @@ is(count_logged($node, qr/documentdb_upgrade worker does not run/), 1, 'the log 
 is(count_logged($node, qr/FATAL/), 0, 'no process fails');
 
 sql($node, 'CREATE DATABASE missing');
-$node->wait_for_log(qr/LOG:  extension "documentdb_upgrade" is not installed in database "missing"\n.*HINT:  Run CREATE EXTENSION documentdb_upgrade there\./);
+$node->wait_for_log(qr/LOG:  extension "documentdb_upgrade" is not installed in database "missing"\n.*HINT:  In database \"missing\", run CREATE EXTENSION documentdb_upgrade;/);
 time_passes();
 is(count_logged($node, qr/is not installed in database "missing"/), 1, 'without our extension there it waits, and says it once');
 

@@ -31,9 +31,9 @@ sql($node, 'CREATE DATABASE m2');
 sql($node, 'CREATE EXTENSION documentdb_upgrade', 'm1');
 ok(poll_until(sub { shape($node, 'm1') eq $shape_of{'1.2'} }, 'the worker has done its work'), 'the worker does its work');
 looked_at($_) foreach qw(m2 template1 postgres);
-ok($node->poll_query_until('m1', q{SELECT state = 'up_to_date' AND next_step ~ 'm2 \(thing 1\.0\), template1 \(thing 1\.0\)\. SELECT \* FROM documentdb_upgrade\.databases;'
+ok($node->poll_query_until('m1', q{SELECT state = 'up_to_date' AND next_step ~ 'm2 \(thing 1\.0\), template1 \(thing 1\.0\)\. All are shown by SELECT database, .* FROM documentdb_upgrade\.databases;'
 	FROM documentdb_upgrade.status}), 'its status names those that are behind') or diag(sql($node, 'SELECT state, next_step FROM documentdb_upgrade.status', 'm1'));
-$node->wait_for_log(qr/is up_to_date\n.*DETAIL:  Nothing is to be done\. .*m2 \(thing 1\.0\)/);
+$node->wait_for_log(qr/is up to date\n.*DETAIL:  Nothing is to be done\. .*m2 \(thing 1\.0\)/);
 my $columns = 'extension, installed_version, binary_version, target, state, behind, served';
 is(database('m1', $columns), 'thing|1.2|1.2|1.2|up_to_date|f|t', 'the view has the one that is served');
 is(database($_, $columns), 'thing|1.0|1.2|1.2|update_available|t|f', "and $_") foreach qw(m2 template1);
@@ -41,7 +41,7 @@ is(database('postgres', $columns), 'thing||1.2||not_installed|f|f', 'and one wit
 is(database('template0', "$columns, looked_at"), '||||||f|', 'one that allows no connections is not looked at');
 like(database('template0', 'note'), qr/^It allows no connections, .* It is a template/, 'which is said');
 like(database('template1', 'note'), qr/^New databases are copies of it/, 'the usual template is called one');
-like(database('m2', 'note'), qr/^To upgrade it, run CREATE EXTENSION documentdb_upgrade; SELECT documentdb_upgrade\.finalize\(\); there\.$/, 'what would help is said');
+like(database('m2', 'note'), qr/^To upgrade it, run there: CREATE EXTENSION documentdb_upgrade; SELECT outcome, from_version, to_version FROM documentdb_upgrade\.finalize\(\);$/, 'what would help is said');
 is(sql($node, q{SELECT status, hint ~ 'databases' FROM documentdb_upgrade.post_upgrade_report() WHERE check_name = 'databases' AND detail ~ '2 .*m2 \(thing 1\.0\), template1'}, 'm1'),
 	'warn|t', 'the report after an upgrade warns');
 sql($node, 'CREATE ROLE looker LOGIN; GRANT pg_monitor TO looker; CREATE ROLE nobody LOGIN', 'm1');

@@ -128,7 +128,7 @@ like($book->{section}{'1. In short'}, qr/\*\*State:\*\* `update_available`.*\n.*
 like($book->{section}{'1. In short'}, qr/\| before \| 1\.0 \| 1\.2 \| - \| - \| 1\.2 \|/, 'the companion is in the table');
 like($book->{section}{'2. What is new'}, qr/This was not rehearsed/, 'it is not rehearsed');
 like($book->{section}{'16. Checklist'}, qr/- \[ \] rehearsed/, 'says the checklist too');
-like($book->{section}{'5. Prerequisites'}, qr/\*\*WARN\*\* `rehearsed`:.*\n  - To do: Run SELECT/, 'and the guard, with what to do');
+like($book->{section}{'5. Prerequisites'}, qr/\*\*WARN\*\* `rehearsed`:.*\n  - To do: Try it, .*SELECT/, 'and the guard, with what to do');
 is(scalar(() = $book->{section}{'5. Prerequisites'} =~ /^- (?:pass|skip|\*\*WARN\*\*|\*\*FAIL\*\*) `/mg),
 	sql($node, 'SELECT count(*) FROM documentdb_upgrade.preflight()'), 'one line per guard');
 like($book->{section}{'6. Backup'}, qr/No backup was ever recorded/, 'no backup');

@@ -50,7 +50,7 @@ foreach my $file (sort glob "$docs/kubernetes/*.yaml")
 	unlike($text, qr/\bimage\w*: (?!REGISTRY\/)\S*\./, "$name: images are placeholders");
 	# CronJob left beta after 1.20; its fields are the same.
 	$old_batch //= $api->kubectl('get', '--raw', '/apis/batch/v1') !~ /"cronjobs"/;
-	$text =~ s{^apiVersion: batch/v1$}{apiVersion: batch/v1beta1}m if $old_batch;
+	$text =~ s{^apiVersion: batch/v1$}{apiVersion: batch/v1beta1}m if $old_batch && $text =~ /^kind: CronJob$/m;
 	$api->apply($text);
 	foreach my $object (manifests($text))
 	{

@@ -27,7 +27,7 @@ wait_for_state($node, 'failed', qr/retry\(\)/);
 wait_for_looks($node, 5);
 is(sql($node, $attempts), 'failed|worker|1|1', 'the worker has tried once');
 is(count_logged($node, qr/finalizing extension "unit"/, $offset), 1, 'the log tells of one attempt');
-is(count_logged($node, qr/WARNING:  schema of extension "unit" is failed/, $offset), 1, 'and warns once');
+is(count_logged($node, qr/WARNING:  schema of extension "unit" could not be finalized/, $offset), 1, 'and warns once');
 is(status_of($node)->{state}, 'failed', 'it stays failed');
 like(status_of($node)->{last_error}, qr/unit_accum/, 'with the reason');
 same_description(describe_database($node, 'postgres'), $before, 'nothing is left behind');

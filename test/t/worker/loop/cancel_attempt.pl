@@ -25,7 +25,7 @@ desire($node, '1.2');
 my $pid = attempt_at_gate($node);
 is(sql($node, $progress), 'worker|thing|1.0|1.2|2|2|1.1|1.2|t|f|f', 'progress shows the attempt at its last step');
 is(sql($node, 'SELECT pid FROM documentdb_upgrade.progress'), $pid, 'with its process');
-wait_for_state($node, 'finalizing', qr/An attempt runs, step 2 of 2; .* run SELECT documentdb_upgrade\.cancel\(\);/);
+wait_for_state($node, 'finalizing', qr/An attempt runs step 2 of 2; .* run SELECT documentdb_upgrade\.cancel\(\);/);
 is(shape($node), $shape_of{'1.0'}, 'nobody sees anything of it');
 
 is(sql($node, $cancel), 't', 'cancel() comes in time');

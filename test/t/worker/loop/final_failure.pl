@@ -38,7 +38,7 @@ sub still_failed
 desire($node, 'auto');
 failed_once('a broken script');
 is(count_logged($node, qr/finalizing extension/, $offset), 1, 'the log tells of one attempt');
-is(count_logged($node, qr/WARNING:  schema of extension "thing" is failed/, $offset), 1, 'and warns once');
+is(count_logged($node, qr/WARNING:  schema of extension "thing" could not be finalized/, $offset), 1, 'and warns once');
 is(sql($node, q{SELECT script ~ 'thing--1.1--1.2.sql$', script_line, sqlstate, actor FROM documentdb_upgrade.history}),
 	't|2|22012|worker', 'history has the line');
 is(status_of($node)->{last_error}, 'division by zero', 'status has the error');

@@ -41,7 +41,7 @@ $offset = -s $node->logfile;
 write_extension($node, 'thing', '1.2');
 wait_for_state($node, 'schema_ahead', qr/The schema is at 1\.3, newer than the binary's 1\.2\. Bring back a binary of 1\.3 or later\./);
 wait_for_looks($node, 5);
-is(count_logged($node, qr/WARNING:  schema of extension "thing" is schema_ahead/, $offset), 1, 'a binary older than the schema is a warning, once');
+is(count_logged($node, qr/WARNING:  schema of extension "thing" is ahead of the binary/, $offset), 1, 'a binary older than the schema is a warning, once');
 write_extension($node, 'thing', '1.3');
 wait_for_state($node, 'up_to_date');
 

@@ -58,7 +58,7 @@ wait_for_state($node, 'up_to_date');
 is(sql($node, $row), '1.2|succeeded|worker|aaaa-1|7', 'a resource, whose uid and generation are in history');
 
 publish(resource('1.3', uid => 'aaaa-1', generation => 8, annotations => { 'documentdb-upgrade/hold' => 'not on a "Friday"' }));
-wait_for_state($node, 'held', qr/Guard hold refuses: A hold is placed: not on a "Friday" \(annotation documentdb-upgrade\/hold of .*desired"?\)\. Remove the annotation/);
+wait_for_state($node, 'held', qr/Guard hold refuses: A hold is placed: not on a "Friday" \(annotation documentdb-upgrade\/hold of .*desired"?\)\. When its reason is gone, remove annotation documentdb-upgrade\/hold from the resource in file/);
 is(status_of($node)->{desired}, '1.3', 'the wish is known');
 my $result = try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.3')});
 is("$result->{sqlstate} $result->{message}", '55000 cannot finalize extension "thing" to "1.3": refused by guard "hold"', 'the hold counts for people too');

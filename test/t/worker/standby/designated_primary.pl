@@ -83,7 +83,7 @@ ok(comes_true($head, "SELECT reports_delivered_total >= $delivered + 20 FROM doc
 is(status_of($head)->{state}, 'standby', 'the state is the same');
 is(count_logged($head, qr/ERROR|WARNING|finalizing/, $offset), 0, 'nothing has tried to write');
 is(sql($primary, 'SELECT count(*) FROM documentdb_upgrade.history'), $runs, 'and nothing ran');
-is(count_logged($head, qr/is standby/), 1, 'the log says once what this server is');
+is(count_logged($head, qr/follows its primary/), 1, 'the log says once what this server is');
 is(count_logged($head, qr/does not report/), 0, 'reports and requests do not disturb each other');
 
 # The primary finalizes, and the region sees it.

@@ -105,7 +105,7 @@ cure('connections', sub { sql($primary, 'GRANT CONNECT ON DATABASE postgres TO P
 sql($standby, 'SELECT pg_wal_replay_pause()');
 ok(comes_true($standby, q{SELECT pg_get_wal_replay_pause_state() = 'paused'}), 'replay is paused');
 hinder('an upstream without the extension', sub { sql($primary, 'DROP EXTENSION documentdb_upgrade') },
-	qr/does not exist \(SQLSTATE 3F000\)/, qr/Run CREATE EXTENSION documentdb_upgrade in database "postgres" of the primary/);
+	qr/does not exist \(SQLSTATE 3F000\)/, qr/In database "postgres" of the primary, run CREATE EXTENSION documentdb_upgrade;/);
 hinder('one without the procedure', sub { sql($primary, q{CREATE EXTENSION documentdb_upgrade;
 		ALTER EXTENSION documentdb_upgrade DROP PROCEDURE documentdb_upgrade.run_report_standby; DROP PROCEDURE documentdb_upgrade.run_report_standby}) },
 	qr/does not exist \(SQLSTATE 42883\)/, qr/Install the same release of documentdb_upgrade on the upstream/);
