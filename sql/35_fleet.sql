@@ -2,19 +2,20 @@
 -- Fleet
 --
 
-CREATE FUNCTION documentdb_upgrade_internal.fleet(
+CREATE FUNCTION documentdb_upgrade_internal.known_standbys(
     OUT name text, OUT host text, OUT slot_name text, OUT identity text,
     OUT upstream text, OUT depth integer, OUT role text, OUT status text,
     OUT problem text, OUT required boolean, OUT installed_version text,
     OUT binary_version text, OUT loaded_version text, OUT gate text, OUT library text,
     OUT timeline integer, OUT replayed_lsn pg_lsn, OUT replication_lag interval,
-    OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb)
+    OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb,
+    OUT vouched_by text)
     RETURNS SETOF record
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_fleet';
-COMMENT ON FUNCTION fleet() IS 'the rows of view standbys';
+COMMENT ON FUNCTION known_standbys() IS 'the rows of view standbys';
 
-CREATE VIEW standbys AS SELECT * FROM fleet();
+CREATE VIEW standbys AS SELECT * FROM known_standbys();
 COMMENT ON VIEW standbys IS
 'one row per standby below this server, at any depth, with what it has reported; status is ready, ignored, '
 	'or why it is not ready: silent, stale, old_binary, old_library, behind, old_gate, lagging, contested';
@@ -45,13 +46,16 @@ COMMENT ON COLUMN standbys.reported_at
 COMMENT ON COLUMN standbys.fingerprint IS 'its upgrade_fingerprint(); equal on instances with equal files and schema';
 COMMENT ON COLUMN standbys.extensions
 	IS 'the managed set as it sees it: name, installed, binary, loaded, sha256 of its libraries';
+COMMENT ON COLUMN standbys.vouched_by
+	IS 'role that reports for it, where no WAL sender here matches the report; null: one does, or it is deeper';
 
 CREATE FUNCTION report_standby(report jsonb) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_report_standby';
 COMMENT ON FUNCTION report_standby(jsonb) IS
 'takes the report of a standby about itself and its downstream, and answers who this server is; '
-	'for roles with REPLICATION whose connection matches a live WAL sender, 42501 for others; '
+	'for roles with REPLICATION whose connection matches a live WAL sender, and for roles that were granted EXECUTE '
+	'on it or on run_report_standby by name, 42501 for others; '
 	'22023 for a malformed report, 54000 for one that is too large, 55000 without preloading';
 
 CREATE PROCEDURE run_report_standby(report jsonb, INOUT answer jsonb DEFAULT NULL)

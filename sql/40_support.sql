@@ -16,8 +16,9 @@ BEGIN
         ('server_version', 'SELECT to_jsonb(version())'),
         ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
         ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
-        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', '
-            'source)) FROM pg_settings
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', '
+            'CASE WHEN name = ''documentdb_upgrade.report_conninfo'' THEN regexp_replace(setting, ''.+'', ''(set)'') '
+            'ELSE setting END, ''unit'', unit, ''source'', source)) FROM pg_settings
                       WHERE name LIKE ''documentdb\_upgrade.%''
                          OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', '
                              '''max_locks_per_transaction'',

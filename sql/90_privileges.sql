@@ -29,7 +29,7 @@ GRANT SELECT ON
 -- What these call as whoever calls them.
 GRANT EXECUTE ON FUNCTION
     version_order, managed_versions, decide_here, current_status, running_attempts, worker_counters,
-    check_applies, rehearsal_step, rehearsal_changes, fleet, observed_release,
+    check_applies, rehearsal_step, rehearsal_changes, known_standbys, observed_release,
     image_versions, component_version, version_matches, release_components,
     compatible_pairs, notes_of, version_tag, helm_upgrade, noted_action,
     shell_quote, patch_resource, release_action, refuse_release, release_steps,

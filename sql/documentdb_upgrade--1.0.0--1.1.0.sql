@@ -2741,8 +2741,9 @@ BEGIN
         ('server_version', 'SELECT to_jsonb(version())'),
         ('extension_version', 'SELECT to_jsonb(extversion) FROM pg_extension WHERE extname = ''documentdb_upgrade'''),
         ('preloaded', 'SELECT to_jsonb(current_setting(''shared_preload_libraries'', true))'),
-        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', setting, ''unit'', unit, ''source'', '
-            'source)) FROM pg_settings
+        ('settings', 'SELECT jsonb_object_agg(name, jsonb_build_object(''value'', '
+            'CASE WHEN name = ''documentdb_upgrade.report_conninfo'' THEN regexp_replace(setting, ''.+'', ''(set)'') '
+            'ELSE setting END, ''unit'', unit, ''source'', source)) FROM pg_settings
                       WHERE name LIKE ''documentdb\_upgrade.%''
                          OR name IN (''deadlock_timeout'', ''lock_timeout'', ''max_connections'', '
                              '''max_locks_per_transaction'',
@@ -2946,60 +2947,30 @@ COMMENT ON COLUMN fence_writers.database IS 'database that it is connected to';
 REVOKE ALL ON FUNCTION writers_since(timestamptz, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION writers_since(timestamptz, boolean) TO pg_monitor;
 
-CREATE FUNCTION documentdb_upgrade_internal.node_report(extension text, managed text, target text, guards boolean)
-    RETURNS text
-    LANGUAGE C VOLATILE
-    AS 'MODULE_PATHNAME', 'documentdb_upgrade_node_report';
-COMMENT ON FUNCTION node_report(text, text, text, boolean)
-	IS 'serves view nodes and guard nodes_ready: what this node says of itself, as one JSON object, to its coordinator';
-
-CREATE FUNCTION documentdb_upgrade_internal.cluster_nodes(
-    OUT node text, OUT nodeid integer, OUT groupid integer, OUT role text, OUT noderole text,
-    OUT active boolean, OUT status text, OUT problem text, OUT hint text, OUT required boolean,
-    OUT installed_version text, OUT binary_version text, OUT loaded_version text, OUT gate text,
-    OUT library text, OUT program text, OUT extensions jsonb, OUT guards jsonb)
+CREATE FUNCTION documentdb_upgrade_internal.known_standbys(
+    OUT name text, OUT host text, OUT slot_name text, OUT identity text,
+    OUT upstream text, OUT depth integer, OUT role text, OUT status text,
+    OUT problem text, OUT required boolean, OUT installed_version text,
+    OUT binary_version text, OUT loaded_version text, OUT gate text, OUT library text,
+    OUT timeline integer, OUT replayed_lsn pg_lsn, OUT replication_lag interval,
+    OUT reported_at timestamptz, OUT fingerprint text, OUT extensions jsonb,
+    OUT vouched_by text)
     RETURNS SETOF record
-    LANGUAGE C VOLATILE ROWS 10
-    AS 'MODULE_PATHNAME', 'documentdb_upgrade_cluster_nodes';
-COMMENT ON FUNCTION cluster_nodes() IS 'the rows of view nodes';
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_fleet';
+COMMENT ON FUNCTION known_standbys() IS 'the rows of view standbys';
 
-CREATE VIEW nodes AS SELECT * FROM cluster_nodes();
-COMMENT ON VIEW nodes IS
-'one row per node of the Citus cluster that this server coordinates, asked now, over connections of Citus, within '
-	'documentdb_upgrade.node_timeout; no row on other servers. Status is ready, bare, inactive, standby, or why it is '
-	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate';
-COMMENT ON COLUMN nodes.node IS 'host and port, as Citus has them';
-COMMENT ON COLUMN nodes.nodeid IS 'number of the node in pg_dist_node; null: Citus does not list this coordinator';
-COMMENT ON COLUMN nodes.groupid IS 'group of the node; 0: the coordinator''s';
-COMMENT ON COLUMN nodes.role IS 'coordinator or worker';
-COMMENT ON COLUMN nodes.noderole IS 'primary or secondary';
-COMMENT ON COLUMN nodes.active IS 'Citus uses it';
-COMMENT ON COLUMN nodes.status
-	IS 'ready; bare: it cannot tell its scripts and libraries, because this extension is not there; inactive; standby '
-	'of another node; or why it is not ready: silent, not_installed, other_version, old_binary, other_scripts, '
-	'old_library, refuses, old_gate';
-COMMENT ON COLUMN nodes.problem IS 'the same as a sentence; null when it is ready';
-COMMENT ON COLUMN nodes.hint IS 'what to do about it';
-COMMENT ON COLUMN nodes.required IS 'an upgrade waits for it: an active primary';
-COMMENT ON COLUMN nodes.installed_version IS 'version of the main extension in the catalog there';
-COMMENT ON COLUMN nodes.binary_version IS 'version of the main extension that its files offer';
-COMMENT ON COLUMN nodes.loaded_version IS 'version that its loaded library reports';
-COMMENT ON COLUMN nodes.gate IS 'version that its loaded library believes to be in force';
-COMMENT ON COLUMN nodes.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
-COMMENT ON COLUMN nodes.program IS 'version of documentdb_upgrade there';
-COMMENT ON COLUMN nodes.extensions
-	IS 'the managed set as it answered: name, installed, binary, loaded, digest of the steps to the target, problem; '
-	'null for this server';
-COMMENT ON COLUMN nodes.guards
-	IS 'guards that do not pass there, of the hard ones and those of locks, sessions, standbys and disk; null for this '
-	'server';
-
-REVOKE ALL ON FUNCTION node_report(text, text, text, boolean), cluster_nodes() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION cluster_nodes() TO pg_monitor;
-GRANT SELECT ON nodes TO pg_monitor;
-
-COMMENT ON COLUMN status.role
-	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';
+CREATE OR REPLACE VIEW standbys AS SELECT * FROM known_standbys();
+COMMENT ON COLUMN standbys.vouched_by
+	IS 'role that reports for it, where no WAL sender here matches the report; null: one does, or it is deeper';
+COMMENT ON FUNCTION report_standby(jsonb) IS
+'takes the report of a standby about itself and its downstream, and answers who this server is; '
+	'for roles with REPLICATION whose connection matches a live WAL sender, and for roles that were granted EXECUTE '
+	'on it or on run_report_standby by name, 42501 for others; '
+	'22023 for a malformed report, 54000 for one that is too large, 55000 without preloading';
+REVOKE ALL ON FUNCTION known_standbys() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION known_standbys() TO pg_monitor;
+DROP FUNCTION documentdb_upgrade_internal.fleet();
 
 CREATE OR REPLACE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
     RETURNS SETOF record
@@ -3147,3 +3118,58 @@ BEGIN
     RETURN NEXT;
 END
 $$;
+
+CREATE FUNCTION documentdb_upgrade_internal.node_report(extension text, managed text, target text, guards boolean)
+    RETURNS text
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_node_report';
+COMMENT ON FUNCTION node_report(text, text, text, boolean)
+	IS 'serves view nodes and guard nodes_ready: what this node says of itself, as one JSON object, to its coordinator';
+
+CREATE FUNCTION documentdb_upgrade_internal.cluster_nodes(
+    OUT node text, OUT nodeid integer, OUT groupid integer, OUT role text, OUT noderole text,
+    OUT active boolean, OUT status text, OUT problem text, OUT hint text, OUT required boolean,
+    OUT installed_version text, OUT binary_version text, OUT loaded_version text, OUT gate text,
+    OUT library text, OUT program text, OUT extensions jsonb, OUT guards jsonb)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 10
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_cluster_nodes';
+COMMENT ON FUNCTION cluster_nodes() IS 'the rows of view nodes';
+
+CREATE VIEW nodes AS SELECT * FROM cluster_nodes();
+COMMENT ON VIEW nodes IS
+'one row per node of the Citus cluster that this server coordinates, asked now, over connections of Citus, within '
+	'documentdb_upgrade.node_timeout; no row on other servers. Status is ready, bare, inactive, standby, or why it is '
+	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate';
+COMMENT ON COLUMN nodes.node IS 'host and port, as Citus has them';
+COMMENT ON COLUMN nodes.nodeid IS 'number of the node in pg_dist_node; null: Citus does not list this coordinator';
+COMMENT ON COLUMN nodes.groupid IS 'group of the node; 0: the coordinator''s';
+COMMENT ON COLUMN nodes.role IS 'coordinator or worker';
+COMMENT ON COLUMN nodes.noderole IS 'primary or secondary';
+COMMENT ON COLUMN nodes.active IS 'Citus uses it';
+COMMENT ON COLUMN nodes.status
+	IS 'ready; bare: it cannot tell its scripts and libraries, because this extension is not there; inactive; standby '
+	'of another node; or why it is not ready: silent, not_installed, other_version, old_binary, other_scripts, '
+	'old_library, refuses, old_gate';
+COMMENT ON COLUMN nodes.problem IS 'the same as a sentence; null when it is ready';
+COMMENT ON COLUMN nodes.hint IS 'what to do about it';
+COMMENT ON COLUMN nodes.required IS 'an upgrade waits for it: an active primary';
+COMMENT ON COLUMN nodes.installed_version IS 'version of the main extension in the catalog there';
+COMMENT ON COLUMN nodes.binary_version IS 'version of the main extension that its files offer';
+COMMENT ON COLUMN nodes.loaded_version IS 'version that its loaded library reports';
+COMMENT ON COLUMN nodes.gate IS 'version that its loaded library believes to be in force';
+COMMENT ON COLUMN nodes.library IS 'its libraries in memory against those on its disk: none, current, unknown, stale';
+COMMENT ON COLUMN nodes.program IS 'version of documentdb_upgrade there';
+COMMENT ON COLUMN nodes.extensions
+	IS 'the managed set as it answered: name, installed, binary, loaded, digest of the steps to the target, problem; '
+	'null for this server';
+COMMENT ON COLUMN nodes.guards
+	IS 'guards that do not pass there, of the hard ones and those of locks, sessions, standbys and disk; null for this '
+	'server';
+
+REVOKE ALL ON FUNCTION node_report(text, text, text, boolean), cluster_nodes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cluster_nodes() TO pg_monitor;
+GRANT SELECT ON nodes TO pg_monitor;
+
+COMMENT ON COLUMN status.role
+	IS 'primary, standby, or worker_node: a primary of a Citus cluster that its coordinator upgrades';

@@ -154,6 +154,8 @@ extern PGDLLEXPORT int du_guc_standby_report_timeout;	/* milliseconds */
 extern int	du_guc_max_replication_lag; /* milliseconds */
 extern int	du_guc_node_timeout;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_designated_primary;	/* a DesignatedPrimary */
+extern PGDLLEXPORT char *du_guc_report_conninfo;	/* may hold a password */
+extern PGDLLEXPORT char *du_guc_report_password_file;
 
 /*
  * Checks of settings whose grammar belongs to higher modules; the wiring

@@ -59,6 +59,8 @@ int			du_guc_standby_report_timeout;
 int			du_guc_max_replication_lag;
 int			du_guc_node_timeout;
 int			du_guc_designated_primary;
+char	   *du_guc_report_conninfo;
+char	   *du_guc_report_password_file;
 
 static const struct config_enum_entry sources[] = {
 	{"setting", SOURCE_KIND_SETTING, false},
@@ -340,6 +342,22 @@ define_fleet(void)
 							 DESIGNATED_AUTO, designations,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("documentdb_upgrade.report_conninfo",
+							   "How a standby connects to its upstream to report, where that differs from primary_conninfo.",
+							   "A connection string; what it does not say is as in primary_conninfo.",
+							   &du_guc_report_conninfo,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("documentdb_upgrade.report_password_file",
+							   "File with the password that a standby reports with, and nothing else.",
+							   "It is read for each report. Empty means the password that the connection strings or libpq's password file give.",
+							   &du_guc_report_password_file,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
 }
 
 static void

@@ -8,7 +8,8 @@
  * silent standby, and so is a slot that is not in use, unless a report
  * from elsewhere names it: its owner streams from another server now, or the
  * slot is the copy of one that another server keeps.  A report without a sender
- * counts for as long as it is fresh: its standby was there a moment ago.
+ * counts for as long as it is fresh: its standby was there a moment ago, or a
+ * role that may vouch for standbys says what it is.
  *
  *-------------------------------------------------------------------------
  */
@@ -127,7 +128,9 @@ add_direct(Fleet *fleet, const FleetEntry *entry, const ReplicationSender *sende
 	instance->connected = sender != NULL;
 	instance->reported_at = entry->received_at;
 	instance->lag_ms = entry->lag_ms;
-	if (sender == NULL)
+	if (sender == NULL && OidIsValid(entry->vouched_by))
+		instance->vouched_by = entry->vouched_by;
+	else if (sender == NULL)
 		member->word = MEMBER_SILENT;
 	else
 	{

@@ -116,6 +116,8 @@ typedef struct FleetInstance
 	bool		in_region;		/* not below the head of a replica region */
 	bool		connected;		/* its WAL sender is here and runs; for those
 								 * of depth 1 */
+	Oid			vouched_by;		/* the role that reports for it although no
+								 * WAL sender matched; or InvalidOid */
 	int64		lag_ms;			/* -1: not known */
 	TimestampTz reported_at;	/* 0: never */
 } FleetInstance;

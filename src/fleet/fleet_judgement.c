@@ -109,7 +109,7 @@ judge_silence(const FleetInstance *instance)
 	if (streams)
 		return verdict(FLEET_SILENT,
 					   psprintf("%s streams and has sent no report.", name),
-					   "Preload documentdb_upgrade there; where it is, next_step of its view status says what keeps it from reporting. One that can never become the primary can be named in documentdb_upgrade.ignore_standbys.");
+					   "Only that server knows why: look at next_step of view status there; where the view is missing or no worker runs, install or preload documentdb_upgrade. One that can never become the primary can be named in documentdb_upgrade.ignore_standbys.");
 	if (instance->reported_at != 0 && instance->depth == 1)
 		return verdict(FLEET_SILENT,
 					   psprintf("%s has disconnected.", name),

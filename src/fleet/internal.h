@@ -32,7 +32,10 @@ typedef struct FleetEntry
 	int64		lag_ms;			/* when the report arrived */
 
 	/* Of direct standbys, for all of their branch. */
-	pid_t		sender;			/* the WAL sender that it reports for */
+	pid_t		sender;			/* the WAL sender that it reports for, 0: none
+								 * matched */
+	Oid			vouched_by;		/* the role that it is believed for, where there
+								 * is no such WAL sender */
 	TimestampTz received_at;
 	bool		contested;		/* two servers report under this identity */
 } FleetEntry;
@@ -45,7 +48,8 @@ typedef enum StoreOutcome
 } StoreOutcome;
 
 extern StoreOutcome du_reports_store(const FleetMember *members, const int64 *lags,
-									 int nmembers, const pid_t *senders, int nsenders);
+									 int nmembers, const pid_t *senders, int nsenders,
+									 Oid reporter);
 extern int	du_reports_list(FleetEntry **entries);
 
 /* ----

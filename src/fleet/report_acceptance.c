@@ -7,6 +7,12 @@
  * authenticated as a role with REPLICATION, and a WAL sender serves that role
  * at the same address (or with the slot that the report names) just now.
  *
+ * Where a standby cannot connect to a database in the way in which it streams,
+ * it reports as another role.  That one is believed because somebody has
+ * granted it EXECUTE, which PUBLIC has anyway: so the grant says nothing else.
+ * The WAL sender is looked for by what the report claims, and when there is
+ * none the report is kept as the word of that role.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,20 +27,54 @@
 #include "base/base.h"
 #include "processes/processes.h"
 
+#define DEFAULT_NAME "walreceiver"	/* of standbys that were given none */
+
 /*
- * The role that calls must be a standby's, not only that of the session, which
- * may serve others by SET ROLE.
+ * True when the role, or one whose privileges it has, was granted EXECUTE by
+ * name.  Owners have it without that.
  */
-static void
-check_role(void)
+static bool
+may_vouch(Oid role)
 {
-	if (has_rolreplication(GetUserId()))
-		return;
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(role)};
+	bool		isnull;
+	bool		granted;
+
+	du_query("SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a"
+			 "   WHERE p.pronamespace = 'documentdb_upgrade'::pg_catalog.regnamespace"
+			 "     AND p.proname IN ('report_standby', 'run_report_standby')"
+			 "     AND a.grantee NOT IN (0, p.proowner)"
+			 "     AND pg_catalog.pg_has_role($1, a.grantee, 'USAGE'))",
+			 lengthof(values), types, values);
+	granted = DatumGetBool(du_query_datum(0, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return granted;
+}
+
+/* The same, as it is asked from outside. */
+static bool
+is_vouching(Oid role)
+{
+	ExecutionContext context;
+	bool		granted;
+
+	du_context_enter(&context);
+	SPI_connect();
+	granted = may_vouch(role);
+	SPI_finish();
+	du_context_leave(&context);
+	return granted;
+}
+
+static void
+refuse(const char *detail, const char *hint)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to report a standby"),
-			 errdetail("The role that calls does not have the REPLICATION attribute."),
-			 errhint("Standbys report as the role of their primary_conninfo.")));
+			 errdetail_internal("%s", detail),
+			 errhint("%s", hint)));
 }
 
 static void
@@ -48,19 +88,25 @@ check_memory(void)
 			 errhint("Add documentdb_upgrade to shared_preload_libraries and restart PostgreSQL.")));
 }
 
-/* How well a WAL sender matches the report's connection; 0: not at all. */
+/*
+ * How well a WAL sender matches the report's connection; 0: not at all.  From a
+ * role that vouches, a name counts too; one that many have counts together with
+ * the address.
+ */
 static int
-match(const ReplicationSender *sender, const FleetMember *member, const char *address)
+match(const ReplicationSender *sender, const FleetMember *member, const char *address, bool vouched)
 {
+	bool		same_role = sender->role == GetSessionUserId();
 	bool		same_slot = sender->slot != NULL && strcmp(sender->slot, member->slot) == 0;
 	bool		same_address = strcmp(sender->address, address) == 0;
+	bool		same_name = application_name != NULL && strcmp(sender->name, application_name) == 0;
+	bool		claimed = vouched && same_name &&
+		(same_address || (sender->name[0] != '\0' && strcmp(sender->name, DEFAULT_NAME) != 0));
 
-	if (sender->pid == 0 || sender->is_backup || sender->role != GetSessionUserId() ||
-		(!same_slot && !same_address))
+	if (sender->pid == 0 || sender->is_backup || (!same_role && !vouched) ||
+		!(same_slot || (same_address && same_role) || claimed))
 		return 0;
-	return 1 + same_address +
-		(application_name != NULL && strcmp(sender->name, application_name) == 0 ? 2 : 0) +
-		(same_slot ? 4 : 0);
+	return 1 + same_address + (same_name ? 2 : 0) + (same_slot ? 4 : 0);
 }
 
 /*
@@ -68,7 +114,7 @@ match(const ReplicationSender *sender, const FleetMember *member, const char *ad
  * the member's.
  */
 static int
-match_senders(FleetMember *member, pid_t *senders, int limit)
+match_senders(FleetMember *member, bool vouched, pid_t *senders, int limit)
 {
 	List	   *all = du_senders_list();
 	char	   *address = du_senders_own_address();
@@ -82,7 +128,7 @@ match_senders(FleetMember *member, pid_t *senders, int limit)
 		{
 			const ReplicationSender *sender = lfirst(lc);
 
-			if (n == limit || match(sender, member, address) != score)
+			if (n == limit || match(sender, member, address, vouched) != score)
 				continue;
 			if (n == 0)
 				strlcpy(member->name, sender->name, sizeof(member->name));
@@ -136,6 +182,9 @@ du_report_accept(Jsonb *report)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	ExecutionContext context;
+	Oid			caller = GetUserId();
+	bool		streams = has_rolreplication(caller);
+	bool		vouched;
 	char		own_identity[SHARED_IDENTITY_LENGTH];
 	FleetMember *members;
 	pid_t		senders[FLEET_MEMBERS];
@@ -143,7 +192,14 @@ du_report_accept(Jsonb *report)
 	int			nsenders;
 	StoreOutcome outcome;
 
-	check_role();
+	/*
+	 * The role that calls counts, not that of the session, which may serve
+	 * others by SET ROLE.
+	 */
+	vouched = is_vouching(caller);
+	if (!streams && !vouched)
+		refuse("The role that calls does not have the REPLICATION attribute.",
+			   "Standbys report as the role of their primary_conninfo, or as a role that was granted EXECUTE on procedure documentdb_upgrade.run_report_standby by name.");
 	check_memory();
 	du_identity_read(own_identity, NULL);
 	nmembers = du_report_read(report, own_identity, &members);
@@ -151,19 +207,18 @@ du_report_accept(Jsonb *report)
 	du_context_enter(&context);
 	SPI_connect();
 	MemoryContextSwitchTo(memory);
-	nsenders = match_senders(&members[0], senders, lengthof(senders));
+	nsenders = match_senders(&members[0], vouched, senders, lengthof(senders));
 	SPI_finish();
 	MemoryContextSwitchTo(memory);
 	du_context_leave(&context);
-	if (nsenders == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to report a standby"),
-				 errdetail("No WAL sender serves this role at the address of this session."),
-				 errhint("A standby reports while it streams, over the connection that its primary_conninfo describes.")));
+	if (nsenders == 0 && !vouched)
+		refuse("No WAL sender serves this role at the address of this session.",
+			   "A standby reports while it streams, over the connection that its primary_conninfo describes, or as a role that was granted EXECUTE on procedure documentdb_upgrade.run_report_standby by name.");
+	if (nsenders == 0 && application_name != NULL && application_name[0] != '\0')
+		strlcpy(members[0].name, application_name, sizeof(members[0].name));
 
 	du_lsn_clock_note();
-	outcome = du_reports_store(members, lags_of(members, nmembers), nmembers, senders, nsenders);
+	outcome = du_reports_store(members, lags_of(members, nmembers), nmembers, senders, nsenders, caller);
 	if (outcome == STORE_FULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

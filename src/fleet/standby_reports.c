@@ -13,7 +13,8 @@
  * and which of them serves its standby is not told by the server: the one that
  * it had before is kept, else one that no other report stands for is taken.
  * So as many senders have a report as standbys report, and the others
- * are silent.
+ * are silent.  The report of a role that may vouch for standbys can be for
+ * none of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -150,7 +151,7 @@ choose_sender(const ReportRow *earlier, const char *identity,
 		if (!is_claimed(senders[i], identity))
 			return senders[i];
 	}
-	return senders[0];
+	return nsenders > 0 ? senders[0] : 0;
 }
 
 /* True when two members differ in more than their positions. */
@@ -248,7 +249,7 @@ take_free_row(void)
 
 static void
 store_branch(const ReportRow *earlier, const FleetMember *members, const int64 *lags,
-			 int nmembers, pid_t sender)
+			 int nmembers, pid_t sender, Oid reporter)
 {
 	ReportRow	direct = {0};
 	int			branch = -1;
@@ -270,6 +271,7 @@ store_branch(const ReportRow *earlier, const FleetMember *members, const int64 *
 		row->entry.branch = branch;
 		row->entry.lag_ms = lags[i];
 		row->entry.sender = sender;
+		row->entry.vouched_by = sender == 0 ? reporter : InvalidOid;
 		row->entry.received_at = GetCurrentTimestamp();
 	}
 }
@@ -277,11 +279,11 @@ store_branch(const ReportRow *earlier, const FleetMember *members, const int64 *
 /*
  * Stores the report of a direct standby, members[0], and of all below it, with
  * how far each lags.  senders are the WAL senders that match its connection,
- * at least one, those that match best first.
+ * those that match best first; where there is none, the role vouches for it.
  */
 StoreOutcome
 du_reports_store(const FleetMember *members, const int64 *lags, int nmembers,
-				 const pid_t *senders, int nsenders)
+				 const pid_t *senders, int nsenders, Oid reporter)
 {
 	StoreOutcome outcome = STORE_FULL;
 	ReportRow  *earlier;
@@ -294,7 +296,7 @@ du_reports_store(const FleetMember *members, const int64 *lags, int nmembers,
 		pid_t		sender = choose_sender(earlier, members[0].identity, senders, nsenders);
 
 		outcome = is_changed(earlier, members, nmembers, sender) ? STORE_CHANGED : STORE_SAME;
-		store_branch(earlier, members, lags, nmembers, sender);
+		store_branch(earlier, members, lags, nmembers, sender, reporter);
 	}
 	LWLockRelease(table->lock);
 	return outcome;

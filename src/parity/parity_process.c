@@ -109,9 +109,8 @@ prepare_remote(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot connect to another server: %s", why),
-				 errhint("Install what the worker's library needs (%s), "
-						 "or compare checksums of table_checksums() by hand.",
-						 WORKER_PACKAGES)));
+				 errhint("%s. Or compare checksums of table_checksums() by hand.",
+						 du_process_library_help())));
 	part.api = function();
 	request.password_required = part.order->password_required;
 	request.settings = du_parity_settings;

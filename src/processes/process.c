@@ -56,3 +56,15 @@ du_process_worker_function(const char *function, const char **problem)
 	PG_END_TRY();
 	return found;
 }
+
+/*
+ * How to get what the worker's library needs, the beginning of a sentence.
+ * Packages cannot be installed in a pod.
+ */
+const char *
+du_process_library_help(void)
+{
+	if (getenv("KUBERNETES_SERVICE_HOST") != NULL)
+		return "Put what it needs (libcurl, cJSON) into a directory of the extension's image volume, and name that directory in ld_library_path of its entry in spec.postgresql.extensions of the Cluster";
+	return "Install what it needs (on Debian the packages libcurl4, libcjson1 and libpq5)";
+}

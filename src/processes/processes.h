@@ -104,11 +104,10 @@ extern PGDLLEXPORT bool du_own_relations_lock(int wait_ms);
  * ----
  */
 
-#define WORKER_PACKAGES "on Debian the packages libcurl4, libcjson1 and libpq5"
-
 extern void du_process_describe(BackgroundWorker *process, const char *what,
 								const char *function);
 extern void *du_process_worker_function(const char *function, const char **problem);
+extern const char *du_process_library_help(void);
 
 /* ----
  * shared_status.c

@@ -90,7 +90,7 @@ documentdb_upgrade_tick(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FILE),
 				 errmsg("could not load the worker's library: %s", result.problem),
-				 errhint("Install what it needs (%s).", WORKER_PACKAGES)));
+				 errhint("%s.", du_process_library_help())));
 	if (!result.done)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

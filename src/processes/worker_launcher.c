@@ -513,7 +513,7 @@ documentdb_upgrade_worker_main(Datum main_arg)
 		name = get_database_name(MyDatabaseId);
 		set_problem(database, name ? name : "",
 					psprintf("The worker's library cannot be loaded: %s.", problem),
-					"Install what it needs (" WORKER_PACKAGES "); the worker then starts within a minute.");
+					psprintf("%s; the worker then starts within a minute.", du_process_library_help()));
 		proc_exit(0);
 	}
 	set_problem(database, "", "", "");

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/pg_lsn.h"
@@ -143,11 +144,13 @@ add_row(FunctionCallInfo fcinfo, const FleetInstance *instance, const Assessment
 		du_row_add(&row, extensions_of(member));
 	else
 		du_row_add_null(&row);
+	du_row_add_text(&row, OidIsValid(instance->vouched_by) ?
+					GetUserNameFromId(instance->vouched_by, true) : NULL);
 	du_row_put(fcinfo, &row);
 }
 
 /*
- * fleet() returns the rows of view standbys
+ * known_standbys() returns the rows of view standbys
  */
 Datum
 documentdb_upgrade_fleet(PG_FUNCTION_ARGS)

@@ -145,6 +145,66 @@ dotted(const char *text)
 	return du_version_to_semver(&version);
 }
 
+#define IN_A_WORD "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_/+~"
+
+/*
+ * How the resource spells a word that is a version as extensions spell it
+ * ("0.112-0"), or NULL for any other word.
+ */
+static char *
+spell_word(const char *word, size_t length)
+{
+	char	   *copy = pnstrdup(word, length);
+	size_t		digits = strspn(copy, "0123456789.");
+
+	/* A date has no dot, and a file name does not begin with a digit. */
+	if (digits == 0 || copy[digits] != '-' || memchr(copy, '.', digits) == NULL ||
+		strpbrk(copy, "_/+~") != NULL || strchr(copy + digits + 1, '-') != NULL)
+		return NULL;
+	return dotted(copy);
+}
+
+/*
+ * A text about the resource, with the versions in it as its fields have them:
+ * one version is not to have two spellings there.  Our functions take both.
+ */
+static const char *
+spell_for_resource(const char *text)
+{
+	StringInfoData buf;
+
+	if (text == NULL)
+		return NULL;
+	initStringInfo(&buf);
+	while (*text != '\0')
+	{
+		size_t		between = strcspn(text, IN_A_WORD);
+		size_t		length;
+		size_t		word;
+		char	   *spelt;
+
+		appendBinaryStringInfo(&buf, text, between);
+		text += between;
+		length = word = strspn(text, IN_A_WORD);
+		while (word > 0 && text[word - 1] == '.')
+			word--;				/* the end of a sentence */
+		spelt = spell_word(text, word);
+		if (spelt != NULL)
+			appendStringInfoString(&buf, spelt);
+		else
+			appendBinaryStringInfo(&buf, text, word);
+		appendBinaryStringInfo(&buf, text + word, length - word);
+		text += length;
+	}
+	return buf.data;
+}
+
+static void
+tell_event(Worker *worker, const char *type, const char *reason, const char *message)
+{
+	du_kube_report_event(worker->report, type, reason, spell_for_resource(message));
+}
+
 /*
  * The message of the Event, in the words that users of the operator know where
  * there are such.
@@ -187,19 +247,19 @@ report(Worker *worker, const Assessment *assessment, const StateAnnouncement *vo
 	content.schema_version = dotted(extension->installed);
 	content.status = is_settled(assessment, voice) ? "True" : "False";
 	content.reason = voice->reason;
-	content.message = event_message(assessment);
+	content.message = spell_for_resource(event_message(assessment));
 	du_kube_report_set(worker->report, &content);
 
 	if (upgraded)
-		du_kube_report_event(worker->report, "Normal", "SchemaUpgraded",
+		tell_event(worker, "Normal", "SchemaUpgraded",
 						psprintf("Schema of extension %s is at %s. %s", extension->name,
 								 text_or(content.schema_version, extension->installed),
 								 assessment->state.next_step));
 	if (voice->event_type != NULL)
-		du_kube_report_event(worker->report, voice->event_type, voice->event_reason,
+		tell_event(worker, voice->event_type, voice->event_reason,
 						content.message);
 	if (!upgraded && assessment->straggler != NULL && strcmp(worker->announced_state, "up_to_date") == 0)
-		du_kube_report_event(worker->report, "Warning", "StandbyNotReady", content.message);
+		tell_event(worker, "Warning", "StandbyNotReady", content.message);
 }
 
 /*
@@ -214,9 +274,9 @@ report_fence(Worker *worker, const Assessment *assessment)
 	if (worker->report == NULL || told == assessment->maintenance)
 		return;
 	if (assessment->maintenance)
-		du_kube_report_event(worker->report, "Normal", "FenceRaised", assessment->fence);
+		tell_event(worker, "Normal", "FenceRaised", assessment->fence);
 	else
-		du_kube_report_event(worker->report, "Normal", "FenceLifted",
+		tell_event(worker, "Normal", "FenceLifted",
 						"Writes to this database are no longer stopped for maintenance.");
 }
 
@@ -328,7 +388,7 @@ du_announce_started(Worker *worker)
 			 errmsg("finalizing extension \"%s\" to \"%s\"", order->extension, order->target),
 			 errdetail_internal("What changes: %s.", worker->changes)));
 	if (worker->report != NULL)
-		du_kube_report_event(worker->report, "Normal", "SchemaUpgradeStarted",
+		tell_event(worker, "Normal", "SchemaUpgradeStarted",
 						psprintf("Finalizing %s. SELECT * FROM documentdb_upgrade.progress; shows how far it is.",
 								 worker->companions_alone ?
 								 psprintf("the companions of extension %s at %s: %s",
@@ -345,7 +405,7 @@ du_announce_succeeded(Worker *worker)
 {
 	if (worker->report == NULL || worker->changes == NULL || !worker->companions_alone)
 		return;
-	du_kube_report_event(worker->report, "Normal", "SchemaUpgraded",
+	tell_event(worker, "Normal", "SchemaUpgraded",
 					psprintf("The companions of extension %s at %s are at their targets: %s.",
 							 worker->order.extension, worker->order.target, worker->changes));
 }

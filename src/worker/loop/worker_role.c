@@ -23,6 +23,22 @@
 #include "worker/source/source.h"
 #include "worker/standby/standby.h"
 
+#define INSTANCES_OF_HIGH_AVAILABILITY 3
+
+/*
+ * How many standbys the resource gives this server's region; -1 when it does
+ * not say.
+ */
+static int
+count_expected(const CustomResource *resource)
+{
+	if (resource == NULL)
+		return -1;
+	if (resource->highly_available && !RecoveryInProgress())
+		return INSTANCES_OF_HIGH_AVAILABILITY - 1;
+	return resource->instances_per_node > 0 ? resource->instances_per_node - 1 : -1;
+}
+
 /*
  * Takes what the source says into the facts; without one nothing is known of
  * what is desired.
@@ -51,8 +67,7 @@ take_source_state(Worker *worker)
 	strlcpy(facts->resource_uid, resource && resource->uid ? resource->uid : "",
 			sizeof(facts->resource_uid));
 	facts->resource_generation = resource ? resource->generation : 0;
-	facts->region_standbys = resource && resource->instances_per_node > 0 ?
-		resource->instances_per_node - 1 : -1;
+	facts->region_standbys = count_expected(resource);
 
 	facts->held = resource != NULL && resource->hold != NULL;
 	facts->hold_reason[0] = '\0';

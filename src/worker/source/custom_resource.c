@@ -66,6 +66,20 @@ read_metadata(CustomResource *resource, const cJSON *metadata, const char **reas
 	resource->hold = du_json_text(annotations, HOLD_ANNOTATION, LONGEST_HOLD, true, reason);
 }
 
+/*
+ * True when spec.clusterReplication asks for high availability: the operator
+ * then gives the primary region three instances, whatever instancesPerNode says.
+ * Where there is one region alone it looks at neither.
+ */
+static bool
+is_highly_available(const cJSON *spec, const char **reason)
+{
+	const cJSON *replication = du_json_object(spec, "clusterReplication", reason);
+	bool		asked = du_json_bool(replication, "highAvailability", reason);
+
+	return asked && cJSON_GetArraySize(du_json_member(replication, "clusterList")) > 1;
+}
+
 static void
 read_spec(CustomResource *resource, const cJSON *spec, const char **reason)
 {
@@ -76,6 +90,7 @@ read_spec(CustomResource *resource, const cJSON *spec, const char **reason)
 		resource->schema_version = "";
 	resource->spec_binary = get_spec_binary(spec, reason);
 	resource->instances_per_node = (int) Min(instances, PG_INT32_MAX);
+	resource->highly_available = is_highly_available(spec, reason);
 	resource->maintenance = du_json_bool(spec, "maintenance", reason);
 }
 

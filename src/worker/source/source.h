@@ -39,6 +39,7 @@ typedef struct CustomResource
 	const char *spec_binary;	/* version that the spec's image or
 								 * documentDBVersion names, or NULL */
 	int			instances_per_node; /* -1 when not said */
+	bool		highly_available;	/* the primary region has three instances */
 	bool		maintenance;	/* spec.maintenance: writes are to be stopped */
 	const char *hold;			/* value of the hold annotation, NULL: none */
 

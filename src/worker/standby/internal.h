@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "libpq-fe.h"
+
 #include "processes/processes.h"
 #include "worker/net/net.h"
 #include "worker/standby/standby.h"
@@ -23,8 +25,9 @@
 
 typedef enum UpstreamKind
 {
-	UPSTREAM_NONE,				/* primary_conninfo is empty */
-	UPSTREAM_INVALID,			/* it cannot be understood */
+	UPSTREAM_NONE,				/* no setting names one */
+	UPSTREAM_INVALID,			/* primary_conninfo cannot be understood */
+	UPSTREAM_INVALID_OWN,		/* report_conninfo cannot */
 	UPSTREAM_KNOWN
 } UpstreamKind;
 
@@ -34,10 +37,27 @@ typedef struct UpstreamConninfo
 	const char **keywords;		/* for libpq; ends with NULL */
 	const char **values;
 	char	   *location;		/* "host:port" for people, "" when not known */
+	char	   *user;			/* "" when libpq finds it */
+	bool		own_user;		/* report_conninfo names it */
+	bool		has_certificate;	/* it names one for the client */
+	char	   *database;		/* where reports are handed in */
+	char	   *first_database; /* the one that is tried first */
+	char	   *other_database; /* where else they could be, or NULL */
 } UpstreamConninfo;
 
 extern UpstreamConninfo du_upstream_conninfo(void);
+extern void du_upstream_set(UpstreamConninfo *upstream, const char *keyword, const char *value);
 extern bool du_upstream_receiver_connected(void);
+
+/* ----
+ * report_conninfo.c
+ *
+ * What reports have otherwise than primary_conninfo says.
+ * ----
+ */
+
+extern void du_report_conninfo_override(PQconninfoOption *options, PQconninfoOption *own);
+extern const char *du_report_password_add(UpstreamConninfo *upstream);
 
 /* ----
  * upstream_verdict.c
@@ -61,8 +81,11 @@ typedef struct UpstreamVerdict
 } UpstreamVerdict;
 
 extern UpstreamVerdict du_verdict_of_answer(const LibpqAnswer *answer,
-											const char *location,
+											const UpstreamConninfo *upstream,
 											const char *identity);
+extern UpstreamVerdict du_verdict_without_password(const char *problem);
+extern const char *du_hint_for_two_databases(const UpstreamConninfo *upstream,
+											 const LibpqAnswer *answer);
 extern UpstreamVerdict du_verdict_without_upstream(UpstreamKind kind, bool designated);
 
 #endif							/* DU_STANDBY_INTERNAL_H */

@@ -6,8 +6,12 @@
  * A report travels as the WAL does: to the host that the WAL receiver streams
  * from, as its role, with its certificates and its application name, because
  * the upstream compares the two.  What differs is that it is an ordinary
- * connection to a database.  The password that primary_conninfo may contain
- * is handed to libpq and shown to nobody.
+ * connection to a database, and what documentdb_upgrade.report_conninfo says.
+ * The password that either may contain is handed to libpq and shown to nobody.
+ *
+ * The upstream's memory takes reports through any database that has this
+ * extension.  The one that primary_conninfo names is tried first: who wrote it
+ * knows that the role gets there.  Then the one that the worker serves.
  *
  *-------------------------------------------------------------------------
  */
@@ -190,8 +194,8 @@ set_parameters(UpstreamConninfo *upstream, const PQconninfoOption *options, int 
 
 	for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
 		n++;
-	upstream->keywords = palloc0((n + 4) * sizeof(char *));
-	upstream->values = palloc0((n + 4) * sizeof(char *));
+	upstream->keywords = palloc0((n + 5) * sizeof(char *));
+	upstream->values = palloc0((n + 5) * sizeof(char *));
 
 	n = 0;
 	for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
@@ -202,7 +206,7 @@ set_parameters(UpstreamConninfo *upstream, const PQconninfoOption *options, int 
 		upstream->values[n++] = get_value(option, position);
 	}
 	upstream->keywords[n] = "dbname";
-	upstream->values[n++] = du_guc_main_database();
+	upstream->values[n++] = upstream->database;
 	upstream->keywords[n] = "fallback_application_name";
 	upstream->values[n++] = cluster_name[0] != '\0' ? cluster_name : "walreceiver";
 	upstream->keywords[n] = "client_encoding";
@@ -210,36 +214,96 @@ set_parameters(UpstreamConninfo *upstream, const PQconninfoOption *options, int 
 }
 
 /*
- * What primary_conninfo says, in the current memory context.
+ * Sets a parameter of the connection.  There is room for one that was not there.
+ */
+void
+du_upstream_set(UpstreamConninfo *upstream, const char *keyword, const char *value)
+{
+	int			n = 0;
+
+	while (upstream->keywords[n] != NULL && strcmp(upstream->keywords[n], keyword) != 0)
+		n++;
+	upstream->keywords[n] = keyword;
+	upstream->values[n] = value;
+}
+
+/*
+ * Chooses the databases.  Some tools write the pseudo-database of streaming
+ * into primary_conninfo.
+ */
+static void
+choose_databases(UpstreamConninfo *upstream, const char *named, const char *own)
+{
+	char	   *served = du_guc_main_database();
+	bool		is_named = named[0] != '\0' && strcmp(named, "replication") != 0;
+
+	upstream->database = own[0] != '\0' ? pstrdup(own) : is_named ? pstrdup(named) : served;
+	upstream->first_database = upstream->database;
+	upstream->other_database = own[0] == '\0' && strcmp(upstream->database, served) != 0 ? served : NULL;
+}
+
+/* Fills in what both strings say together. */
+static void
+describe(UpstreamConninfo *upstream, PQconninfoOption *options, PQconninfoOption *own)
+{
+	int			position;
+
+	/* A role without a server is nobody to report to. */
+	if (PrimaryConnInfo[0] == '\0' && value_of(own, "host")[0] == '\0' &&
+		value_of(own, "hostaddr")[0] == '\0')
+		return;
+	upstream->kind = UPSTREAM_KNOWN;
+	upstream->own_user = value_of(own, "user")[0] != '\0';
+	choose_databases(upstream, value_of(options, "dbname"), value_of(own, "dbname"));
+	du_report_conninfo_override(options, own);
+	upstream->user = pstrdup(value_of(options, "user"));
+	upstream->has_certificate = value_of(options, "sslcert")[0] != '\0';
+	position = find_position(options);
+	upstream->location = describe_location(options, position);
+	set_parameters(upstream, options, position);
+}
+
+/* What libpq finds wrong with it may quote a password. */
+static PQconninfoOption *
+parse(const char *conninfo)
+{
+	char	   *error = NULL;
+	PQconninfoOption *options = PQconninfoParse(conninfo, &error);
+
+	if (error != NULL)
+		PQfreemem(error);
+	return options;
+}
+
+/*
+ * What primary_conninfo and documentdb_upgrade.report_conninfo say, in the
+ * current memory context.
  */
 UpstreamConninfo
 du_upstream_conninfo(void)
 {
-	UpstreamConninfo upstream = {UPSTREAM_NONE, NULL, NULL, ""};
+	UpstreamConninfo upstream = {UPSTREAM_NONE, NULL, NULL, "", ""};
 	PQconninfoOption *options;
-	char	   *error = NULL;
+	PQconninfoOption *own;
 
-	if (PrimaryConnInfo == NULL || PrimaryConnInfo[0] == '\0')
+	if (PrimaryConnInfo == NULL || (PrimaryConnInfo[0] == '\0' && du_guc_report_conninfo[0] == '\0'))
 		return upstream;
 
-	/* What libpq finds wrong with it may quote a password. */
-	options = PQconninfoParse(PrimaryConnInfo, &error);
-	if (error != NULL)
-		PQfreemem(error);
-	upstream.kind = options != NULL ? UPSTREAM_KNOWN : UPSTREAM_INVALID;
-	if (options == NULL)
-		return upstream;
-
+	options = parse(PrimaryConnInfo);
+	own = parse(du_guc_report_conninfo);
 	PG_TRY();
 	{
-		int			position = find_position(options);
-
-		upstream.location = describe_location(options, position);
-		set_parameters(&upstream, options, position);
+		if (options == NULL)
+			upstream.kind = UPSTREAM_INVALID;
+		else if (own == NULL)
+			upstream.kind = UPSTREAM_INVALID_OWN;
+		else
+			describe(&upstream, options, own);
 	}
 	PG_FINALLY();
 	{
 		PQconninfoFree(options);
+		PQconninfoFree(own);
 	}
 	PG_END_TRY();
 	return upstream;

@@ -11,8 +11,9 @@
  * receiver is connected to it, so they wait for that for a moment.
  *
  * After a failure the next report comes later and later, up to the usual
- * pace, or slower where a server refuses it.  What is reported is left to others, who are asked for a fresh text
- * each time.
+ * pace, or slower where a server refuses it.  Where another database can take
+ * it, that one is tried at once, and kept while it does.  What is reported is
+ * left to others, who are asked for a fresh text each time.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,6 +61,12 @@ struct UpstreamReport
 	int64		receiver_away;	/* since when it is not connected, as far as
 								 * was seen; -1: it is */
 	int			failures;		/* in a row */
+	bool		in_other_database;	/* of the two that are possible */
+
+	/* What the first database has answered, while the other one is tried. */
+	char		first_sqlstate[6];	/* "" when there is nothing */
+	char		first_problem[SHARED_TEXT_LENGTH];
+	char		first_hint[SHARED_TEXT_LENGTH];
 
 	char		upstream[SHARED_TEXT_LENGTH];
 	UpstreamVerdict verdict;	/* the last one; its texts are the next two */
@@ -111,7 +118,7 @@ take_verdict(UpstreamReport *report, const UpstreamVerdict *verdict)
 }
 
 /*
- * Reads primary_conninfo, into the current memory context.
+ * Reads where reports go, into the current memory context.
  */
 static UpstreamConninfo
 find_upstream(UpstreamReport *report)
@@ -121,6 +128,11 @@ find_upstream(UpstreamReport *report)
 
 	du_shared_copy_text(report->upstream, upstream.location);
 	report->nowhere = upstream.kind != UPSTREAM_KNOWN;
+	if (report->in_other_database && upstream.other_database != NULL)
+	{
+		upstream.database = upstream.other_database;
+		du_upstream_set(&upstream, "dbname", upstream.database);
+	}
 	if (report->nowhere)
 	{
 		verdict = du_verdict_without_upstream(upstream.kind, report->designated);
@@ -219,6 +231,29 @@ du_upstream_report_set(UpstreamReport *report, const char *body, const char *dig
 	}
 }
 
+/*
+ * How long to wait after so many failures.  Each one that a server has refused
+ * is a line in its log, so those come less and less often; what cannot be
+ * reached costs nobody anything and is tried at the usual pace.
+ */
+static long
+get_delay(int failures, bool refused)
+{
+	double		delay = du_guc_retry_min * (double) (1 << Min(failures - 1, 20));
+	double		longest = refused ? REFUSED_INTERVALS * (double) get_interval() : get_interval();
+
+	return (long) (Min(delay, longest) * (0.75 + pg_prng_double(&pg_global_prng_state) / 4));
+}
+
+/* Takes a verdict on a report that was not taken. */
+static void
+fail(UpstreamReport *report, const UpstreamVerdict *verdict, bool refused)
+{
+	take_verdict(report, verdict);
+	report->failed++;
+	report->due = report->not_before = du_clock_ms() + get_delay(++report->failures, refused);
+}
+
 /* Sends the text, which is gone then. */
 static void
 send_text(UpstreamReport *report)
@@ -226,11 +261,20 @@ send_text(UpstreamReport *report)
 	UpstreamConninfo upstream = find_upstream(report);
 	LibpqRequest request = {0};
 	const char *params[1];
+	const char *problem;
 
 	report->due = du_clock_ms() + get_interval();
 	report->not_before = du_clock_ms() + Min(SHORTEST_PAUSE_MS, get_interval());
 	if (report->nowhere)
 		return;
+	problem = du_report_password_add(&upstream);
+	if (problem != NULL)
+	{
+		UpstreamVerdict verdict = du_verdict_without_password(problem);
+
+		fail(report, &verdict, false);
+		return;
+	}
 
 	strlcpy(report->digest_sent, report->digest, sizeof(report->digest_sent));
 
@@ -250,18 +294,54 @@ send_text(UpstreamReport *report)
 	report->body = NULL;
 }
 
-/*
- * How long to wait after so many failures.  Each one that a server has refused
- * is a line in its log, so those come less and less often; what cannot be
- * reached costs nobody anything and is tried at the usual pace.
- */
-static long
-get_delay(int failures, bool refused)
+/* Ends the report under way. */
+static void
+end_report(UpstreamReport *report)
 {
-	double		delay = du_guc_retry_min * (double) (1 << Min(failures - 1, 20));
-	double		longest = refused ? REFUSED_INTERVALS * (double) get_interval() : get_interval();
+	du_libpq_close(report->client);
+	report->client = NULL;
+}
 
-	return (long) (Min(delay, longest) * (0.75 + pg_prng_double(&pg_global_prng_state) / 4));
+/*
+ * True when another database can be asked after this answer, and is to be at
+ * once.  What is wrong with the first one is kept.
+ */
+static bool
+turns_to_other_database(UpstreamReport *report, const UpstreamConninfo *upstream,
+						const LibpqAnswer *answer, const UpstreamVerdict *verdict)
+{
+	if (report->in_other_database || upstream->other_database == NULL ||
+		answer->failure == LIBPQ_UNREACHABLE || answer->failure == LIBPQ_TIMED_OUT)
+		return false;
+	report->in_other_database = true;
+	strlcpy(report->first_sqlstate, answer->sqlstate[0] != '\0' ? answer->sqlstate : "?",
+			sizeof(report->first_sqlstate));
+	du_shared_copy_text(report->first_problem, verdict->problem);
+	du_shared_copy_text(report->first_hint, verdict->hint != NULL ? verdict->hint : "");
+	report->due = report->not_before = 0;
+	return true;
+}
+
+/*
+ * Neither database has taken it: the verdict on the first one is said, and
+ * where that one only lacks this extension, how the other one would do.
+ */
+static void
+merge_verdicts(UpstreamReport *report, const UpstreamConninfo *upstream,
+			   const LibpqAnswer *answer, UpstreamVerdict *verdict)
+{
+	report->in_other_database = false;
+	if (report->first_sqlstate[0] == '\0')
+		return;
+	if (strcmp(report->first_sqlstate, "3D000") != 0)
+	{
+		bool		lacks_us = strcmp(report->first_sqlstate, "3F000") == 0;
+
+		verdict->problem = pstrdup(report->first_problem);
+		verdict->hint = lacks_us ? du_hint_for_two_databases(upstream, answer) :
+			pstrdup(report->first_hint);
+	}
+	report->first_sqlstate[0] = '\0';
 }
 
 /* Takes what has become of the report under way, when that is known. */
@@ -269,10 +349,10 @@ static void
 conclude(UpstreamReport *report)
 {
 	const LibpqAnswer *answer = du_libpq_get_answer(report->client);
+	UpstreamConninfo upstream;
 	UpstreamVerdict verdict;
 	char		identity[SHARED_IDENTITY_LENGTH];
 	char		incarnation[INCARNATION_LENGTH];
-	bool		refused = answer->sqlstate[0] != '\0';
 
 	if (answer->state == LIBPQ_RUNNING)
 		return;
@@ -280,29 +360,34 @@ conclude(UpstreamReport *report)
 		waits_for_receiver(report))
 	{
 		/* The WAL sender has just gone; another is on its way. */
-		du_libpq_close(report->client);
-		report->client = NULL;
+		end_report(report);
 		report->due = 0;
 		return;
 	}
 	du_identity_read(identity, incarnation);
-	verdict = du_verdict_of_answer(answer, report->upstream, identity);
-	take_verdict(report, &verdict);
-	du_libpq_close(report->client);
-	report->client = NULL;
+	upstream = find_upstream(report);
+	if (report->nowhere)
+	{
+		end_report(report);
+		return;
+	}
+	verdict = du_verdict_of_answer(answer, &upstream, identity);
 
 	if (verdict.taken)
 	{
+		take_verdict(report, &verdict);
 		report->taken++;
 		report->failures = 0;
+		report->first_sqlstate[0] = '\0';
 		report->last_taken = GetCurrentTimestamp();
 		strlcpy(report->digest_taken, report->digest_sent, sizeof(report->digest_taken));
 	}
-	else
+	else if (!turns_to_other_database(report, &upstream, answer, &verdict))
 	{
-		report->failed++;
-		report->due = report->not_before = du_clock_ms() + get_delay(++report->failures, refused);
+		merge_verdicts(report, &upstream, answer, &verdict);
+		fail(report, &verdict, answer->sqlstate[0] != '\0');
 	}
+	end_report(report);
 }
 
 /*
@@ -362,6 +447,8 @@ du_upstream_report_reload(UpstreamReport *report, bool designated)
 
 	report->designated = designated;
 	report->failures = 0;
+	report->in_other_database = false;
+	report->first_sqlstate[0] = '\0';
 	du_upstream_report_hurry(report);
 	(void) find_upstream(report);
 	MemoryContextSwitchTo(caller);

@@ -72,6 +72,7 @@ my %scripts = (
 A started primary with both extensions.  Options: those of new_node, and
 
   binary    the version that its files offer (1.0)
+  database  where both extensions are, and what is served (postgres)
   gate      true: library gate_stub is preloaded, and keeps the version in
             force (see watch_gate and set_gate of its SQL functions)
 
@@ -81,13 +82,15 @@ sub fleet_primary
 {
 	my ($name, %options) = @_;
 	my ($binary, $gate) = (delete $options{binary} // '1.0', delete $options{gate});
-	my $conf = $settings . ($gate ? "documentdb_upgrade.version_gate = 'gate_stub gate'\n" : '') . ($options{conf} // '');
+	my $database = delete $options{database};
+	my $conf = $settings . (defined $database ? "documentdb_upgrade.database = '$database'\n" : '') . ($gate ? "documentdb_upgrade.version_gate = 'gate_stub gate'\n" : '') . ($options{conf} // '');
 	my $node = worker_node($name, streaming => 1, preload => $gate ? 'documentdb_upgrade, gate_stub' : 1,
 		%options, conf => $conf, start => 0);
 
 	raise_binary($node, $binary);
 	$node->start;
-	create_thing($node);
+	sql($node, "CREATE DATABASE $database") if defined $database;
+	create_thing($node, $database);
 	sql($node, 'CREATE ROLE streamer LOGIN REPLICATION');
 	sql($node, q{
 		CREATE FUNCTION set_gate(int, int, int) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_set';

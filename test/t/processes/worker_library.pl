@@ -58,6 +58,20 @@ append_to_file($library, $intact);
 wait_for_state($node, 'up_to_date');
 is(attempts($node) =~ s/.*cancelled.*\n//gr, '1.0 1.1 succeeded worker', 'with its library the worker does what is desired');
 is(status_of($node)->{worker_pid}, process_of($node, 'worker'), 'and is there');
+
+# In a pod there are no packages to install.
+$node->stop('fast');
+$offset = -s $node->logfile;
+unlink $library;
+{
+	local $ENV{KUBERNETES_SERVICE_HOST} = '127.0.0.1';
+	$node->start;
+}
+ok($node->wait_for_log(qr/DETAIL:  The worker's library cannot be loaded: .*\n.*HINT:  Put what it needs .* image volume, and name that directory in ld_library_path of its entry in spec\.postgresql\.extensions/, $offset),
+	'in a pod the field is named');
+my $refused = try_sql($node, 'SELECT documentdb_upgrade.tick()');
+like($refused->{hint}, qr/ld_library_path/, 'by tick() too');
+unlike($refused->{hint}, qr/Debian/, 'and no package');
 is(count_logged($node, qr/PANIC|was terminated by signal/), 0, 'nothing has crashed');
 
 done_testing();

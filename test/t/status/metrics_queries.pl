@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use CPAN::Meta::YAML;
 use DocumentdbUpgrade::Session;
 use DocumentdbUpgrade::Test;
+use DocumentdbUpgrade::WorkerNode qw(set_and_reload);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,7 +18,7 @@ $inner =~ s/^ {4}//mg;
 my $queries = CPAN::Meta::YAML->read_string($inner)->[0];
 
 like($outer, qr{^    cnpg\.io/reload: ""$}m, 'the map is reloaded when it changes');
-is_deeply([ sort keys %$queries ], [map { "documentdb_upgrade$_" } '', qw(_databases _fence _fleet _state)], 'there are five queries');
+is_deeply([ sort keys %$queries ], [map { "documentdb_upgrade$_" } '', qw(_databases _fence _fleet _state _waiting)], 'there are six queries');
 is_deeply($_->{target_databases}, ['postgres'], 'each names its database') foreach values %$queries;
 
 # The transaction that the exporter opens.
@@ -56,7 +57,7 @@ sub gives_what_it_says
 		my $result = $session->run($query->{query});
 		ok($result->{ok}, "$what: $name: the exporter's role may run it") or diag($result->{stderr});
 		my $rows = scalar(split /\n/, $result->{stdout});
-		ok($name =~ /_databases$/ ? $rows >= 1 : $rows == 1, "$what: $name: it gives one row, or one for each database") or diag($result->{stdout});
+		ok($name =~ /_waiting$/ || ($name =~ /_databases$/ ? $rows >= 1 : $rows == 1), "$what: $name: it gives one row, or one for each database or cause") or diag($result->{stdout});
 	}
 	$session->quit;
 	return;
@@ -82,6 +83,16 @@ is(sql($plain, $queries->{documentdb_upgrade}{query}) =~ s/^postgres\|(\w*)\|.*/
 is(sql($plain, $queries->{documentdb_upgrade_state}{query}), 'postgres|primary|not_installed|||1', 'not preloaded: the state is there');
 sql($plain, q{CREATE EXTENSION documentdb VERSION '0.109-0' CASCADE});
 is(sql($plain, $queries->{documentdb_upgrade_state}{query}), 'postgres|primary|update_available|0.109-0||1', 'as labels');
+
+# One row for each cause of waiting.
+sub causes { return join ' ', sort map { (split /\|/)[1] } split /\n/, sql($plain, $queries->{documentdb_upgrade_waiting}{query}); }
+is(causes(), 'decision', 'nobody has decided yet');
+sql($plain, q{SELECT documentdb_upgrade.hold('not now')});
+like(causes(), qr/\bhold\b/, 'a hold is a cause of its own');
+sql($plain, 'SELECT documentdb_upgrade.release()');
+set_and_reload($plain, 'documentdb_upgrade.desired_schema_version', '9.0.0');
+ok($plain->poll_query_until('postgres', "SELECT bool_or(cause = 'binary') AND NOT bool_or(cause IN ('source', 'decision')) FROM ($queries->{documentdb_upgrade_waiting}{query}) q"), 'a version that the binary does not offer')
+  or diag(causes());
 $plain->stop;
 
 my $primary = new_node('primary', preload => 1, streaming => 1);

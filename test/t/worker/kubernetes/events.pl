@@ -50,7 +50,8 @@ foreach my $reason (qw(SchemaUpgradeStarted SchemaUpgraded))
 {
 	($event) = events_of($reason, 1);
 	is($event->{type}, 'Normal', "$reason is normal");
-	like($event->{message}, qr/0\.105[.-]0/, 'and names the version');
+	like($event->{message}, qr/0\.105\.0/, 'and names the version as the resource does');
+	unlike($event->{message}, qr/0\.\d+-0/, 'in that spelling alone');
 }
 $api->patch_spec('db1', schemaVersion => '0.101.0');
 ($event) = events_of('SchemaUpgradeBlocked', 1);
@@ -62,6 +63,7 @@ $api->patch_spec('db1', schemaVersion => '0.106.0');
 ($event) = events_of('SchemaUpgradeFailed', 1);
 is($event->{type}, 'Warning', 'a failure is a warning');
 like($event->{message}, qr/division by zero/, 'with the error');
+unlike($event->{message}, qr/(?<![-\w])0\.\d+-0\b/, 'and the versions as the resource has them');
 wait_for_state($node, 'failed', qr/division by zero/);
 still_follows($node, $api, 'a failure');
 ($event) = events_of('SchemaUpgradeFailed', 1);

@@ -12,7 +12,7 @@ use Test::More;
 need_real_api();
 my $docs = "$ENV{DU_SOURCE}/docs";
 my $api = DocumentdbUpgrade::RealApi->new;
-$api->kubectl('create', 'namespace', $_) foreach qw(databases argocd);
+$api->kubectl('create', 'namespace', $_) foreach qw(databases argocd monitoring);
 $api->kubectl('apply', '-f', "$ENV{DU_SOURCE}/test/fixtures/kubernetes/crds-of-others.yaml");
 $api->apply_crd(operator_crd() // own_crd());
 $api->kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
