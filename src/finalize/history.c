@@ -266,12 +266,17 @@ query_row(const char *sql, const char *json, bool *isnull)
 	return row;
 }
 
-#define INSERT_RECORD(columns) \
+#define INSERT_RECORD(columns, record) \
 	"INSERT INTO documentdb_upgrade.history AS h (" columns ")" \
 	" SELECT " columns \
 	" FROM pg_catalog.jsonb_populate_record(" \
-	"   NULL::documentdb_upgrade.history, $1::pg_catalog.jsonb)" \
+	"   NULL::documentdb_upgrade.history, " record ")" \
 	" RETURNING h"
+
+/* The table of 1.0 has a constraint that knows fewer causes. */
+#define RECORD_OF_1_0 \
+	"CASE WHEN $1::pg_catalog.jsonb->>'cause' IN ('library', 'node')" \
+	" THEN $1::pg_catalog.jsonb || '{\"cause\": \"server\"}' ELSE $1::pg_catalog.jsonb END"
 
 /* False until this extension itself is updated from 1.0. */
 static bool
@@ -288,7 +293,8 @@ keeps_nodes(void)
 Datum
 du_history_insert(const char *json, bool *isnull)
 {
-	return query_row(keeps_nodes() ? INSERT_RECORD(RECORD_COLUMNS ", nodes") : INSERT_RECORD(RECORD_COLUMNS),
+	return query_row(keeps_nodes() ? INSERT_RECORD(RECORD_COLUMNS ", nodes", "$1::pg_catalog.jsonb") :
+					 INSERT_RECORD(RECORD_COLUMNS, RECORD_OF_1_0),
 					 json, isnull);
 }
 
