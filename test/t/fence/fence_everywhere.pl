@@ -48,7 +48,7 @@ is(writable(), '', 'no database can be written');
 my $refused = write_to('other');
 is($refused->{sqlstate}, '25006', 'a write is refused');
 like($refused->{detail}, qr/^Writes to every database of this server are stopped\. Role "\S+" has called fence_writes\(everywhere => true\) in database "a": moving house\.$/, 'and told what the fence covers');
-like($refused->{hint}, qr/lift_fence\(\) in database "a"/, 'and where it is lifted');
+like($refused->{hint}, qr{in database "a" run SELECT documentdb_upgrade\.lift_fence\(\);}, 'and where it is lifted');
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.databases WHERE fence ~ 'moving house'}, 'b'), '6', 'view databases says it of each');
 like(sql($node, 'SELECT fence FROM documentdb_upgrade.status', 'b'), qr/moving house/, 'status of another database tells');
 my $lift = lift('b');
