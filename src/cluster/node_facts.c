@@ -105,7 +105,7 @@ describe_here(ClusterNode *node, const UpgradeFacts *facts, const UpgradePlan *p
 	const ExtensionFacts *main_extension = du_managed_main(facts);
 
 	node->answered = node->has_us = true;
-	node->program = du_managed_installed_version("documentdb_upgrade", NULL);
+	node->program = du_extension_installed_version("documentdb_upgrade", NULL);
 	node->library = du_library_state_name(du_library_facts(facts).state);
 	node->gate = main_extension->installed ? du_loaded_gate(main_extension->installed) : NULL;
 	for (int i = 0; i < facts->nextensions; i++)

@@ -140,7 +140,7 @@ du_enforcement_start_of(const char *extension, const char *installed)
 
 	if (is_orderable(installed))
 		return installed;
-	before = du_managed_version_before(extension);
+	before = du_extension_version_before(extension);
 	return is_orderable(before) ? before : installed;
 }
 
@@ -179,7 +179,7 @@ object_to_version(Objection *objection, const ExtensionFacts *extension,
 		return object_to(objection, "within_binary", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.",
 								  version, extension->limit),
-						 du_version_extends(version, extension->limit) ? du_managed_choices_hint(extension, version) :
+						 du_version_extends(version, extension->limit) ? du_offered_choices_hint(extension, version) :
 						 "Roll out the newer binary first and restart PostgreSQL.");
 	detail = du_library_problem(extension, &hint);
 	if (detail != NULL)
@@ -214,7 +214,7 @@ object_to_unoffered(Objection *objection, const ExtensionFacts *extension,
 					 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 							  extension->name, version),
 					 spelling != NULL ? psprintf("Write it as \"%s\".", spelling) :
-					 du_managed_choices_hint(extension, version));
+					 du_offered_choices_hint(extension, version));
 }
 
 /*
@@ -225,7 +225,7 @@ static bool
 object_to_order(Objection *objection, const ExtensionFacts *extension, const char *version)
 {
 	const char *name = extension->name;
-	char	   *main_version = du_managed_installed_version(du_main_extension(), NULL);
+	char	   *main_version = du_extension_installed_version(du_main_extension(), NULL);
 	ExtensionVersion wanted;
 	ExtensionVersion of_main;
 	const char *reason;
@@ -234,7 +234,7 @@ object_to_order(Objection *objection, const ExtensionFacts *extension, const cha
 		!parse(main_version, &of_main, &reason) ||
 		!parse(version, &wanted, &reason) ||
 		du_version_compare(&wanted, &of_main) <= 0 ||
-		!du_target_share_versions(extension, du_managed_extension(du_main_extension())))
+		!du_target_share_versions(extension, du_extension_alone(du_main_extension())))
 		return false;
 	return object_to(objection, "companions_aligned", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					 psprintf("Extension \"%s\" comes after \"%s\", which is at \"%s\" still.",
@@ -305,7 +305,7 @@ judge_create(void *arg)
 
 	if (!may_object(extension))
 		return;
-	facts = du_managed_extension(extension);
+	facts = du_extension_alone(extension);
 	if (facts->control->path == NULL)
 		return;					/* the server will say so */
 	if (version == NULL)
@@ -350,7 +350,7 @@ judge_update(void *arg)
 
 	if (!may_object(statement->extension))
 		return;
-	facts = du_managed_extension(statement->extension);
+	facts = du_extension_alone(statement->extension);
 	if (to == NULL)
 		to = facts->control->problem != NULL ? "unknown" : facts->control->default_version;
 	if (to == NULL || strcmp(from, to) == 0)
@@ -409,7 +409,7 @@ is_on_its_way(const char *extension, const char *version)
 		strcmp(innermost->extension, extension) == 0)
 		last = innermost->version;
 	if (last == NULL)
-		last = du_managed_extension(extension)->binary;
+		last = du_extension_alone(extension)->binary;
 	return last != NULL && strcmp(last, version) != 0;
 }
 
@@ -439,7 +439,7 @@ static bool
 is_on_the_way(const char *to)
 {
 	const char *end = innermost->version != NULL ? innermost->version :
-	du_managed_extension(innermost->extension)->control->default_version;
+	du_extension_alone(innermost->extension)->control->default_version;
 
 	return !is_orderable(to) && end != NULL && strcmp(to, end) != 0;
 }
@@ -466,7 +466,7 @@ judge_step(void *arg)
 		from = innermost->from;
 	if (du_guc_enforce != ENFORCE_OFF && !(announced && (innermost->judged || is_on_the_way(to))))
 	{
-		const char *against = say_update(du_managed_extension(extension), from, to);
+		const char *against = say_update(du_extension_alone(extension), from, to);
 
 		if (announced && against != NULL)
 			innermost->against = against;

@@ -93,7 +93,7 @@ static void
 record_note(const MadeAnew *note)
 {
 	Oid			oid = InvalidOid;
-	const char *version = du_managed_installed_version(note->extension, &oid);
+	const char *version = du_extension_installed_version(note->extension, &oid);
 	bool		dropped = OidIsValid(note->dropped) && oid != note->dropped;
 	bool		created = OidIsValid(oid) && oid == note->created;
 	const char *last;

@@ -183,7 +183,7 @@ judge_in_set(void *arg)
 	if (du_guc_enforce == ENFORCE_OFF || !OidIsValid(du_context_own_extension()) || du_citus_is_carried())
 		return;
 	if (update->to == NULL)
-		update->to = du_managed_extension(update->extension)->control->default_version;
+		update->to = du_extension_alone(update->extension)->control->default_version;
 	if (update->to == NULL || strcmp(update->to, update->from) == 0 ||
 		!du_version_parse(update->to, &version, &reason))
 		return;

@@ -90,7 +90,7 @@ may_change(const char *name, Oid *oid, const char **installed)
 {
 	if (creating_extension || !du_enforcement_watches(name))
 		return false;
-	*installed = du_managed_installed_version(name, oid);
+	*installed = du_extension_installed_version(name, oid);
 	return *installed != NULL && du_extension_ownercheck(*oid, GetUserId());
 }
 

@@ -127,9 +127,9 @@ extern PGDLLEXPORT void du_image_resolve(const char *image, const char *document
 										 SpecImage *result);
 
 /* ----
- * managed_set.c
+ * extension_facts.c
  *
- * The managed set as this instance sees it.
+ * What is known of one extension: in the catalogue, on disk, and in memory.
  * ----
  */
 
@@ -168,6 +168,28 @@ typedef struct ExtensionFacts
 	UpdatePath *paths;			/* from the installed version */
 } ExtensionFacts;
 
+extern PGDLLEXPORT char *du_extension_installed_version(const char *extension, Oid *oid);
+extern char *du_extension_version_before(const char *extension);
+extern ExtensionFacts *du_extension_alone(const char *name);
+
+/* ----
+ * offered_versions.c
+ *
+ * Which versions of an extension people can choose, in words for them.
+ * ----
+ */
+
+extern List *du_offered_choices(const ExtensionFacts *extension);
+extern const char *du_offered_creation_hint(const ExtensionFacts *extension);
+extern const char *du_offered_choices_hint(const ExtensionFacts *extension, const char *target);
+
+/* ----
+ * managed_set.c
+ *
+ * The managed set as this instance sees it.
+ * ----
+ */
+
 typedef struct UpgradeFacts
 {
 	int			nextensions;
@@ -180,14 +202,8 @@ typedef struct UpgradeFacts
 extern PGDLLEXPORT UpgradeFacts *du_managed_gather(void);
 extern PGDLLEXPORT const ExtensionFacts *du_managed_main(const UpgradeFacts *facts);
 extern char *du_managed_versions(void);
-extern PGDLLEXPORT char *du_managed_installed_version(const char *extension, Oid *oid);
-extern char *du_managed_version_before(const char *extension);
-extern ExtensionFacts *du_managed_extension(const char *name);
 extern int	du_managed_place(const char *name);
 extern const char *du_managed_set_of(const char *name);
-extern List *du_managed_choices(const ExtensionFacts *extension);
-extern const char *du_managed_creation_hint(const ExtensionFacts *extension);
-extern const char *du_managed_choices_hint(const ExtensionFacts *extension, const char *target);
 
 /* ----
  * extension_members.c

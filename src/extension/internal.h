@@ -45,6 +45,16 @@ extern List *du_control_library_candidates(const char *library);
 extern char *du_control_library_path(const char *library);
 
 /* ----
+ * extension_facts.c
+ *
+ * What is known of one extension: in the catalogue, on disk, and in memory.
+ * ----
+ */
+
+extern void du_extension_read(ExtensionFacts *extension);
+extern void du_extension_offer(ExtensionFacts *extension, const char *version);
+
+/* ----
  * extension_members.c
  *
  * What belongs to an extension: libraries, tables, schemas.
@@ -92,15 +102,6 @@ extern bool du_record_preloaded(const char *path);
 extern Oid	du_loaded_version_function(const ExtensionFacts *main_extension);
 extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
 								   ErrorData **problem);
-
-/* ----
- * managed_set.c
- *
- * The managed set as this instance sees it.
- * ----
- */
-
-extern void du_managed_offer(ExtensionFacts *extension, const char *version);
 
 /* ----
  * update_paths.c

@@ -110,9 +110,9 @@ du_paths_read(ExtensionFacts *extension)
 		char	   *path = column_text(slot, PATH_COLUMN);
 
 		if (strcmp(source, last_source) != 0)
-			du_managed_offer(extension, source);
+			du_extension_offer(extension, source);
 		last_source = source;
-		du_managed_offer(extension, target);
+		du_extension_offer(extension, target);
 		if (path != NULL && extension->installed != NULL &&
 			strcmp(source, extension->installed) == 0)
 			split_path(&extension->paths[extension->npaths++], target, path);

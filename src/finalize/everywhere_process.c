@@ -38,7 +38,7 @@ PGDLLEXPORT void documentdb_upgrade_everywhere_main(Datum main_arg);
 static const char *
 reason_to_skip(EverywhereMessage *message)
 {
-	const char *installed = du_managed_installed_version(du_main_extension(), NULL);
+	const char *installed = du_extension_installed_version(du_main_extension(), NULL);
 
 	strlcpy(message->extension, du_main_extension(), sizeof(message->extension));
 	if (installed == NULL)
@@ -108,7 +108,7 @@ look_after(EverywhereMessage *message)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	installed = du_managed_installed_version(du_main_extension(), NULL);
+	installed = du_extension_installed_version(du_main_extension(), NULL);
 	strlcpy(message->to_version, installed ? installed : "", sizeof(message->to_version));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);

@@ -37,7 +37,7 @@ du_guard_installed(const GuardInput *input, GuardResult *result)
 											  extension->name, extension->installed));
 	return du_guard_fail(result,
 						 psprintf("Extension \"%s\" is not installed in this database.", extension->name),
-						 du_managed_creation_hint(extension));
+						 du_offered_creation_hint(extension));
 }
 
 /*
@@ -118,7 +118,7 @@ du_guard_target_known(const GuardInput *input, GuardResult *result)
 	return du_guard_fail(result,
 						 psprintf("The files of extension \"%s\" do not offer version \"%s\".",
 								  extension->name, input->plan->target),
-						 du_managed_choices_hint(extension, input->plan->target));
+						 du_offered_choices_hint(extension, input->plan->target));
 }
 
 GuardStatus
@@ -183,7 +183,7 @@ du_guard_within_binary(const GuardInput *input, GuardResult *result)
 						 psprintf("Version \"%s\" is above the \"%s\" that this binary offers.%s",
 								  input->plan->target, extension->limit, files_in_use(extension)),
 						 du_version_extends(input->plan->target, extension->limit) ?
-						 du_managed_choices_hint(extension, input->plan->target) :
+						 du_offered_choices_hint(extension, input->plan->target) :
 						 "Roll out the newer binary first, restart PostgreSQL, and then finalize.");
 }
 

@@ -36,7 +36,7 @@ static void
 recall_findings(const UpgradeFacts *facts, const char *target, OutsideObjects *outside)
 {
 	const ExtensionFacts *extension = du_managed_main(facts);
-	const char *now = du_managed_installed_version(extension->name, NULL);
+	const char *now = du_extension_installed_version(extension->name, NULL);
 	Oid			types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID};
 	Datum		values[5];
 

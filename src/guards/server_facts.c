@@ -388,7 +388,7 @@ find_missing(const UpgradeFacts *facts, const UpgradePlan *plan)
 			entry->name = name;
 			entry->extension = facts->extensions[step->extension].name;
 			entry->version = step->to;
-			entry->problem = du_managed_extension(name)->control->problem;
+			entry->problem = du_extension_alone(name)->control->problem;
 			missing = lappend(missing, entry);
 		}
 	}

@@ -238,7 +238,7 @@ is_reached(const ExtensionVersion *target)
 
 	/* A transaction that holds its lock on the catalogue would see no news. */
 	InvalidateCatalogSnapshot();
-	installed = du_managed_installed_version(du_main_extension(), NULL);
+	installed = du_extension_installed_version(du_main_extension(), NULL);
 	if (installed == NULL || !du_version_parse(installed, &version, &reason) ||
 		du_version_compare(&version, target) != 0)
 		return false;

@@ -104,7 +104,7 @@ compose_report(const char *target, bool with_guards)
 	extension = du_managed_main(assessment.facts);
 	initStringInfo(&buf);
 	du_write_open(&buf, NULL, '{');
-	du_write_text(&buf, "program", du_managed_installed_version("documentdb_upgrade", NULL));
+	du_write_text(&buf, "program", du_extension_installed_version("documentdb_upgrade", NULL));
 	du_write_bool(&buf, "recovery", assessment.in_recovery);
 	du_write_text(&buf, "library", du_library_state_name(du_library_facts(assessment.facts).state));
 	du_write_text(&buf, "gate", extension->installed ? du_loaded_gate(extension->installed) : NULL);

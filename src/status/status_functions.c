@@ -57,7 +57,7 @@ text_or_null(FunctionCallInfo fcinfo, const char *value)
 Datum
 documentdb_upgrade_schema_version(PG_FUNCTION_ARGS)
 {
-	return text_or_null(fcinfo, du_managed_installed_version(du_main_extension(), NULL));
+	return text_or_null(fcinfo, du_extension_installed_version(du_main_extension(), NULL));
 }
 
 /*

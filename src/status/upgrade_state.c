@@ -373,7 +373,7 @@ state_of_primary(const StateInput *input)
 		case DECISION_NOT_INSTALLED:
 			return state("not_installed",
 						 psprintf("Extension %s is not installed in this database. %s",
-								  extension->name, du_managed_creation_hint(extension)));
+								  extension->name, du_offered_creation_hint(extension)));
 		case DECISION_SCHEMA_AHEAD:
 			return state_of_rollback(input);
 		case DECISION_REFUSE:

@@ -186,7 +186,7 @@ describe_self(FleetMember *member, const Assessment *assessment, const WorkerFac
 			  bool designated)
 {
 	const ExtensionFacts *extension = du_managed_main(assessment->facts);
-	const char *program = du_managed_installed_version("documentdb_upgrade", NULL);
+	const char *program = du_extension_installed_version("documentdb_upgrade", NULL);
 
 	du_identity_read(member->identity, member->incarnation);
 	set_text(member->name, cluster_name, sizeof(member->name));
