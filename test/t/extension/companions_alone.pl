@@ -17,6 +17,9 @@ wait_for_state($node, 'up_to_date');
 sql($node, q{SELECT documentdb_upgrade.hold('not yet'); CREATE EXTENSION documentdb_extended_rum VERSION '0.103-0'});
 
 my $clause = 'extension "documentdb_extended_rum" goes from "0.103-0" to "1.0-0"';
+
+# Operators spell versions with dots.
+(my $event_clause = $clause) =~ s/(\d)-(\d)/$1.$2/g;
 my $listener = DocumentdbUpgrade::Session->new($node);
 $listener->run('LISTEN documentdb_upgrade');
 my $offset = -s $node->logfile;
@@ -27,7 +30,7 @@ wait_for_state($node, 'update_available', qr/^Version 1\.0-0 is installed and a 
 sql($node, 'SELECT documentdb_upgrade.release()');
 wait_for_state($node, 'update_available',
 	qr/^Version 1\.0-0 is installed and a companion is behind: \Q$clause\E, and no version is desired; to commit it, run SELECT outcome, from_version, to_version FROM documentdb_upgrade\.finalize_to\('1\.0-0'\);$/);
-ok(poll_until(sub { grep { $_->{reason} eq 'SchemaUpdateAvailable' && $_->{message} =~ /\Q$clause\E/ } $api->events }, 'an Event names it'),
+ok(poll_until(sub { grep { $_->{reason} eq 'SchemaUpdateAvailable' && $_->{message} =~ /\Q$event_clause\E/ } $api->events }, 'an Event names it'),
 	'an Event names the companion');
 ok(!(grep { $_->{message} =~ /binary version is 1\.0\.0, schema is at 1\.0\.0/ } $api->events), 'and none tells of an update from 1.0.0 to 1.0.0');
 is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.history WHERE extensions @> '[{"extension": "documentdb_extended_rum"}]'}), '0', 'nothing runs');
@@ -50,7 +53,7 @@ like($listener->run('SELECT 1')->{stdout}, qr/"event": ?"finalize".*"extensions"
 like(logged($node, $offset), qr/finalizing the companions of extension "documentdb" at "1\.0-0"\n.*DETAIL:  What changes: \Q$clause\E\./, 'so does the log');
 foreach my $reason (qw(SchemaUpgradeStarted SchemaUpgraded))
 {
-	ok(poll_until(sub { grep { $_->{reason} eq $reason && $_->{message} =~ /companions of extension documentdb at 1\.0-0.*\Q$clause\E/ } $api->events }, $reason),
+	ok(poll_until(sub { grep { $_->{reason} eq $reason && $_->{message} =~ /companions of extension documentdb at 1\.0\.0.*\Q$event_clause\E/ } $api->events }, $reason),
 		"so does Event $reason");
 }
 is(count_logged($node, qr/from "1\.0-0" to "1\.0-0"/, $offset), 0, 'nothing goes from a version to itself');

@@ -28,7 +28,7 @@ my $installed = q{SELECT documentdb_upgrade.schema_version()};
 # In one transaction.
 my $result = try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.3')});
 is($result->{sqlstate}, '55006', 'in one transaction the steps do not work');
-like($result->{hint}, qr/^Steps that do not work in one transaction may work one by one: SELECT outcome FROM documentdb_upgrade\.finalize_to\('1\.3', one_transaction => false\);$/, 'the hint says what may');
+like($result->{hint}, qr/^Steps that do not work in one transaction may work one by one: SELECT outcome, from_version, to_version FROM documentdb_upgrade\.finalize_to\('1\.3', one_transaction => false\);$/, 'the hint says what may');
 like(sql($node, q{SELECT hint FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}), qr/one_transaction => false/, 'history too');
 is(sql($node, q{SELECT sqlstate FROM documentdb_upgrade.rehearse('1.3')}), '55006', 'a rehearsal finds it');
 like(sql($node, q{SELECT documentdb_upgrade.rehearsal_report()}), qr/hint: .*one_transaction => false/, 'and its report says the same');
@@ -53,7 +53,7 @@ is(sql($node, q{SELECT string_agg(format('%s-%s %s', from_version, to_version, o
 # The statement of the hint, from the beginning, with the fingerprint.
 write_extension_file($node, 'parts--1.2--1.3.sql', 'UPDATE config SET more = 1;');
 sql($node, q{DROP EXTENSION parts; CREATE EXTENSION parts VERSION '1.0'});
-is(sql($node, $hint), 'succeeded', 'the statement of the hint works');
+is(sql($node, $hint), 'succeeded|1.2|1.3', 'the statement of the hint works');
 is(sql($node, $installed), '1.3', 'up to the target');
 is(sql($node, q{SELECT from_version, to_version, role_name FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}),
 	'1.2|1.3|' . sql($node, 'SELECT session_user'), 'each row says who asked');
@@ -76,8 +76,8 @@ is($result->{sqlstate}, '42501', 'not everybody may');
 sql($node, q{DROP EXTENSION documentdb_upgrade; CREATE EXTENSION documentdb_upgrade VERSION '1.0.0';
 	GRANT USAGE ON SCHEMA documentdb_upgrade TO operator; GRANT EXECUTE ON FUNCTION documentdb_upgrade.finalize_to TO operator WITH GRANT OPTION;
 	ALTER EXTENSION documentdb_upgrade UPDATE});
-is(sql($node, q{SELECT has_function_privilege('operator', 'documentdb_upgrade.finalize_to(text, text, text[], boolean, text)', 'EXECUTE WITH GRANT OPTION'),
-		has_function_privilege('operator', 'documentdb_upgrade.run_finalize_to(text, text, text[], boolean, text)', 'EXECUTE')}), 't|f',
+is(sql($node, q{SELECT has_function_privilege('operator', 'documentdb_upgrade.finalize_to(text, text, text[], boolean, text, text)', 'EXECUTE WITH GRANT OPTION'),
+		has_function_privilege('operator', 'documentdb_upgrade.run_finalize_to(text, text, text[], boolean, text, text)', 'EXECUTE')}), 't|f',
 	'an update of this extension keeps what was granted');
 
 done_testing();
