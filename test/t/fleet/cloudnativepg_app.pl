@@ -58,7 +58,7 @@ is(count_logged($p, qr/ERROR:  schema "documentdb_upgrade" does not exist/, $off
 
 # A database that is named for reports is the only one that is asked.
 put_setting($s, 'documentdb_upgrade.report_conninfo', 'dbname=postgres');
-says('only the database that is named', qr/3F000/, qr/Run CREATE EXTENSION documentdb_upgrade in database "postgres" of the primary\.$/);
+says('only the database that is named', qr/3F000/, qr/In database "postgres" of the primary, run CREATE EXTENSION documentdb_upgrade;$/);
 put_setting($s, 'documentdb_upgrade.report_conninfo', 'dbname=app');
 is_ready('the other one');
 
