@@ -223,6 +223,7 @@ extern PGDLLEXPORT void du_shared_pretend_first(const WorkerFacts *facts);
 extern PGDLLEXPORT bool du_shared_serving(WorkerFacts *facts);
 extern bool du_shared_serves(Oid database, const char *set);
 extern PGDLLEXPORT bool du_shared_first_worker(WorkerFacts *facts);
+extern PGDLLEXPORT bool du_shared_ask_first_for_read(void);
 extern bool du_shared_main_worker(WorkerFacts *facts);
 extern PGDLLEXPORT bool du_shared_in_main_database(void);
 extern PGDLLEXPORT bool du_shared_is_to_serve(void);

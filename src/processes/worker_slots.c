@@ -428,6 +428,30 @@ du_shared_ask_for_read(void)
 	du_shared_wake_worker();
 }
 
+/*
+ * The same of the worker of the first main extension of this process's
+ * database; false where this process itself has just read.
+ */
+bool
+du_shared_ask_first_for_read(void)
+{
+	DatabaseSlot *slot;
+	pid_t		pid = 0;
+
+	if (first_facts != NULL)
+		return false;
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = du_slot_find(MyDatabaseId, "");
+	if (slot != NULL)
+	{
+		slot->reads_asked++;
+		pid = slot->worker.pid;
+	}
+	LWLockRelease(du_shared_lock());
+	wake(pid);
+	return true;
+}
+
 /* How often that was asked since the server started. */
 uint64
 du_shared_reads_asked(void)

@@ -7,7 +7,8 @@
  * A custom resource or a file is about the first main extension of the main
  * database, and its worker alone reads it.  What it says for the others is
  * whether the newest version is desired, and whether a hold is in force; a
- * version is one of the first.
+ * version is one of the first.  When it is to be read again, before an attempt,
+ * that worker is asked to.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +22,10 @@
 #include "base/base.h"
 #include "processes/processes.h"
 #include "worker/net/net.h"
+
+#define LOOK_MS 20				/* while the other worker reads */
+
+static TimestampTz read_asked = 0;	/* of the other worker; 0: it was not */
 
 /* Replaces a text of the state; true when it was another one. */
 static bool
@@ -48,10 +53,12 @@ advance(DesiredSource *source)
 {
 	DesiredState *state = &source->state;
 	WorkerFacts first;
-	bool		changed = state->refreshing;
+	bool		serves = du_shared_first_worker(&first);
+	bool		waits = state->refreshing && serves && first.source_ok && first.last_contact < read_asked;
+	bool		changed = state->refreshing && !waits;
 
-	state->refreshing = false;
-	if (!du_shared_first_worker(&first))
+	state->refreshing = waits;
+	if (!serves)
 	{
 		changed |= take_health(state, SOURCE_UNREACHABLE);
 		changed |= take(&state->problem, "The worker of the first main extension, which reads it, does not run.");
@@ -71,13 +78,16 @@ static void
 refresh(DesiredSource *source)
 {
 	source->state.refreshing = true;
+	read_asked = GetCurrentTimestamp();
+	if (!du_shared_ask_first_for_read())
+		read_asked = 0;
 }
 
 static void
 add_waits(DesiredSource *source, WaitList *list)
 {
 	if (source->state.refreshing)
-		du_wait_at_most(list, 0);
+		du_wait_at_most(list, LOOK_MS);
 }
 
 static void

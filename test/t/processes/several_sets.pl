@@ -160,7 +160,7 @@ ok($node->poll_query_until('postgres', "$list 'app'", 'hstore 1.4 update_availab
 ok($node->poll_query_until('postgres', "$list 'looked'", 'thing not_installed, other 1.0 update_available, hstore not_installed'), 'who looks at one sees them all')
   or diag(sql($node, "$list 'looked'"));
 is(sql($node, q{SELECT note FROM documentdb_upgrade.databases WHERE database = 'looked' AND extension = 'other'}),
-	q{To upgrade it, run CREATE EXTENSION documentdb_upgrade; SELECT documentdb_upgrade.finalize('other'); there.}, 'and says what would upgrade each');
+	q{To upgrade it, run there: CREATE EXTENSION documentdb_upgrade; SELECT outcome, from_version, to_version FROM documentdb_upgrade.finalize('other');}, 'and says what would upgrade each');
 sql($node, 'CREATE EXTENSION documentdb_upgrade', 'looked');
 is(sql($node, q{SELECT database, extension, to_version, outcome FROM documentdb_upgrade.finalize_everywhere() WHERE outcome <> 'skipped'}),
 	join("\n", 'app|hstore|1.9|succeeded', 'app|thing|1.6|succeeded', 'looked|other|1.5|succeeded', 'postgres|thing|1.6|succeeded', 'postgres|other|1.5|succeeded', 'postgres|hstore|1.9|succeeded'),

@@ -21,7 +21,7 @@ is(status_of($node)->{source}, 'kubernetes', 'the main one follows the resource'
 is(sql($node, q{SELECT source_reads_total FROM documentdb_upgrade.metrics}, 'postgres') > 0, 1, 'which it has read');
 
 sub condition { return $api->condition('db1', 'SchemaSettled') // {}; }
-ok(poll_until(sub { (condition()->{message} // '') =~ /other \(documentdb 0\.105-0\)/ }, 'the condition tells'), 'the condition tells of the one that is behind');
+ok(poll_until(sub { (condition()->{message} // '') =~ /other \(documentdb 0\.105\.0\)/ }, 'the condition tells'), 'the condition tells of the one that is behind');
 is(condition()->{status}, 'True', 'and is about the main database');
 
 sql($node, q{ALTER DATABASE other SET documentdb_upgrade.desired_schema_version = 'auto'});
