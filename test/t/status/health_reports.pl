@@ -15,6 +15,7 @@ my $node = new_node('main', preload => 'documentdb_upgrade' . ($with_cron ? ', p
 	documentdb_upgrade.managed_extensions = 'before, thing'
 	documentdb_upgrade.guard_severity = 'rehearsed=skip'
 	documentdb_upgrade.poll_interval = '100ms'
+	documentdb_upgrade.attempt_timeout = '200ms'
 	autovacuum_freeze_max_age = 100000
 	vacuum_failsafe_age = 105000
 	deadlock_timeout = '10ms'
@@ -166,7 +167,9 @@ finds('checks', qr/^skip: It could not be read: canceling statement due to lock 
 passes('invalid_indexes', 'post');
 $holder->quit;
 
-# Attempts.
+# Attempts, which may take their time.
+sql($node, q{LOAD 'documentdb_upgrade'; ALTER SYSTEM SET documentdb_upgrade.attempt_timeout = '1min'; SELECT pg_reload_conf()});
+poll_until(sub { sql($node, 'SHOW documentdb_upgrade.attempt_timeout') eq '1min' }, 'the setting is there');
 passes('recorded_failures');
 sql($node, q{SELECT documentdb_upgrade.hold('not now')});
 finds('guards', qr/^fail: \d+ guards: 1 refuse \(hold\)/, 'pre');
