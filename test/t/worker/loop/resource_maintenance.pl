@@ -47,7 +47,7 @@ is(sql($node, q{SELECT concat_ws('|', reason, source, raised_by) FROM documentdb
 ok(comes_true($node, 'SELECT drained_at IS NOT NULL FROM documentdb_upgrade.cutovers'), 'it is drained');
 my $refused = try_sql($node, q{INSERT INTO t VALUES ('x')}, user => 'app');
 like($refused->{detail}, qr/^Writes to this database are stopped\. The custom resource asks for it: spec\.maintenance of lab\/db1 \(uid/, 'who is refused reads why');
-like($refused->{hint}, qr/^Set spec\.maintenance of the custom resource to false to end that;/, 'and what to do');
+like($refused->{hint}, qr/^To end that, set spec\.maintenance of the custom resource to false;/, 'and what to do');
 like(status_of($node)->{next_step}, qr/When that is over, set its spec\.maintenance to false\.$/, 'status says it');
 poll_until(sub { events('FenceRaised') }, 'there is an Event');
 is_deeply([ map { ($_->{type}, $_->{message}) } events('FenceRaised') ], [ 'Normal', status_of($node)->{fence} ], 'an Event tells of it');
