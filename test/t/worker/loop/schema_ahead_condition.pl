@@ -33,7 +33,8 @@ sub condition_becomes
 
 sub events { return grep { $_->{reason} eq 'ExtensionRollback' } $api->events; }
 
-my $found = q{The schema is at 1\.0-0, newer than the binary's 0\.109-0\. Bring back a binary of 1\.0-0 or later\.};
+# Spelled as operators do.
+my $found = q{The schema is at 1\.0\.0, newer than the binary's 0\.109\.0\. Bring back a binary of 1\.0\.0 or later\.};
 condition_becomes('True', 'UpToDate', qr/./);
 binary('0.109-0');
 condition_becomes('False', 'SchemaAhead', qr/^$found$/);
