@@ -49,7 +49,7 @@ $node->stop;
 
 # A worker and no attempt: it tries again and again, and says what is wanting.
 $offset = restart_with(2);
-wait_for_state($node, 'pending', qr/The worker tries again at .* after \d+ failure\(s\) \(no background worker is free \(max_worker_processes\)\)/);
+wait_for_state($node, 'pending', qr/The worker tries again at .* after \d+ failures \(no background worker is free \(max_worker_processes\)\)/);
 $node->wait_for_log(qr/WARNING:  finalize of extension "thing" to "1\.2" has failed 5 times in a row: no background worker is free/, $offset);
 is(shape($node), $shape_of{'1.1'}, 'nothing is done');
 is(count_logged($node, qr/WARNING/, $offset), 1, 'with one warning');
