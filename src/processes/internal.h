@@ -37,6 +37,15 @@ extern bool du_shared_restart_wanted(Oid database, const char *set);
 extern bool du_shared_worker_lives(Oid database, const char *set);
 extern void du_shared_wake_launcher(void);
 extern void du_shared_wake_workers_of(Oid database);
+extern void du_process_wake(pid_t pid);
+
+/* ----
+ * attempt_turns.c
+ *
+ * Whose attempt it is to run.
+ * ----
+ */
+
 extern void du_shared_wake_next(void);
 
 /* ----
@@ -68,6 +77,8 @@ extern TimestampTz du_looks_advance(void);
  * ----
  */
 
+#define SETTINGS_DIGEST_LENGTH 65
+
 /* All that is kept for one managed set of a database. */
 typedef struct DatabaseSlot
 {
@@ -77,6 +88,7 @@ typedef struct DatabaseSlot
 	uint64		retries_asked;
 	uint64		reads_asked;
 	bool		restart_wanted; /* by the worker that ends */
+	char		settings[SETTINGS_DIGEST_LENGTH];	/* stored for it at its last pass */
 	TimestampTz waits_since;	/* for its turn; 0: it does not */
 	uint32		asked;			/* how often somebody wanted the database for
 								 * himself; of the first set, as is the next */
@@ -90,6 +102,7 @@ typedef struct DatabaseSlot
 } DatabaseSlot;
 
 extern DatabaseSlot *du_slot_find(Oid database, const char *set);
+extern DatabaseSlot *du_slot_own(void);
 extern void du_slot_visit_all(void (*visit) (DatabaseSlot *slot, void *arg), void *arg);
 extern void du_records_begin_scan(void);
 extern void du_records_follow(const List *databases);

@@ -229,17 +229,26 @@ extern PGDLLEXPORT bool du_shared_in_main_database(void);
 extern PGDLLEXPORT bool du_shared_is_to_serve(void);
 extern PGDLLEXPORT void du_shared_leave_other_set(void);
 extern void *du_shared_exchange(Oid database, const char *set);
-extern PGDLLEXPORT bool du_shared_take_turn(void);
-extern PGDLLEXPORT void du_shared_end_turn(void);
 extern PGDLLEXPORT void du_shared_clear_worker(void);
 
 extern void du_shared_ask_for_retry(void);
 extern PGDLLEXPORT uint64 du_shared_retries_asked(void);
 extern PGDLLEXPORT uint64 du_shared_reads_asked(void);
 extern PGDLLEXPORT void du_shared_want_restart(void);
+extern PGDLLEXPORT bool du_shared_settings_known(const char *digest, bool in_effect);
 extern PGDLLEXPORT void du_shared_wake_worker(void);
 extern void du_shared_wake_workers(void);
 extern void du_shared_wake_worker_at_commit(void);
+
+/* ----
+ * attempt_turns.c
+ *
+ * Whose attempt it is to run.
+ * ----
+ */
+
+extern PGDLLEXPORT bool du_shared_take_turn(void);
+extern PGDLLEXPORT void du_shared_end_turn(void);
 
 /* ----
  * running_attempts.c

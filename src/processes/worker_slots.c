@@ -8,10 +8,6 @@
  * is looked at by somebody who comes for that.  What is one for the whole server
  * is in the first slot of the main database.
  *
- * Attempts take turns: one set after the other, whatever becomes of it.
- * So the lock table, the disk and the eyes of people have one upgrade at a
- * time to bear, and a server with many databases goes through them.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -29,20 +25,14 @@
 
 #include "base/base.h"
 
-/* Whose attempt it is to run. */
-typedef struct Turn
-{
-	pid_t		pid;			/* a worker; void when it is gone, 0: nobody's */
-	Oid			database;
-	char		set[NAMEDATALEN];
-} Turn;
-
 static const WorkerFacts *own_facts = NULL;
 static const WorkerFacts *first_facts = NULL;
 
-/* The slot of what is meant in this process's database; the lock must be held. */
-static DatabaseSlot *
-own_slot(void)
+/*
+ * The slot of what is meant in this process's database; the lock must be held.
+ */
+DatabaseSlot *
+du_slot_own(void)
 {
 	return OidIsValid(MyDatabaseId) ? du_slot_find(MyDatabaseId, du_main_selected()) : NULL;
 }
@@ -68,7 +58,7 @@ du_shared_set_worker(const WorkerFacts *facts)
 	bool		news = false;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = own_slot();
+	slot = du_slot_own();
 	if (slot != NULL)
 	{
 		news = du_main_selected()[0] == '\0' && is_news(&slot->worker, facts);
@@ -123,7 +113,7 @@ du_shared_serving(WorkerFacts *facts)
 	if (!du_shared_exists())
 		return false;
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	slot = own_slot();
+	slot = du_slot_own();
 	if (slot != NULL)
 		*facts = slot->worker;
 	LWLockRelease(du_shared_lock());
@@ -267,7 +257,7 @@ du_shared_clear_worker(void)
 	DatabaseSlot *slot;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = own_slot();
+	slot = du_slot_own();
 	if (slot != NULL && slot->worker.pid == MyProcPid)
 		slot->worker.pid = 0;
 	LWLockRelease(du_shared_lock());
@@ -275,8 +265,11 @@ du_shared_clear_worker(void)
 	ConditionVariableBroadcast(du_shared_changed());
 }
 
-static void
-wake(pid_t pid)
+/*
+ * Sets the latch of a process, if it is there (0: nobody).
+ */
+void
+du_process_wake(pid_t pid)
 {
 	PGPROC	   *proc = pid != 0 ? BackendPidGetProc(pid) : NULL;
 
@@ -289,7 +282,7 @@ static void
 wake_if_of(DatabaseSlot *slot, void *arg)
 {
 	if (slot->record.database == *(Oid *) arg)
-		wake(slot->worker.pid);
+		du_process_wake(slot->worker.pid);
 }
 
 /*
@@ -323,7 +316,7 @@ du_shared_wake_worker(void)
 static void
 wake_slot(DatabaseSlot *slot, void *arg)
 {
-	wake(slot->worker.pid);
+	du_process_wake(slot->worker.pid);
 }
 
 /*
@@ -375,7 +368,7 @@ du_shared_wake_launcher(void)
 	LauncherFacts facts;
 
 	du_shared_read_launcher(&facts);
-	wake(facts.pid);
+	du_process_wake(facts.pid);
 }
 
 /*
@@ -387,7 +380,7 @@ du_shared_ask_for_retry(void)
 	DatabaseSlot *slot;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = own_slot();
+	slot = du_slot_own();
 	if (slot != NULL)
 		slot->retries_asked++;
 	LWLockRelease(du_shared_lock());
@@ -402,7 +395,7 @@ du_shared_retries_asked(void)
 	uint64		count;
 
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	slot = own_slot();
+	slot = du_slot_own();
 	count = slot != NULL ? slot->retries_asked : 0;
 	LWLockRelease(du_shared_lock());
 	return count;
@@ -448,7 +441,7 @@ du_shared_ask_first_for_read(void)
 		pid = slot->worker.pid;
 	}
 	LWLockRelease(du_shared_lock());
-	wake(pid);
+	du_process_wake(pid);
 	return true;
 }
 
@@ -460,7 +453,7 @@ du_shared_reads_asked(void)
 	uint64		count;
 
 	LWLockAcquire(du_shared_lock(), LW_SHARED);
-	slot = own_slot();
+	slot = du_slot_own();
 	count = slot != NULL ? slot->reads_asked : 0;
 	LWLockRelease(du_shared_lock());
 	return count;
@@ -475,10 +468,32 @@ du_shared_want_restart(void)
 	DatabaseSlot *slot;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	slot = own_slot();
+	slot = du_slot_own();
 	if (slot != NULL)
 		slot->restart_wanted = true;
 	LWLockRelease(du_shared_lock());
+}
+
+/*
+ * Notes what is stored in the way of settings for this process, a worker, and says
+ * whether it has read the same when it connected: the worker before it has seen
+ * them, or there was none and they are in effect.
+ */
+bool
+du_shared_settings_known(const char *digest, bool in_effect)
+{
+	DatabaseSlot *slot;
+	bool		known = true;
+
+	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	slot = du_slot_own();
+	if (slot != NULL)
+	{
+		known = slot->settings[0] != '\0' ? strcmp(slot->settings, digest) == 0 : in_effect;
+		strlcpy(slot->settings, digest, sizeof(slot->settings));
+	}
+	LWLockRelease(du_shared_lock());
+	return known;
 }
 
 /* True once after it was said. */
@@ -509,89 +524,4 @@ du_shared_exchange(Oid database, const char *set)
 	DatabaseSlot *slot = du_slot_find(database, set);
 
 	return slot != NULL ? slot->exchange.bytes : NULL;
-}
-
-/* Serves the next function. */
-static void
-find_next(DatabaseSlot *slot, void *arg)
-{
-	DatabaseSlot **next = arg;
-
-	if (slot->worker.pid != 0 && slot->waits_since != 0 &&
-		(*next == NULL || slot->waits_since < (*next)->waits_since))
-		*next = slot;
-}
-
-/*
- * Wakes the worker that has waited longest for its turn, when that is free.  To
- * wake all would cost a server with many databases a look at each of them for
- * each of them.  Should the one not want it any more, the others come at their
- * next look.
- */
-void
-du_shared_wake_next(void)
-{
-	const Turn *turn = du_shared_room(ROOM_TURN);
-	DatabaseSlot *next = NULL;
-	pid_t		pid = 0;
-
-	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	if (turn->pid == 0)
-		du_slot_visit_all(find_next, &next);
-	if (next != NULL)
-	{
-		next->waits_since = 0;
-		pid = next->worker.pid;
-	}
-	LWLockRelease(du_shared_lock());
-	wake(pid);
-}
-
-/*
- * Takes the turn for an attempt of this process, a worker; false while it is
- * another's, who wakes the next when it is through.
- */
-bool
-du_shared_take_turn(void)
-{
-	Turn	   *turn = du_shared_room(ROOM_TURN);
-	bool		elsewhere = du_running_elsewhere();
-	DatabaseSlot *slot;
-	bool		taken;
-
-	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	taken = !elsewhere &&
-		(turn->pid == 0 || BackendPidGetProc(turn->pid) == NULL ||
-		 (turn->database == MyDatabaseId && strcmp(turn->set, du_main_selected()) == 0));
-	if (taken)
-	{
-		turn->pid = MyProcPid;
-		turn->database = MyDatabaseId;
-		strlcpy(turn->set, du_main_selected(), sizeof(turn->set));
-	}
-	slot = own_slot();
-	if (slot != NULL && taken)
-		slot->waits_since = 0;
-	else if (slot != NULL && slot->waits_since == 0)
-		slot->waits_since = GetCurrentTimestamp();
-	LWLockRelease(du_shared_lock());
-	return taken;
-}
-
-/*
- * Gives it to the next, if it is this process's.
- */
-void
-du_shared_end_turn(void)
-{
-	Turn	   *turn = du_shared_room(ROOM_TURN);
-	bool		was_ours;
-
-	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
-	was_ours = turn->pid == MyProcPid;
-	if (was_ours)
-		turn->pid = 0;
-	LWLockRelease(du_shared_lock());
-	if (was_ours)
-		du_shared_wake_next();
 }

@@ -67,7 +67,6 @@ typedef struct Worker
 	char	   *logged;			/* the same of the log */
 	char		announced_version[SHARED_VERSION_LENGTH];	/* installed then */
 	char		announced_state[NAMEDATALEN];
-	char		settings[65];	/* digest of this database's settings */
 	char		binary[SHARED_VERSION_LENGTH];	/* noted as seen */
 	char		found[FOUND_DIGEST_LENGTH]; /* versions, compared with history */
 	ReleaseMemory release;		/* recorded as running */
@@ -110,6 +109,15 @@ extern void du_worker_conclude_attempt(Worker *worker);
  */
 
 extern void du_worker_pass(Worker *worker);
+
+/* ----
+ * worker_settings.c
+ *
+ * Has the worker's process go by what ALTER DATABASE and ALTER ROLE have set.
+ * ----
+ */
+
+extern void du_worker_follow_settings(void);
 
 /* ----
  * worker_role.c

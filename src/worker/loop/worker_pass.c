@@ -42,49 +42,6 @@
 #define LONGEST_LOCK_WAIT_MS 1000
 
 /*
- * A digest of what ALTER DATABASE and ALTER ROLE have set for this process.
- * Such settings are read when a process connects, so a change means to
- * connect anew.
- */
-static char *
-settings_digest(void)
-{
-	const Oid	databases[] = {InvalidOid, MyDatabaseId};
-	const Oid	roles[] = {InvalidOid, GetUserId()};
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < lengthof(databases); i++)
-	{
-		for (int j = 0; j < lengthof(roles); j++)
-		{
-			appendStringInfo(&buf, "%d %d\n", i, j);
-			foreach(lc, du_stored_settings(databases[i], roles[j]))
-				appendStringInfo(&buf, "%s\n", (char *) lfirst(lc));
-		}
-	}
-	return du_digest_bytes(buf.data, buf.len);
-}
-
-/*
- * Ends the process, to be started anew, when its settings are others than at
- * its first pass.
- */
-static void
-follow_settings(Worker *worker)
-{
-	const char *digest = settings_digest();
-
-	if (worker->settings[0] != '\0' && strcmp(worker->settings, digest) != 0)
-	{
-		du_shared_want_restart();
-		proc_exit(0);
-	}
-	strlcpy(worker->settings, digest, sizeof(worker->settings));
-}
-
-/*
  * Notes the binary when it is another than before, so that its age is known
  * when somebody asks how long an update has been waiting.
  */
@@ -405,7 +362,7 @@ pass(Worker *worker)
 
 	if (!worker->once)
 	{
-		follow_settings(worker);
+		du_worker_follow_settings();
 		du_shared_leave_other_set();
 	}
 	if (worker->main && !worker->once)

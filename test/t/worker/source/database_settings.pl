@@ -70,4 +70,33 @@ is(sql($node, q{SELECT string_agg(concat_ws(' ', extension, to_version, outcome)
 	'thing 1.2 succeeded, other 2.1 succeeded', 'as history tells');
 is(count_logged($node, qr/ERROR|FATAL/, $offset), 0, 'all this without an error');
 
+# A process that has read its settings when it connected, and gets to look at them
+# when they have changed already: whatever came between, it is noticed.  A prepared
+# transaction that has locked a table of ours keeps it from looking, over a restart too.
+sql($node, 'ALTER DATABASE postgres RESET documentdb_upgrade.extension');
+$node->append_conf('postgresql.auto.conf', "documentdb_upgrade.desired_schema_version = ''\nmax_prepared_transactions = 1");
+$node->restart;
+
+sub change_before_first_look
+{
+	my ($statement, $start_worker) = @_;
+
+	sql($node, q{BEGIN; LOCK TABLE documentdb_upgrade.history; PREPARE TRANSACTION 'closed'});
+	$start_worker->();
+	comes_true($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'documentdb_upgrade worker' AND query = 'looking at the schema'});
+	sql($node, $statement);
+	sql($node, q{COMMIT PREPARED 'closed'});
+	return;
+}
+
+change_before_first_look(q{ALTER DATABASE postgres SET documentdb_upgrade.desired_schema_version = '1.2'}, sub { $node->restart; });
+ok(comes_true($node, q{SELECT desired = '1.2' FROM documentdb_upgrade.status}), 'the first worker of a server takes up what was set');
+change_before_first_look('ALTER DATABASE postgres RESET documentdb_upgrade.desired_schema_version', sub { $node->restart; });
+ok(comes_true($node, q{SELECT mode = 'two-phase' AND worker_pid IS NOT NULL FROM documentdb_upgrade.status}), 'and what was taken back');
+$worker = worker_pid($node);
+change_before_first_look(q{ALTER DATABASE postgres SET documentdb_upgrade.desired_schema_version = '1.3'},
+	sub { sql($node, "SELECT pg_terminate_backend($worker, 10000)"); });
+wait_for_state($node, 'up_to_date');
+is(status_of($node)->{installed_version}, '1.3', 'and so does one that follows another');
+
 done_testing();
