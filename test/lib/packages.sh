@@ -242,40 +242,54 @@ not_installed() {
 	done
 }
 
-# Fetches apt's lists; what is known has to do when that fails.
-update_lists() {
-	echo "Updating the package lists (apt-get update)"
-	as_root apt-get -qq update </dev/null || echo "apt-get update failed; trying with what is known" >&2
+# note_apt_line TOTAL LINE: takes what a line of apt-get tells into text and seen, or
+# the line into APT_LOG.
+note_apt_line() {
+	local package step kind
+	case $2 in
+		dlstatus:*) text="${2##*:Retrieving }" && text="downloading: ${text/ (*}" ;;
+		pmstatus:*)
+			IFS=: read -r _ package _ step <<<"$2"
+			case $step in
+				Unpacking*) kind=unpacking ;;
+				Configuring*) kind=configuring ;;
+				*) return ;;
+			esac
+			seen[$kind]=$((${seen[$kind]:-0} + 1))
+			text="$kind: package ${seen[$kind]} of $1 ($package)"
+			;;
+		*) printf '%s\n' "$2" >>"$APT_LOG" ;;
+	esac
 }
 
 # apt_progress TOTAL: says every few seconds where apt-get is, from its status
-# lines among the others on standard input; those go to APT_LOG.
+# lines among the others on standard input.  A package can take a minute by itself:
+# then the same is said again.
 apt_progress() {
-	local line text now last=$SECONDS kind='' package step
+	local line part='' text='apt-get is at work' last=$SECONDS status
 	local -A seen=()
-	while IFS= read -r line; do
-		case $line in
-			dlstatus:*) text="${line##*:Retrieving }" && text="downloading: ${text/ (*}" ;;
-			pmstatus:*)
-				IFS=: read -r _ package _ step <<<"$line"
-				case $step in
-					Unpacking*) kind=unpacking ;;
-					Configuring*) kind=configuring ;;
-					*) continue ;;
-				esac
-				seen[$kind]=$((${seen[$kind]:-0} + 1))
-				text="$kind: package ${seen[$kind]} of $1 ($package)"
-				;;
-			*)
-				printf '%s\n' "$line" >>"$APT_LOG"
-				continue
-				;;
-		esac
-		now=$SECONDS
-		[ $((now - last)) -ge 3 ] || continue
-		last=$now
+	while true; do
+		IFS= read -r -t 4 line
+		status=$?
+		if [ "$status" -gt 128 ]; then
+			part+=$line			# time is up; this may be the beginning of a line
+		elif [ "$status" = 0 ]; then
+			note_apt_line "$1" "$part$line"
+			part=
+		else
+			break
+		fi
+		[ $((SECONDS - last)) -ge 3 ] || continue
+		last=$SECONDS
 		echo "  $text"
 	done
+}
+
+# Fetches apt's lists; what is known has to do when that fails.
+update_lists() {
+	echo "Updating the package lists (apt-get update)"
+	as_root env LC_ALL=C apt-get -qq -o APT::Status-Fd=1 update 2>&1 </dev/null | apt_progress 0
+	[ "${PIPESTATUS[0]}" = 0 ] || { tail -n 30 "$APT_LOG" >&2; echo "apt-get update failed; trying with what is known" >&2; }
 }
 
 # Installs packages and upgrades none of those here: a new server would restart

@@ -50,6 +50,7 @@ our @EXPORT = qw(need_real_api api_modes own_crd operator_crd worker_conf lab);
 
 # What a modern server hands on.
 my $group_version = 'documentdb.io/preview';
+my $resources = "/apis/$group_version/namespaces/databases/dbs";
 
 =pod
 
@@ -285,7 +286,7 @@ sub apply_crd
 sub wait_served
 {
 	my $self = shift;
-	$self->wait_ready('kube-apiserver', sub { $self->try_kubectl('get', '--raw', "$self->{served}?limit=1")->{ok} });
+	$self->wait_ready('kube-apiserver', sub { $self->ask('GET', "$self->{served}?limit=1")->{success} });
 	return;
 }
 
@@ -308,20 +309,29 @@ Its Events, by reason: arrays of the objects, oldest first.
 sub create_resource
 {
 	my ($self, $spec, $name) = @_;
-	$self->kubectl('create', '-f', '-', \encode_json({
+	$self->asked('POST', $resources, encode_json({
 		apiVersion => $group_version, kind => 'DocumentDB',
 		metadata => { name => $name // 'mydb', namespace => 'databases' },
 		spec => { nodeCount => 1, instancesPerNode => 1, resource => { storage => { pvcSize => '1Gi' } }, %{ $spec // {} } } }));
 	return;
 }
 
-sub resource { return $_[0]->json('-n', 'databases', 'get', 'dbs', $_[1] // 'mydb'); }
+sub resource { return $_[0]->asked('GET', $resources . '/' . ($_[1] // 'mydb')); }
 
 sub patch_resource
 {
 	my ($self, $patch) = @_;
-	$self->kubectl('-n', 'databases', 'patch', 'dbs', 'mydb', '--type=merge', '-p', encode_json($patch));
+	$self->asked('PATCH', "$resources/mydb", encode_json($patch), 'application/merge-patch+json');
 	return;
+}
+
+# What the API answers, decoded; dies when it refuses.
+sub asked
+{
+	my ($self, $method, $path, @content) = @_;
+	my $answer = $self->ask($method, $path, @content);
+	die "$method $path: $answer->{status} $answer->{content}\n" unless $answer->{success};
+	return decode_json($answer->{content});
 }
 
 sub events
@@ -330,7 +340,7 @@ sub events
 	my %events;
 
 	foreach my $event (sort { $a->{metadata}{creationTimestamp} cmp $b->{metadata}{creationTimestamp} }
-		@{ $self->json('-n', 'databases', 'get', 'events')->{items} })
+		@{ $self->asked('GET', '/api/v1/namespaces/databases/events')->{items} })
 	{
 		push @{ $events{ $event->{reason} } }, $event if $event->{involvedObject}{name} eq 'mydb';
 	}
