@@ -4497,3 +4497,39 @@ shows them.
 {{fence|raw}}
 {{/?sql}}
 $md$);
+
+-- Conversion between versions of the custom resource.
+
+CREATE FUNCTION documentdb_upgrade.convert_resource(resource jsonb, to_version text) RETURNS jsonb
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_convert_resource';
+COMMENT ON FUNCTION convert_resource(jsonb, text) IS
+'a custom resource as one of another version: documentdb.io/preview, documentdb.io/preview-flat, '
+	'db.microsoft.com/preview or db.microsoft.com/v1. What that version has no field for is kept in the annotation '
+	'documentdb-upgrade/conversion, so that the way back gives the same resource. Raises 22023 for another version or kind';
+
+CREATE PROCEDURE documentdb_upgrade.run_convert_resource(resource jsonb, to_version text, INOUT converted jsonb DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_convert_resource';
+COMMENT ON PROCEDURE run_convert_resource(jsonb, text, jsonb) IS
+'like convert_resource, for roles that a planner hook keeps out of SELECT: CALL enters no planner. '
+	'What is passed as converted is ignored';
+
+CREATE FUNCTION documentdb_upgrade.conversion_review(review jsonb) RETURNS jsonb
+    LANGUAGE C IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_conversion_review';
+COMMENT ON FUNCTION conversion_review(jsonb) IS
+'answers a ConversionReview of apiextensions.k8s.io/v1 with a complete one: every object converted as by '
+	'convert_resource, in the same order, or result.status Failure with the reason. Never raises';
+
+CREATE PROCEDURE documentdb_upgrade.run_conversion_review(review jsonb, INOUT response jsonb DEFAULT NULL)
+    LANGUAGE C
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_conversion_review';
+COMMENT ON PROCEDURE run_conversion_review(jsonb, jsonb) IS
+'like conversion_review, for roles that a planner hook keeps out of SELECT: CALL enters no planner. '
+	'What is passed as response is ignored';
+
+REVOKE ALL ON FUNCTION convert_resource(jsonb, text), conversion_review(jsonb) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE run_convert_resource(jsonb, text, jsonb), run_conversion_review(jsonb, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION convert_resource(jsonb, text), conversion_review(jsonb) TO pg_monitor;
+GRANT EXECUTE ON PROCEDURE run_convert_resource(jsonb, text, jsonb), run_conversion_review(jsonb, jsonb) TO pg_monitor;

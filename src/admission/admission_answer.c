@@ -19,9 +19,6 @@
 
 #include "base/base.h"
 
-#define API_GROUP		"documentdb.io"
-#define RESOURCE_KIND	"DocumentDB"
-
 /* What a request asks for. */
 typedef struct AdmissionRequest
 {
@@ -193,7 +190,7 @@ deny_resource(const AdmissionRequest *request, const char *name, const SpecVerdi
 	ListCell   *lc;
 
 	initStringInfo(&message);
-	appendStringInfo(&message, "%s.%s \"%s\" is invalid: %s", RESOURCE_KIND, API_GROUP,
+	appendStringInfo(&message, "%s.%s \"%s\" is invalid: %s", DU_RESOURCE_KIND, request->group,
 					 name, several ? "[" : "");
 	foreach(lc, verdict->errors)
 	{
@@ -209,8 +206,8 @@ deny_resource(const AdmissionRequest *request, const char *name, const SpecVerdi
 	begin_status(&buf, message.data, "Invalid", 422);
 	du_write_open(&buf, "details", '{');
 	du_write_text(&buf, "name", name);
-	du_write_text(&buf, "group", API_GROUP);
-	du_write_text(&buf, "kind", RESOURCE_KIND);
+	du_write_text(&buf, "group", request->group);
+	du_write_text(&buf, "kind", DU_RESOURCE_KIND);
 	du_write_open(&buf, "causes", '[');
 	foreach(lc, verdict->errors)
 	{
@@ -264,8 +261,8 @@ du_admission_answer(const JsonbContainer *review)
 	/* The status is what the operator and we report; it asks for nothing. */
 	if (request.subresource != NULL && request.subresource[0] != '\0')
 		return allow(&request, NIL);
-	if (!is(request.group, API_GROUP) || !is(request.kind, RESOURCE_KIND))
-		return allow(&request, list_make1("this webhook knows " RESOURCE_KIND "." API_GROUP " only and has not looked at this resource"));
+	if (!du_version_has_group(request.group) || !is(request.kind, DU_RESOURCE_KIND))
+		return allow(&request, list_make1("this webhook knows " DU_RESOURCE_KIND " of documentdb.io and db.microsoft.com only and has not looked at this resource"));
 	if (request.object == NULL)
 		note_problem(&request, "request.object", "it must be an object");
 	if (update && request.old_object == NULL)

@@ -26,12 +26,8 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_run_validate_spec);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_admission_review);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_run_admission_review);
 
-/*
- * Bytes of jsonb.  API servers take bodies of 3 MiB, and an update brings two
- * resources along.
- */
-#define RESOURCE_LIMIT	(4 * 1024 * 1024)
-#define REVIEW_LIMIT	(8 * 1024 * 1024)
+/* Bytes of jsonb: an update brings two resources along. */
+#define REVIEW_LIMIT	(2 * DU_RESOURCE_LIMIT)
 
 /*
  * The form of argument n; NULL, with an error in the verdict, when it is not a
@@ -42,9 +38,9 @@ resource_argument(FunctionCallInfo fcinfo, int n, const char *field, SpecVerdict
 {
 	Jsonb	   *jsonb;
 
-	if (toast_raw_datum_size(PG_GETARG_DATUM(n)) > RESOURCE_LIMIT)
+	if (toast_raw_datum_size(PG_GETARG_DATUM(n)) > DU_RESOURCE_LIMIT)
 	{
-		du_spec_error(verdict, field, "TooLong", "may not be more than %d bytes", RESOURCE_LIMIT);
+		du_spec_error(verdict, field, "TooLong", "may not be more than %d bytes", DU_RESOURCE_LIMIT);
 		return NULL;
 	}
 	jsonb = PG_GETARG_JSONB_P(n);
@@ -68,7 +64,7 @@ argument_is_null(FunctionCallInfo fcinfo, int n)
 
 	if (PG_ARGISNULL(n))
 		return true;
-	if (toast_raw_datum_size(PG_GETARG_DATUM(n)) > RESOURCE_LIMIT)
+	if (toast_raw_datum_size(PG_GETARG_DATUM(n)) > DU_RESOURCE_LIMIT)
 		return false;
 	jsonb = PG_GETARG_JSONB_P(n);
 	return JB_ROOT_IS_SCALAR(jsonb) && JsonbExtractScalar(&jsonb->root, &value) && value.type == jbvNull;

@@ -3,11 +3,11 @@
  * spec_form.c
  *	  A custom resource in the one form that rules look at.
  *
- * Releases of the operator have kept the image in three places; a resource
- * may lack its spec, its status or any part of them, and may hold anything
- * where a text belongs.  All that is dealt with here, so that no rule needs to
- * know of it.  Nothing is walked but the way to the fields that count, so what
- * else a resource holds, however deep, costs nothing.
+ * A resource may be of any version; it may lack its spec, its status or any
+ * part of them, and may hold anything where a text belongs.  All that is dealt
+ * with here, so that no rule needs to know of it.  Of a resource that has the
+ * form of the hub nothing is walked but the way to the fields that count, so
+ * what else it holds, however deep, costs nothing.
  *
  * The fields are those of documentdb/documentdb-kubernetes-operator,
  * operator/src/api/preview/documentdb_types.go.
@@ -19,6 +19,8 @@
 #include "admission/internal.h"
 
 #include "extension/extension.h"
+
+#define IMAGE_FIELD	"spec.image.documentDB"
 
 /*
  * The value of a key; NULL when there is none, or a null.
@@ -120,38 +122,37 @@ read_length(ResourceForm *form, const JsonbContainer *parent, const char *field)
 }
 
 /*
- * The image: the newest place that holds one wins.
+ * The text of a field of the spec, which is an object's member or the spec's own.
+ */
+static char *
+read_place(ResourceForm *form, const JsonbContainer *spec, const char *field)
+{
+	size_t		length = key_of(field) - 1 - field;
+
+	if (length == strlen("spec"))
+		return read_text(form, spec, field);
+	return read_text(form, read_object(form, spec, pnstrdup(field, length)), field);
+}
+
+/*
+ * The image: the newest place that holds one wins, and is the one that messages
+ * name.
  */
 static void
-read_image(ResourceForm *form, const JsonbContainer *spec)
+read_image(ResourceForm *form, const JsonbContainer *written, const JsonbContainer *spec, int version)
 {
-	static const struct
-	{
-		const char *parent;
-		const char *field;
-	}			places[] =
-
-	{
-		{"spec.image", "spec.image.documentDB"},
-		{"spec.advanced", "spec.advanced.documentDBImage"},
-		{NULL, "spec.documentDBImage"},
-	};
-
+	const char *place = IMAGE_FIELD;
 	SpecImage	told;
 
-	form->image_field = places[0].field;
-	for (int i = 0; i < lengthof(places); i++)
+	form->image_field = version < 0 ? IMAGE_FIELD : du_version_place(version, IMAGE_FIELD);
+	for (int i = 0; place != NULL; place = du_version_old_place(IMAGE_FIELD, i++))
 	{
-		const JsonbContainer *parent = spec;
-		char	   *image;
+		char	   *image = read_place(form, written, place);
 
-		if (places[i].parent != NULL)
-			parent = read_object(form, spec, places[i].parent);
-		image = read_text(form, parent, places[i].field);
 		if (image == NULL || form->image != NULL)
 			continue;
 		form->image = image;
-		form->image_field = places[i].field;
+		form->image_field = place;
 	}
 	form->documentdb_version = read_text(form, spec, "spec.documentDBVersion");
 	du_image_resolve(form->image, form->documentdb_version, &told);
@@ -185,13 +186,15 @@ read_restore(ResourceForm *form, const JsonbContainer *spec, const JsonbContaine
 }
 
 /*
- * The form of an object.  It points into the document, which must live as long
- * as it does.
+ * The form of an object: that of the hub, with the image named as it is written.
+ * It points into the document, which must live as long as it does.
  */
 ResourceForm *
-du_form_read(const JsonbContainer *resource)
+du_form_read(const JsonbContainer *written)
 {
 	ResourceForm *form = palloc0(sizeof(ResourceForm));
+	const JsonbContainer *resource = du_conversion_hub(written);
+	JsonbValue	value;
 	const JsonbContainer *metadata = read_object(form, resource, "metadata");
 	const JsonbContainer *spec = read_object(form, resource, "spec");
 	const JsonbContainer *status = read_object(form, resource, "status");
@@ -200,7 +203,8 @@ du_form_read(const JsonbContainer *resource)
 	form->name = read_text(form, metadata, "metadata.name");
 	form->deleting = read_text(form, metadata, "metadata.deletionTimestamp") != NULL;
 	form->schema_version = read_text(form, spec, "spec.schemaVersion");
-	read_image(form, spec);
+	read_image(form, du_form_object(written, "spec", &value), spec,
+			   du_version_find(du_form_text(written, "apiVersion", &value)));
 	read_restore(form, spec, metadata);
 	form->regions = read_length(form, replication, "spec.clusterReplication.clusterList");
 	form->installed = read_text(form, status, "status.schemaVersion");

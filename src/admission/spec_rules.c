@@ -276,7 +276,7 @@ schema_version_within_binary(SpecCase *c)
 		show_text(du_spec_error(c->verdict, "spec.schemaVersion", "Invalid",
 								"cannot set an explicit schemaVersion without also setting spec.documentDBVersion or %s; "
 								"the webhook needs a binary version to validate against%s",
-								c->resource->image == NULL ? "spec.image.documentDB" : "a tag that begins with a version",
+								c->resource->image == NULL ? c->resource->image_field : "a tag that begins with a version",
 								c->resource->image_by_digest ? ", and a digest tells none: " DIGEST_HINT : ""),
 				  wanted);
 	else if (compare_texts(wanted, binary, &cmp, &reason) && cmp > 0)
@@ -461,8 +461,8 @@ restore_not_below_schema(SpecCase *c)
 		du_spec_error(c->verdict, field, "Forbidden",
 					  "restore blocked: the target DocumentDB version %s is older than the %s's schema version %s. "
 					  "Restoring onto an older DocumentDB version runs it against a newer, irreversible schema and may cause data corruption. "
-					  "Set spec.documentDBVersion (or spec.image.documentDB) to %s or newer.",
-					  form->binary_version, kind, schema, schema);
+					  "Set spec.documentDBVersion (or %s) to %s or newer.",
+					  form->binary_version, kind, schema, form->image_field, schema);
 }
 
 /*
