@@ -178,18 +178,21 @@ sub new
 	my ($class, %options) = @_;
 	my $self = $class->SUPER::new(%options);
 
-	$self->aggregate if $options{modern};
+	if ($options{modern})
+	{
+		$self->apply({ apiVersion => 'v1', kind => 'Service', metadata => { name => 'apiext', namespace => 'kube-system' },
+			spec => { type => 'ExternalName', externalName => 'localhost' } });
+		$self->aggregate($group_version);
+	}
 	return $self;
 }
 
-# Registers the later server for the group of the custom resource.
+# Registers the later server for a version of custom resources.
 sub aggregate
 {
-	my $self = shift;
+	my ($self, $group_version) = @_;
 	my ($group, $version) = split m{/}, $group_version;
 
-	$self->apply({ apiVersion => 'v1', kind => 'Service', metadata => { name => 'apiext', namespace => 'kube-system' },
-		spec => { type => 'ExternalName', externalName => 'localhost' } });
 	$self->apply({ apiVersion => 'apiregistration.k8s.io/v1', kind => 'APIService', metadata => { name => "$version.$group" },
 		spec => { group => $group, version => $version, groupPriorityMinimum => 1000, versionPriority => 100,
 			caBundle => encode_base64(slurp_file("$self->{dir}/ca.crt"), ''),
@@ -198,6 +201,11 @@ sub aggregate
 }
 
 =pod
+
+=item aggregate(group and version)
+
+A modern server hands C<documentdb.io/preview> on to the later release; this makes it
+hand on another version too.
 
 =item start(), stop(signal)
 

@@ -8,13 +8,14 @@ DocumentdbUpgrade::WebhookProxy - an HTTPS server that hands reviews to a databa
 =head1 SYNOPSIS
 
   my $proxy = DocumentdbUpgrade::WebhookProxy->new($node, "$dir/server.crt", "$dir/server.key", user => 'operator');
-  my $url = $proxy->url;
+  my $url = $proxy->url;                     # of admission reviews
+  my $other = $proxy->conversion_url;        # of conversion reviews
   my ($last) = reverse $proxy->exchanges;    # what was asked and answered
 
 =head1 DESCRIPTION
 
 What an operator's webhook does, and no more: the body of each POST goes to
-run_admission_review() as it is, and its answer comes back.  A statement that
+run_admission_review() or run_conversion_review() as it is, and its answer comes back.  A statement that
 fails gives HTTP 500, which API servers treat as a webhook that cannot be
 reached.  It ends with the test.
 
@@ -32,6 +33,8 @@ use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
+# What is called for a path.
+my %procedures = ('/admission' => 'run_admission_review', '/convert' => 'run_conversion_review');
 my @running;
 
 sub new
@@ -41,7 +44,7 @@ sub new
 	my $log = PostgreSQL::Test::Utils::tempdir('webhook') . '/exchanges';
 	my $socket = IO::Socket::SSL->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 10, ReuseAddr => 1,
 		SSL_cert_file => $certificate, SSL_key_file => $key) or die "could not listen: $!, $SSL_ERROR\n";
-	my $self = bless { url => "https://127.0.0.1:$port/admission", log => $log }, $class;
+	my $self = bless { url => "https://127.0.0.1:$port", log => $log }, $class;
 	my @psql = ($node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-U', $options{user}, '-d', $node->connstr('postgres'), '-f', '-');
 
 	append_to_file($log, '');
@@ -58,7 +61,9 @@ sub new
 	return $self;
 }
 
-sub url { return $_[0]->{url}; }
+sub url { return "$_[0]->{url}/admission"; }
+
+sub conversion_url { return "$_[0]->{url}/convert"; }
 
 # Pairs of decoded review and answer, oldest first.
 sub exchanges
@@ -73,6 +78,7 @@ sub serve
 	my ($socket, $log, @psql) = @_;
 	my $client = $socket->accept or return;
 	my ($length, $body) = (0, '');
+	my ($path) = (<$client> // '') =~ m{^POST ([^ ?]+)} or return;
 
 	while (defined(my $line = <$client>))
 	{
@@ -81,7 +87,7 @@ sub serve
 	}
 	while (length $body < $length) { read($client, $body, $length - length $body, length $body) or return; }
 	my ($answer, $error) = ('', '');
-	my $call = "CALL documentdb_upgrade.run_admission_review(\$review\$$body\$review\$);\n";
+	my $call = "CALL documentdb_upgrade.$procedures{$path}(\$review\$$body\$review\$);\n";
 	my $ok = IPC::Run::run(\@psql, '<', \$call, '>', \$answer, '2>', \$error);
 	my ($code, $type) = $ok ? ('200 OK', 'application/json') : ('500 Failed', 'text/plain');
 	$answer = $error unless $ok;
