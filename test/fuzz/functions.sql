@@ -128,6 +128,22 @@ BEGIN
 	PERFORM count(*) FROM documentdb_upgrade.validate_spec(doc->'new', doc->'old');
 	CALL documentdb_upgrade.run_validate_spec(doc->'new', doc->'old', errors);
 END $$;
+-- One resource, to each version and back: what has been there once comes back as it was.
+CREATE FUNCTION fuzz.conversions(input bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	doc jsonb := fuzz.jsonb_of(input);
+	first jsonb;
+	there text;
+BEGIN
+	FOREACH there IN ARRAY '{documentdb.io/preview,documentdb.io/preview-flat,db.microsoft.com/v1}'::text[] LOOP
+		first := documentdb_upgrade.convert_resource(documentdb_upgrade.convert_resource(doc, there), doc->>'apiVersion');
+		PERFORM fuzz.property(documentdb_upgrade.convert_resource(documentdb_upgrade.convert_resource(first, there), doc->>'apiVersion') = first,
+			'a round trip changes nothing');
+		PERFORM fuzz.property(documentdb_upgrade.conversion_review(jsonb_build_object('apiVersion', 'apiextensions.k8s.io/v1', 'kind', 'ConversionReview',
+			'request', jsonb_build_object('uid', 'u', 'desiredAPIVersion', there, 'objects', jsonb_build_array(doc)))) #>> '{response,result,status}'
+			IN ('Success', 'Failure'), 'a review is answered');
+	END LOOP;
+END $$;
 -- Called by a role that has a WAL sender.
 CREATE FUNCTION fuzz.reports(input bytea) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -51,6 +51,9 @@ FROM (VALUES
 
 -- Releases before 0.3.0 of the operator kept their fields elsewhere under the same name.
 SELECT convert_resource(pg_temp.resource('documentdb.io/preview', '{"nodeCount": 1, "instancesPerNode": 1, "documentDBImage": "d:1"}'), 'documentdb.io/preview');
+SELECT spec, convert_resource(pg_temp.resource('documentdb.io/preview', spec::jsonb), 'documentdb.io/preview') -> 'spec' AS hub
+FROM (VALUES ('{"documentDBImage": ""}'), ('{"publicLoadBalancer": {"enabled": true}}'), ('{"clusterReplication": {"enableFleetForCrossCloud": true}}'),
+             ('{"resource": {"pvcSize": "1Gi"}}'), ('{"clusterReplication": {}}')) AS t(spec);
 SELECT r -> 'spec' AS flat, r -> 'apiVersion' AS version
 FROM convert_resource(pg_temp.resource('documentdb.io/preview', '{"nodeCount": 1, "instancesPerNode": 1, "documentDBImage": "d:1", "postgresImage": ""}'), 'documentdb.io/preview') AS hub,
     convert_resource(hub, 'documentdb.io/preview-flat') AS r;

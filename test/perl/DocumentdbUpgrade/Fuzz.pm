@@ -49,6 +49,7 @@ my %expected = (
 	scripts => '',
 	reviews => '',
 	specs => '22023|54001',
+	conversions => '22023|54001',
 	reports => '22023|54000|54001',
 	resources => '',
 	watch => '',

@@ -137,12 +137,12 @@ sub round_trips
 	is(scalar(grep { $_->{apiVersion} eq $other } @others), $count, "$mode: $version: each is listed as $other");
 	my %old_fields = %{ $versions{$other} };
 	is_deeply([ grep { !$old_fields{$_} } map { keys %{ $_->{spec} } } @others ], [], "$mode: $version: with the fields of that");
-	foreach my $object (@others)
+	foreach my $object (@others[ 0 .. 4 ])
 	{
-		$object->{spec}{environment} = 'gke';
+		$object->{spec}{environment} = $made{ $object->{metadata}{name} }{spec}{environment} = 'gke';
 		$api->asked('PUT', path($plural, $other, "/$object->{metadata}{name}"), $plain->encode($object));
 	}
-	is_deeply([ map { $_->{metadata}{name} } grep { $plain->encode($_->{spec}) ne $plain->encode({ %{ $made{ $_->{metadata}{name} }{spec} }, environment => 'gke' }) } $listed->($version) ],
+	is_deeply([ map { $_->{metadata}{name} } grep { $plain->encode($_->{spec}) ne $plain->encode($made{ $_->{metadata}{name} }{spec}) } $listed->($version) ],
 		[], "$mode: $version: a client of $other changes what it changes and nothing else");
 	return;
 }
@@ -202,10 +202,11 @@ foreach my $modern (api_modes())
 	define('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', 'documentdb.io/v9');
 	define('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1');
 
-	my $count = $modern ? 60 : 15;
-	round_trips('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', $count);
-	round_trips('dbs', 'documentdb.io/preview-flat', 'documentdb.io/preview', $count);
-	round_trips('documentdbs', 'db.microsoft.com/v1', 'db.microsoft.com/preview', $count);
+	# What is made in the stored version needs no review, and a list needs one.
+	round_trips('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', $modern ? 80 : 30);
+	round_trips('dbs', 'documentdb.io/preview-flat', 'documentdb.io/preview', 8);
+	round_trips('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1', $modern ? 40 : 20);
+	round_trips('documentdbs', 'db.microsoft.com/v1', 'db.microsoft.com/preview', 8);
 	failures();
 	register_admission();
 	rollbacks('dbs', 'documentdb.io', 'documentdb.io/preview-flat');
