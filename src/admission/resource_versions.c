@@ -47,7 +47,7 @@ StaticAssertDecl(DU_VERSION_HUB == HUB, "the hub is the newest version");
 
 /*
  * A field that has another place in the hub.  Versions first to last keep it
- * there; "never" is a place that is read and not written.
+ * there; some places are read and never written.
  */
 typedef struct FieldMove
 {
@@ -57,20 +57,20 @@ typedef struct FieldMove
 	int			last;
 } FieldMove;
 
-#define never HUB, HUB
+#define NEVER_WRITTEN HUB, HUB
 
 /* Of several places of one field the first that holds something wins. */
 static const FieldMove moves[] = {
-	{"spec.advanced.documentDBImage", "spec.image.documentDB", never},
+	{"spec.advanced.documentDBImage", "spec.image.documentDB", NEVER_WRITTEN},
 	{"spec.documentDBImage", "spec.image.documentDB", MICROSOFT_V1, FLAT},
 	{"spec.gatewayImage", "spec.image.gateway", MICROSOFT_V1, FLAT},
 	{"spec.postgresImage", "spec.image.postgres", FLAT, FLAT},
 	{"spec.postgresqlImage", "spec.image.postgres", MICROSOFT_V1, MICROSOFT_V1},
 	{"spec.sidecarInjectorPluginName", "spec.plugins.sidecarInjectorName", MICROSOFT_V1, FLAT},
-	{"spec.cnpgSidecarPlugin", "spec.plugins.sidecarInjectorName", never},
+	{"spec.cnpgSidecarPlugin", "spec.plugins.sidecarInjectorName", NEVER_WRITTEN},
 	{"spec.walReplicaPluginName", "spec.plugins.walReplicaName", MICROSOFT_PREVIEW, FLAT},
 	{"spec.resource.pvcSize", "spec.resource.storage.pvcSize", MICROSOFT_V1, MICROSOFT_V1},
-	{"spec.physicalReplication", "spec.clusterReplication", never},
+	{"spec.physicalReplication", "spec.clusterReplication", NEVER_WRITTEN},
 };
 
 /* Fields that have no place in the hub and become something else. */

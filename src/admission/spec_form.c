@@ -135,13 +135,17 @@ read_place(ResourceForm *form, const JsonbContainer *spec, const char *field)
 }
 
 /*
- * The image: the newest place that holds one wins, and is the one that messages
- * name.
+ * The image of the hub's form, which may come from the annotation of a
+ * conversion, and the place where it is written: of several the newest that holds
+ * one, which is what messages name.
  */
 static void
 read_image(ResourceForm *form, const JsonbContainer *written, const JsonbContainer *spec, int version)
 {
 	const char *place = IMAGE_FIELD;
+	bool		converted = written != spec;
+	int			wrong = list_length(form->wrong_types);
+	JsonbValue	value;
 	SpecImage	told;
 
 	form->image_field = version < 0 ? IMAGE_FIELD : du_version_place(version, IMAGE_FIELD);
@@ -153,6 +157,15 @@ read_image(ResourceForm *form, const JsonbContainer *written, const JsonbContain
 			continue;
 		form->image = image;
 		form->image_field = place;
+	}
+	if (converted)
+	{
+		form->image = du_form_text(du_form_object(spec, "image", &value), key_of(IMAGE_FIELD), &value);
+		if (form->image != NULL && form->image[0] == '\0')
+			form->image = NULL;
+		if (form->image == NULL && value.type != jbvNull && value.type != jbvString &&
+			list_length(form->wrong_types) == wrong)
+			note_wrong_type(form, IMAGE_FIELD, "a string", &value);
 	}
 	form->documentdb_version = read_text(form, spec, "spec.documentDBVersion");
 	du_image_resolve(form->image, form->documentdb_version, &told);

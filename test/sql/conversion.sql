@@ -241,3 +241,10 @@ SELECT pg_temp.admit('db.microsoft.com/v1', '{"documentDBImage": "d:0.112.0"}', 
 -- What is kept in the annotation is of the resource that is asked for.
 SELECT field, detail FROM convert_resource(pg_temp.resource('documentdb.io/preview', '{"nodeCount": 1, "instancesPerNode": 1, "documentDBVersion": "0.113.0", "schemaVersion": "0.113.0"}'), 'db.microsoft.com/v1') AS old,
     validate_spec(jsonb_set(old, '{spec,documentDBVersion}', '"0.112.0"'), old);
+-- So is an image that somebody has written into it.
+SELECT field, detail FROM (SELECT pg_temp.resource('db.microsoft.com/v1', '{"documentDBImage": "d:0.113.0"}')) AS r(old),
+    validate_spec(jsonb_set(old, '{metadata,annotations}', jsonb_build_object('documentdb-upgrade/conversion',
+        '{"documentdb.io/preview": [{"path": ["spec", "image", "documentDB"], "was": "d:0.113.0", "is": "d:0.100.0"}]}')), old);
+SELECT field, detail FROM (SELECT pg_temp.resource('db.microsoft.com/v1', '{"documentDBImage": "d:0.113.0"}')) AS r(old),
+    validate_spec(jsonb_set(old, '{metadata,annotations}', jsonb_build_object('documentdb-upgrade/conversion',
+        '{"documentdb.io/preview": [{"path": ["spec", "image", "documentDB"], "was": "d:0.113.0", "is": 5}]}')), old);
