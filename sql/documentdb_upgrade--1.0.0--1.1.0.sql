@@ -4506,7 +4506,8 @@ CREATE FUNCTION documentdb_upgrade.convert_resource(resource jsonb, to_version t
 COMMENT ON FUNCTION convert_resource(jsonb, text) IS
 'a custom resource as one of another version: documentdb.io/preview, documentdb.io/preview-flat, '
 	'db.microsoft.com/preview or db.microsoft.com/v1. What that version has no field for is kept in the annotation '
-	'documentdb-upgrade/conversion, so that the way back gives the same resource. Raises 22023 for another version or kind';
+	'documentdb-upgrade/conversion, so that the way back gives the same resource. Raises 22023 for another version or '
+	'kind';
 
 CREATE PROCEDURE documentdb_upgrade.run_convert_resource(resource jsonb, to_version text, INOUT converted jsonb DEFAULT NULL)
     LANGUAGE C
