@@ -16,8 +16,7 @@ need_real_api();
 my $kept = 'documentdb-upgrade/conversion';
 my ($api, $node, $proxy, $mode, $draws);
 
-# Fields of a spec: of the hub, of both, of older versions; true is a type, a hash
-# has members, and the values are what resources are made of.
+# The fields of each version, their types, and the values of which resources are made.
 my %any = ('x-kubernetes-preserve-unknown-fields' => JSON::PP::true);
 my %common = (
 	nodeCount => [ 'integer', 1 ],
@@ -51,7 +50,7 @@ my %versions = (
 	'documentdb.io/preview-flat' => { %common, %later, %storage, %flat, postgresImage => [ 'string', 'p:17' ] },
 	'db.microsoft.com/preview' => { %common, %storage, %flat },
 	'db.microsoft.com/v1' => { %common, documentDBImage => $flat{documentDBImage}, gatewayImage => $flat{gatewayImage},
-		postgresqlImage => [ 'string', 'p:16' ], publicLoadBalancer => [ 'object', { enabled => JSON::PP::true }, { enabled => JSON::PP::false } ],
+		sidecarInjectorPluginName => $flat{sidecarInjectorPluginName}, postgresqlImage => [ 'string', 'p:16' ], publicLoadBalancer => [ 'object', { enabled => JSON::PP::true }, { enabled => JSON::PP::false } ],
 		resource => [ 'object', { pvcSize => '1Gi' }, { pvcSize => '2Gi' } ],
 		clusterReplication => [ 'object', { primary => 'a', clusterList => [ 'a', 'b' ], enableFleetForCrossCloud => JSON::PP::true }, { primary => 'a', clusterList => ['a'] } ] },
 	'documentdb.io/v9' => \%hub);
