@@ -2,13 +2,6 @@
 -- Runbook: facts of this server, put into a template of Markdown
 --
 
-CREATE FUNCTION documentdb_upgrade_internal.worker_location() RETURNS text
-    LANGUAGE C VOLATILE
-    AS 'MODULE_PATHNAME', 'documentdb_upgrade_worker_location';
-COMMENT ON FUNCTION worker_location() IS
-'serves runbook(): what the worker reads the desired version from, namespace/name of a custom resource or a file; '
-'null where no worker runs or there is no such thing';
-
 CREATE FUNCTION documentdb_upgrade_internal.runbook_value(value text, filter text) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
@@ -144,7 +137,6 @@ DECLARE
     steps jsonb;
     guards jsonb;
     facts jsonb;
-    resource text[] := '{}';
 BEGIN
     -- A malformed version is the caller's mistake, and raised.
     PERFORM documentdb_upgrade.to_semver(target);
@@ -197,9 +189,6 @@ BEGIN
         (SELECT p->>'risk' FROM jsonb_array_elements(steps) p
          ORDER BY array_position('{functions only, catalogue, privileges, data tables, cluster-wide, unknown}'::text[],
                                  p->>'risk') DESC LIMIT 1));
-    IF s.source = 'kubernetes' THEN
-        resource := string_to_array(documentdb_upgrade_internal.worker_location(), '/');
-    END IF;
 
     RETURN facts || jsonb_build_object(
         'kind', jsonb_build_object(kind, true), 'to_do', kind IN ('ready', 'wait'),
@@ -274,16 +263,9 @@ BEGIN
                                   jsonb_array_elements(r->'removed') o WHERE o.value->>'kind' <> 'extension')),
                          ('guards', NOT guards @> '[{"status": "fail"}]'),
                          ('backup', guards @> '[{"guard": "backup_recent", "status": "pass"}]')) AS t(name, done)))
-        -- Names of Kubernetes need no quotes; another text is not repeated.  CloudNativePG gives the name of its
-        -- Cluster to setting cluster_name.
-        || (SELECT jsonb_object_agg(n.fact, CASE WHEN n.name ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' THEN n.name
-                                                 ELSE format('<%s>', upper(n.fact)) END)
-            FROM (VALUES ('namespace', coalesce(nullif(resource[1], ''),
-                                                current_setting('documentdb_upgrade.kubernetes_namespace', true))),
-                         ('resource', coalesce(nullif(resource[2], ''),
-                                               current_setting('documentdb_upgrade.kubernetes_resource', true))),
-                         ('cluster', CASE WHEN s.source = 'kubernetes' THEN current_setting('cluster_name') END))
-                 AS n(fact, name));
+        || (SELECT jsonb_build_object('namespace', coalesce(n.namespace, '<NAMESPACE>'),
+                       'resource', coalesce(n.resource, '<RESOURCE>'), 'cluster', coalesce(n.cluster, '<CLUSTER>'))
+            FROM documentdb_upgrade_internal.kubernetes_names() n);
 END
 $$;
 COMMENT ON FUNCTION runbook_facts(text) IS
