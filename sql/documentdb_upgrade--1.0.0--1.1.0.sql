@@ -1377,7 +1377,8 @@ CREATE FUNCTION documentdb_upgrade_internal.compatible_pairs(
                                     OUT component text, OUT version text, OUT other text, OUT other_version text,
                                     OUT status text, OUT detail text, OUT source text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    -- To compile this would take a thousand times as long as to run it.
+    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off
 AS $$
     WITH part AS MATERIALIZED (
         SELECT c.key AS name, c.value->'configuration' AS configuration
@@ -1894,6 +1895,23 @@ COMMENT ON FUNCTION manual_checks(text) IS
 REVOKE ALL ON FUNCTION in_kubernetes(), kubernetes_names(), manual_checks(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION in_kubernetes(), kubernetes_names(), manual_checks(text) TO pg_monitor;
 
+CREATE FUNCTION documentdb_upgrade_internal.function_exists(signature text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_regprocedure(signature) IS NOT NULL;
+EXCEPTION
+    -- Its schema is there, and not for the caller.
+    WHEN insufficient_privilege THEN
+        RETURN true;
+END
+$$;
+COMMENT ON FUNCTION function_exists(text) IS
+'serves the reports: whether there is such a function, as far as the caller may know';
+
+REVOKE ALL ON FUNCTION function_exists(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION function_exists(text) TO pg_monitor;
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
                                                         OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -2293,7 +2311,8 @@ BEGIN
                                 ', ' ORDER BY c.kind DESC, c.name) || '.',
                             'No check applies here.'),
                    'Create the missing function, or set enabled = false for that row of documentdb_upgrade.checks.'
-            FROM (SELECT k.*, to_regprocedure(k.function) IS NULL AS missing FROM documentdb_upgrade.checks k
+            FROM (SELECT k.*, NOT documentdb_upgrade_internal.function_exists(k.function) AS missing
+                  FROM documentdb_upgrade.checks k
                   WHERE k.enabled AND documentdb_upgrade_internal.check_applies(k.requires)) c;
 
     WHEN 'installed' THEN
@@ -2355,6 +2374,14 @@ BEGIN
             FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
             WHERE p.datallowconn AND d.database <> current_database();
 
+    -- The other half of the cluster, for people: a server that is in no pod has none.
+    WHEN 'kubernetes_before', 'kubernetes_after' THEN
+        RETURN QUERY
+            SELECT m.check_name, 'manual',
+                   format('A database cannot see whether %s. Good is: %s.', m.what, m.expected), m.command
+            FROM documentdb_upgrade_internal.manual_checks(replace(part, 'kubernetes_', '')) m
+            WHERE documentdb_upgrade_internal.in_kubernetes();
+
     WHEN 'last_attempt' THEN
         RETURN QUERY
             SELECT part, CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
@@ -2371,6 +2398,54 @@ BEGIN
     END CASE;
 END
 $$;
+COMMENT ON FUNCTION health_part(text) IS
+'serves the reports: the rows of one part; their hints are for those that do not pass, and the commands of those that '
+'are manual';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_report(parts text[], OUT check_name text, OUT status text,
+                                                          OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s' SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres
+AS $$
+DECLARE
+    part text;
+    found_rows jsonb;
+BEGIN
+    FOREACH part IN ARRAY parts LOOP
+        -- All rows of a part or none: one that cannot be read says why.
+        BEGIN
+            found_rows := (SELECT jsonb_agg(to_jsonb(h)) FROM documentdb_upgrade_internal.health_part(part) h);
+        EXCEPTION WHEN OTHERS THEN
+            found_rows := jsonb_build_array(jsonb_build_object('check_name', part, 'status', 'skip',
+                'detail', format('It could not be read: %s (SQLSTATE %s).', SQLERRM, SQLSTATE),
+                'reason', CASE SQLSTATE
+                    WHEN '42501' THEN 'Ask again as a member of pg_monitor with the privilege that is missing.'
+                    WHEN '55P03' THEN 'Another session holds a lock on it; ask again later.' END));
+        END;
+        RETURN QUERY SELECT r.check_name, r.status, r.detail,
+                            coalesce(r.reason, CASE WHEN r.status IN ('fail', 'warn', 'manual') THEN r.hint END)
+            FROM jsonb_to_recordset(found_rows) AS r(check_name text, status text, detail text, hint text, reason text);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION health_report(text[]) IS
+'serves the reports: the rows of these parts; a part that cannot be read is one row with status skip and the reason';
+
+CREATE OR REPLACE FUNCTION pre_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.health_report('{versions, state, gate, guards, standbys, slots, replay,
+        invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction,
+        long_transactions, prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures,
+        checks, kubernetes_before}')
+$$;
+COMMENT ON FUNCTION pre_upgrade_report() IS
+'the health of this server before an upgrade to what the binary offers, one row per check: status pass, warn, fail or '
+'skip, why, and what to do; in Kubernetes also what a database cannot see: status manual, what a good answer is, and '
+'as hint the command; changes nothing, and works on standbys';
 
 CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -2379,7 +2454,8 @@ AS $$
     SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
         state, gate, guards_after, members_intact, fresh_install, standbys, slots, replay, invalid_indexes,
         unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions,
-        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks}')
+        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks,
+        kubernetes_after}')
 $$;
 COMMENT ON FUNCTION post_upgrade_report() IS
 'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, whether the '
@@ -2409,6 +2485,256 @@ COMMENT ON FUNCTION fresh_differences(jsonb, jsonb, text) IS
 	'the digest and privileges of the latter; or why there is none';
 REVOKE ALL ON FUNCTION fresh_differences(jsonb, jsonb, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_changes(steps jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A step raises the version of its extension, which is no news.
+    WITH change AS (
+        SELECT a.action, c.value->>'kind' AS kind, c.value->>'identity' AS identity, s.n, c.value
+        FROM jsonb_array_elements(steps) WITH ORDINALITY AS s(step, n),
+             unnest('{added, removed, changed}'::text[]) AS a(action), jsonb_array_elements(s.step->a.action) c
+        WHERE c.value->>'kind' <> 'extension'
+    ), line AS (
+        SELECT c.action AS list, c.kind, c.identity, string_agg(DISTINCT w.what, ', ') AS what, NULL::jsonb AS items
+        FROM change c LEFT JOIN LATERAL jsonb_array_elements_text(c.value->'what') AS w(what) ON true
+        GROUP BY c.action, c.kind, c.identity
+        UNION ALL
+        SELECT 'recreated', c.kind, c.identity, string_agg(DISTINCT w.what, ', '), NULL
+        FROM change c, jsonb_array_elements_text(c.value->'what') AS w(what)
+        WHERE c.action = 'changed' AND w.what IN ('recreated', 'storage')
+        GROUP BY c.kind, c.identity
+        UNION ALL
+        SELECT DISTINCT 'settings', c.kind, c.identity, c.action, NULL::jsonb FROM change c WHERE c.kind ~ 'setting'
+        UNION ALL
+        SELECT 'privileges', c.kind, c.identity, NULL,
+               jsonb_agg(jsonb_build_object('verb', v.verb, 'item', i.item) ORDER BY c.n, v.verb, i.item)
+        FROM change c, unnest('{granted, revoked}'::text[]) AS v(verb),
+             jsonb_array_elements_text(c.value->v.verb) AS i(item)
+        WHERE c.action = 'changed'
+        GROUP BY c.kind, c.identity
+    )
+    SELECT jsonb_object_agg(l.list, l.lines) || jsonb_build_object('cut', bool_or(l.n > 40),
+               'counts', jsonb_object_agg(l.list, l.count))
+    FROM (SELECT o.list, sum(o.m) AS n, format('%s (%s)', sum(o.m), string_agg(format('%s %s', o.kind, o.m), ', '
+                 ORDER BY o.kind)) AS count, jsonb_path_query_array(jsonb_agg(o.lines ORDER BY o.kind), '$[*][*]')
+                 AS lines
+          FROM (SELECT p.list, p.kind, count(*) AS m,
+                       coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n) FILTER (WHERE p.n <= 40), '[]') AS lines
+                FROM (SELECT *, row_number() OVER (PARTITION BY list ORDER BY kind, identity, what) AS n
+                      FROM line) p
+                GROUP BY p.list, p.kind) o
+          GROUP BY o.list) l
+$$;
+COMMENT ON FUNCTION runbook_changes(jsonb) IS
+'serves runbook(): what the steps of a rehearsal added, removed or changed, by object, 40 at the most of each, and how '
+'many there are by kind';
+
+CREATE FUNCTION documentdb_upgrade_internal.runbook_settings(extensions text[]) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A library names its settings as it likes, its family's begin as the extension does.
+    WITH prefix AS (
+        SELECT DISTINCT split_part(n.name, '.', 1) AS name
+        FROM (SELECT s.name FROM pg_settings s WHERE s.name LIKE '%.%' UNION ALL SELECT unnest(extensions)) n
+        WHERE split_part(n.name, '.', 1) <> 'documentdb_upgrade'
+          AND EXISTS (SELECT FROM unnest(extensions) e WHERE starts_with(n.name, e))
+    ), known AS (
+        SELECT s.* FROM pg_settings s JOIN prefix p ON p.name = split_part(s.name, '.', 1) WHERE s.name LIKE '%.%'
+    ), configured AS (
+        SELECT split_part(c.item, '=', 1) AS name,
+               concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname) AS place
+        FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS c(item)
+        LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase)
+    SELECT jsonb_build_object(
+        'count', nullif((SELECT count(*) FROM known), 0),
+        'own', (SELECT jsonb_agg(to_jsonb(k)) FROM (
+            SELECT name, setting, boot_val, source FROM known
+            WHERE setting IS DISTINCT FROM boot_val ORDER BY name LIMIT 40) k),
+        'unknown', (SELECT jsonb_agg(to_jsonb(u)) FROM (
+            SELECT DISTINCT c.name, c.place FROM configured c JOIN prefix p ON p.name = split_part(c.name, '.', 1)
+            WHERE c.name LIKE '%.%' AND lower(c.name) NOT IN (SELECT lower(k.name) FROM known k)
+            ORDER BY c.name, c.place LIMIT 40) u))
+$$;
+COMMENT ON FUNCTION runbook_settings(text[]) IS
+'serves runbook(): settings that the libraries of these extensions have in this session: how many, those that do not '
+'have their defaults, and what is set for roles and databases and is none of them';
+
+CREATE FUNCTION documentdb_upgrade_internal.smoke_statements(extension text, OUT statement text, OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    plan jsonb;
+BEGIN
+    FOR statement IN
+        WITH member AS MATERIALIZED (
+            SELECT d.classid, d.objid
+            FROM pg_extension e
+            JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+            WHERE e.extname = smoke_statements.extension)
+        SELECT format('SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %L', smoke_statements.extension)
+        UNION ALL
+        (SELECT format('SELECT count(*) FROM (SELECT FROM %s LIMIT 1) AS readable', c.oid::regclass)
+         FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+         WHERE c.relkind IN ('r', 'v', 'm', 'p') ORDER BY c.oid LIMIT 5)
+        UNION ALL
+        (SELECT format('SELECT %I.%I() IS NOT NULL AS answers', n.nspname, p.proname)
+         FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+         JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype
+         WHERE p.prokind = 'f' AND p.pronargs = 0 AND NOT p.proretset AND p.provolatile <> 'v' AND t.typtype <> 'p'
+         ORDER BY p.oid LIMIT 5)
+        UNION ALL
+        (SELECT format('SELECT NULL::%s IS NULL AS known', format_type(t.oid, NULL))
+         FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+         WHERE t.typtype IN ('b', 'd', 'e', 'r') AND NOT t.typnotnull AND NOT EXISTS (
+               SELECT FROM pg_type a WHERE a.typarray = t.oid)
+         ORDER BY t.oid LIMIT 3)
+    LOOP
+        -- What works here is what has been tried; a plan tells first whether that takes its time.  Whoever runs it
+        -- later may have privileges that the caller has not.
+        problem := NULL;
+        BEGIN
+            EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+            IF (plan->0->'Plan'->>'Total Cost')::numeric > 100000 THEN
+                problem := 'it would take long';
+            ELSE
+                EXECUTE statement;
+            END IF;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                NULL;
+            WHEN OTHERS THEN
+                problem := SQLERRM;
+        END;
+        statement := statement || ';';
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION smoke_statements(text) IS
+'serves runbook(): statements that read what an extension has installed, tried here and now; problem: why one does not '
+'work';
+
+REVOKE ALL ON FUNCTION runbook_settings(text[]), smoke_statements(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION runbook_settings(text[]), smoke_statements(text) TO pg_monitor;
+
+CREATE OR REPLACE FUNCTION runbook(target text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s' SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres SET TimeZone = 'UTC' SET jit = off
+AS $$
+DECLARE
+    facts constant jsonb := documentdb_upgrade_internal.runbook_facts(target);
+    section record;
+    more jsonb;
+    body text;
+    book text;
+BEGIN
+    FOR section IN
+        SELECT t.n, t.title, l.template
+        FROM documentdb_upgrade_internal.runbook_template t,
+             LATERAL (SELECT string_agg(CASE WHEN line ~ '^(\{\{[#^?/][^{}|]+\}\})+$' THEN line
+                                             WHEN line ~ '^\{\{[#^?][^{}|]+\}\} '
+                                             THEN regexp_replace(line, '^(\{\{([#^?][^{}|]+)\}\}) (.*)$',
+                                                                 E'\\1\\3\n{{/\\2}}')
+                                             ELSE line || E'\n' END, '' ORDER BY i) AS template
+                      FROM string_to_table(replace(t.template, E'\\\n', ''), E'\n') WITH ORDINALITY AS s(line, i)) l
+        WHERE t.n = 0 OR NOT facts ? 'elsewhere' ORDER BY t.n
+    LOOP
+        -- A section that cannot be written says why; the others are there.
+        BEGIN
+            CASE section.n
+            WHEN 5 THEN
+                -- The guards are there already.
+                more := (SELECT jsonb_build_object(
+                                    'health', jsonb_agg(to_jsonb(r) || jsonb_build_object('mark', upper(r.status)))
+                                                  FILTER (WHERE r.status <> 'manual'),
+                                    'manual', jsonb_agg(to_jsonb(r)) FILTER (WHERE r.status = 'manual'))
+                         FROM documentdb_upgrade.pre_upgrade_report() r
+                         WHERE r.status IN ('fail', 'warn', 'manual')
+                           AND r.check_name NOT IN ('guards', 'library', 'disk_headroom', 'members_intact',
+                                                    'event_triggers', 'blocking_sessions', 'backup',
+                                                    'replication_lag'))
+                    -- The matrix is about DocumentDB and what belongs to it.
+                    || coalesce((SELECT jsonb_build_object(
+                            'release', (SELECT jsonb_build_object('revision', r.revision) WHERE r.revision IS NOT NULL),
+                            'pairs', jsonb_agg(to_jsonb(c) ORDER BY c.component, c.other)
+                                         FILTER (WHERE c.status <> 'unknown'),
+                            'unknown_pairs', nullif(count(*) FILTER (WHERE c.status = 'unknown'), 0))
+                        FROM (SELECT) AS one
+                        LEFT JOIN (SELECT k.revision, k.components FROM documentdb_upgrade.releases k
+                                   ORDER BY k.revision DESC LIMIT 1) r ON true
+                        CROSS JOIN LATERAL documentdb_upgrade.check_compatibility(coalesce(
+                            (SELECT jsonb_object_agg(p.key, p.value->'configuration') FROM jsonb_each(r.components) p),
+                            '{}') || jsonb_strip_nulls(jsonb_build_object('extension', facts->>'goal',
+                                         'postgres', split_part(facts->>'server_version', ' ', 1)))) c
+                        WHERE c.component <> 'unified' AND facts->>'is_documentdb' = 'true'
+                        GROUP BY r.revision), '{}')
+                    || (SELECT jsonb_build_object('clients', jsonb_agg(to_jsonb(a)))
+                        FROM (SELECT a.usename AS role, a.application_name AS application, count(*) AS sessions
+                              FROM pg_stat_activity a
+                              WHERE a.backend_type = 'client backend' AND a.datname = current_database()
+                                AND a.pid <> pg_backend_pid()
+                              GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 20) a);
+            WHEN 3 THEN
+                more := jsonb_build_object('settings', documentdb_upgrade_internal.runbook_settings(
+                    (SELECT array_agg(v.extension) FROM documentdb_upgrade.versions v
+                     WHERE v.main_extension = facts->>'extension')));
+            WHEN 4 THEN
+                more := (SELECT jsonb_build_object('way', to_jsonb(c))
+                         FROM (SELECT WHERE facts->>'scripts' <> '0' AND documentdb_upgrade_internal.version_order(
+                                   facts->>'from', facts->>'goal') IS NOT NULL) AS ordered,
+                              LATERAL documentdb_upgrade.classify(facts->>'from', facts->>'goal') c
+                         WHERE c.kind <> 'none');
+            WHEN 7 THEN
+                more := (SELECT jsonb_build_object('unready', jsonb_agg(to_jsonb(b) ORDER BY b.name))
+                         FROM documentdb_upgrade.standbys b WHERE b.required AND b.status <> 'ready');
+            WHEN 9 THEN
+                more := (SELECT jsonb_build_object('manual', jsonb_agg(to_jsonb(r)))
+                         FROM documentdb_upgrade_internal.health_report('{kubernetes_after}') r);
+            WHEN 10 THEN
+                more := (SELECT jsonb_build_object(
+                             'smoke', jsonb_agg(to_jsonb(t)) FILTER (WHERE t.problem IS NULL),
+                             'left_out', jsonb_agg(to_jsonb(t)) FILTER (WHERE t.problem IS NOT NULL),
+                             -- The caller may lack USAGE there, so these are not looked up by name.
+                             'can_insert', (SELECT count(DISTINCT p.proname) = 3
+                                            FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                                            WHERE n.nspname = 'documentdb_api'
+                                              AND (p.proname, p.pronargs - p.pronargdefaults) IN (
+                                                  ('create_collection', 2), ('insert_one', 3), ('collection', 2))))
+                         FROM documentdb_upgrade_internal.smoke_statements(facts->>'extension') t);
+            WHEN 17 THEN
+                -- The scripts are comments in it; without them it is short.  The fence is longer than any row of
+                -- backticks in it.
+                more := (SELECT jsonb_build_object('sql', s.sql,
+                                    'length', CASE WHEN s.sql <> p.sql THEN length(p.sql) END,
+                                    'fence', (SELECT repeat('`', greatest(3, 1 + max(length(r.m[1]))))
+                                              FROM regexp_matches(s.sql, '(`+)', 'g') AS r(m)))
+                         FROM (SELECT btrim(documentdb_upgrade.plan_sql(facts->>'wanted'), E'\n') AS sql) p,
+                              LATERAL (SELECT CASE WHEN length(p.sql) <= 100000 THEN p.sql
+                                                   ELSE regexp_replace(p.sql, '^--   .*\n?', '', 'gn') END AS sql) s
+                         WHERE facts->>'scripts' <> '0');
+            ELSE
+                more := '{}';
+            END CASE;
+            body := documentdb_upgrade_internal.render(section.template, facts || coalesce(more, '{}'));
+            IF section.n <> 17 THEN
+                body := regexp_replace(body, '\n{3,}', E'\n\n', 'g');
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            body := format('This section could not be written: %s (SQLSTATE %s).',
+                           documentdb_upgrade_internal.runbook_value(SQLERRM, ''), SQLSTATE);
+        END;
+        book := concat(book, E'\n\n## ' || section.n || '. ' || section.title || E'\n\n', btrim(body, E'\n'));
+    END LOOP;
+    RETURN book || E'\n';
+END
+$$;
+COMMENT ON FUNCTION runbook(text) IS
+'the upgrade guide for this server in Markdown, to the target (null: the desired version, else the binary''s): what is '
+'new, difficulty, prerequisites with their status, backup, both phases with exact statements, verification, rollback, '
+'recovery, troubleshooting for what fails now, checklist; changes nothing; a malformed target raises 22023';
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2427,6 +2753,7 @@ DECLARE
     steps jsonb;
     guards jsonb;
     facts jsonb;
+    changes jsonb;
 BEGIN
     -- A malformed version is the caller's mistake, and raised.
     PERFORM documentdb_upgrade.to_semver(target);
@@ -2475,6 +2802,7 @@ BEGIN
         WHERE r.extension = main AND r.fingerprint = documentdb_upgrade.upgrade_fingerprint()
           AND r.from_version = s.installed_version AND r.to_version = goal
         ORDER BY r.id DESC LIMIT 1;
+    changes := documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps');
     risk := coalesce(CASE WHEN rehearsal.outcome = 'passed' THEN rehearsal.risk END,
         (SELECT p->>'risk' FROM jsonb_array_elements(steps) p
          ORDER BY array_position('{functions only, catalogue, privileges, data tables, cluster-wide, unknown}'::text[],
@@ -2508,7 +2836,7 @@ BEGIN
         'rehearsal', CASE WHEN rehearsal.id IS NOT NULL THEN to_jsonb(rehearsal) - 'report' END,
         'passed', rehearsal.outcome = 'passed', 'rehearsed_ms', (SELECT sum((r->>'ms')::numeric)
             FROM jsonb_array_elements(rehearsal.report->'steps') r),
-        'changes', documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps'),
+        'changes', changes, 'counts', changes->'counts',
         'warnings', (SELECT jsonb_agg(w.value) FROM jsonb_array_elements(rehearsal.report->'steps') r,
                          jsonb_array_elements(r->'warnings') w),
         'locks', CASE WHEN rehearsal.outcome = 'passed'
@@ -2539,7 +2867,7 @@ BEGIN
         'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),
         'archived', current_setting('archive_mode') <> 'off',
         'post_checks', (SELECT jsonb_agg(to_jsonb(c) ORDER BY c.name) FROM documentdb_upgrade.checks c
-                        WHERE c.enabled AND c.kind = 'post' AND to_regprocedure(c.function) IS NOT NULL
+                        WHERE c.enabled AND c.kind = 'post' AND documentdb_upgrade_internal.function_exists(c.function)
                           AND documentdb_upgrade_internal.check_applies(c.requires)),
         'image', CASE kind WHEN 'none' THEN NULL WHEN 'schema_ahead' THEN s.installed_version ELSE goal END,
         'is_documentdb', main = 'documentdb', 'follows_resource', s.source = 'kubernetes',
@@ -4258,31 +4586,12 @@ included:
 Rehearsal {{rehearsal.id}} ran exactly these scripts on this server at {{rehearsal.started_at|time}}\
 {{#rehearsal.scratch}}, in a temporary database without data{{/#rehearsal.scratch}}. What it saw:
 
-{{?changes.added}} ### New objects
-
-{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.added}} It adds no object.
-
-{{?changes.changed}} ### Changed objects
-
-{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.changed}} It changes no object.
-
-{{?changes.privileges}}
-### Privileges
-
-Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
-them. Nothing before `=` means PUBLIC.
-
-{{#changes.privileges}}
-- {{kind}} {{identity|code}}
-{{#items}}   - {{verb}} {{item|code}}
-{{/#changes.privileges}}
-{{/?changes.privileges}}
-{{^changes.privileges}} It changes no privilege of an existing object.
-
-{{?changes.cut}} Only 40 objects of each kind of change are shown: \
-`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+{{#counts.added}} - **New objects:** {{counts.added}}, section 18.
+{{^counts.added}} - It adds no object.
+{{#counts.changed}} - **Changed objects:** {{counts.changed}}, section 18.
+{{^counts.changed}} - It changes no object.
+{{#counts.privileges}} - **Privileges change on:** {{counts.privileges}}, section 18.
+{{^counts.privileges}} - It changes no privilege of an existing object.
 
 {{?warnings}} ### Warnings of scripts
 
@@ -4312,24 +4621,53 @@ $md$),
 {{^passed}} Not known: only a rehearsal shows which objects are removed (section 2). Search your code for what the \
 release notes call deprecated.
 {{#passed}}
-{{?changes.removed}} These objects are removed. Search functions, jobs and applications for them **before** phase two:
-
-{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.removed}} No object is removed.
-
-{{?changes.recreated}} These are dropped and created again under the same name, or rewritten:
-
-{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+{{#counts.removed}} - **Objects that are removed:** {{counts.removed}}. Section 18 names them: search \
+functions, jobs and applications for them **before** phase two.
+{{^counts.removed}} - No object is removed.
+{{#counts.recreated}} - **Dropped and created again** under the same name, or rewritten: {{counts.recreated}}, \
+section 18.
 
 {{?changes.settings}} Settings of roles and databases that change:
 
 {{#changes.settings}} - {{what}} {{kind}} {{identity|code}}
 {{^changes.settings}} No setting of a role or a database changes.
-
-The scripts do not show which settings the new library adds or no longer has: compare its release notes with your \
-`postgresql.conf`.
 {{/#passed}}
 {{/?steps}}
+
+### Settings of the library
+
+No script and no catalogue shows which settings a new library adds, changes or no longer has before it runs: read its \
+release notes. Write the settings down before phase one; the library must be loaded, which \
+`shared_preload_libraries` does:
+
+```bash
+psql -p {{port}} -d {{database|shell}} -XAtc \
+"SELECT name, boot_val, vartype, context FROM pg_settings WHERE name LIKE '%.%' ORDER BY name" > settings-before.txt
+```
+
+After phase one, write them to `settings-after.txt` and compare: a line with `<` alone is a setting that is gone, one \
+with `>` alone is new, and both mean another default.
+
+```bash
+diff settings-before.txt settings-after.txt
+```
+
+{{?settings.own}} The library in memory has {{settings.count}} settings. These do not have their defaults: does the \
+new library still have them, and do they mean the same?
+
+{{#settings.own}} - {{name|code}} = {{setting|code}}, default {{boot_val|code}} ({{source}})
+{{^settings.own}}
+{{#settings.count}} The library in memory has {{settings.count}} settings, and all have their defaults.
+{{^settings.count}} This session sees no setting of the library.
+{{/^settings.own}}
+
+{{?settings.unknown}} These are set for roles or databases, and the library in memory does not know them. They are \
+misspelt, or belong to another version:
+
+{{#settings.unknown}} - {{name|code}} for {{place}}
+
+Those in files are shown, to superusers, by `SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE \
+error IS NOT NULL;` after a reload, and by warnings in the server's log at its start.
 $md$),
 
 (4, 'Difficulty and duration', $md$
@@ -4354,6 +4692,7 @@ data: yours will take longer{{/#rehearsal.scratch}}; the whole rehearsal took {{
 - **Needs:** {{rehearsal.lock_entries}} entries of the lock table, {{rehearsal.wal_bytes|size}} of WAL.
 {{/#passed}}
 {{^passed}} - **Expected duration:** not known without a rehearsal.
+{{#way}} - **Way:** {{strategy}}, risk {{risk}}. {{evidence}}
 - **Limits:** all lock waits together {{lock_timeout}}, the whole attempt {{attempt_timeout}}; when one of them is \
 exceeded, everything is rolled back.
 {{?locks}} - **Locked against others until the commit:**
@@ -4361,6 +4700,16 @@ exceeded, everything is rolled back.
 {{^locks}} - **Locked against others:** nothing that is known.
 {{/?steps}}
 {{#earlier}} - **Longest of {{count}} earlier upgrade(s) here:** {{longest|duration}}.
+{{?to_do}}
+
+| | in place (sections 7 and 8) | blue-green (end of section 8) |
+|---|---|---|
+| needs | this server | a second one of the same size, with the data moved there |
+| clients are away | while the primary restarts, and while phase two holds its locks | from the fence until they \
+connect to the new server |
+| way back | until phase two has committed | until applications write to the new server |
+| proof | a rehearsal before, post-checks within | every row compared |
+{{/?to_do}}
 $md$),
 
 (5, 'Prerequisites', $md$
@@ -4381,6 +4730,58 @@ FAIL prevents the upgrade, WARN does not.
 {{#hint}}   - To do: {{hint}}
 {{/#health}}
 {{^health}} `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` has no warning.
+
+{{?manual}}
+### What a database cannot see
+
+Run each, and compare; these are the rows `manual` of the report:
+
+```bash
+{{#manual}}
+# {{check_name|raw}}: {{detail|raw}}
+{{hint|raw}}
+{{/#manual}}
+```
+
+{{/?manual}}
+### Which versions go together
+
+{{#is_documentdb}}
+What the matrix (table `documentdb_upgrade.compatibility`) says of {{goal}}, PostgreSQL {{server_version}} and the \
+other components{{#release}} of release {{revision}}{{/#release}}{{^release}}, of which no release is recorded \
+here{{/^release}}:
+
+{{?pairs}}
+| component | version | with | version | status | what is known |
+|---|---|---|---|---|---|
+{{#pairs}} | {{component}} | {{version|cell}} | {{other}} | {{other_version|cell}} | {{status}} | {{detail|cell}} |
+
+{{/?pairs}}
+{{#unknown_pairs}} The matrix knows nothing about {{unknown_pairs}} other pairs: nobody has published whether they work.
+
+Ask again with the versions that you are going to deploy: \
+`SELECT * FROM documentdb_upgrade.check_compatibility('{"operator": "1.0.0", "extension": "1.0.0"}');`
+{{/#is_documentdb}}
+{{^is_documentdb}} The matrix of this extension is about DocumentDB and what belongs to it. Look in the release notes \
+of extension {{extension|code}} for the versions of PostgreSQL and of other extensions that {{goal}} works with.
+
+### Whom to tell
+
+- before phase one: who is on call, and who owns the applications below; their connections end once, when the primary \
+restarts
+- before phase two: the same, and that there is no way back afterwards{{#counts.removed}}; who uses the objects of \
+section 18 that are removed{{/#counts.removed}}{{#counts.privileges}}; who administers the roles whose privileges \
+change{{/#counts.privileges}}
+- afterwards: all of them, and who watches for 24 hours (section 13)
+
+{{?clients}}
+Connected to this database when this was written:
+
+| role | application | sessions |
+|---|---|---|
+{{#clients}} | {{role|cell}} | {{application|cell}} | {{sessions}} |
+{{/?clients}}
+{{^clients}} No application was connected to this database when this was written.
 $md$),
 
 (6, 'Backup', $md$
@@ -4464,6 +4865,16 @@ images by tag, because a digest hides the version):
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{image|dotted}}{{^image}}<NEW_VERSION>{{/^image}}"}}'
 kubectl -n {{namespace|raw}} get pods -l cnpg.io/cluster={{cluster|raw}} -w
+```
+
+The operator itself comes by its chart, and before the image. Its release notes may demand steps before that: \
+`release_plan()` lists them for recorded releases. Helm does not upgrade the definitions, so they come first:
+
+```bash
+helm show crds oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | kubectl apply --server-side \
+--force-conflicts -f -
+helm upgrade documentdb-operator oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> \
+--namespace documentdb-operator --reset-then-reuse-values --atomic --timeout 10m
 ```
 
 What the operator's new chart would change of your values; a value that it does not know any more has no effect:
@@ -4559,6 +4970,19 @@ kubectl -n {{namespace|raw}} get events \
 `SELECT documentdb_upgrade.cancel();`. To end one of a session, run `pg_cancel_backend(pid)`. Both work only before \
 the commit, and then nothing has happened. If you lose the connection, you do not know the outcome: look at \
 `documentdb_upgrade.history`.
+
+### Blue-green instead
+
+For a step that you want to be able to take back after clients have seen it, or that cannot be done in place: a new \
+server (*green*) beside this one (*blue*). docs/blue-green.md has every command.
+
+1. Make green, with {{goal}} from the start, and bring the data there: by dump and restore, or by logical replication.
+2. Days before, compare: `SELECT * FROM documentdb_upgrade.compare_with('<CONNECTION_STRING_OF_GREEN>');` names what \
+differs, and no row means equal.
+3. Stop writes here: `SELECT lsn, drained_at, writers FROM documentdb_upgrade.fence_writes('cut-over', '10 s');`
+4. When green has everything up to that LSN, compare once more.
+5. Let applications connect to green. Way back until they write there: `SELECT documentdb_upgrade.lift_fence();` here, \
+and connect them to blue again.
 {{/?to_do}}
 $md$),
 
@@ -4575,6 +4999,17 @@ SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restor
 FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 3;
 SELECT * FROM documentdb_upgrade.post_upgrade_report() WHERE status IN ('fail', 'warn');
 ```
+
+{{?manual}}
+What a database cannot see; these are the rows `manual` of the report:
+
+```bash
+{{#manual}}
+# {{check_name|raw}}: {{detail|raw}}
+{{hint|raw}}
+{{/#manual}}
+```
+{{/?manual}}
 $md$),
 
 (10, 'Smoke tests', $md$
@@ -4589,14 +5024,31 @@ ROLLBACK;
 ```
 
 {{/?post_checks}}
-{{?tables}}
-Tables of the extension can be read:
+{{?smoke}}
+Made from what is installed here, and tried when this was written{{#to_do}} (the version is {{goal}} after phase \
+two){{/#to_do}}. Each must give one row:
 
 ```sql
-{{#tables}} SELECT count(*) FROM (SELECT FROM {{.|raw}} LIMIT 1) AS readable;
+{{#smoke}} {{statement|raw}}
 ```
 
-{{/?tables}}
+{{/?smoke}}
+{{?left_out}} Left out, because they do not work here now:
+
+{{#left_out}} - {{statement|code}}: {{problem}}
+
+{{#can_insert}}
+Write, read and take back; expected are `t`, an answer, and the document, both as BSON:
+
+```sql
+BEGIN;
+SELECT documentdb_api.create_collection('smoke_test', 'upgrade');
+SELECT documentdb_api.insert_one('smoke_test', 'upgrade', '{"_id": 1, "n": 1}');
+SELECT document FROM documentdb_api.collection('smoke_test', 'upgrade');
+ROLLBACK;
+```
+
+{{/#can_insert}}
 {{#is_documentdb}}
 Through the gateway, as an application does it:
 
@@ -4633,6 +5085,16 @@ kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec"
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{from|dotted}}"}}'
 ```
+
+Where the chart was upgraded, it goes back too, before the image; leave the definitions (CRDs) as they are:
+
+```bash
+helm history documentdb-operator --namespace documentdb-operator --max 5
+helm rollback documentdb-operator <REVISION> --namespace documentdb-operator --wait --timeout 10m
+```
+
+For recorded releases, `rollback_plan()` has these steps in order, with how long they take together and the command \
+for each when Helm or the operator fails; `verify_rollback()` is the checklist afterwards.
 
 On a server without Kubernetes install the old package on each instance and restart it, the primary last:
 
@@ -4714,8 +5176,9 @@ upgrade it again: leave the desired version empty, or place a hold first.
 repair the files, put it back.
 - **An attempt does not end:** `SELECT pg_cancel_backend(pid) FROM documentdb_upgrade.progress;` Then nothing has \
 happened, unless its commit had begun.
-- **Writes must stop at once:** `ALTER SYSTEM SET default_transaction_read_only = on;` and `SELECT pg_reload_conf();` \
-Sessions can undo that for themselves.
+- **Writes must stop:** `SELECT writers FROM documentdb_upgrade.fence_writes('why', '1 min');` refuses them until \
+`SELECT documentdb_upgrade.lift_fence();`. It needs the library preloaded. Without it: `ALTER SYSTEM SET \
+default_transaction_read_only = on;` and `SELECT pg_reload_conf();`, which sessions can undo for themselves.
 - **A hook refuses a statement that you intend:** as a superuser `SET documentdb_upgrade.enforce = off;` in this \
 session only.
 - **Everything else of this extension fails, and the upgrade must be committed:** as a superuser, after a backup, \
@@ -4849,7 +5312,7 @@ $md$),
 - [{{ticks.backup|raw}}] a recent backup is recorded (section 6)
 - [ ] the backup was restored somewhere once (section 6)
 - [ ] the migration SQL was reviewed (section 17)
-- [ ] everybody concerned knows: there is no way back after phase two
+- [ ] those whom section 5 names were told, and know that there is no way back after phase two
 - [ ] phase two: committed, outcome `succeeded` (section 8)
 - [ ] restore point, LSN and timeline were noted outside this server (section 12)
 - [ ] every instance sees the version (section 9)
@@ -4873,4 +5336,46 @@ shows them.
 {{sql|raw}}
 {{fence|raw}}
 {{/?sql}}
+$md$),
+
+(18, 'Lists of objects', $md$
+{{^passed}} Not known without a rehearsal (section 2).
+{{#passed}}
+{{^changes.removed}}{{^changes.added}}{{^changes.changed}}
+No object is added, changed or removed.
+
+{{/^changes.changed}}{{/^changes.added}}{{/^changes.removed}}
+{{?changes.removed}} ### Removed objects
+
+{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.recreated}} ### Dropped and created again, or rewritten
+
+{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+
+{{?changes.added}} ### New objects
+
+{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.changed}} ### Changed objects
+
+{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.privileges}}
+### Privileges
+
+Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
+them. Nothing before `=` means PUBLIC.
+
+{{#changes.privileges}}
+- {{kind}} {{identity|code}}
+{{#items}}   - {{verb}} {{item|code}}
+{{/#changes.privileges}}
+{{/?changes.privileges}}
+
+{{?changes.cut}} Only 40 objects of each kind of change are shown: \
+`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+{{/#passed}}
 $md$);
+COMMENT ON VIEW runbook_template IS
+'serves runbook(): the sections of a runbook, as render() takes them; 0 is the head';
