@@ -981,9 +981,11 @@ BEGIN
             restarts_pods := true;
             expected_duration := rolling;
             emergency := CASE WHEN backwards THEN
-                format('kubectl delete pods --namespace %1$s --selector '
-                       'cnpg.io/cluster=%2$s,cnpg.io/instanceRole=replica && kubectl delete pods --namespace %1$s '
-                       '--selector cnpg.io/cluster=%2$s', words.namespace, words.name) END;
+                format('%3$s; kubectl delete pods --namespace %1$s --selector '
+                       'cnpg.io/cluster=%2$s,cnpg.io/instanceRole=replica; kubectl wait --namespace %1$s --for '
+                       'condition=Ready clusters.postgresql.cnpg.io/%2$s --timeout=10m && kubectl delete pods '
+                       '--namespace %1$s --selector cnpg.io/cluster=%2$s,cnpg.io/instanceRole=primary',
+                       words.namespace, words.name, action) END;
             RETURN NEXT;
         END LOOP;
     END IF;
