@@ -1,16 +1,18 @@
 # documentdb_upgrade: built with PGXS.  "make check", "make check-all", "make
 # check-documentdb", "make check-bluegreen", "make check-fresh", "make check-sanitize",
 # "make fuzz", "make demo" and "make bench" set up all they need by themselves (see test/check), pg_config
-# included, so PGXS is left out for them.
+# included, so PGXS is left out for them; and for "make drawings", which needs Perl.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz drawings,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz
+.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz drawings
 check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo:
 	@test/$@
 bench fuzz:
 	@test/$@/run
+drawings:
+	@docs/images/draw
 
 else
 

@@ -243,6 +243,24 @@ object_to_order(Objection *objection, const ExtensionFacts *extension, const cha
 }
 
 /*
+ * True when the files lead on from a version that cannot be ordered to one that
+ * can: it is a station on the way, and what counts is where that ends.  A statement of
+ * its own goes there in PostGIS' command, before the one that goes on.
+ */
+static bool
+is_station(const ExtensionFacts *extension, const char *version)
+{
+	ListCell   *lc;
+
+	foreach(lc, extension->stations)
+	{
+		if (strcmp(lfirst(lc), version) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Objections to an update, or to one step of it.  Of one that the coordinator of
  * a cluster has carried here only what this node's own files and memory say
  * counts: it has judged the rest.
@@ -265,7 +283,8 @@ object_to_update(Objection *objection, const ExtensionFacts *extension,
 	{
 		if (!parse(to, &wanted, &reason))
 			return object_to_unoffered(objection, extension, to) ||
-				object_to_unorderable(objection, extension->name, to, reason);
+				(!is_station(extension, to) &&
+				 object_to_unorderable(objection, extension->name, to, reason));
 		if (!du_citus_is_carried() && du_version_compare(&wanted, &installed) < 0)
 			return object_to(objection, "not_downgrade", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 							 psprintf("Version \"%s\" is below the installed \"%s\", and a schema never goes back.",

@@ -102,7 +102,7 @@ record_note(const MadeAnew *note)
 		du_history_note_change("manual", note->extension, note->version, version, version != NULL ?
 							   "dropped and created: what it kept before is gone" :
 							   "dropped: what it kept is gone");
-	else if (created && du_history_last_version(note->extension, &last))
+	else if (created && du_history_last_version(note->extension, &last, NULL))
 		du_history_note_change("manual", note->extension, last, version, last == NULL ? "created" :
 							   "created, and history knew of no drop: restored from a dump in one transaction, perhaps");
 }

@@ -119,7 +119,7 @@ extern bool du_history_dismiss_failures(const char *extension);
 
 #define FOUND_DIGEST_LENGTH 65
 
-extern bool du_history_last_version(const char *extension, const char **version);
+extern bool du_history_last_version(const char *extension, const char **version, const char **installed);
 extern void du_history_note_change(const char *actor, const char *extension, const char *from,
 								   const char *to, const char *message);
 extern PGDLLEXPORT void du_history_note_found(const UpgradeFacts *facts, char seen[FOUND_DIGEST_LENGTH]);

@@ -29,21 +29,26 @@
 
 /*
  * True when history knows this extension; then *version is where it was left,
- * NULL for one that was dropped.  SPI must be connected.
+ * NULL for one that was dropped, and *installed, unless installed is NULL, what the
+ * catalogue has in the same snapshot: a change and its row come with one commit.  SPI
+ * must be connected.
  */
 bool
-du_history_last_version(const char *extension, const char **version)
+du_history_last_version(const char *extension, const char **version, const char **installed)
 {
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1];
 	bool		known;
 
 	values[0] = CStringGetTextDatum(extension);
-	known = du_query("SELECT e.change->>'to' FROM documentdb_upgrade.history h,"
+	known = du_query("SELECT e.change->>'to', (SELECT x.extversion FROM pg_catalog.pg_extension x WHERE x.extname = $1)"
+					 " FROM documentdb_upgrade.history h,"
 					 "   LATERAL pg_catalog.jsonb_array_elements(h.extensions) AS e(change)"
 					 " WHERE h.outcome = 'succeeded' AND e.change->>'extension' = $1"
 					 " ORDER BY h.id DESC LIMIT 1", 1, types, values) > 0;
 	*version = known ? du_query_text(0, 1) : NULL;
+	if (installed != NULL)
+		*installed = known ? du_query_text(0, 2) : NULL;
 	SPI_freetuptable(SPI_tuptable);
 	return known;
 }
@@ -78,11 +83,12 @@ same(const char *a, const char *b)
 }
 
 static void
-note_extension(const char *extension, const char *installed)
+note_extension(const char *extension)
 {
 	const char *last;
+	const char *installed;
 
-	if (!du_history_last_version(extension, &last) || same(last, installed))
+	if (!du_history_last_version(extension, &last, &installed) || same(last, installed))
 		return;
 	du_history_note_change("found", extension, last, installed,
 						   "changed without this library, or restored from a dump over other files");
@@ -94,7 +100,7 @@ note_extensions(void *arg)
 	const UpgradeFacts *facts = arg;
 
 	for (int i = 0; i < facts->nextensions; i++)
-		note_extension(facts->extensions[i].name, facts->extensions[i].installed);
+		note_extension(facts->extensions[i].name);
 }
 
 /* What is installed, in a form that can be compared. */

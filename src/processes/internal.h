@@ -21,7 +21,7 @@
  * ----
  */
 
-#define SHARED_ROOMS 7
+#define SHARED_ROOMS 8
 
 extern void du_shared_set_launcher(const LauncherFacts *facts);
 
@@ -38,6 +38,18 @@ extern bool du_shared_worker_lives(Oid database, const char *set);
 extern void du_shared_wake_launcher(void);
 extern void du_shared_wake_workers_of(Oid database);
 extern void du_process_wake(pid_t pid);
+
+/* ----
+ * reloads.c
+ *
+ * Has no process of ours go by settings that were reloaded while it started.
+ * ----
+ */
+
+extern void du_reloads_follow(bool is_reload);
+extern bool du_reloads_missed_by_launcher(void);
+extern uint32 du_reloads_count(void);
+extern bool du_reloads_begin(uint32 count);
 
 /* ----
  * attempt_turns.c

@@ -40,6 +40,7 @@ typedef struct Entry
 typedef struct Visit
 {
 	uint32		seen;			/* how often somebody had wanted the database */
+	uint32		reloads;		/* how many there had been */
 	char		set[NAMEDATALEN];	/* for which managed set it comes */
 } Visit;
 
@@ -173,6 +174,7 @@ du_visit_prepare(BackgroundWorker *process, Oid database, const char *set)
 	slot = du_slot_find(database, "");
 	if (slot != NULL)
 		visit.seen = slot->seen;
+	visit.reloads = du_reloads_count();
 	LWLockRelease(du_shared_lock());
 	strlcpy(visit.set, set, sizeof(visit.set));
 	memcpy(process->bgw_extra, &visit, sizeof(visit));
@@ -180,14 +182,15 @@ du_visit_prepare(BackgroundWorker *process, Oid database, const char *set)
 
 /*
  * Says that this process is about to connect to a database, and selects the
- * managed set for which it comes; false when it must not connect, because somebody wants that for himself, or has since the launcher saw
- * it: it may be gone.
+ * managed set for which it comes; false when it must not connect, because somebody
+ * wants that for himself, or has since the launcher saw it: it may be gone.
  */
 bool
 du_visit_begin(Oid database)
 {
 	Entry	   *visitor;
 	Visit		visit;
+	bool		has_news;
 
 	memcpy(&visit, MyBgworkerEntry->bgw_extra, sizeof(visit));
 	du_main_select(visit.set);
@@ -200,7 +203,10 @@ du_visit_begin(Oid database)
 		visitor->pid = MyProcPid;
 		visitor->database = database;
 	}
+	has_news = du_reloads_begin(visit.reloads);
 	LWLockRelease(du_shared_lock());
+	if (has_news)
+		du_shared_wake_launcher();
 	if (visitor == NULL)
 	{
 		du_records_want_visit(database);

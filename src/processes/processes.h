@@ -126,7 +126,8 @@ typedef enum SharedRoom
 	ROOM_IDENTITY,
 	ROOM_LSN_CLOCK,
 	ROOM_LEAVE_REQUESTS,
-	ROOM_TURN
+	ROOM_TURN,
+	ROOM_RELOADS
 } SharedRoom;
 
 #define SHARED_ROOM_SIZE 8192
@@ -240,6 +241,15 @@ extern PGDLLEXPORT bool du_shared_settings_known(const char *digest, bool in_eff
 extern PGDLLEXPORT void du_shared_wake_worker(void);
 extern void du_shared_wake_workers(void);
 extern void du_shared_wake_worker_at_commit(void);
+
+/* ----
+ * reloads.c
+ *
+ * Has no process of ours go by settings that were reloaded while it started.
+ * ----
+ */
+
+extern PGDLLEXPORT bool du_reloads_missed(void);
 
 /* ----
  * attempt_turns.c

@@ -465,6 +465,7 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 	before_shmem_exit(at_exit, PointerGetDatum(promotion));
 	facts.pid = MyProcPid;
 	du_shared_set_launcher(&facts);
+	du_reloads_follow(false);
 
 	while (!ShutdownRequestPending)
 	{
@@ -477,10 +478,11 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 		MemoryContextReset(cycle);
 		MemoryContextSwitchTo(cycle);
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
+		if (ConfigReloadPending || du_reloads_missed_by_launcher())
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			du_reloads_follow(true);
 			start_soon();
 		}
 		if (in_recovery && !RecoveryInProgress())

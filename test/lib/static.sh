@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Checks that need no server: symbols, libraries, versions, includes.  Sourced by
-# test/check after suite.sh; the entry is run_static.
+# Checks that need no server: symbols, libraries, versions, includes, drawings.
+# Sourced by test/check after suite.sh; the entry is run_static.
 
 # verdict TEXT OUTPUT: a check passed when it had nothing to say.
 verdict() {
@@ -100,6 +100,17 @@ long_lines() {
 	done
 }
 
+# Drawings that are not what the sources and the pages say now, or cannot be drawn.
+stale_drawings() {
+	local drawn="$WORK/out/images" file
+	mkdir -p "$drawn"
+	docs/images/draw "$drawn" 2>&1 || return
+	for file in docs/images/*.svg "$drawn"/*.svg; do
+		file=${file##*/}
+		cmp -s "docs/images/$file" "$drawn/$file" || echo "docs/images/$file is not what \"make drawings\" draws"
+	done | sort -u
+}
+
 run_static() {
 	selected static || return 0
 	heading "static checks: seconds"
@@ -112,5 +123,6 @@ run_static() {
 	verdict "META.json, CHANGELOG.md and sql/ agree with the control file's version" "$(version_differences)"
 	verdict "rooms include what is to the left of them" "$(wrong_includes)"
 	verdict "no test sleeps" "$(sleeping_tests)"
+	verdict "the drawings say what the sources and the pages say" "$(stale_drawings)"
 	verdict "no line of SQL is longer than 120 columns" "$(long_lines)"
 }

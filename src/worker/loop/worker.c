@@ -82,7 +82,7 @@ answer_requests(Worker *worker)
 		du_shared_want_restart();
 		proc_exit(0);
 	}
-	if (ConfigReloadPending)
+	if (ConfigReloadPending || (!worker->once && du_reloads_missed()))
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);

@@ -261,9 +261,10 @@ A hash, status by name (or slot), of view standbys.
 
 Polls until that is so for all of them; one test.
 
-=item wait_for_report(node, name)
+=item wait_for_report(node, standby)
 
-Waits until a report of that standby has come which was sent after now.
+Waits until a report of that standby has come which was sent after now: where it
+is given as a node and not by its name, one that it is asked for.
 
 =cut
 
@@ -292,12 +293,14 @@ sub line_of
 
 sub wait_for_report
 {
-	my ($node, $name) = @_;
+	my ($node, $standby) = @_;
+	my $name = ref $standby ? $standby->name : $standby;
 	my $now = sql($node, 'SELECT clock_timestamp()');
 
 	# The first one that arrives may have been sent before.
 	foreach my $turn (1, 2)
 	{
+		sql($standby, 'SELECT documentdb_upgrade.tick()') if ref $standby;
 		my $query = "FROM documentdb_upgrade.standbys WHERE name = '$name' AND reported_at > '$now'";
 		$now = poll_until(sub { sql($node, "SELECT reported_at $query") }, "$name reports");
 	}

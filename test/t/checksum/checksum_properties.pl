@@ -1,13 +1,13 @@
 # Over millions of rows: no two digests alike, no more likeness in half of one
 # than chance has, and the same sum in any order and over any parts.
-# DU_CHECKSUM_ROWS sets how many rows, 10 million if nothing does.
+# DU_CHECKSUM_ROWS sets how many rows, 2 million if nothing does.
 use strict;
 use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::Test;
 use Test::More;
 
-my $rows = $ENV{DU_CHECKSUM_ROWS} // 10_000_000;
+my $rows = $ENV{DU_CHECKSUM_ROWS} // 2_000_000;
 my $node = new_node('main', conf => q{
 	autovacuum = off
 	jit = off

@@ -62,4 +62,12 @@ foreach my $statement (q{SELECT documentdb_upgrade.finalize_to('1.2')}, q{ALTER 
 	like(versions($node), qr/thing 1\.2/, 'and arrives');
 }
 
+# Its command of today goes there by a statement of its own, and on by another.
+sql($node, q{SET documentdb_upgrade.enforce = off; DROP EXTENSION thing CASCADE; CREATE EXTENSION thing VERSION '1.0'; TRUNCATE documentdb_upgrade.history});
+passes($node, q{BEGIN; ALTER EXTENSION thing UPDATE TO "ANY"; ALTER EXTENSION thing UPDATE TO '1.2'; COMMIT});
+is(rows(), 'thing 1.0 ANY succeeded manual {}, thing 1.0 1.2 succeeded manual {}', 'both are recorded');
+write_extension_file($node, "thing--1.2--$_.sql", '') foreach 'ANY', 'END';
+refused($node, q{BEGIN; ALTER EXTENSION thing UPDATE TO "ANY"; ALTER EXTENSION thing UPDATE TO '1.1'; COMMIT}, 'not_downgrade');
+refused($node, q{ALTER EXTENSION thing UPDATE TO "END"}, 'target_known');
+
 done_testing();

@@ -17,7 +17,7 @@ my $identity = sql($p, 'SELECT identity FROM documentdb_upgrade.standbys');
 
 # A restart is no other server, nor is one with another name.
 $a->restart;
-wait_for_report($p, 'a');
+wait_for_report($p, $a);
 is(sql($p, 'SELECT identity FROM documentdb_upgrade.standbys'), $identity, 'a restart keeps the identity');
 
 # A base backup is another one, and so is a copy of all files; what it is

@@ -151,7 +151,7 @@ foreach my $lie (sort keys %lies)
 	my $result = send_report('hostile', $lies{$lie});
 	ok(!defined $result->{sqlstate} || $result->{sqlstate} =~ /^(?:22023|42501)$/, "a lie: $lie") or diag($result->{stderr});
 	is(sql($p, q{SELECT documentdb_upgrade.can_finalize()}), 'f', 'makes nothing ready');
-	wait_for_report($p, 'a');
+	wait_for_report($p, $a);
 	is(sql($p, q{SELECT documentdb_upgrade.can_finalize()}), 'f', 'nor later');
 }
 

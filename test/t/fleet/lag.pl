@@ -40,7 +40,7 @@ is($result->{sqlstate}, '55000', 'finalize_to is refused');
 like("$result->{message} $result->{detail}", qr/replication_lag.*"b"/, 'by the guard, with the name');
 
 # Not by the distance: nothing more is written, and it stays behind.
-wait_for_report($p, 'b') foreach 1 .. 2;
+wait_for_report($p, $b) foreach 1 .. 2;
 like(sql($p, $guard), qr/^fail/, 'that it is behind does not pass by itself');
 set_and_reload($p, 'documentdb_upgrade.desired_schema_version', '1.1');
 wait_for_state($p, 'blocked', qr/replication_lag refuses.*"b"/);

@@ -46,7 +46,7 @@ ok(comes_true($p, q{SELECT count(*) = 6 AND count(*) FILTER (WHERE application_n
 
 sub required { return sql($p, q{SELECT string_agg(coalesce(name, slot_name), ' ' ORDER BY 1) FROM documentdb_upgrade.standbys WHERE required}); }
 
-wait_for_report($p, 'a') foreach 1 .. 4;
+wait_for_report($p, $a) foreach 1 .. 4;
 is(required(), 'a', 'only the standby is required');
 is(blocker($p), '', 'nobody else is waited for');
 is(sql($p, q{SELECT standbys FROM documentdb_upgrade.metrics}), '1', 'nor counted');

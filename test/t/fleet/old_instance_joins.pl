@@ -32,7 +32,7 @@ foreach my $case ([ 'b', $p, 1 ], [ 'c', $a, 2 ])
 	ok($reported eq 't', "$name: within one report interval") if $depth == 1;
 	wait_for_state($p, 'verifying', qr/"$name"/);
 
-	wait_for_report($p, $name) foreach 1 .. 3;
+	wait_for_report($p, $joined) foreach 1 .. 3;
 	is(count_logged($p, qr/DETAIL:  .*"$name" has binary "1\.1"/, $offset), 1, "$name: the primary's log has it once");
 	is(count_logged($p, qr/finalizing/, $offset), 0, "$name: nothing is tried");
 	raise_binary($joined, '1.2');

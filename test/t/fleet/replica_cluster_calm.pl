@@ -21,7 +21,7 @@ my $forbidden = qr/cannot execute .*(?:during recovery|in a read-only transactio
 wait_for_standbys($p, r => 'ready', s => 'ready');
 is(sql($p, q{SELECT string_agg(concat_ws(' ', name, role, depth), ', ' ORDER BY name) FROM documentdb_upgrade.standbys}),
 	'r designated_primary 1, s standby 2', 'the head of a region is told apart');
-wait_for_report($p, $_) foreach ('r', 's') x 4;
+wait_for_report($p, $_) foreach ($r, $s) x 4;
 is(count_logged($_, $forbidden), 0, $_->name . ': nothing was tried') foreach $r, $s;
 is(sql($_, q{SELECT role, state, worker_pid IS NOT NULL FROM documentdb_upgrade.status}), 'standby|standby|t', $_->name . ' is a standby with a worker') foreach $r, $s;
 is(sql($_, 'SELECT count(*) FROM documentdb_upgrade.history'), '0', $_->name . ': nothing happened') foreach $p, $r, $s;
@@ -31,14 +31,14 @@ foreach my $node ($r, $s)
 {
 	my $result = try_sql($node, q{SELECT documentdb_upgrade.finalize_to('1.2')});
 	is($result->{sqlstate}, '25006', $node->name . ': finalize_to is refused');
-	wait_for_report($p, $node->name) foreach 1 .. 2;
+	wait_for_report($p, $node) foreach 1 .. 2;
 	is(count_logged($node, qr/ERROR:/), 1, $node->name . ': that is the one error in the log');
 }
 
 # What the primary does arrives, and is still none of theirs.
 sql($p, q{SELECT documentdb_upgrade.finalize_to('1.1')});
 wait_for_state($p, 'update_available');
-wait_for_report($p, $_) foreach ('r', 's') x 3;
+wait_for_report($p, $_) foreach ($r, $s) x 3;
 foreach my $node ($r, $s)
 {
 	has_schema($node, '1.1');
@@ -50,7 +50,7 @@ foreach my $node ($r, $s)
 my @offset = map { -s $_->logfile } $r, $s;
 $p->stop;
 ok(comes_true($r, q{SELECT count(*) = 0 FROM pg_stat_wal_receiver}), 'the primary goes');
-wait_for_report($r, 's') foreach 1 .. 4;
+wait_for_report($r, $s) foreach 1 .. 4;
 is(count_logged($r, $forbidden, $offset[0]), 0, 'r: nothing was tried');
 is(count_logged($s, $forbidden, $offset[1]), 0, 's: nothing was tried');
 poll_until(sub { count_logged($r, qr/does not report/, $offset[0]) }, 'r says that it cannot report');

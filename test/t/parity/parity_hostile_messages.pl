@@ -1,4 +1,4 @@
-# Thousands of wrong messages, by chance: statements of a run are answered by a
+# A thousand wrong messages, by chance: statements of a run are answered by a
 # server that garbles the conversation.  DU_HOSTILE_ANSWERS=N asks for more.
 use strict;
 use warnings FATAL => 'all';
@@ -9,7 +9,7 @@ use DocumentdbUpgrade::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $wanted = $ENV{DU_HOSTILE_ANSWERS} // 2000;
+my $wanted = $ENV{DU_HOSTILE_ANSWERS} // 1000;
 my $seed = $ENV{DU_HOSTILE_SEED} // 1;
 my $steps = 50;
 my ($here, $there) = (stub_node('here'), stub_node('there'));

@@ -30,22 +30,23 @@ sql($node, 'CREATE EXTENSION documentdb_upgrade');
 sub follow_path
 {
 	my ($set, $from, @path) = @_;
+	my $before = objects_of($node);
 
 	foreach my $to (@path)
 	{
 		my $id = sql($node, "$set SELECT (documentdb_upgrade.rehearse('$to')).id");
 		is(sql($node, "SELECT outcome FROM documentdb_upgrade.rehearsals WHERE id = $id"), 'passed', "rehearsing $from to $to passes");
 
-		my $before = objects_of($node);
 		my $result = try_sql($node, "$set SELECT documentdb_upgrade.finalize_to('$to')");
 		ok($result->{ok}, 'as the finalize does') or diag($result->{stderr});
 		my $said = predicted($node, $id);
-		my $fact = compare_objects($before, objects_of($node), $said->{recreated});
+		my $after = objects_of($node);
+		my $fact = compare_objects($before, $after, $said->{recreated});
 
 		is_deeply($said->{added}, $fact->{added}, 'what it adds was foretold');
 		is_deeply($said->{removed}, $fact->{removed}, 'what it removes too');
 		is_deeply($said->{changed}, $fact->{changed}, 'and what it changes');
-		$from = $to;
+		($from, $before) = ($to, $after);
 	}
 	return;
 }

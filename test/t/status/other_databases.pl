@@ -53,9 +53,9 @@ $node->backup('base');
 my $standby = DocumentdbUpgrade::Node->new('standby', install_path => $node->install_path);
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
-looked_at('m2', node => $standby);
 ok(poll_until(sub { database('m1', "$columns", node => $standby) eq 'thing|1.2|1.2||up_to_date|f|t' || database('m1', $columns, node => $standby) eq 'thing|1.2|1.2|1.2|up_to_date|f|t' }, 'the standby serves it'), 'a standby shows its own');
-is(database('m2', $columns, node => $standby), 'thing|1.0|1.2|1.2|update_available|t|f', 'and the others');
+# A look there can be cancelled by recovery; the next one comes.
+ok(poll_until(sub { database('m2', $columns, node => $standby) eq 'thing|1.0|1.2|1.2|update_available|t|f' }, 'the standby has looked at the others'), 'and the others');
 $standby->stop('fast');
 
 # What somebody does there is seen long before the pace would have it.
