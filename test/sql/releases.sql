@@ -152,7 +152,7 @@ DELETE FROM releases WHERE revision = 7;
 \set VERBOSITY default
 
 -- Plans that can be pasted: what the notes of operator 1.0.0 demand comes first, with its source.
-SELECT revision FROM record_release('{"operator": "0.3.0", "cnpg": "1.29.1", "sidecar_injector": "0.3.0", "gateway": "0.110.0", "extension": "0.110-0", "postgres": "17.6", "otel": "1"}', 50);
+SELECT revision FROM record_release('{"operator": "0.3.0", "cnpg": "1.29.1", "sidecar_injector": "0.3.0", "gateway": "0.110.0", "extension": "0.110-0", "postgres": "18.5", "otel": "1"}', 50);
 SELECT revision FROM record_release('{"operator": "1.0.0", "cnpg": "1.29.1", "sidecar_injector": "1.0.0", "extension": "1.0-0", "postgres": "18.6"}', 51);
 SELECT component, change FROM compare_releases(50, 51);
 \pset format unaligned
