@@ -82,6 +82,14 @@ DELETE FROM releases;
 CREATE EXTENSION pg_stat_statements;
 SELECT statement, replace(problem, '"', '') AS problem FROM smoke_statements('pg_stat_statements');
 DROP EXTENSION pg_stat_statements;
+-- Code of a role that is no superuser is not run with the rights of one.
+CREATE EXTENSION pg_trgm;
+CREATE ROLE regress_owner;
+SELECT statement, problem FROM smoke_statements('pg_trgm');
+ALTER FUNCTION show_limit() OWNER TO regress_owner;
+SELECT statement, problem FROM smoke_statements('pg_trgm') WHERE statement ~ 'show_limit';
+DROP EXTENSION pg_trgm;
+DROP ROLE regress_owner;
 SELECT statement FROM smoke_statements('documentdb'), LATERAL (SELECT query_to_xml(rtrim(statement, ';'), true, false, '')) AS x(answer)
 WHERE problem IS NOT NULL OR cardinality(xpath('/table/row', x.answer)) IS DISTINCT FROM 1;
 
