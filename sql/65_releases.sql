@@ -386,19 +386,46 @@ AS $$
 $$;
 COMMENT ON FUNCTION shell_quote(text) IS 'serves release plans: a word as a shell takes it';
 
-CREATE FUNCTION documentdb_upgrade_internal.patch_resource(spec jsonb) RETURNS text
+CREATE FUNCTION documentdb_upgrade_internal.cluster_words(cluster text, OUT resource text, OUT namespace text,
+                                                          OUT name text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p %s',
-                  coalesce(documentdb_upgrade_internal.shell_quote(
-                      nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), '')), '"$NAME"'),
-                  coalesce(documentdb_upgrade_internal.shell_quote(
-                      nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"'),
-                  documentdb_upgrade_internal.shell_quote(jsonb_build_object('spec', spec)::text))
+    SELECT coalesce(documentdb_upgrade_internal.shell_quote(coalesce(nullif(split_part(cluster, '/', 2), ''),
+               nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), ''))), '"$NAME"'),
+           coalesce(documentdb_upgrade_internal.shell_quote(coalesce(nullif(split_part(cluster, '/', 1), ''),
+               nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), ''))), '"$NAMESPACE"'),
+           coalesce(documentdb_upgrade_internal.shell_quote(coalesce(nullif(split_part(cluster, '/', 3), ''),
+               nullif(split_part(cluster, '/', 2), ''))), '"$CLUSTER"')
 $$;
-COMMENT ON FUNCTION patch_resource(jsonb) IS
-'serves release plans: the kubectl command that sets fields of the custom resource, which settings or else $NAME and '
-'$NAMESPACE name';
+COMMENT ON FUNCTION cluster_words(text) IS
+'serves release plans: custom resource, namespace and Cluster as a shell takes them, of a cluster that is written '
+'namespace/resource or namespace/resource/Cluster; null: those that settings name, else $NAME, $NAMESPACE and $CLUSTER';
+
+CREATE FUNCTION documentdb_upgrade_internal.patch_resource(spec jsonb, cluster text DEFAULT NULL) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p %s', w.resource, w.namespace,
+                  documentdb_upgrade_internal.shell_quote(jsonb_build_object('spec', spec)::text))
+    FROM documentdb_upgrade_internal.cluster_words(cluster) w
+$$;
+COMMENT ON FUNCTION patch_resource(jsonb, text) IS
+'serves release plans: the kubectl command that sets fields of the custom resource of a cluster, as cluster_words() '
+'takes it';
+
+CREATE FUNCTION documentdb_upgrade_internal.psql_action(statement text, cluster text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN cluster IS NULL THEN '' ELSE
+               format('kubectl exec --namespace %1$s "$(kubectl get pods --namespace %1$s --output name --selector '
+                      'cnpg.io/cluster=%2$s,cnpg.io/instanceRole=primary)" --container postgres -- ', w.namespace,
+                      w.name) END
+           || 'psql ' || CASE WHEN cluster IS NOT NULL THEN
+               format('-d %s ', documentdb_upgrade_internal.shell_quote(current_database())) ELSE '' END
+           || '-c ' || documentdb_upgrade_internal.shell_quote(statement)
+    FROM documentdb_upgrade_internal.cluster_words(cluster) w
+$$;
+COMMENT ON FUNCTION psql_action(text, text) IS
+'serves release plans: the command that runs a statement on this server, or on the primary of a cluster';
 
 CREATE FUNCTION documentdb_upgrade_internal.notes_of(component text, from_version text, to_version text,
                                                      place text)
@@ -447,7 +474,8 @@ COMMENT ON FUNCTION helm_upgrade(text, text, text, text, text, text) IS
 'serves release plans: the helm command that upgrades a release to a chart of that location';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb,
-                                                           backwards boolean, trial boolean) RETURNS text
+                                                           backwards boolean, trial boolean,
+                                                           cluster text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
@@ -503,17 +531,17 @@ BEGIN
     WHEN 'gateway' THEN
         RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image',
             jsonb_build_object('gateway', coalesce(image, images || 'gateway:'
-                || documentdb_upgrade_internal.version_tag(configuration))))) END;
+                || documentdb_upgrade_internal.version_tag(configuration)))), cluster) END;
     WHEN 'extension' THEN
         -- One that leaves the image to the version must not leave an older image there.
         RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(CASE WHEN image IS NOT NULL
             THEN jsonb_build_object('image', jsonb_build_object('documentDB', image))
             ELSE jsonb_build_object('documentDBVersion', documentdb_upgrade_internal.version_tag(configuration),
-                                    'image', jsonb_build_object('documentDB', NULL)) END) END;
+                                    'image', jsonb_build_object('documentDB', NULL)) END, cluster) END;
     WHEN 'postgres' THEN
         RETURN CASE WHEN NOT trial THEN
             documentdb_upgrade_internal.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
-                coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie')))) END;
+                coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie'))), cluster) END;
     ELSE
         NULL;
     END CASE;
@@ -521,9 +549,65 @@ BEGIN
                                            coalesce(version, image)) END;
 END
 $$;
-COMMENT ON FUNCTION release_action(text, text, jsonb, boolean, boolean) IS
+COMMENT ON FUNCTION release_action(text, text, jsonb, boolean, boolean, text) IS
 'serves release plans: the command that brings a component to a version or image; trial: the one that shows what that '
 'would do, null where it would show nothing';
+
+CREATE FUNCTION documentdb_upgrade_internal.emergency_action(component text, version text, configuration jsonb,
+                                                             cluster text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
+    tag constant text := CASE WHEN component IN ('gateway', 'extension')
+                              THEN documentdb_upgrade_internal.version_tag(configuration) ELSE version END;
+    image constant text := coalesce(configuration->>'image', CASE component
+        WHEN 'operator' THEN images || 'operator:' || tag
+        WHEN 'sidecar_injector' THEN images || 'sidecar:' || tag
+        WHEN 'gateway' THEN images || 'gateway:' || tag
+        WHEN 'extension' THEN images || 'documentdb:' || tag
+        WHEN 'cnpg' THEN 'ghcr.io/cloudnative-pg/cloudnative-pg:' || tag
+        WHEN 'postgres' THEN 'ghcr.io/cloudnative-pg/postgresql:' || tag || '-minimal-trixie' END);
+    place record;
+    target text;
+    changes jsonb;
+BEGIN
+    IF image IS NULL THEN
+        RETURN NULL;
+    END IF;
+    target := CASE component
+        WHEN 'operator' THEN 'documentdb-operator --namespace documentdb-operator'
+        WHEN 'sidecar_injector' THEN 'sidecar-injector --namespace cnpg-system'
+        WHEN 'cnpg' THEN '--selector app.kubernetes.io/name=cloudnative-pg --namespace cnpg-system' END;
+    IF target IS NOT NULL THEN
+        RETURN format('kubectl set image deployment %s %s=%s && kubectl rollout status deployment %s --timeout=5m',
+                      target, CASE component WHEN 'operator' THEN 'documentdb-operator' WHEN 'cnpg' THEN 'manager'
+                                             ELSE 'cnpg-i-sidecar-injector' END,
+                      documentdb_upgrade_internal.shell_quote(image), target);
+    END IF;
+
+    -- The operator serves the webhook of its resource, which cannot be changed without it; and as long as it runs, it
+    -- writes the Cluster back.  The tests refuse a Cluster that is made otherwise.
+    changes := CASE component
+        WHEN 'postgres' THEN jsonb_build_array(
+            jsonb_build_object('op', 'replace', 'path', '/spec/imageName', 'value', image))
+        WHEN 'extension' THEN jsonb_build_array(
+            jsonb_build_object('op', 'test', 'path', '/spec/postgresql/extensions/0/name', 'value', 'documentdb'),
+            jsonb_build_object('op', 'replace', 'path', '/spec/postgresql/extensions/0/image/reference',
+                               'value', image))
+        WHEN 'gateway' THEN jsonb_build_array(
+            jsonb_build_object('op', 'test', 'path', '/spec/plugins/0/name',
+                               'value', 'cnpg-i-sidecar-injector.documentdb.io'),
+            jsonb_build_object('op', 'add', 'path', '/spec/plugins/0/parameters/gatewayImage', 'value', image)) END;
+    SELECT * INTO place FROM documentdb_upgrade_internal.cluster_words(cluster);
+    RETURN format('kubectl scale deployment documentdb-operator --namespace documentdb-operator --replicas=0 && '
+                  'kubectl patch clusters.postgresql.cnpg.io %s --namespace %s --type json -p %s',
+                  place.name, place.namespace, documentdb_upgrade_internal.shell_quote(changes::text));
+END
+$$;
+COMMENT ON FUNCTION emergency_action(text, text, jsonb, text) IS
+'serves rollback_plan(): the command that brings a component to a version or image without chart and operator; null '
+'where it is not known';
 
 CREATE FUNCTION documentdb_upgrade_internal.refuse_release(source bigint, target bigint, force boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -596,7 +680,8 @@ COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
 'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is '
 'left then';
 
-CREATE FUNCTION documentdb_upgrade_internal.noted_action(action text, from_extension text, to_extension text)
+CREATE FUNCTION documentdb_upgrade_internal.noted_action(action text, from_extension text, to_extension text,
+                                                         cluster text DEFAULT NULL)
     RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
@@ -607,19 +692,20 @@ AS $$
                 WHEN action LIKE '{%'
                 THEN documentdb_upgrade_internal.patch_resource(replace(replace(action,
                          '$FROM_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(from_extension)::text, ''))),
-                         '$TO_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(to_extension)::text, '')))::jsonb)
+                         '$TO_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(to_extension)::text, '')))::jsonb,
+                         cluster)
                 ELSE replace(replace(action,
                          '$FROM_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(from_extension), '')),
                          '$TO_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(to_extension), '')) END
 $$;
-COMMENT ON FUNCTION noted_action(text, text, text) IS
+COMMENT ON FUNCTION noted_action(text, text, text, text) IS
 'serves release plans: the command that a row of release_notes stands for';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_steps(
-                              a bigint, b bigint, backwards boolean, force boolean,
+                              a bigint, b bigint, backwards boolean, force boolean, clusters text[],
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
                               OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
-                              OUT source text)
+                              OUT source text, OUT cluster text, OUT emergency text)
     RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
@@ -627,9 +713,10 @@ DECLARE
     -- The instances restart one after the other.
     rolling interval := interval '1 minute'
         * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys s WHERE s.depth = 1));
-    annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
-        || coalesce(documentdb_upgrade_internal.shell_quote(
-               nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
+    -- Null is the one that settings name.
+    places constant text[] := coalesce(nullif(clusters, '{}'), ARRAY[NULL]::text[]);
+    place text;
+    words record;
     part record;
     note documentdb_upgrade.release_notes;
     schema text := documentdb_upgrade.schema_version();
@@ -643,6 +730,15 @@ DECLARE
     trial text;
     paused boolean := false;
 BEGIN
+    IF clusters IS NOT NULL
+       AND (SELECT count(DISTINCT c) FROM unnest(clusters) c
+            WHERE c ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?){1,2}$')
+           <> cardinality(clusters) THEN
+        RAISE EXCEPTION 'clusters of a plan must be written namespace/resource, each of them once'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Where the Cluster has another name than its DocumentDB resource, give '
+                         'namespace/resource/Cluster.';
+    END IF;
     PERFORM documentdb_upgrade_internal.refuse_release(a, b, force);
     SELECT max(c.from_version) FILTER (WHERE c.component = 'extension'),
            max(c.to_version) FILTER (WHERE c.component = 'extension' AND (force OR c.change <> 'unchanged')),
@@ -663,16 +759,36 @@ BEGIN
           AND NOT (c.component IN ('gateway', 'extension', 'postgres') AND replaced);
     step := 0;
 
+    -- What forbids a release here was refused; of other clusters their resources know.
+    IF clusters <> '{}' AND extension_to IS NOT NULL THEN
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            SELECT * INTO words FROM documentdb_upgrade_internal.cluster_words(place);
+            action := format('kubectl get dbs.documentdb.io %s --namespace %s -o jsonpath=%s', words.resource,
+                             words.namespace, documentdb_upgrade_internal.shell_quote('{.status.schemaVersion}'));
+            reason := format('Must not be above %s; a cluster whose schema is newer stays out of this plan. This '
+                             'server has looked at its own schema alone.', extension_to);
+            risk := 'none';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END LOOP;
+    END IF;
     IF backwards AND extension_to IS NOT NULL THEN
-        step := step + 1;
-        component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format(
-            'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', a, b)));
-        reason := 'A finalize before the old binary is back would make this rollback impossible.';
-        risk := 'none';
-        restarts_pods := false;
-        expected_duration := interval '1 second';
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            action := documentdb_upgrade_internal.psql_action(
+                format('SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', a, b), place);
+            reason := 'A finalize before the old binary is back would make this rollback impossible.';
+            risk := 'none';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END LOOP;
     END IF;
 
     -- What the notes of a release demand before anything else is done
@@ -683,15 +799,19 @@ BEGIN
         WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
         ORDER BY n.component COLLATE "C", n.ordinal
     LOOP
-        step := step + 1;
-        component := part.component;
-        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
-        reason := part.reason;
-        risk := 'none: it keeps things as they are';
-        restarts_pods := false;
-        expected_duration := interval '1 second';
-        source := part.source;
-        RETURN NEXT;
+        -- Fields of the resource are for each cluster, a command is for all.
+        FOREACH place IN ARRAY CASE WHEN part.action LIKE '{%' THEN places ELSE ARRAY[NULL]::text[] END LOOP
+            step := step + 1;
+            component := part.component;
+            cluster := place;
+            action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to, place);
+            reason := part.reason;
+            risk := 'none: it keeps things as they are';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            source := part.source;
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
 
     FOR part IN
@@ -715,6 +835,8 @@ BEGIN
                  c.component COLLATE "C"
     LOOP
         source := NULL;
+        cluster := NULL;
+        emergency := NULL;
         -- What a release does not name may be there all the same.
         IF part.to_configuration IS NULL THEN
             step := step + 1;
@@ -732,30 +854,39 @@ BEGIN
         -- One restart for everything, and after everything.
         IF pausing AND NOT paused AND (part.in_pods OR backwards) THEN
             paused := true;
-            step := step + 1;
-            component := 'cluster';
-            action := annotate || ' cnpg.io/reconciliationLoop=disabled --overwrite';
-            reason := CASE WHEN backwards
-                THEN 'All images and charts must be set back before a pod restarts: a pod that restarts too early '
-                     'still gets the newer ones.'
-                ELSE 'So the pods restart only once, with all changes.' END;
-            risk := 'medium: no failover until it is enabled again';
-            restarts_pods := false;
-            expected_duration := interval '1 second';
-            RETURN NEXT;
+            FOREACH place IN ARRAY places LOOP
+                step := step + 1;
+                component := 'cluster';
+                cluster := place;
+                SELECT * INTO words FROM documentdb_upgrade_internal.cluster_words(place);
+                action := format('kubectl annotate clusters.postgresql.cnpg.io %s --namespace %s '
+                                 'cnpg.io/reconciliationLoop=disabled --overwrite', words.name, words.namespace);
+                reason := CASE WHEN backwards
+                    THEN 'All images and charts must be set back before a pod restarts: a pod that restarts too early '
+                         'still gets the newer ones.'
+                    ELSE 'So the pods restart only once, with all changes.' END;
+                risk := 'medium: no failover until it is enabled again';
+                restarts_pods := false;
+                expected_duration := interval '1 second';
+                RETURN NEXT;
+            END LOOP;
+            cluster := NULL;
         END IF;
         component := part.component;
         SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(
             part.component, part.from_version, part.to_version, 'instead') LIMIT 1;
         IF FOUND THEN
-            step := step + 1;
-            action := documentdb_upgrade_internal.noted_action(note.action, tag_from, tag_to);
-            reason := note.reason;
-            risk := 'high: the data moves to another cluster';
-            restarts_pods := false;
-            expected_duration := NULL;
-            source := note.source;
-            RETURN NEXT;
+            FOREACH place IN ARRAY CASE WHEN part.in_pods THEN places ELSE ARRAY[NULL]::text[] END LOOP
+                step := step + 1;
+                cluster := place;
+                action := documentdb_upgrade_internal.noted_action(note.action, tag_from, tag_to, place);
+                reason := note.reason;
+                risk := 'high: the data moves to another cluster';
+                restarts_pods := false;
+                expected_duration := NULL;
+                source := note.source;
+                RETURN NEXT;
+            END LOOP;
             CONTINUE;
         END IF;
         trial := CASE WHEN NOT part.comes_along THEN documentdb_upgrade_internal.release_action(
@@ -769,102 +900,127 @@ BEGIN
             expected_duration := interval '10 seconds';
             RETURN NEXT;
         END IF;
-        step := step + 1;
-        action := documentdb_upgrade_internal.release_action(
-            part.component, part.to_version, part.to_configuration, backwards, false);
-        IF part.comes_along THEN
-            action := format('# the chart of operator %s brings it along; where it was installed by itself: %s',
-                             operator_to, action);
-        ELSIF replaced AND part.in_pods THEN
-            action := '# belongs to the new cluster: ' || action;
-        END IF;
-        -- Nothing of a comment is run, whatever a release has for a version.
-        IF action LIKE '#%' THEN
-            action := regexp_replace(action, '[[:cntrl:]]+', ' ', 'g');
-        END IF;
-        source := CASE WHEN part.to_configuration ? 'chart' THEN NULL
-                       ELSE (SELECT n.source FROM documentdb_upgrade_internal.notes_of(
-                                 part.component, NULL, part.to_version, 'chart') n
-                             WHERE strpos(release_steps.action, n.action) > 0 LIMIT 1) END;
-        reason := CASE WHEN part.change = 'unchanged'
-            THEN format('unchanged since release %s; listed because all were asked for', a)
-            WHEN part.from_configuration IS NULL
-            THEN format('not named by release %s, %s in %s', a, coalesce(part.to_version, 'no version'), b)
-            WHEN part.from_version IS DISTINCT FROM part.to_version
-            THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), a,
-                        coalesce(part.to_version, 'no version'), b)
-            ELSE format('configured differently in release %s', b) END
-            || CASE WHEN operator_to IS NOT NULL AND NOT part.comes_along
-                         AND part.component IN ('cnpg', 'sidecar_injector')
-                    THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
-        risk := CASE part.component
-            WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it '
-                             'is updated in place'
-            WHEN 'operator' THEN CASE WHEN backwards
-                THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
-                ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
-            WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
-            WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
-            WHEN 'extension' THEN 'low: '
-                || CASE WHEN part.to_configuration ? 'image' THEN ''
-                        ELSE 'a gateway that the resource does not name goes to this version too; ' END
-                || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
-                        ELSE 'can be taken back until the schema is finalized' END
-                || CASE WHEN (SELECT i.extension IS NULL FROM documentdb_upgrade_internal.image_versions(
-                                  part.to_configuration->>'image') i) AND part.to_configuration ? 'image'
-                        THEN format('; the image''s name tells no version: that it is %s is not checked',
-                                    part.to_version) ELSE '' END
-            WHEN 'postgres' THEN CASE
-                WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
-                     <> split_part(part.to_version, '.', 1)
-                THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
-            ELSE 'unknown' END;
-        restarts_pods := part.in_pods AND NOT paused AND NOT replaced OR part.component = 'cnpg' AND NOT paused
-                         OR part.component = 'sidecar_injector' AND NOT paused;
-        expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
-                                  WHEN restarts_pods AND NOT part.in_pods THEN interval '2 minutes' + rolling
-                                  WHEN restarts_pods THEN rolling
-                                  WHEN part.place < 5 THEN interval '2 minutes' END;
-        RETURN NEXT;
+        FOREACH place IN ARRAY CASE WHEN part.in_pods THEN places ELSE ARRAY[NULL]::text[] END LOOP
+            step := step + 1;
+            cluster := place;
+            action := documentdb_upgrade_internal.release_action(
+                part.component, part.to_version, part.to_configuration, backwards, false, place);
+            IF part.comes_along THEN
+                action := format('# the chart of operator %s brings it along; where it was installed by itself: %s',
+                                 operator_to, action);
+            ELSIF replaced AND part.in_pods THEN
+                action := '# belongs to the new cluster: ' || action;
+            END IF;
+            -- Nothing of a comment is run, whatever a release has for a version.
+            IF action LIKE '#%' THEN
+                action := regexp_replace(action, '[[:cntrl:]]+', ' ', 'g');
+            END IF;
+            emergency := CASE WHEN backwards THEN documentdb_upgrade_internal.emergency_action(
+                part.component, part.to_version, part.to_configuration, place) END;
+            source := CASE WHEN part.to_configuration ? 'chart' THEN NULL
+                           ELSE (SELECT n.source FROM documentdb_upgrade_internal.notes_of(
+                                     part.component, NULL, part.to_version, 'chart') n
+                                 WHERE strpos(release_steps.action, n.action) > 0 LIMIT 1) END;
+            reason := CASE WHEN part.change = 'unchanged'
+                THEN format('unchanged since release %s; listed because all were asked for', a)
+                WHEN part.from_configuration IS NULL
+                THEN format('not named by release %s, %s in %s', a, coalesce(part.to_version, 'no version'), b)
+                WHEN part.from_version IS DISTINCT FROM part.to_version
+                THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), a,
+                            coalesce(part.to_version, 'no version'), b)
+                ELSE format('configured differently in release %s', b) END
+                || CASE WHEN operator_to IS NOT NULL AND NOT part.comes_along
+                             AND part.component IN ('cnpg', 'sidecar_injector')
+                        THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
+            risk := CASE part.component
+                WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods '
+                                 'unless it is updated in place'
+                WHEN 'operator' THEN CASE WHEN backwards
+                    THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
+                    ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
+                WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
+                WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
+                WHEN 'extension' THEN 'low: '
+                    || CASE WHEN part.to_configuration ? 'image' THEN ''
+                            ELSE 'a gateway that the resource does not name goes to this version too; ' END
+                    || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
+                            ELSE 'can be taken back until the schema is finalized' END
+                    || CASE WHEN (SELECT i.extension IS NULL FROM documentdb_upgrade_internal.image_versions(
+                                      part.to_configuration->>'image') i) AND part.to_configuration ? 'image'
+                            THEN format('; the image''s name tells no version: that it is %s is not checked',
+                                        part.to_version) ELSE '' END
+                WHEN 'postgres' THEN CASE
+                    WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
+                         <> split_part(part.to_version, '.', 1)
+                    THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
+                ELSE 'unknown' END;
+            restarts_pods := part.in_pods AND NOT paused AND NOT replaced OR part.component = 'cnpg' AND NOT paused
+                             OR part.component = 'sidecar_injector' AND NOT paused;
+            expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
+                                      WHEN restarts_pods AND NOT part.in_pods
+                                      THEN interval '2 minutes' + cardinality(places) * rolling
+                                      WHEN restarts_pods THEN rolling
+                                      WHEN part.place < 5 THEN interval '2 minutes' END;
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
     source := NULL;
 
     IF paused THEN
-        step := step + 1;
-        component := 'cluster';
-        action := annotate || ' cnpg.io/reconciliationLoop-';
-        reason := 'Lets the pods restart, standbys first, with all that was changed.';
-        risk := 'medium: clients are disconnected while the primary restarts';
-        restarts_pods := true;
-        expected_duration := rolling;
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'cluster';
+            cluster := place;
+            SELECT * INTO words FROM documentdb_upgrade_internal.cluster_words(place);
+            action := format('kubectl annotate clusters.postgresql.cnpg.io %s --namespace %s '
+                             'cnpg.io/reconciliationLoop-', words.name, words.namespace);
+            reason := 'Lets the pods restart, standbys first, with all that was changed.'
+                || CASE WHEN cardinality(places) > 1
+                        THEN ' Go on with the next cluster when this one is ready.' ELSE '' END;
+            risk := 'medium: clients are disconnected while the primary restarts';
+            restarts_pods := true;
+            expected_duration := rolling;
+            emergency := CASE WHEN backwards THEN
+                format('%3$s; kubectl delete pods --namespace %1$s --selector '
+                       'cnpg.io/cluster=%2$s,cnpg.io/instanceRole=replica; kubectl wait --namespace %1$s --for '
+                       'condition=Ready clusters.postgresql.cnpg.io/%2$s --timeout=10m && kubectl delete pods '
+                       '--namespace %1$s --selector cnpg.io/cluster=%2$s,cnpg.io/instanceRole=primary',
+                       words.namespace, words.name, action) END;
+            RETURN NEXT;
+        END LOOP;
     END IF;
+    emergency := NULL;
 
     IF backwards AND extension_to IS NOT NULL THEN
-        step := step + 1;
-        component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote('SELECT documentdb_upgrade.release()'));
-        reason := 'The older binary is back on every instance: ends the hold of the first step.';
-        risk := 'low: with schemaVersion auto a later rollout finalizes again';
-        restarts_pods := false;
-        expected_duration := interval '1 second';
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            action := documentdb_upgrade_internal.psql_action('SELECT documentdb_upgrade.release()', place);
+            reason := 'The older binary is back on every instance: ends the hold of the first step.';
+            risk := 'low: with schemaVersion auto a later rollout finalizes again';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END LOOP;
     ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
           AND documentdb_upgrade_internal.version_order(extension_to, schema) > 0 THEN
-        step := step + 1;
-        component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
-            format('CALL documentdb_upgrade.run_finalize_to(%L)',
-                   documentdb_upgrade.to_extension_version(extension_to))));
-        reason := format('The schema is %s; the new one comes last, when the new binary has run on every instance '
-                         'without trouble.', schema);
-        risk := 'high: cannot be undone; rehearse it first';
-        restarts_pods := false;
-        expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
-            WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
-              AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
-            ORDER BY r.id DESC LIMIT 1);
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            action := documentdb_upgrade_internal.psql_action(format('CALL documentdb_upgrade.run_finalize_to(%L)',
+                documentdb_upgrade.to_extension_version(extension_to)), place);
+            reason := format('The schema is %s; the new one comes last, when the new binary has run on every instance '
+                             'without trouble.', schema);
+            risk := 'high: cannot be undone; rehearse it first';
+            restarts_pods := false;
+            expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
+                WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
+                  AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
+                ORDER BY r.id DESC LIMIT 1);
+            RETURN NEXT;
+        END LOOP;
     END IF;
 
     FOR part IN
@@ -874,49 +1030,60 @@ BEGIN
         WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
         ORDER BY n.component COLLATE "C", n.ordinal
     LOOP
-        step := step + 1;
-        component := part.component;
-        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
-        reason := part.reason;
-        risk := 'unknown';
-        restarts_pods := NULL;
-        expected_duration := NULL;
-        source := part.source;
-        RETURN NEXT;
+        FOREACH place IN ARRAY CASE WHEN part.action LIKE '{%' THEN places ELSE ARRAY[NULL]::text[] END LOOP
+            step := step + 1;
+            component := part.component;
+            cluster := place;
+            action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to, place);
+            reason := part.reason;
+            risk := 'unknown';
+            restarts_pods := NULL;
+            expected_duration := NULL;
+            source := part.source;
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean) IS
+COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean, text[]) IS
 'serves release_plan() and rollback_plan()';
 
-CREATE FUNCTION release_plan(a bigint, b bigint,
+CREATE FUNCTION release_plan(a bigint, b bigint, clusters text[] DEFAULT NULL,
                              OUT step integer, OUT component text, OUT action text, OUT reason text,
                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
-                             OUT source text)
+                             OUT source text, OUT cluster text, OUT total_duration interval)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, false, false)
+    SELECT s.step, s.component, s.action, s.reason, s.risk, s.restarts_pods, s.expected_duration, s.source, s.cluster,
+           coalesce(sum(s.expected_duration) OVER (ORDER BY s.step), '0')
+    FROM documentdb_upgrade_internal.release_steps(a, b, false, false, clusters) s
+    ORDER BY s.step
 $$;
-COMMENT ON FUNCTION release_plan(bigint, bigint) IS
+COMMENT ON FUNCTION release_plan(bigint, bigint, text[]) IS
 'how to come from release a to b, one row per step: what release notes demand first, CloudNativePG, operator, sidecar '
 'injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components '
 'only, each with the command, why, the risk, how long it takes as far as that is known, and who says so where it '
-'comes from release_notes. 42704: no such release; 55000: what the installed schema forbids';
+'comes from release_notes; cluster: the one of several that the step is for; total_duration: what is known of this '
+'step and those before. 42704: no such release; 55000: what the installed schema forbids; 22023: malformed clusters';
 
-CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
+CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false, clusters text[] DEFAULT NULL,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
                               OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
-                              OUT source text)
+                              OUT source text, OUT cluster text, OUT total_duration interval, OUT emergency text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false))
+    SELECT s.step, s.component, s.action, s.reason, s.risk, s.restarts_pods, s.expected_duration, s.source, s.cluster,
+           coalesce(sum(s.expected_duration) OVER (ORDER BY s.step), '0'), s.emergency
+    FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false), clusters) s
+    ORDER BY s.step
 $$;
-COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean) IS
+COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean, text[]) IS
 'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the '
-'pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data '
-'directory, is newer than what release b brings, and the hint says what is left';
+'pods; changed components, or with force all of them; cluster and total_duration as in release_plan(); emergency: the '
+'command that does without chart and operator. 42704: no such release; 55000: the installed schema, or the data '
+'directory, is newer than what release b brings, and the hint says what is left; 22023: malformed clusters';
 
 CREATE FUNCTION documentdb_upgrade_internal.error_counters() RETURNS jsonb
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -1013,7 +1180,7 @@ COMMENT ON PROCEDURE run_record_rollback(bigint, bigint, text[], text[], bigint)
 
 CREATE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
     RETURNS SETOF record
-    LANGUAGE plpgsql VOLATILE ROWS 12 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE ROWS 25 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     rollback documentdb_upgrade.rollbacks;
@@ -1025,6 +1192,7 @@ DECLARE
     part record;
     instance record;
     says text;
+    in_kubernetes boolean;
 BEGIN
     SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
     IF NOT FOUND THEN
@@ -1037,6 +1205,30 @@ BEGIN
     SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
     before := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.source);
     seen := documentdb_upgrade_internal.observed_release();
+
+    -- What was compared, and what was done of it
+    "check" := 'differences';
+    SELECT string_agg(DISTINCT format('%s of release %s', c.key, r.revision), ', ') FILTER (WHERE c.value->>'sha256'
+               IS DISTINCT FROM encode(sha256(convert_to((c.value->'configuration')::text, 'UTF8')), 'hex'))
+        INTO says FROM documentdb_upgrade.releases r, jsonb_each(r.components) c
+        WHERE r.revision IN (rollback.source, rollback.target);
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := CASE WHEN says IS NOT NULL
+        THEN format('Stored digests do not belong to what is stored of %s: compare the releases by hand.', says)
+        ELSE (SELECT format('Between releases %s and %s differ %s.', rollback.source, rollback.target, coalesce(
+                  string_agg(c.component, ', ' ORDER BY c.component COLLATE "C")
+                      FILTER (WHERE c.change <> 'unchanged'), 'no components'))
+              FROM documentdb_upgrade.compare_releases(rollback.source, rollback.target) c) END;
+    RETURN NEXT;
+
+    "check" := 'only differences';
+    says := (SELECT string_agg(c.component, ', ' ORDER BY c.component COLLATE "C")
+             FROM documentdb_upgrade.compare_releases(rollback.source, rollback.target) c
+             WHERE c.change = 'unchanged' AND c.component = ANY (rollback.changed));
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'skip' END;
+    detail := CASE WHEN says IS NULL THEN 'No component was reverted that did not differ.'
+                   ELSE format('Reverted though it did not differ, as a plan with force => true does: %s.', says) END;
+    RETURN NEXT;
 
     -- Each component: what can be seen from here, else what was recorded since
     FOR part IN
@@ -1083,6 +1275,35 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
+
+    -- Of a component that was left, or that nobody has tried with the others, a release is not one.
+    "check" := 'versions together';
+    SELECT string_agg(format('%s %s and %s %s are %s', c.component, c.version, c.other, c.other_version, c.status),
+                      '; ' ORDER BY c.component, c.other) FILTER (WHERE c.status IN ('incompatible', 'untested')),
+           bool_or(c.status = 'incompatible') AS bad, bool_or(c.status = 'compatible') AS known
+        INTO part FROM documentdb_upgrade.check_compatibility(
+            (SELECT jsonb_object_agg(c.key, c.value->'configuration') FROM jsonb_each(planned) c)) c
+        WHERE c.component <> 'unified';
+    status := CASE WHEN part.bad THEN 'fail' WHEN part.string_agg IS NOT NULL OR part.known IS NOT TRUE THEN 'skip'
+                   ELSE 'pass' END;
+    detail := format('Release %s is release %s%s. %s.', rollback.release, rollback.target,
+        CASE WHEN rollback.skipped <> '{}' THEN format(' with %s left as in release %s',
+            array_to_string(rollback.skipped, ', '), rollback.source) ELSE '' END,
+        coalesce(part.string_agg, CASE WHEN part.known THEN 'The matrix knows these versions together'
+                                       ELSE 'The matrix knows nothing about these versions together' END));
+    RETURN NEXT;
+
+    "check" := 'record';
+    status := CASE WHEN newest.revision = rollback.release OR newest.sha256 = (
+                  SELECT r.sha256 FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release)
+                   THEN 'pass' ELSE 'fail' END;
+    detail := CASE status
+        WHEN 'pass' THEN format('The newest release on record, %s, is that of this rollback.', newest.revision)
+        ELSE format('Release %s was recorded since, and is another one: %s.', newest.revision,
+            (SELECT string_agg(c.component, ', ' ORDER BY c.component COLLATE "C") || ' differ'
+             FROM documentdb_upgrade.compare_releases(rollback.release, newest.revision) c
+             WHERE c.change <> 'unchanged')) END;
+    RETURN NEXT;
 
     SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
            s.loaded_version AS loaded, s.next_step INTO instance
@@ -1157,9 +1378,22 @@ BEGIN
             (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
     END IF;
     RETURN NEXT;
+
+    -- What a database cannot see
+    in_kubernetes := planned ?| '{operator,cnpg,sidecar_injector,gateway}'
+                     OR documentdb_upgrade_internal.in_kubernetes();
+    FOR part IN SELECT m.* FROM documentdb_upgrade_internal.manual_checks('rollback') m LOOP
+        "check" := replace(part.check_name, '_', ' ');
+        status := CASE WHEN in_kubernetes OR NOT part.of_kubernetes THEN 'manual' ELSE 'skip' END;
+        detail := CASE status
+            WHEN 'manual' THEN format('Run %s; good is: %s.', part.command, part.expected)
+            ELSE 'Neither this server nor its releases have anything to do with Kubernetes.' END;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION verify_rollback(bigint) IS
-'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in '
-'memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, '
-'fail, or skip with the reason. 42704: no such rollback';
+'checks off a recorded rollback, one row per check: what differed and that nothing else was reverted, each component '
+'that was to change or to stay, whether the versions go together, the record, the library in memory, schema against '
+'binary, this server, its standbys, failed attempts and counters of errors since then, and what a database cannot '
+'see; pass, fail, skip with the reason, or manual with the command and what a good answer is. 42704: no such rollback';

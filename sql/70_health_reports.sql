@@ -17,6 +17,20 @@ $$;
 COMMENT ON FUNCTION health_tables() IS
 'serves the reports: tables that are members of the managed extensions, or lie in their schemas';
 
+CREATE FUNCTION documentdb_upgrade_internal.function_exists(signature text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_regprocedure(signature) IS NOT NULL;
+EXCEPTION
+    -- Its schema is there, and not for the caller.
+    WHEN insufficient_privilege THEN
+        RETURN true;
+END
+$$;
+COMMENT ON FUNCTION function_exists(text) IS
+'serves the reports: whether there is such a function, as far as the caller may know';
+
 CREATE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
                                                         OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -416,7 +430,8 @@ BEGIN
                                 ', ' ORDER BY c.kind DESC, c.name) || '.',
                             'No check applies here.'),
                    'Create the missing function, or set enabled = false for that row of documentdb_upgrade.checks.'
-            FROM (SELECT k.*, to_regprocedure(k.function) IS NULL AS missing FROM documentdb_upgrade.checks k
+            FROM (SELECT k.*, NOT documentdb_upgrade_internal.function_exists(k.function) AS missing
+                  FROM documentdb_upgrade.checks k
                   WHERE k.enabled AND documentdb_upgrade_internal.check_applies(k.requires)) c;
 
     WHEN 'installed' THEN
@@ -478,6 +493,14 @@ BEGIN
             FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
             WHERE p.datallowconn AND d.database <> current_database();
 
+    -- The other half of the cluster, for people: a server that is in no pod has none.
+    WHEN 'kubernetes_before', 'kubernetes_after' THEN
+        RETURN QUERY
+            SELECT m.check_name, 'manual',
+                   format('A database cannot see whether %s. Good is: %s.', m.what, m.expected), m.command
+            FROM documentdb_upgrade_internal.manual_checks(replace(part, 'kubernetes_', '')) m
+            WHERE documentdb_upgrade_internal.in_kubernetes();
+
     WHEN 'last_attempt' THEN
         RETURN QUERY
             SELECT part, CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
@@ -495,7 +518,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION health_part(text) IS
-'serves the reports: the rows of one part; their hints are for those that do not pass';
+'serves the reports: the rows of one part; their hints are for those that do not pass, and the commands of those that '
+'are manual';
 
 CREATE FUNCTION documentdb_upgrade_internal.health_report(parts text[], OUT check_name text, OUT status text,
                                                           OUT detail text, OUT hint text)
@@ -520,7 +544,7 @@ BEGIN
                     WHEN '55P03' THEN 'Another session holds a lock on it; ask again later.' END));
         END;
         RETURN QUERY SELECT r.check_name, r.status, r.detail,
-                            coalesce(r.reason, CASE WHEN r.status IN ('fail', 'warn') THEN r.hint END)
+                            coalesce(r.reason, CASE WHEN r.status IN ('fail', 'warn', 'manual') THEN r.hint END)
             FROM jsonb_to_recordset(found_rows) AS r(check_name text, status text, detail text, hint text, reason text);
     END LOOP;
 END
@@ -535,11 +559,12 @@ AS $$
     SELECT * FROM documentdb_upgrade_internal.health_report('{versions, state, gate, guards, standbys, slots, replay,
         invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction,
         long_transactions, prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures,
-        checks}')
+        checks, kubernetes_before}')
 $$;
 COMMENT ON FUNCTION pre_upgrade_report() IS
 'the health of this server before an upgrade to what the binary offers, one row per check: status pass, warn, fail or '
-'skip, why, and what to do; changes nothing, and works on standbys';
+'skip, why, and what to do; in Kubernetes also what a database cannot see: status manual, what a good answer is, and '
+'as hint the command; changes nothing, and works on standbys';
 
 CREATE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -548,7 +573,8 @@ AS $$
     SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
         state, gate, guards_after, members_intact, fresh_install, standbys, slots, replay, invalid_indexes,
         unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions,
-        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks}')
+        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks,
+        kubernetes_after}')
 $$;
 COMMENT ON FUNCTION post_upgrade_report() IS
 'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, whether the '

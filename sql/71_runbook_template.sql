@@ -134,31 +134,12 @@ included:
 Rehearsal {{rehearsal.id}} ran exactly these scripts on this server at {{rehearsal.started_at|time}}\
 {{#rehearsal.scratch}}, in a temporary database without data{{/#rehearsal.scratch}}. What it saw:
 
-{{?changes.added}} ### New objects
-
-{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.added}} It adds no object.
-
-{{?changes.changed}} ### Changed objects
-
-{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.changed}} It changes no object.
-
-{{?changes.privileges}}
-### Privileges
-
-Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
-them. Nothing before `=` means PUBLIC.
-
-{{#changes.privileges}}
-- {{kind}} {{identity|code}}
-{{#items}}   - {{verb}} {{item|code}}
-{{/#changes.privileges}}
-{{/?changes.privileges}}
-{{^changes.privileges}} It changes no privilege of an existing object.
-
-{{?changes.cut}} Only 40 objects of each kind of change are shown: \
-`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+{{#counts.added}} - **New objects:** {{counts.added}}, section 18.
+{{^counts.added}} - It adds no object.
+{{#counts.changed}} - **Changed objects:** {{counts.changed}}, section 18.
+{{^counts.changed}} - It changes no object.
+{{#counts.privileges}} - **Privileges change on:** {{counts.privileges}}, section 18.
+{{^counts.privileges}} - It changes no privilege of an existing object.
 
 {{?warnings}} ### Warnings of scripts
 
@@ -188,24 +169,53 @@ $md$),
 {{^passed}} Not known: only a rehearsal shows which objects are removed (section 2). Search your code for what the \
 release notes call deprecated.
 {{#passed}}
-{{?changes.removed}} These objects are removed. Search functions, jobs and applications for them **before** phase two:
-
-{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.removed}} No object is removed.
-
-{{?changes.recreated}} These are dropped and created again under the same name, or rewritten:
-
-{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+{{#counts.removed}} - **Objects that are removed:** {{counts.removed}}. Section 18 names them: search \
+functions, jobs and applications for them **before** phase two.
+{{^counts.removed}} - No object is removed.
+{{#counts.recreated}} - **Dropped and created again** under the same name, or rewritten: {{counts.recreated}}, \
+section 18.
 
 {{?changes.settings}} Settings of roles and databases that change:
 
 {{#changes.settings}} - {{what}} {{kind}} {{identity|code}}
 {{^changes.settings}} No setting of a role or a database changes.
-
-The scripts do not show which settings the new library adds or no longer has: compare its release notes with your \
-`postgresql.conf`.
 {{/#passed}}
 {{/?steps}}
+
+### Settings of the library
+
+No script and no catalogue shows which settings a new library adds, changes or no longer has before it runs: read its \
+release notes. Write the settings down before phase one; the library must be loaded, which \
+`shared_preload_libraries` does:
+
+```bash
+psql -p {{port}} -d {{database|shell}} -XAtc \
+"SELECT name, boot_val, vartype, context FROM pg_settings WHERE name LIKE '%.%' ORDER BY name" > settings-before.txt
+```
+
+After phase one, write them to `settings-after.txt` and compare: a line with `<` alone is a setting that is gone, one \
+with `>` alone is new, and both mean another default.
+
+```bash
+diff settings-before.txt settings-after.txt
+```
+
+{{?settings.own}} The library in memory has {{settings.count}} settings. These do not have their defaults: does the \
+new library still have them, and do they mean the same?
+
+{{#settings.own}} - {{name|code}} = {{setting|code}}, default {{boot_val|code}} ({{source}})
+{{^settings.own}}
+{{#settings.count}} The library in memory has {{settings.count}} settings, and all have their defaults.
+{{^settings.count}} This session sees no setting of the library.
+{{/^settings.own}}
+
+{{?settings.unknown}} These are set for roles or databases, and the library in memory does not know them. They are \
+misspelt, or belong to another version:
+
+{{#settings.unknown}} - {{name|code}} for {{place}}
+
+Those in files are shown, to superusers, by `SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE \
+error IS NOT NULL;` after a reload, and by warnings in the server's log at its start.
 $md$),
 
 (4, 'Difficulty and duration', $md$
@@ -230,6 +240,7 @@ data: yours will take longer{{/#rehearsal.scratch}}; the whole rehearsal took {{
 - **Needs:** {{rehearsal.lock_entries}} entries of the lock table, {{rehearsal.wal_bytes|size}} of WAL.
 {{/#passed}}
 {{^passed}} - **Expected duration:** not known without a rehearsal.
+{{#way}} - **Way:** {{strategy}}, risk {{risk}}. {{evidence}}
 - **Limits:** all lock waits together {{lock_timeout}}, the whole attempt {{attempt_timeout}}; when one of them is \
 exceeded, everything is rolled back.
 {{?locks}} - **Locked against others until the commit:**
@@ -237,6 +248,16 @@ exceeded, everything is rolled back.
 {{^locks}} - **Locked against others:** nothing that is known.
 {{/?steps}}
 {{#earlier}} - **Longest of {{count}} earlier upgrade(s) here:** {{longest|duration}}.
+{{?to_do}}
+
+| | in place (sections 7 and 8) | blue-green (end of section 8) |
+|---|---|---|
+| needs | this server | a second one of the same size, with the data moved there |
+| clients are away | while the primary restarts, and while phase two holds its locks | from the fence until they \
+connect to the new server |
+| way back | until phase two has committed | until applications write to the new server |
+| proof | a rehearsal before, post-checks within | every row compared |
+{{/?to_do}}
 $md$),
 
 (5, 'Prerequisites', $md$
@@ -257,6 +278,58 @@ FAIL prevents the upgrade, WARN does not.
 {{#hint}}   - To do: {{hint}}
 {{/#health}}
 {{^health}} `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` has no warning.
+
+{{?manual}}
+### What a database cannot see
+
+Run each, and compare; these are the rows `manual` of the report:
+
+```bash
+{{#manual}}
+# {{check_name|raw}}: {{detail|raw}}
+{{hint|raw}}
+{{/#manual}}
+```
+
+{{/?manual}}
+### Which versions go together
+
+{{#is_documentdb}}
+What the matrix (table `documentdb_upgrade.compatibility`) says of {{goal}}, PostgreSQL {{server_version}} and the \
+other components{{#release}} of release {{revision}}{{/#release}}{{^release}}, of which no release is recorded \
+here{{/^release}}:
+
+{{?pairs}}
+| component | version | with | version | status | what is known |
+|---|---|---|---|---|---|
+{{#pairs}} | {{component}} | {{version|cell}} | {{other}} | {{other_version|cell}} | {{status}} | {{detail|cell}} |
+
+{{/?pairs}}
+{{#unknown_pairs}} The matrix knows nothing about {{unknown_pairs}} other pairs: nobody has published whether they work.
+
+Ask again with the versions that you are going to deploy: \
+`SELECT * FROM documentdb_upgrade.check_compatibility('{"operator": "1.0.0", "extension": "1.0.0"}');`
+{{/#is_documentdb}}
+{{^is_documentdb}} The matrix of this extension is about DocumentDB and what belongs to it. Look in the release notes \
+of extension {{extension|code}} for the versions of PostgreSQL and of other extensions that {{goal}} works with.
+
+### Whom to tell
+
+- before phase one: who is on call, and who owns the applications below; their connections end once, when the primary \
+restarts
+- before phase two: the same, and that there is no way back afterwards{{#counts.removed}}; who uses the objects of \
+section 18 that are removed{{/#counts.removed}}{{#counts.privileges}}; who administers the roles whose privileges \
+change{{/#counts.privileges}}
+- afterwards: all of them, and who watches for 24 hours (section 13)
+
+{{?clients}}
+Connected to this database when this was written:
+
+| role | application | sessions |
+|---|---|---|
+{{#clients}} | {{role|cell}} | {{application|cell}} | {{sessions}} |
+{{/?clients}}
+{{^clients}} No application was connected to this database when this was written.
 $md$),
 
 (6, 'Backup', $md$
@@ -340,6 +413,16 @@ images by tag, because a digest hides the version):
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{image|dotted}}{{^image}}<NEW_VERSION>{{/^image}}"}}'
 kubectl -n {{namespace|raw}} get pods -l cnpg.io/cluster={{cluster|raw}} -w
+```
+
+The operator itself comes by its chart, and before the image. Its release notes may demand steps before that: \
+`release_plan()` lists them for recorded releases. Helm does not upgrade the definitions, so they come first:
+
+```bash
+helm show crds oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | kubectl apply --server-side \
+--force-conflicts -f -
+helm upgrade documentdb-operator oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> \
+--namespace documentdb-operator --reset-then-reuse-values --atomic --timeout 10m
 ```
 
 What the operator's new chart would change of your values; a value that it does not know any more has no effect:
@@ -435,6 +518,19 @@ kubectl -n {{namespace|raw}} get events \
 `SELECT documentdb_upgrade.cancel();`. To end one of a session, run `pg_cancel_backend(pid)`. Both work only before \
 the commit, and then nothing has happened. If you lose the connection, you do not know the outcome: look at \
 `documentdb_upgrade.history`.
+
+### Blue-green instead
+
+For a step that you want to be able to take back after clients have seen it, or that cannot be done in place: a new \
+server (*green*) beside this one (*blue*). docs/blue-green.md has every command.
+
+1. Make green, with {{goal}} from the start, and bring the data there: by dump and restore, or by logical replication.
+2. Days before, compare: `SELECT * FROM documentdb_upgrade.compare_with('<CONNECTION_STRING_OF_GREEN>');` names what \
+differs, and no row means equal.
+3. Stop writes here: `SELECT lsn, drained_at, writers FROM documentdb_upgrade.fence_writes('cut-over', '10 s');`
+4. When green has everything up to that LSN, compare once more.
+5. Let applications connect to green. Way back until they write there: `SELECT documentdb_upgrade.lift_fence();` here, \
+and connect them to blue again.
 {{/?to_do}}
 $md$),
 
@@ -451,6 +547,17 @@ SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restor
 FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 3;
 SELECT * FROM documentdb_upgrade.post_upgrade_report() WHERE status IN ('fail', 'warn');
 ```
+
+{{?manual}}
+What a database cannot see; these are the rows `manual` of the report:
+
+```bash
+{{#manual}}
+# {{check_name|raw}}: {{detail|raw}}
+{{hint|raw}}
+{{/#manual}}
+```
+{{/?manual}}
 $md$),
 
 (10, 'Smoke tests', $md$
@@ -465,14 +572,31 @@ ROLLBACK;
 ```
 
 {{/?post_checks}}
-{{?tables}}
-Tables of the extension can be read:
+{{?smoke}}
+Made from what is installed here, and tried when this was written{{#to_do}} (the version is {{goal}} after phase \
+two){{/#to_do}}. Each must give one row:
 
 ```sql
-{{#tables}} SELECT count(*) FROM (SELECT FROM {{.|raw}} LIMIT 1) AS readable;
+{{#smoke}} {{statement|raw}}
 ```
 
-{{/?tables}}
+{{/?smoke}}
+{{?left_out}} Left out, because they do not work here now:
+
+{{#left_out}} - {{statement|code}}: {{problem}}
+
+{{#can_insert}}
+Write, read and take back; expected are `t`, an answer, and the document, both as BSON:
+
+```sql
+BEGIN;
+SELECT documentdb_api.create_collection('smoke_test', 'upgrade');
+SELECT documentdb_api.insert_one('smoke_test', 'upgrade', '{"_id": 1, "n": 1}');
+SELECT document FROM documentdb_api.collection('smoke_test', 'upgrade');
+ROLLBACK;
+```
+
+{{/#can_insert}}
 {{#is_documentdb}}
 Through the gateway, as an application does it:
 
@@ -509,6 +633,16 @@ kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec"
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{from|dotted}}"}}'
 ```
+
+Where the chart was upgraded, it goes back too, before the image; leave the definitions (CRDs) as they are:
+
+```bash
+helm history documentdb-operator --namespace documentdb-operator --max 5
+helm rollback documentdb-operator <REVISION> --namespace documentdb-operator --wait --timeout 10m
+```
+
+For recorded releases, `rollback_plan()` has these steps in order, with how long they take together and the command \
+for each when Helm or the operator fails; `verify_rollback()` is the checklist afterwards.
 
 On a server without Kubernetes install the old package on each instance and restart it, the primary last:
 
@@ -590,8 +724,9 @@ upgrade it again: leave the desired version empty, or place a hold first.
 repair the files, put it back.
 - **An attempt does not end:** `SELECT pg_cancel_backend(pid) FROM documentdb_upgrade.progress;` Then nothing has \
 happened, unless its commit had begun.
-- **Writes must stop at once:** `ALTER SYSTEM SET default_transaction_read_only = on;` and `SELECT pg_reload_conf();` \
-Sessions can undo that for themselves.
+- **Writes must stop:** `SELECT writers FROM documentdb_upgrade.fence_writes('why', '1 min');` refuses them until \
+`SELECT documentdb_upgrade.lift_fence();`. It needs the library preloaded. Without it: `ALTER SYSTEM SET \
+default_transaction_read_only = on;` and `SELECT pg_reload_conf();`, which sessions can undo for themselves.
 - **A hook refuses a statement that you intend:** as a superuser `SET documentdb_upgrade.enforce = off;` in this \
 session only.
 - **Everything else of this extension fails, and the upgrade must be committed:** as a superuser, after a backup, \
@@ -725,7 +860,7 @@ $md$),
 - [{{ticks.backup|raw}}] a recent backup is recorded (section 6)
 - [ ] the backup was restored somewhere once (section 6)
 - [ ] the migration SQL was reviewed (section 17)
-- [ ] everybody concerned knows: there is no way back after phase two
+- [ ] those whom section 5 names were told, and know that there is no way back after phase two
 - [ ] phase two: committed, outcome `succeeded` (section 8)
 - [ ] restore point, LSN and timeline were noted outside this server (section 12)
 - [ ] every instance sees the version (section 9)
@@ -749,6 +884,46 @@ shows them.
 {{sql|raw}}
 {{fence|raw}}
 {{/?sql}}
+$md$),
+
+(18, 'Lists of objects', $md$
+{{^passed}} Not known without a rehearsal (section 2).
+{{#passed}}
+{{^changes.removed}}{{^changes.added}}{{^changes.changed}}
+No object is added, changed or removed.
+
+{{/^changes.changed}}{{/^changes.added}}{{/^changes.removed}}
+{{?changes.removed}} ### Removed objects
+
+{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.recreated}} ### Dropped and created again, or rewritten
+
+{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+
+{{?changes.added}} ### New objects
+
+{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.changed}} ### Changed objects
+
+{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.privileges}}
+### Privileges
+
+Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
+them. Nothing before `=` means PUBLIC.
+
+{{#changes.privileges}}
+- {{kind}} {{identity|code}}
+{{#items}}   - {{verb}} {{item|code}}
+{{/#changes.privileges}}
+{{/?changes.privileges}}
+
+{{?changes.cut}} Only 40 objects of each kind of change are shown: \
+`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+{{/#passed}}
 $md$);
 COMMENT ON VIEW runbook_template IS
 'serves runbook(): the sections of a runbook, as render() takes them; 0 is the head';

@@ -2,13 +2,6 @@
 -- Runbook: facts of this server, put into a template of Markdown
 --
 
-CREATE FUNCTION documentdb_upgrade_internal.worker_location() RETURNS text
-    LANGUAGE C VOLATILE
-    AS 'MODULE_PATHNAME', 'documentdb_upgrade_worker_location';
-COMMENT ON FUNCTION worker_location() IS
-'serves runbook(): what the worker reads the desired version from, namespace/name of a custom resource or a file; '
-'null where no worker runs or there is no such thing';
-
 CREATE FUNCTION documentdb_upgrade_internal.runbook_value(value text, filter text) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
@@ -118,13 +111,114 @@ AS $$
         WHERE c.action = 'changed'
         GROUP BY c.kind, c.identity
     )
-    SELECT jsonb_object_agg(l.list, l.lines) || jsonb_build_object('cut', bool_or(l.n > 40))
-    FROM (SELECT o.list, max(o.n) AS n, jsonb_agg(to_jsonb(o) ORDER BY o.n) FILTER (WHERE o.n <= 40) AS lines
-          FROM (SELECT *, row_number() OVER (PARTITION BY list ORDER BY kind, identity, what) AS n FROM line) o
+    SELECT jsonb_object_agg(l.list, l.lines) || jsonb_build_object('cut', bool_or(l.n > 40),
+               'counts', jsonb_object_agg(l.list, l.count))
+    FROM (SELECT o.list, sum(o.m) AS n, format('%s (%s)', sum(o.m), string_agg(format('%s %s', o.kind, o.m), ', '
+                 ORDER BY o.kind)) AS count, jsonb_path_query_array(jsonb_agg(o.lines ORDER BY o.kind), '$[*][*]')
+                 AS lines
+          FROM (SELECT p.list, p.kind, count(*) AS m,
+                       coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n) FILTER (WHERE p.n <= 40), '[]') AS lines
+                FROM (SELECT *, row_number() OVER (PARTITION BY list ORDER BY kind, identity, what) AS n
+                      FROM line) p
+                GROUP BY p.list, p.kind) o
           GROUP BY o.list) l
 $$;
 COMMENT ON FUNCTION runbook_changes(jsonb) IS
-'serves runbook(): what the steps of a rehearsal added, removed or changed, by object, 40 at the most of each';
+'serves runbook(): what the steps of a rehearsal added, removed or changed, by object, 40 at the most of each, and how '
+'many there are by kind';
+
+CREATE FUNCTION documentdb_upgrade_internal.runbook_settings(extensions text[]) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A library names its settings as it likes, its family's begin as the extension does.
+    WITH prefix AS (
+        SELECT DISTINCT split_part(n.name, '.', 1) AS name
+        FROM (SELECT s.name FROM pg_settings s WHERE s.name LIKE '%.%' UNION ALL SELECT unnest(extensions)) n
+        WHERE split_part(n.name, '.', 1) <> 'documentdb_upgrade'
+          AND EXISTS (SELECT FROM unnest(extensions) e WHERE starts_with(n.name, e))
+    ), known AS (
+        SELECT s.* FROM pg_settings s JOIN prefix p ON p.name = split_part(s.name, '.', 1) WHERE s.name LIKE '%.%'
+    ), configured AS (
+        SELECT split_part(c.item, '=', 1) AS name,
+               concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname) AS place
+        FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS c(item)
+        LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase)
+    SELECT jsonb_build_object(
+        'count', nullif((SELECT count(*) FROM known), 0),
+        'own', (SELECT jsonb_agg(to_jsonb(k)) FROM (
+            SELECT name, setting, boot_val, source FROM known
+            WHERE setting IS DISTINCT FROM boot_val ORDER BY name LIMIT 40) k),
+        'unknown', (SELECT jsonb_agg(to_jsonb(u)) FROM (
+            SELECT DISTINCT c.name, c.place FROM configured c JOIN prefix p ON p.name = split_part(c.name, '.', 1)
+            WHERE c.name LIKE '%.%' AND lower(c.name) NOT IN (SELECT lower(k.name) FROM known k)
+            ORDER BY c.name, c.place LIMIT 40) u))
+$$;
+COMMENT ON FUNCTION runbook_settings(text[]) IS
+'serves runbook(): settings that the libraries of these extensions have in this session: how many, those that do not '
+'have their defaults, and what is set for roles and databases and is none of them';
+
+CREATE FUNCTION documentdb_upgrade_internal.smoke_statements(extension text, OUT statement text, OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    plan jsonb;
+BEGIN
+    FOR statement IN
+        -- What somebody else could have changed is not run with the rights of the caller.
+        WITH trusted AS MATERIALIZED (
+            SELECT r.oid FROM pg_roles r WHERE r.rolsuper OR r.rolname = current_user
+        ), member AS MATERIALIZED (
+            SELECT d.classid, d.objid
+            FROM pg_extension e
+            JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+            WHERE e.extname = smoke_statements.extension)
+        SELECT format('SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %L', smoke_statements.extension)
+        UNION ALL
+        (SELECT format('SELECT count(*) FROM (SELECT FROM %s LIMIT 1) AS readable', c.oid::regclass)
+         FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+         WHERE c.relkind IN ('r', 'v', 'm', 'p')
+           AND (c.relkind <> 'v' AND NOT c.relrowsecurity OR c.relowner IN (SELECT t.oid FROM trusted t))
+         ORDER BY c.oid LIMIT 5)
+        UNION ALL
+        (SELECT format('SELECT %I.%I() IS NOT NULL AS answers', n.nspname, p.proname)
+         FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+         JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype
+         WHERE p.prokind = 'f' AND p.pronargs = 0 AND NOT p.proretset AND p.provolatile <> 'v' AND t.typtype <> 'p'
+           AND p.proowner IN (SELECT r.oid FROM trusted r)
+         ORDER BY p.oid LIMIT 5)
+        UNION ALL
+        (SELECT format('SELECT NULL::%s IS NULL AS known', format_type(t.oid, NULL))
+         FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+         WHERE t.typtype IN ('b', 'd', 'e', 'r') AND NOT t.typnotnull AND NOT EXISTS (
+               SELECT FROM pg_type a WHERE a.typarray = t.oid)
+           AND t.typowner IN (SELECT r.oid FROM trusted r)
+         ORDER BY t.oid LIMIT 3)
+    LOOP
+        -- What works here is what has been tried; a plan tells first whether that takes its time.  Whoever runs it
+        -- later may have privileges that the caller has not.
+        problem := NULL;
+        BEGIN
+            EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+            IF (plan->0->'Plan'->>'Total Cost')::numeric > 100000 THEN
+                problem := 'it would take long';
+            ELSE
+                EXECUTE statement;
+            END IF;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                NULL;
+            WHEN OTHERS THEN
+                problem := SQLERRM;
+        END;
+        statement := statement || ';';
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION smoke_statements(text) IS
+'serves runbook(): statements that read what an extension has installed, tried here and now; problem: why one does not '
+'work';
 
 CREATE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -144,7 +238,7 @@ DECLARE
     steps jsonb;
     guards jsonb;
     facts jsonb;
-    resource text[] := '{}';
+    changes jsonb;
 BEGIN
     -- A malformed version is the caller's mistake, and raised.
     PERFORM documentdb_upgrade.to_semver(target);
@@ -193,13 +287,11 @@ BEGIN
         WHERE r.extension = main AND r.fingerprint = documentdb_upgrade.upgrade_fingerprint()
           AND r.from_version = s.installed_version AND r.to_version = goal
         ORDER BY r.id DESC LIMIT 1;
+    changes := documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps');
     risk := coalesce(CASE WHEN rehearsal.outcome = 'passed' THEN rehearsal.risk END,
         (SELECT p->>'risk' FROM jsonb_array_elements(steps) p
          ORDER BY array_position('{functions only, catalogue, privileges, data tables, cluster-wide, unknown}'::text[],
                                  p->>'risk') DESC LIMIT 1));
-    IF s.source = 'kubernetes' THEN
-        resource := string_to_array(documentdb_upgrade_internal.worker_location(), '/');
-    END IF;
 
     RETURN facts || jsonb_build_object(
         'kind', jsonb_build_object(kind, true), 'to_do', kind IN ('ready', 'wait'),
@@ -229,7 +321,7 @@ BEGIN
         'rehearsal', CASE WHEN rehearsal.id IS NOT NULL THEN to_jsonb(rehearsal) - 'report' END,
         'passed', rehearsal.outcome = 'passed', 'rehearsed_ms', (SELECT sum((r->>'ms')::numeric)
             FROM jsonb_array_elements(rehearsal.report->'steps') r),
-        'changes', documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps'),
+        'changes', changes, 'counts', changes->'counts',
         'warnings', (SELECT jsonb_agg(w.value) FROM jsonb_array_elements(rehearsal.report->'steps') r,
                          jsonb_array_elements(r->'warnings') w),
         'locks', CASE WHEN rehearsal.outcome = 'passed'
@@ -260,7 +352,7 @@ BEGIN
         'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),
         'archived', current_setting('archive_mode') <> 'off',
         'post_checks', (SELECT jsonb_agg(to_jsonb(c) ORDER BY c.name) FROM documentdb_upgrade.checks c
-                        WHERE c.enabled AND c.kind = 'post' AND to_regprocedure(c.function) IS NOT NULL
+                        WHERE c.enabled AND c.kind = 'post' AND documentdb_upgrade_internal.function_exists(c.function)
                           AND documentdb_upgrade_internal.check_applies(c.requires)),
         'image', CASE kind WHEN 'none' THEN NULL WHEN 'schema_ahead' THEN s.installed_version ELSE goal END,
         'is_documentdb', main = 'documentdb', 'follows_resource', s.source = 'kubernetes',
@@ -274,16 +366,9 @@ BEGIN
                                   jsonb_array_elements(r->'removed') o WHERE o.value->>'kind' <> 'extension')),
                          ('guards', NOT guards @> '[{"status": "fail"}]'),
                          ('backup', guards @> '[{"guard": "backup_recent", "status": "pass"}]')) AS t(name, done)))
-        -- Names of Kubernetes need no quotes; another text is not repeated.  CloudNativePG gives the name of its
-        -- Cluster to setting cluster_name.
-        || (SELECT jsonb_object_agg(n.fact, CASE WHEN n.name ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' THEN n.name
-                                                 ELSE format('<%s>', upper(n.fact)) END)
-            FROM (VALUES ('namespace', coalesce(nullif(resource[1], ''),
-                                                current_setting('documentdb_upgrade.kubernetes_namespace', true))),
-                         ('resource', coalesce(nullif(resource[2], ''),
-                                               current_setting('documentdb_upgrade.kubernetes_resource', true))),
-                         ('cluster', CASE WHEN s.source = 'kubernetes' THEN current_setting('cluster_name') END))
-                 AS n(fact, name));
+        || (SELECT jsonb_build_object('namespace', coalesce(n.namespace, '<NAMESPACE>'),
+                       'resource', coalesce(n.resource, '<RESOURCE>'), 'cluster', coalesce(n.cluster, '<CLUSTER>'))
+            FROM documentdb_upgrade_internal.kubernetes_names() n);
 END
 $$;
 COMMENT ON FUNCTION runbook_facts(text) IS
@@ -292,7 +377,7 @@ COMMENT ON FUNCTION runbook_facts(text) IS
 CREATE FUNCTION runbook(target text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '1s' SET standard_conforming_strings = on
-    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres SET TimeZone = 'UTC'
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres SET TimeZone = 'UTC' SET jit = off
 AS $$
 DECLARE
     facts constant jsonb := documentdb_upgrade_internal.runbook_facts(target);
@@ -317,25 +402,63 @@ BEGIN
             CASE section.n
             WHEN 5 THEN
                 -- The guards are there already.
-                more := (SELECT jsonb_build_object('health', jsonb_agg(to_jsonb(r) || jsonb_build_object(
-                                    'mark', upper(r.status))))
+                more := (SELECT jsonb_build_object(
+                                    'health', jsonb_agg(to_jsonb(r) || jsonb_build_object('mark', upper(r.status)))
+                                                  FILTER (WHERE r.status <> 'manual'),
+                                    'manual', jsonb_agg(to_jsonb(r)) FILTER (WHERE r.status = 'manual'))
                          FROM documentdb_upgrade.pre_upgrade_report() r
-                         WHERE r.status IN ('fail', 'warn')
+                         WHERE r.status IN ('fail', 'warn', 'manual')
                            AND r.check_name NOT IN ('guards', 'library', 'disk_headroom', 'members_intact',
                                                     'event_triggers', 'blocking_sessions', 'backup',
-                                                    'replication_lag'));
+                                                    'replication_lag'))
+                    -- The matrix is about DocumentDB and what belongs to it.
+                    || coalesce((SELECT jsonb_build_object(
+                            'release', (SELECT jsonb_build_object('revision', r.revision) WHERE r.revision IS NOT NULL),
+                            'pairs', jsonb_agg(to_jsonb(c) ORDER BY c.component, c.other)
+                                         FILTER (WHERE c.status <> 'unknown'),
+                            'unknown_pairs', nullif(count(*) FILTER (WHERE c.status = 'unknown'), 0))
+                        FROM (SELECT) AS one
+                        LEFT JOIN (SELECT k.revision, k.components FROM documentdb_upgrade.releases k
+                                   ORDER BY k.revision DESC LIMIT 1) r ON true
+                        CROSS JOIN LATERAL documentdb_upgrade.check_compatibility(coalesce(
+                            (SELECT jsonb_object_agg(p.key, p.value->'configuration') FROM jsonb_each(r.components) p),
+                            '{}') || jsonb_strip_nulls(jsonb_build_object('extension', facts->>'goal',
+                                         'postgres', split_part(facts->>'server_version', ' ', 1)))) c
+                        WHERE c.component <> 'unified' AND facts->>'is_documentdb' = 'true'
+                        GROUP BY r.revision), '{}')
+                    || (SELECT jsonb_build_object('clients', jsonb_agg(to_jsonb(a)))
+                        FROM (SELECT a.usename AS role, a.application_name AS application, count(*) AS sessions
+                              FROM pg_stat_activity a
+                              WHERE a.backend_type = 'client backend' AND a.datname = current_database()
+                                AND a.pid <> pg_backend_pid()
+                              GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 20) a);
+            WHEN 3 THEN
+                more := jsonb_build_object('settings', documentdb_upgrade_internal.runbook_settings(
+                    (SELECT array_agg(v.extension) FROM documentdb_upgrade.versions v
+                     WHERE v.main_extension = facts->>'extension')));
+            WHEN 4 THEN
+                more := (SELECT jsonb_build_object('way', to_jsonb(c))
+                         FROM (SELECT WHERE facts->>'scripts' <> '0' AND documentdb_upgrade_internal.version_order(
+                                   facts->>'from', facts->>'goal') IS NOT NULL) AS ordered,
+                              LATERAL documentdb_upgrade.classify(facts->>'from', facts->>'goal') c
+                         WHERE c.kind <> 'none');
             WHEN 7 THEN
                 more := (SELECT jsonb_build_object('unready', jsonb_agg(to_jsonb(b) ORDER BY b.name))
                          FROM documentdb_upgrade.standbys b WHERE b.required AND b.status <> 'ready');
+            WHEN 9 THEN
+                more := (SELECT jsonb_build_object('manual', jsonb_agg(to_jsonb(r)))
+                         FROM documentdb_upgrade_internal.health_report('{kubernetes_after}') r);
             WHEN 10 THEN
-                more := (SELECT jsonb_build_object('tables', jsonb_agg(t.name ORDER BY t.name))
-                         FROM (SELECT c.oid::regclass::text AS name
-                               FROM pg_extension e
-                               JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-                               JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
-                               WHERE e.extname = facts->>'extension' AND d.deptype = 'e'
-                                 AND c.relkind IN ('r', 'v', 'm')
-                               ORDER BY c.oid LIMIT 5) t);
+                more := (SELECT jsonb_build_object(
+                             'smoke', jsonb_agg(to_jsonb(t)) FILTER (WHERE t.problem IS NULL),
+                             'left_out', jsonb_agg(to_jsonb(t)) FILTER (WHERE t.problem IS NOT NULL),
+                             -- The caller may lack USAGE there, so these are not looked up by name.
+                             'can_insert', (SELECT count(DISTINCT p.proname) = 3
+                                            FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                                            WHERE n.nspname = 'documentdb_api'
+                                              AND (p.proname, p.pronargs - p.pronargdefaults) IN (
+                                                  ('create_collection', 2), ('insert_one', 3), ('collection', 2))))
+                         FROM documentdb_upgrade_internal.smoke_statements(facts->>'extension') t);
             WHEN 17 THEN
                 -- The scripts are comments in it; without them it is short.  The fence is longer than any row of
                 -- backticks in it.

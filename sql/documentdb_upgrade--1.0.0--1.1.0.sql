@@ -601,7 +601,50 @@ COMMENT ON FUNCTION compare_releases(bigint, bigint) IS
 
 DROP FUNCTION release_plan(bigint, bigint), rollback_plan(bigint, bigint, boolean);
 DROP FUNCTION documentdb_upgrade_internal.release_steps(bigint, bigint, boolean, boolean),
-    documentdb_upgrade_internal.release_action(text, text, jsonb, boolean);
+    documentdb_upgrade_internal.release_action(text, text, jsonb, boolean),
+    documentdb_upgrade_internal.patch_resource(jsonb);
+
+CREATE FUNCTION documentdb_upgrade_internal.cluster_words(cluster text, OUT resource text, OUT namespace text,
+                                                          OUT name text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(documentdb_upgrade_internal.shell_quote(coalesce(nullif(split_part(cluster, '/', 2), ''),
+               nullif(current_setting('documentdb_upgrade.kubernetes_resource', true), ''))), '"$NAME"'),
+           coalesce(documentdb_upgrade_internal.shell_quote(coalesce(nullif(split_part(cluster, '/', 1), ''),
+               nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), ''))), '"$NAMESPACE"'),
+           coalesce(documentdb_upgrade_internal.shell_quote(coalesce(nullif(split_part(cluster, '/', 3), ''),
+               nullif(split_part(cluster, '/', 2), ''))), '"$CLUSTER"')
+$$;
+COMMENT ON FUNCTION cluster_words(text) IS
+'serves release plans: custom resource, namespace and Cluster as a shell takes them, of a cluster that is written '
+'namespace/resource or namespace/resource/Cluster; null: those that settings name, else $NAME, $NAMESPACE and $CLUSTER';
+
+CREATE FUNCTION documentdb_upgrade_internal.patch_resource(spec jsonb, cluster text DEFAULT NULL) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('kubectl patch dbs.documentdb.io %s --namespace %s --type merge -p %s', w.resource, w.namespace,
+                  documentdb_upgrade_internal.shell_quote(jsonb_build_object('spec', spec)::text))
+    FROM documentdb_upgrade_internal.cluster_words(cluster) w
+$$;
+COMMENT ON FUNCTION patch_resource(jsonb, text) IS
+'serves release plans: the kubectl command that sets fields of the custom resource of a cluster, as cluster_words() '
+'takes it';
+
+CREATE FUNCTION documentdb_upgrade_internal.psql_action(statement text, cluster text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN cluster IS NULL THEN '' ELSE
+               format('kubectl exec --namespace %1$s "$(kubectl get pods --namespace %1$s --output name --selector '
+                      'cnpg.io/cluster=%2$s,cnpg.io/instanceRole=primary)" --container postgres -- ', w.namespace,
+                      w.name) END
+           || 'psql ' || CASE WHEN cluster IS NOT NULL THEN
+               format('-d %s ', documentdb_upgrade_internal.shell_quote(current_database())) ELSE '' END
+           || '-c ' || documentdb_upgrade_internal.shell_quote(statement)
+    FROM documentdb_upgrade_internal.cluster_words(cluster) w
+$$;
+COMMENT ON FUNCTION psql_action(text, text) IS
+'serves release plans: the command that runs a statement on this server, or on the primary of a cluster';
+
 CREATE FUNCTION documentdb_upgrade_internal.notes_of(component text, from_version text, to_version text,
                                                      place text)
     RETURNS SETOF release_notes
@@ -649,7 +692,8 @@ COMMENT ON FUNCTION helm_upgrade(text, text, text, text, text, text) IS
 'serves release plans: the helm command that upgrades a release to a chart of that location';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_action(component text, version text, configuration jsonb,
-                                                           backwards boolean, trial boolean) RETURNS text
+                                                           backwards boolean, trial boolean,
+                                                           cluster text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
@@ -705,17 +749,17 @@ BEGIN
     WHEN 'gateway' THEN
         RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(jsonb_build_object('image',
             jsonb_build_object('gateway', coalesce(image, images || 'gateway:'
-                || documentdb_upgrade_internal.version_tag(configuration))))) END;
+                || documentdb_upgrade_internal.version_tag(configuration)))), cluster) END;
     WHEN 'extension' THEN
         -- One that leaves the image to the version must not leave an older image there.
         RETURN CASE WHEN NOT trial THEN documentdb_upgrade_internal.patch_resource(CASE WHEN image IS NOT NULL
             THEN jsonb_build_object('image', jsonb_build_object('documentDB', image))
             ELSE jsonb_build_object('documentDBVersion', documentdb_upgrade_internal.version_tag(configuration),
-                                    'image', jsonb_build_object('documentDB', NULL)) END) END;
+                                    'image', jsonb_build_object('documentDB', NULL)) END, cluster) END;
     WHEN 'postgres' THEN
         RETURN CASE WHEN NOT trial THEN
             documentdb_upgrade_internal.patch_resource(jsonb_build_object('image', jsonb_build_object('postgres',
-                coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie')))) END;
+                coalesce(image, 'ghcr.io/cloudnative-pg/postgresql:' || version || '-minimal-trixie'))), cluster) END;
     ELSE
         NULL;
     END CASE;
@@ -723,9 +767,65 @@ BEGIN
                                            coalesce(version, image)) END;
 END
 $$;
-COMMENT ON FUNCTION release_action(text, text, jsonb, boolean, boolean) IS
+COMMENT ON FUNCTION release_action(text, text, jsonb, boolean, boolean, text) IS
 'serves release plans: the command that brings a component to a version or image; trial: the one that shows what that '
 'would do, null where it would show nothing';
+
+CREATE FUNCTION documentdb_upgrade_internal.emergency_action(component text, version text, configuration jsonb,
+                                                             cluster text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    images constant text := 'ghcr.io/documentdb/documentdb-kubernetes-operator/';
+    tag constant text := CASE WHEN component IN ('gateway', 'extension')
+                              THEN documentdb_upgrade_internal.version_tag(configuration) ELSE version END;
+    image constant text := coalesce(configuration->>'image', CASE component
+        WHEN 'operator' THEN images || 'operator:' || tag
+        WHEN 'sidecar_injector' THEN images || 'sidecar:' || tag
+        WHEN 'gateway' THEN images || 'gateway:' || tag
+        WHEN 'extension' THEN images || 'documentdb:' || tag
+        WHEN 'cnpg' THEN 'ghcr.io/cloudnative-pg/cloudnative-pg:' || tag
+        WHEN 'postgres' THEN 'ghcr.io/cloudnative-pg/postgresql:' || tag || '-minimal-trixie' END);
+    place record;
+    target text;
+    changes jsonb;
+BEGIN
+    IF image IS NULL THEN
+        RETURN NULL;
+    END IF;
+    target := CASE component
+        WHEN 'operator' THEN 'documentdb-operator --namespace documentdb-operator'
+        WHEN 'sidecar_injector' THEN 'sidecar-injector --namespace cnpg-system'
+        WHEN 'cnpg' THEN '--selector app.kubernetes.io/name=cloudnative-pg --namespace cnpg-system' END;
+    IF target IS NOT NULL THEN
+        RETURN format('kubectl set image deployment %s %s=%s && kubectl rollout status deployment %s --timeout=5m',
+                      target, CASE component WHEN 'operator' THEN 'documentdb-operator' WHEN 'cnpg' THEN 'manager'
+                                             ELSE 'cnpg-i-sidecar-injector' END,
+                      documentdb_upgrade_internal.shell_quote(image), target);
+    END IF;
+
+    -- The operator serves the webhook of its resource, which cannot be changed without it; and as long as it runs, it
+    -- writes the Cluster back.  The tests refuse a Cluster that is made otherwise.
+    changes := CASE component
+        WHEN 'postgres' THEN jsonb_build_array(
+            jsonb_build_object('op', 'replace', 'path', '/spec/imageName', 'value', image))
+        WHEN 'extension' THEN jsonb_build_array(
+            jsonb_build_object('op', 'test', 'path', '/spec/postgresql/extensions/0/name', 'value', 'documentdb'),
+            jsonb_build_object('op', 'replace', 'path', '/spec/postgresql/extensions/0/image/reference',
+                               'value', image))
+        WHEN 'gateway' THEN jsonb_build_array(
+            jsonb_build_object('op', 'test', 'path', '/spec/plugins/0/name',
+                               'value', 'cnpg-i-sidecar-injector.documentdb.io'),
+            jsonb_build_object('op', 'add', 'path', '/spec/plugins/0/parameters/gatewayImage', 'value', image)) END;
+    SELECT * INTO place FROM documentdb_upgrade_internal.cluster_words(cluster);
+    RETURN format('kubectl scale deployment documentdb-operator --namespace documentdb-operator --replicas=0 && '
+                  'kubectl patch clusters.postgresql.cnpg.io %s --namespace %s --type json -p %s',
+                  place.name, place.namespace, documentdb_upgrade_internal.shell_quote(changes::text));
+END
+$$;
+COMMENT ON FUNCTION emergency_action(text, text, jsonb, text) IS
+'serves rollback_plan(): the command that brings a component to a version or image without chart and operator; null '
+'where it is not known';
 
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.refuse_release(source bigint, target bigint, force boolean)
     RETURNS void
@@ -799,7 +899,8 @@ COMMENT ON FUNCTION refuse_release(bigint, bigint, boolean) IS
 'serves release plans: 55000 when the installed schema, or the data directory, forbids the target release, and what is '
 'left then';
 
-CREATE FUNCTION documentdb_upgrade_internal.noted_action(action text, from_extension text, to_extension text)
+CREATE FUNCTION documentdb_upgrade_internal.noted_action(action text, from_extension text, to_extension text,
+                                                         cluster text DEFAULT NULL)
     RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
@@ -810,19 +911,20 @@ AS $$
                 WHEN action LIKE '{%'
                 THEN documentdb_upgrade_internal.patch_resource(replace(replace(action,
                          '$FROM_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(from_extension)::text, ''))),
-                         '$TO_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(to_extension)::text, '')))::jsonb)
+                         '$TO_EXTENSION', trim(BOTH '"' FROM coalesce(to_json(to_extension)::text, '')))::jsonb,
+                         cluster)
                 ELSE replace(replace(action,
                          '$FROM_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(from_extension), '')),
                          '$TO_EXTENSION', coalesce(documentdb_upgrade_internal.shell_quote(to_extension), '')) END
 $$;
-COMMENT ON FUNCTION noted_action(text, text, text) IS
+COMMENT ON FUNCTION noted_action(text, text, text, text) IS
 'serves release plans: the command that a row of release_notes stands for';
 
 CREATE FUNCTION documentdb_upgrade_internal.release_steps(
-                              a bigint, b bigint, backwards boolean, force boolean,
+                              a bigint, b bigint, backwards boolean, force boolean, clusters text[],
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
                               OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
-                              OUT source text)
+                              OUT source text, OUT cluster text, OUT emergency text)
     RETURNS SETOF record
     LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
@@ -830,9 +932,10 @@ DECLARE
     -- The instances restart one after the other.
     rolling interval := interval '1 minute'
         * (1 + (SELECT count(*) FROM documentdb_upgrade.standbys s WHERE s.depth = 1));
-    annotate constant text := 'kubectl annotate clusters.postgresql.cnpg.io "$CLUSTER" --namespace '
-        || coalesce(documentdb_upgrade_internal.shell_quote(
-               nullif(current_setting('documentdb_upgrade.kubernetes_namespace', true), '')), '"$NAMESPACE"');
+    -- Null is the one that settings name.
+    places constant text[] := coalesce(nullif(clusters, '{}'), ARRAY[NULL]::text[]);
+    place text;
+    words record;
     part record;
     note documentdb_upgrade.release_notes;
     schema text := documentdb_upgrade.schema_version();
@@ -846,6 +949,15 @@ DECLARE
     trial text;
     paused boolean := false;
 BEGIN
+    IF clusters IS NOT NULL
+       AND (SELECT count(DISTINCT c) FROM unnest(clusters) c
+            WHERE c ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?){1,2}$')
+           <> cardinality(clusters) THEN
+        RAISE EXCEPTION 'clusters of a plan must be written namespace/resource, each of them once'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Where the Cluster has another name than its DocumentDB resource, give '
+                         'namespace/resource/Cluster.';
+    END IF;
     PERFORM documentdb_upgrade_internal.refuse_release(a, b, force);
     SELECT max(c.from_version) FILTER (WHERE c.component = 'extension'),
            max(c.to_version) FILTER (WHERE c.component = 'extension' AND (force OR c.change <> 'unchanged')),
@@ -866,16 +978,36 @@ BEGIN
           AND NOT (c.component IN ('gateway', 'extension', 'postgres') AND replaced);
     step := 0;
 
+    -- What forbids a release here was refused; of other clusters their resources know.
+    IF clusters <> '{}' AND extension_to IS NOT NULL THEN
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            SELECT * INTO words FROM documentdb_upgrade_internal.cluster_words(place);
+            action := format('kubectl get dbs.documentdb.io %s --namespace %s -o jsonpath=%s', words.resource,
+                             words.namespace, documentdb_upgrade_internal.shell_quote('{.status.schemaVersion}'));
+            reason := format('Must not be above %s; a cluster whose schema is newer stays out of this plan. This '
+                             'server has looked at its own schema alone.', extension_to);
+            risk := 'none';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END LOOP;
+    END IF;
     IF backwards AND extension_to IS NOT NULL THEN
-        step := step + 1;
-        component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(format(
-            'SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', a, b)));
-        reason := 'A finalize before the old binary is back would make this rollback impossible.';
-        risk := 'none';
-        restarts_pods := false;
-        expected_duration := interval '1 second';
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            action := documentdb_upgrade_internal.psql_action(
+                format('SELECT documentdb_upgrade.hold(''rollback from release %s to %s'')', a, b), place);
+            reason := 'A finalize before the old binary is back would make this rollback impossible.';
+            risk := 'none';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END LOOP;
     END IF;
 
     -- What the notes of a release demand before anything else is done
@@ -886,15 +1018,19 @@ BEGIN
         WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
         ORDER BY n.component COLLATE "C", n.ordinal
     LOOP
-        step := step + 1;
-        component := part.component;
-        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
-        reason := part.reason;
-        risk := 'none: it keeps things as they are';
-        restarts_pods := false;
-        expected_duration := interval '1 second';
-        source := part.source;
-        RETURN NEXT;
+        -- Fields of the resource are for each cluster, a command is for all.
+        FOREACH place IN ARRAY CASE WHEN part.action LIKE '{%' THEN places ELSE ARRAY[NULL]::text[] END LOOP
+            step := step + 1;
+            component := part.component;
+            cluster := place;
+            action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to, place);
+            reason := part.reason;
+            risk := 'none: it keeps things as they are';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            source := part.source;
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
 
     FOR part IN
@@ -918,6 +1054,8 @@ BEGIN
                  c.component COLLATE "C"
     LOOP
         source := NULL;
+        cluster := NULL;
+        emergency := NULL;
         -- What a release does not name may be there all the same.
         IF part.to_configuration IS NULL THEN
             step := step + 1;
@@ -935,30 +1073,39 @@ BEGIN
         -- One restart for everything, and after everything.
         IF pausing AND NOT paused AND (part.in_pods OR backwards) THEN
             paused := true;
-            step := step + 1;
-            component := 'cluster';
-            action := annotate || ' cnpg.io/reconciliationLoop=disabled --overwrite';
-            reason := CASE WHEN backwards
-                THEN 'All images and charts must be set back before a pod restarts: a pod that restarts too early '
-                     'still gets the newer ones.'
-                ELSE 'So the pods restart only once, with all changes.' END;
-            risk := 'medium: no failover until it is enabled again';
-            restarts_pods := false;
-            expected_duration := interval '1 second';
-            RETURN NEXT;
+            FOREACH place IN ARRAY places LOOP
+                step := step + 1;
+                component := 'cluster';
+                cluster := place;
+                SELECT * INTO words FROM documentdb_upgrade_internal.cluster_words(place);
+                action := format('kubectl annotate clusters.postgresql.cnpg.io %s --namespace %s '
+                                 'cnpg.io/reconciliationLoop=disabled --overwrite', words.name, words.namespace);
+                reason := CASE WHEN backwards
+                    THEN 'All images and charts must be set back before a pod restarts: a pod that restarts too early '
+                         'still gets the newer ones.'
+                    ELSE 'So the pods restart only once, with all changes.' END;
+                risk := 'medium: no failover until it is enabled again';
+                restarts_pods := false;
+                expected_duration := interval '1 second';
+                RETURN NEXT;
+            END LOOP;
+            cluster := NULL;
         END IF;
         component := part.component;
         SELECT * INTO note FROM documentdb_upgrade_internal.notes_of(
             part.component, part.from_version, part.to_version, 'instead') LIMIT 1;
         IF FOUND THEN
-            step := step + 1;
-            action := documentdb_upgrade_internal.noted_action(note.action, tag_from, tag_to);
-            reason := note.reason;
-            risk := 'high: the data moves to another cluster';
-            restarts_pods := false;
-            expected_duration := NULL;
-            source := note.source;
-            RETURN NEXT;
+            FOREACH place IN ARRAY CASE WHEN part.in_pods THEN places ELSE ARRAY[NULL]::text[] END LOOP
+                step := step + 1;
+                cluster := place;
+                action := documentdb_upgrade_internal.noted_action(note.action, tag_from, tag_to, place);
+                reason := note.reason;
+                risk := 'high: the data moves to another cluster';
+                restarts_pods := false;
+                expected_duration := NULL;
+                source := note.source;
+                RETURN NEXT;
+            END LOOP;
             CONTINUE;
         END IF;
         trial := CASE WHEN NOT part.comes_along THEN documentdb_upgrade_internal.release_action(
@@ -972,102 +1119,127 @@ BEGIN
             expected_duration := interval '10 seconds';
             RETURN NEXT;
         END IF;
-        step := step + 1;
-        action := documentdb_upgrade_internal.release_action(
-            part.component, part.to_version, part.to_configuration, backwards, false);
-        IF part.comes_along THEN
-            action := format('# the chart of operator %s brings it along; where it was installed by itself: %s',
-                             operator_to, action);
-        ELSIF replaced AND part.in_pods THEN
-            action := '# belongs to the new cluster: ' || action;
-        END IF;
-        -- Nothing of a comment is run, whatever a release has for a version.
-        IF action LIKE '#%' THEN
-            action := regexp_replace(action, '[[:cntrl:]]+', ' ', 'g');
-        END IF;
-        source := CASE WHEN part.to_configuration ? 'chart' THEN NULL
-                       ELSE (SELECT n.source FROM documentdb_upgrade_internal.notes_of(
-                                 part.component, NULL, part.to_version, 'chart') n
-                             WHERE strpos(release_steps.action, n.action) > 0 LIMIT 1) END;
-        reason := CASE WHEN part.change = 'unchanged'
-            THEN format('unchanged since release %s; listed because all were asked for', a)
-            WHEN part.from_configuration IS NULL
-            THEN format('not named by release %s, %s in %s', a, coalesce(part.to_version, 'no version'), b)
-            WHEN part.from_version IS DISTINCT FROM part.to_version
-            THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), a,
-                        coalesce(part.to_version, 'no version'), b)
-            ELSE format('configured differently in release %s', b) END
-            || CASE WHEN operator_to IS NOT NULL AND NOT part.comes_along
-                         AND part.component IN ('cnpg', 'sidecar_injector')
-                    THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
-        risk := CASE part.component
-            WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods unless it '
-                             'is updated in place'
-            WHEN 'operator' THEN CASE WHEN backwards
-                THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
-                ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
-            WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
-            WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
-            WHEN 'extension' THEN 'low: '
-                || CASE WHEN part.to_configuration ? 'image' THEN ''
-                        ELSE 'a gateway that the resource does not name goes to this version too; ' END
-                || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
-                        ELSE 'can be taken back until the schema is finalized' END
-                || CASE WHEN (SELECT i.extension IS NULL FROM documentdb_upgrade_internal.image_versions(
-                                  part.to_configuration->>'image') i) AND part.to_configuration ? 'image'
-                        THEN format('; the image''s name tells no version: that it is %s is not checked',
-                                    part.to_version) ELSE '' END
-            WHEN 'postgres' THEN CASE
-                WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
-                     <> split_part(part.to_version, '.', 1)
-                THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
-            ELSE 'unknown' END;
-        restarts_pods := part.in_pods AND NOT paused AND NOT replaced OR part.component = 'cnpg' AND NOT paused
-                         OR part.component = 'sidecar_injector' AND NOT paused;
-        expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
-                                  WHEN restarts_pods AND NOT part.in_pods THEN interval '2 minutes' + rolling
-                                  WHEN restarts_pods THEN rolling
-                                  WHEN part.place < 5 THEN interval '2 minutes' END;
-        RETURN NEXT;
+        FOREACH place IN ARRAY CASE WHEN part.in_pods THEN places ELSE ARRAY[NULL]::text[] END LOOP
+            step := step + 1;
+            cluster := place;
+            action := documentdb_upgrade_internal.release_action(
+                part.component, part.to_version, part.to_configuration, backwards, false, place);
+            IF part.comes_along THEN
+                action := format('# the chart of operator %s brings it along; where it was installed by itself: %s',
+                                 operator_to, action);
+            ELSIF replaced AND part.in_pods THEN
+                action := '# belongs to the new cluster: ' || action;
+            END IF;
+            -- Nothing of a comment is run, whatever a release has for a version.
+            IF action LIKE '#%' THEN
+                action := regexp_replace(action, '[[:cntrl:]]+', ' ', 'g');
+            END IF;
+            emergency := CASE WHEN backwards THEN documentdb_upgrade_internal.emergency_action(
+                part.component, part.to_version, part.to_configuration, place) END;
+            source := CASE WHEN part.to_configuration ? 'chart' THEN NULL
+                           ELSE (SELECT n.source FROM documentdb_upgrade_internal.notes_of(
+                                     part.component, NULL, part.to_version, 'chart') n
+                                 WHERE strpos(release_steps.action, n.action) > 0 LIMIT 1) END;
+            reason := CASE WHEN part.change = 'unchanged'
+                THEN format('unchanged since release %s; listed because all were asked for', a)
+                WHEN part.from_configuration IS NULL
+                THEN format('not named by release %s, %s in %s', a, coalesce(part.to_version, 'no version'), b)
+                WHEN part.from_version IS DISTINCT FROM part.to_version
+                THEN format('%s in release %s, %s in %s', coalesce(part.from_version, 'no version'), a,
+                            coalesce(part.to_version, 'no version'), b)
+                ELSE format('configured differently in release %s', b) END
+                || CASE WHEN operator_to IS NOT NULL AND NOT part.comes_along
+                             AND part.component IN ('cnpg', 'sidecar_injector')
+                        THEN '; not needed where the operator''s chart brings it along' ELSE '' END;
+            risk := CASE part.component
+                WHEN 'cnpg' THEN 'medium: the instance manager of every pod is replaced, which restarts the pods '
+                                 'unless it is updated in place'
+                WHEN 'operator' THEN CASE WHEN backwards
+                    THEN 'medium: CRDs stay as they are, and fields that the older operator does not know are ignored'
+                    ELSE 'medium: images that the resource does not name follow the defaults of the operator' END
+                WHEN 'sidecar_injector' THEN 'low: it makes the gateway''s container of every pod that starts'
+                WHEN 'gateway' THEN 'low: client connections end when the pod restarts'
+                WHEN 'extension' THEN 'low: '
+                    || CASE WHEN part.to_configuration ? 'image' THEN ''
+                            ELSE 'a gateway that the resource does not name goes to this version too; ' END
+                    || CASE WHEN backwards THEN format('the schema stays at %s', coalesce(schema, 'what it is'))
+                            ELSE 'can be taken back until the schema is finalized' END
+                    || CASE WHEN (SELECT i.extension IS NULL FROM documentdb_upgrade_internal.image_versions(
+                                      part.to_configuration->>'image') i) AND part.to_configuration ? 'image'
+                            THEN format('; the image''s name tells no version: that it is %s is not checked',
+                                        part.to_version) ELSE '' END
+                WHEN 'postgres' THEN CASE
+                    WHEN split_part(coalesce(part.from_version, current_setting('server_version')), '.', 1)
+                         <> split_part(part.to_version, '.', 1)
+                    THEN 'high: another major version, so pg_upgrade or a restore' ELSE 'low: a minor version' END
+                ELSE 'unknown' END;
+            restarts_pods := part.in_pods AND NOT paused AND NOT replaced OR part.component = 'cnpg' AND NOT paused
+                             OR part.component = 'sidecar_injector' AND NOT paused;
+            expected_duration := CASE WHEN part.in_pods AND paused THEN interval '1 second'
+                                      WHEN restarts_pods AND NOT part.in_pods
+                                      THEN interval '2 minutes' + cardinality(places) * rolling
+                                      WHEN restarts_pods THEN rolling
+                                      WHEN part.place < 5 THEN interval '2 minutes' END;
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
     source := NULL;
 
     IF paused THEN
-        step := step + 1;
-        component := 'cluster';
-        action := annotate || ' cnpg.io/reconciliationLoop-';
-        reason := 'Lets the pods restart, standbys first, with all that was changed.';
-        risk := 'medium: clients are disconnected while the primary restarts';
-        restarts_pods := true;
-        expected_duration := rolling;
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'cluster';
+            cluster := place;
+            SELECT * INTO words FROM documentdb_upgrade_internal.cluster_words(place);
+            action := format('kubectl annotate clusters.postgresql.cnpg.io %s --namespace %s '
+                             'cnpg.io/reconciliationLoop-', words.name, words.namespace);
+            reason := 'Lets the pods restart, standbys first, with all that was changed.'
+                || CASE WHEN cardinality(places) > 1
+                        THEN ' Go on with the next cluster when this one is ready.' ELSE '' END;
+            risk := 'medium: clients are disconnected while the primary restarts';
+            restarts_pods := true;
+            expected_duration := rolling;
+            emergency := CASE WHEN backwards THEN
+                format('%3$s; kubectl delete pods --namespace %1$s --selector '
+                       'cnpg.io/cluster=%2$s,cnpg.io/instanceRole=replica; kubectl wait --namespace %1$s --for '
+                       'condition=Ready clusters.postgresql.cnpg.io/%2$s --timeout=10m && kubectl delete pods '
+                       '--namespace %1$s --selector cnpg.io/cluster=%2$s,cnpg.io/instanceRole=primary',
+                       words.namespace, words.name, action) END;
+            RETURN NEXT;
+        END LOOP;
     END IF;
+    emergency := NULL;
 
     IF backwards AND extension_to IS NOT NULL THEN
-        step := step + 1;
-        component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote('SELECT documentdb_upgrade.release()'));
-        reason := 'The older binary is back on every instance: ends the hold of the first step.';
-        risk := 'low: with schemaVersion auto a later rollout finalizes again';
-        restarts_pods := false;
-        expected_duration := interval '1 second';
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            action := documentdb_upgrade_internal.psql_action('SELECT documentdb_upgrade.release()', place);
+            reason := 'The older binary is back on every instance: ends the hold of the first step.';
+            risk := 'low: with schemaVersion auto a later rollout finalizes again';
+            restarts_pods := false;
+            expected_duration := interval '1 second';
+            RETURN NEXT;
+        END LOOP;
     ELSIF NOT backwards AND NOT replaced AND extension_to IS NOT NULL AND schema IS NOT NULL
           AND documentdb_upgrade_internal.version_order(extension_to, schema) > 0 THEN
-        step := step + 1;
-        component := 'schema';
-        action := format('psql -c %s', documentdb_upgrade_internal.shell_quote(
-            format('CALL documentdb_upgrade.run_finalize_to(%L)',
-                   documentdb_upgrade.to_extension_version(extension_to))));
-        reason := format('The schema is %s; the new one comes last, when the new binary has run on every instance '
-                         'without trouble.', schema);
-        risk := 'high: cannot be undone; rehearse it first';
-        restarts_pods := false;
-        expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
-            WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
-              AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
-            ORDER BY r.id DESC LIMIT 1);
-        RETURN NEXT;
+        FOREACH place IN ARRAY places LOOP
+            step := step + 1;
+            component := 'schema';
+            cluster := place;
+            action := documentdb_upgrade_internal.psql_action(format('CALL documentdb_upgrade.run_finalize_to(%L)',
+                documentdb_upgrade.to_extension_version(extension_to)), place);
+            reason := format('The schema is %s; the new one comes last, when the new binary has run on every instance '
+                             'without trouble.', schema);
+            risk := 'high: cannot be undone; rehearse it first';
+            restarts_pods := false;
+            expected_duration := (SELECT r.finished_at - r.started_at FROM documentdb_upgrade.rehearsals r
+                WHERE r.outcome = 'passed' AND NOT r.scratch AND r.from_version = schema
+                  AND documentdb_upgrade_internal.version_order(r.to_version, extension_to) = 0
+                ORDER BY r.id DESC LIMIT 1);
+            RETURN NEXT;
+        END LOOP;
     END IF;
 
     FOR part IN
@@ -1077,49 +1249,60 @@ BEGIN
         WHERE (force OR c.change <> 'unchanged') AND c.to_configuration IS NOT NULL
         ORDER BY n.component COLLATE "C", n.ordinal
     LOOP
-        step := step + 1;
-        component := part.component;
-        action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to);
-        reason := part.reason;
-        risk := 'unknown';
-        restarts_pods := NULL;
-        expected_duration := NULL;
-        source := part.source;
-        RETURN NEXT;
+        FOREACH place IN ARRAY CASE WHEN part.action LIKE '{%' THEN places ELSE ARRAY[NULL]::text[] END LOOP
+            step := step + 1;
+            component := part.component;
+            cluster := place;
+            action := documentdb_upgrade_internal.noted_action(part.action, tag_from, tag_to, place);
+            reason := part.reason;
+            risk := 'unknown';
+            restarts_pods := NULL;
+            expected_duration := NULL;
+            source := part.source;
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean) IS
+COMMENT ON FUNCTION release_steps(bigint, bigint, boolean, boolean, text[]) IS
 'serves release_plan() and rollback_plan()';
 
-CREATE FUNCTION release_plan(a bigint, b bigint,
+CREATE FUNCTION release_plan(a bigint, b bigint, clusters text[] DEFAULT NULL,
                              OUT step integer, OUT component text, OUT action text, OUT reason text,
                              OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
-                             OUT source text)
+                             OUT source text, OUT cluster text, OUT total_duration interval)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, false, false)
+    SELECT s.step, s.component, s.action, s.reason, s.risk, s.restarts_pods, s.expected_duration, s.source, s.cluster,
+           coalesce(sum(s.expected_duration) OVER (ORDER BY s.step), '0')
+    FROM documentdb_upgrade_internal.release_steps(a, b, false, false, clusters) s
+    ORDER BY s.step
 $$;
-COMMENT ON FUNCTION release_plan(bigint, bigint) IS
+COMMENT ON FUNCTION release_plan(bigint, bigint, text[]) IS
 'how to come from release a to b, one row per step: what release notes demand first, CloudNativePG, operator, sidecar '
 'injector, then what restarts with the pods (gateway, extension, PostgreSQL), then the schema; changed components '
 'only, each with the command, why, the risk, how long it takes as far as that is known, and who says so where it '
-'comes from release_notes. 42704: no such release; 55000: what the installed schema forbids';
+'comes from release_notes; cluster: the one of several that the step is for; total_duration: what is known of this '
+'step and those before. 42704: no such release; 55000: what the installed schema forbids; 22023: malformed clusters';
 
-CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false,
+CREATE FUNCTION rollback_plan(a bigint, b bigint, force boolean DEFAULT false, clusters text[] DEFAULT NULL,
                               OUT step integer, OUT component text, OUT action text, OUT reason text,
                               OUT risk text, OUT restarts_pods boolean, OUT expected_duration interval,
-                              OUT source text)
+                              OUT source text, OUT cluster text, OUT total_duration interval, OUT emergency text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT * FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false))
+    SELECT s.step, s.component, s.action, s.reason, s.risk, s.restarts_pods, s.expected_duration, s.source, s.cluster,
+           coalesce(sum(s.expected_duration) OVER (ORDER BY s.step), '0'), s.emergency
+    FROM documentdb_upgrade_internal.release_steps(a, b, true, coalesce(force, false), clusters) s
+    ORDER BY s.step
 $$;
-COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean) IS
+COMMENT ON FUNCTION rollback_plan(bigint, bigint, boolean, text[]) IS
 'how to come back from release a to b, one row per step: a hold, charts and images, and only then the restart of the '
-'pods; changed components, or with force all of them. 42704: no such release; 55000: the installed schema, or the data '
-'directory, is newer than what release b brings, and the hint says what is left';
+'pods; changed components, or with force all of them; cluster and total_duration as in release_plan(); emergency: the '
+'command that does without chart and operator. 42704: no such release; 55000: the installed schema, or the data '
+'directory, is newer than what release b brings, and the hint says what is left; 22023: malformed clusters';
 
 CREATE OR REPLACE FUNCTION record_rollback(source bigint, target bigint, changed text[], skipped text[] DEFAULT '{}')
     RETURNS rollbacks
@@ -1196,7 +1379,8 @@ CREATE FUNCTION documentdb_upgrade_internal.compatible_pairs(
                                     OUT component text, OUT version text, OUT other text, OUT other_version text,
                                     OUT status text, OUT detail text, OUT source text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+    -- To compile this would take a thousand times as long as to run it.
+    LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off
 AS $$
     WITH part AS MATERIALIZED (
         SELECT c.key AS name, c.value->'configuration' AS configuration
@@ -1566,14 +1750,169 @@ COMMENT ON FUNCTION classify(text, text, text) IS
 
 REVOKE ALL ON FUNCTION
     notes_of, version_tag, helm_upgrade, release_action, noted_action, release_steps, release_plan, rollback_plan,
-    compatible_pairs, check_compatibility, check_matrix, load_compatibility
+    cluster_words, patch_resource, psql_action, emergency_action, compatible_pairs, check_compatibility, check_matrix,
+    load_compatibility
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     notes_of, version_tag, helm_upgrade, release_action, noted_action, release_steps, release_plan, rollback_plan,
-    compatible_pairs, check_compatibility
+    cluster_words, patch_resource, psql_action, emergency_action, compatible_pairs, check_compatibility
     TO pg_monitor;
 GRANT SELECT ON release_notes TO pg_monitor;
 -- (End of releases.)
+
+-- What a database cannot see.
+
+CREATE FUNCTION documentdb_upgrade_internal.in_kubernetes() RETURNS boolean
+    LANGUAGE C VOLATILE
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_in_kubernetes';
+COMMENT ON FUNCTION in_kubernetes() IS
+'whether this server runs in a pod, or its worker follows a custom resource';
+
+CREATE FUNCTION documentdb_upgrade_internal.kubernetes_names(OUT namespace text, OUT resource text, OUT cluster text)
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    -- Names of Kubernetes need no quotes; another text is not repeated.  CloudNativePG gives the name of its Cluster
+    -- to setting cluster_name.
+    SELECT max(n.name) FILTER (WHERE n.fact = 'namespace'), max(n.name) FILTER (WHERE n.fact = 'resource'),
+           max(n.name) FILTER (WHERE n.fact = 'cluster')
+    FROM (SELECT string_to_array(CASE WHEN EXISTS (SELECT FROM documentdb_upgrade.status s
+                                                   WHERE s.source = 'kubernetes')
+                                      THEN documentdb_upgrade_internal.worker_location() END, '/') AS location,
+                 documentdb_upgrade_internal.in_kubernetes() AS inside) w,
+         LATERAL (VALUES ('namespace', coalesce(nullif(w.location[1], ''),
+                                                current_setting('documentdb_upgrade.kubernetes_namespace', true))),
+                         ('resource', coalesce(nullif(w.location[2], ''),
+                                               current_setting('documentdb_upgrade.kubernetes_resource', true))),
+                         ('cluster', CASE WHEN w.inside THEN current_setting('cluster_name') END)) AS n(fact, name)
+    WHERE n.name ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'
+$$;
+COMMENT ON FUNCTION kubernetes_names() IS
+'namespace and name of the custom resource, and name of the Cluster, as far as this server knows them';
+
+CREATE FUNCTION documentdb_upgrade_internal.manual_checks(occasion text, OUT check_name text, OUT of_kubernetes boolean,
+                                                          OUT what text, OUT command text, OUT expected text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 15 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH name AS MATERIALIZED (
+        SELECT coalesce(n.namespace, '"$NAMESPACE"') AS namespace, coalesce(n.resource, '"$NAME"') AS resource,
+               coalesce(n.cluster, '"$CLUSTER"') AS cluster
+        FROM documentdb_upgrade_internal.kubernetes_names() n)
+    SELECT c.check_name, c.of_kubernetes, c.what,
+           replace(replace(replace(c.command, '{ns}', n.namespace), '{name}', n.resource), '{cluster}', n.cluster),
+           c.expected
+    FROM name n, (VALUES
+        ('operator', '{before,after}'::text[], true, 'the operator runs',
+         'kubectl rollout status deployment/documentdb-operator --namespace documentdb-operator --timeout=10s',
+         'it says "successfully rolled out"'),
+        ('cnpg', '{before,after}', true, 'CloudNativePG runs',
+         'kubectl rollout status deployment --selector app.kubernetes.io/name=cloudnative-pg --namespace cnpg-system '
+         '--timeout=10s',
+         'it says "successfully rolled out" for one deployment'),
+        ('sidecar_injector', '{before,after}', true, 'the sidecar injector runs',
+         'kubectl rollout status deployment/sidecar-injector --namespace cnpg-system --timeout=10s',
+         'it says "successfully rolled out"; pods that start without it have no gateway'),
+        ('operators', '{rollback}', true, 'the operators run, in the version that was gone back to',
+         'kubectl get deployments --all-namespaces --output wide '
+         '| grep -E "NAMESPACE|documentdb-operator|cloudnative-pg|sidecar-injector"',
+         'READY is n/n for each of them, and IMAGES have the versions of the target release'),
+        ('webhooks', '{before,after}', true, 'the webhooks are registered',
+         'kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations --output '
+         '''custom-columns=NAME:.metadata.name,SERVICE:.webhooks[*].clientConfig.service.name'' '
+         '| grep -E "documentdb|cnpg"',
+         'documentdb-validating-webhook (since operator 0.3.0), cnpg-validating-webhook-configuration and '
+         'cnpg-mutating-webhook-configuration are there, each with its service'),
+        ('webhook_answers', '{before,after}', true, 'the webhook of the custom resource answers',
+         'kubectl annotate dbs.documentdb.io {name} --namespace {ns} documentdb-upgrade/probe=1 --dry-run=server',
+         'it says "annotated (server dry run)", and nothing is changed'),
+        ('crds', '{before,after}', true, 'the definitions fit the operator',
+         'kubectl get crds dbs.documentdb.io backups.documentdb.io clusters.postgresql.cnpg.io --output '
+         '''custom-columns=NAME:.metadata.name,VERSIONS:.spec.versions[*].name,STORED:.status.storedVersions''',
+         'every version under STORED is also under VERSIONS, and those your manifests use are; Helm does not upgrade '
+         'definitions, so apply those of the new chart before it'),
+        ('resource', '{before,after}', true, 'the custom resource is accepted and its status is true',
+         'kubectl get dbs.documentdb.io {name} --namespace {ns} --output '
+         '''custom-columns=STATUS:.status.status,SCHEMA:.status.schemaVersion,VERSION:.spec.documentDBVersion,'
+         'WANTED:.spec.schemaVersion''',
+         'STATUS is "Cluster in healthy state", SCHEMA is the installed version with dots'),
+        ('cluster', '{before,after}', true, 'the Cluster is ready',
+         'kubectl get clusters.postgresql.cnpg.io {cluster} --namespace {ns}',
+         'READY equals INSTANCES and STATUS is "Cluster in healthy state"'),
+        ('clusters', '{rollback}', true, 'every Cluster is ready, with the images that were gone back to',
+         'kubectl get clusters.postgresql.cnpg.io --all-namespaces && kubectl get pods --all-namespaces --selector '
+         'cnpg.io/cluster --output ''custom-columns=NAMESPACE:.metadata.namespace,POD:.metadata.name,'
+         'IMAGES:.spec.containers[*].image,VOLUMES:.spec.volumes[*].image.reference''',
+         'READY equals INSTANCES, STATUS is "Cluster in healthy state", and every pod has the images of the target '
+         'release'),
+        ('quotas', '{before}', true, 'the namespace has room for one more pod',
+         'kubectl describe resourcequotas,limitranges --namespace {ns}',
+         'there are none, or Used plus one more pod of the Cluster stays below Hard'),
+        ('nodes', '{before}', true, 'nodes can take the pods that restart',
+         'kubectl get nodes && kubectl top nodes',
+         'each is Ready and none SchedulingDisabled, and CPU and MEMORY are below 80 % (kubectl top needs the metrics '
+         'server)'),
+        ('pod_images', '{before,after}', true, 'all pods of the Cluster run the same images',
+         'kubectl get pods --namespace {ns} --selector cnpg.io/cluster={cluster} --output '
+         '''custom-columns=POD:.metadata.name,IMAGES:.spec.containers[*].image,'
+         'VOLUMES:.spec.volumes[*].image.reference''',
+         'IMAGES and VOLUMES are the same on every line, and have the versions that you expect'),
+        ('sidecar_injection', '{before,after}', true, 'each pod has its gateway',
+         'kubectl get pods --namespace {ns} --selector cnpg.io/cluster={cluster} --output '
+         '''custom-columns=POD:.metadata.name,CONTAINERS:.spec.containers[*].name,'
+         'READY:.status.containerStatuses[*].ready''',
+         'CONTAINERS has postgres and documentdb-gateway on every line, and READY is true for each'),
+        ('operator_log', '{before,after}', true, 'the operator''s log is quiet',
+         'kubectl logs deployment/documentdb-operator --namespace documentdb-operator --since=1h '
+         '| grep -iE "error|panic"',
+         'nothing, or only what was there before the upgrade'),
+        ('pod_logs', '{before,after}', true, 'the logs of the pods are quiet',
+         'kubectl logs --namespace {ns} --selector cnpg.io/cluster={cluster} --all-containers --prefix --since=1h '
+         '--tail=-1 | grep -E "ERROR|FATAL|PANIC"',
+         'nothing, or only what was there before the upgrade'),
+        ('chart', '{before,after}', true, 'the chart is deployed',
+         'helm history documentdb-operator --namespace documentdb-operator --max 3',
+         'the last line has STATUS deployed and the version that you expect'),
+        ('applications', '{rollback}', false, 'applications can connect',
+         CASE WHEN documentdb_upgrade_internal.main_extension() = 'documentdb'
+              THEN 'mongosh "<CONNECTION_STRING>" --eval "db.runCommand({ping: 1})" with the connection string of an '
+                   'application, for each cluster'
+              ELSE 'psql "<CONNECTION_STRING>" -c "SELECT 1" with the connection string of each application' END,
+         CASE WHEN documentdb_upgrade_internal.main_extension() = 'documentdb' THEN '{ ok: 1 }' ELSE 'a row' END
+         || ', and one request of each kind that your application makes works'),
+        ('logs', '{rollback}', false, 'logs are quiet',
+         'grep -E "ERROR|FATAL|PANIC" on the server''s log since the rollback; on Kubernetes kubectl logs '
+         '--all-containers --since=1h of the pods of the Cluster and of deployment/documentdb-operator, '
+         'deployment/sidecar-injector',
+         'nothing, or only what was there before the upgrade'),
+        ('chart_history', '{rollback}', true, 'the chart went back',
+         'helm history documentdb-operator --namespace documentdb-operator --max 3',
+         'the last line has STATUS deployed and DESCRIPTION "Rollback to n", or the version of the target release '
+         'where the plan upgraded to the older chart'))
+        AS c(check_name, occasions, of_kubernetes, what, command, expected)
+    WHERE occasion = ANY (c.occasions)
+$$;
+COMMENT ON FUNCTION manual_checks(text) IS
+'what a database cannot see before or after an upgrade or a rollback: the command that shows it, and what a good '
+'answer is';
+REVOKE ALL ON FUNCTION in_kubernetes(), kubernetes_names(), manual_checks(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION in_kubernetes(), kubernetes_names(), manual_checks(text) TO pg_monitor;
+
+CREATE FUNCTION documentdb_upgrade_internal.function_exists(signature text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_regprocedure(signature) IS NOT NULL;
+EXCEPTION
+    -- Its schema is there, and not for the caller.
+    WHEN insufficient_privilege THEN
+        RETURN true;
+END
+$$;
+COMMENT ON FUNCTION function_exists(text) IS
+'serves the reports: whether there is such a function, as far as the caller may know';
+
+REVOKE ALL ON FUNCTION function_exists(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION function_exists(text) TO pg_monitor;
 
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_part(part text, OUT check_name text, OUT status text,
                                                         OUT detail text, OUT hint text)
@@ -1974,7 +2313,8 @@ BEGIN
                                 ', ' ORDER BY c.kind DESC, c.name) || '.',
                             'No check applies here.'),
                    'Create the missing function, or set enabled = false for that row of documentdb_upgrade.checks.'
-            FROM (SELECT k.*, to_regprocedure(k.function) IS NULL AS missing FROM documentdb_upgrade.checks k
+            FROM (SELECT k.*, NOT documentdb_upgrade_internal.function_exists(k.function) AS missing
+                  FROM documentdb_upgrade.checks k
                   WHERE k.enabled AND documentdb_upgrade_internal.check_applies(k.requires)) c;
 
     WHEN 'installed' THEN
@@ -2036,6 +2376,14 @@ BEGIN
             FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
             WHERE p.datallowconn AND d.database <> current_database();
 
+    -- The other half of the cluster, for people: a server that is in no pod has none.
+    WHEN 'kubernetes_before', 'kubernetes_after' THEN
+        RETURN QUERY
+            SELECT m.check_name, 'manual',
+                   format('A database cannot see whether %s. Good is: %s.', m.what, m.expected), m.command
+            FROM documentdb_upgrade_internal.manual_checks(replace(part, 'kubernetes_', '')) m
+            WHERE documentdb_upgrade_internal.in_kubernetes();
+
     WHEN 'last_attempt' THEN
         RETURN QUERY
             SELECT part, CASE WHEN a.id IS NULL THEN 'skip' WHEN a.outcome = 'succeeded' THEN 'pass' ELSE 'fail' END,
@@ -2052,6 +2400,54 @@ BEGIN
     END CASE;
 END
 $$;
+COMMENT ON FUNCTION health_part(text) IS
+'serves the reports: the rows of one part; their hints are for those that do not pass, and the commands of those that '
+'are manual';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.health_report(parts text[], OUT check_name text, OUT status text,
+                                                          OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s' SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres
+AS $$
+DECLARE
+    part text;
+    found_rows jsonb;
+BEGIN
+    FOREACH part IN ARRAY parts LOOP
+        -- All rows of a part or none: one that cannot be read says why.
+        BEGIN
+            found_rows := (SELECT jsonb_agg(to_jsonb(h)) FROM documentdb_upgrade_internal.health_part(part) h);
+        EXCEPTION WHEN OTHERS THEN
+            found_rows := jsonb_build_array(jsonb_build_object('check_name', part, 'status', 'skip',
+                'detail', format('It could not be read: %s (SQLSTATE %s).', SQLERRM, SQLSTATE),
+                'reason', CASE SQLSTATE
+                    WHEN '42501' THEN 'Ask again as a member of pg_monitor with the privilege that is missing.'
+                    WHEN '55P03' THEN 'Another session holds a lock on it; ask again later.' END));
+        END;
+        RETURN QUERY SELECT r.check_name, r.status, r.detail,
+                            coalesce(r.reason, CASE WHEN r.status IN ('fail', 'warn', 'manual') THEN r.hint END)
+            FROM jsonb_to_recordset(found_rows) AS r(check_name text, status text, detail text, hint text, reason text);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION health_report(text[]) IS
+'serves the reports: the rows of these parts; a part that cannot be read is one row with status skip and the reason';
+
+CREATE OR REPLACE FUNCTION pre_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE ROWS 30 SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM documentdb_upgrade_internal.health_report('{versions, state, gate, guards, standbys, slots, replay,
+        invalid_indexes, unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction,
+        long_transactions, prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures,
+        checks, kubernetes_before}')
+$$;
+COMMENT ON FUNCTION pre_upgrade_report() IS
+'the health of this server before an upgrade to what the binary offers, one row per check: status pass, warn, fail or '
+'skip, why, and what to do; in Kubernetes also what a database cannot see: status manual, what a good answer is, and '
+'as hint the command; changes nothing, and works on standbys';
 
 CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record
@@ -2060,7 +2456,8 @@ AS $$
     SELECT * FROM documentdb_upgrade_internal.health_report('{installed, companions, databases, last_attempt, versions,
         state, gate, guards_after, members_intact, fresh_install, standbys, slots, replay, invalid_indexes,
         unvalidated_constraints, disabled_triggers, failed_jobs, connections, idle_in_transaction, long_transactions,
-        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks}')
+        prepared_transactions, wraparound, statistics, checksums, counters, recorded_failures, checks,
+        kubernetes_after}')
 $$;
 COMMENT ON FUNCTION post_upgrade_report() IS
 'the health of this server after an upgrade, one row per check: what pre_upgrade_report() looks at, whether the '
@@ -2090,6 +2487,263 @@ COMMENT ON FUNCTION fresh_differences(jsonb, jsonb, text) IS
 	'the digest and privileges of the latter; or why there is none';
 REVOKE ALL ON FUNCTION fresh_differences(jsonb, jsonb, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_changes(steps jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A step raises the version of its extension, which is no news.
+    WITH change AS (
+        SELECT a.action, c.value->>'kind' AS kind, c.value->>'identity' AS identity, s.n, c.value
+        FROM jsonb_array_elements(steps) WITH ORDINALITY AS s(step, n),
+             unnest('{added, removed, changed}'::text[]) AS a(action), jsonb_array_elements(s.step->a.action) c
+        WHERE c.value->>'kind' <> 'extension'
+    ), line AS (
+        SELECT c.action AS list, c.kind, c.identity, string_agg(DISTINCT w.what, ', ') AS what, NULL::jsonb AS items
+        FROM change c LEFT JOIN LATERAL jsonb_array_elements_text(c.value->'what') AS w(what) ON true
+        GROUP BY c.action, c.kind, c.identity
+        UNION ALL
+        SELECT 'recreated', c.kind, c.identity, string_agg(DISTINCT w.what, ', '), NULL
+        FROM change c, jsonb_array_elements_text(c.value->'what') AS w(what)
+        WHERE c.action = 'changed' AND w.what IN ('recreated', 'storage')
+        GROUP BY c.kind, c.identity
+        UNION ALL
+        SELECT DISTINCT 'settings', c.kind, c.identity, c.action, NULL::jsonb FROM change c WHERE c.kind ~ 'setting'
+        UNION ALL
+        SELECT 'privileges', c.kind, c.identity, NULL,
+               jsonb_agg(jsonb_build_object('verb', v.verb, 'item', i.item) ORDER BY c.n, v.verb, i.item)
+        FROM change c, unnest('{granted, revoked}'::text[]) AS v(verb),
+             jsonb_array_elements_text(c.value->v.verb) AS i(item)
+        WHERE c.action = 'changed'
+        GROUP BY c.kind, c.identity
+    )
+    SELECT jsonb_object_agg(l.list, l.lines) || jsonb_build_object('cut', bool_or(l.n > 40),
+               'counts', jsonb_object_agg(l.list, l.count))
+    FROM (SELECT o.list, sum(o.m) AS n, format('%s (%s)', sum(o.m), string_agg(format('%s %s', o.kind, o.m), ', '
+                 ORDER BY o.kind)) AS count, jsonb_path_query_array(jsonb_agg(o.lines ORDER BY o.kind), '$[*][*]')
+                 AS lines
+          FROM (SELECT p.list, p.kind, count(*) AS m,
+                       coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n) FILTER (WHERE p.n <= 40), '[]') AS lines
+                FROM (SELECT *, row_number() OVER (PARTITION BY list ORDER BY kind, identity, what) AS n
+                      FROM line) p
+                GROUP BY p.list, p.kind) o
+          GROUP BY o.list) l
+$$;
+COMMENT ON FUNCTION runbook_changes(jsonb) IS
+'serves runbook(): what the steps of a rehearsal added, removed or changed, by object, 40 at the most of each, and how '
+'many there are by kind';
+
+CREATE FUNCTION documentdb_upgrade_internal.runbook_settings(extensions text[]) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A library names its settings as it likes, its family's begin as the extension does.
+    WITH prefix AS (
+        SELECT DISTINCT split_part(n.name, '.', 1) AS name
+        FROM (SELECT s.name FROM pg_settings s WHERE s.name LIKE '%.%' UNION ALL SELECT unnest(extensions)) n
+        WHERE split_part(n.name, '.', 1) <> 'documentdb_upgrade'
+          AND EXISTS (SELECT FROM unnest(extensions) e WHERE starts_with(n.name, e))
+    ), known AS (
+        SELECT s.* FROM pg_settings s JOIN prefix p ON p.name = split_part(s.name, '.', 1) WHERE s.name LIKE '%.%'
+    ), configured AS (
+        SELECT split_part(c.item, '=', 1) AS name,
+               concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname) AS place
+        FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) AS c(item)
+        LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase)
+    SELECT jsonb_build_object(
+        'count', nullif((SELECT count(*) FROM known), 0),
+        'own', (SELECT jsonb_agg(to_jsonb(k)) FROM (
+            SELECT name, setting, boot_val, source FROM known
+            WHERE setting IS DISTINCT FROM boot_val ORDER BY name LIMIT 40) k),
+        'unknown', (SELECT jsonb_agg(to_jsonb(u)) FROM (
+            SELECT DISTINCT c.name, c.place FROM configured c JOIN prefix p ON p.name = split_part(c.name, '.', 1)
+            WHERE c.name LIKE '%.%' AND lower(c.name) NOT IN (SELECT lower(k.name) FROM known k)
+            ORDER BY c.name, c.place LIMIT 40) u))
+$$;
+COMMENT ON FUNCTION runbook_settings(text[]) IS
+'serves runbook(): settings that the libraries of these extensions have in this session: how many, those that do not '
+'have their defaults, and what is set for roles and databases and is none of them';
+
+CREATE FUNCTION documentdb_upgrade_internal.smoke_statements(extension text, OUT statement text, OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    plan jsonb;
+BEGIN
+    FOR statement IN
+        -- What somebody else could have changed is not run with the rights of the caller.
+        WITH trusted AS MATERIALIZED (
+            SELECT r.oid FROM pg_roles r WHERE r.rolsuper OR r.rolname = current_user
+        ), member AS MATERIALIZED (
+            SELECT d.classid, d.objid
+            FROM pg_extension e
+            JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+            WHERE e.extname = smoke_statements.extension)
+        SELECT format('SELECT extversion FROM pg_catalog.pg_extension WHERE extname = %L', smoke_statements.extension)
+        UNION ALL
+        (SELECT format('SELECT count(*) FROM (SELECT FROM %s LIMIT 1) AS readable', c.oid::regclass)
+         FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+         WHERE c.relkind IN ('r', 'v', 'm', 'p')
+           AND (c.relkind <> 'v' AND NOT c.relrowsecurity OR c.relowner IN (SELECT t.oid FROM trusted t))
+         ORDER BY c.oid LIMIT 5)
+        UNION ALL
+        (SELECT format('SELECT %I.%I() IS NOT NULL AS answers', n.nspname, p.proname)
+         FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+         JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype
+         WHERE p.prokind = 'f' AND p.pronargs = 0 AND NOT p.proretset AND p.provolatile <> 'v' AND t.typtype <> 'p'
+           AND p.proowner IN (SELECT r.oid FROM trusted r)
+         ORDER BY p.oid LIMIT 5)
+        UNION ALL
+        (SELECT format('SELECT NULL::%s IS NULL AS known', format_type(t.oid, NULL))
+         FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+         WHERE t.typtype IN ('b', 'd', 'e', 'r') AND NOT t.typnotnull AND NOT EXISTS (
+               SELECT FROM pg_type a WHERE a.typarray = t.oid)
+           AND t.typowner IN (SELECT r.oid FROM trusted r)
+         ORDER BY t.oid LIMIT 3)
+    LOOP
+        -- What works here is what has been tried; a plan tells first whether that takes its time.  Whoever runs it
+        -- later may have privileges that the caller has not.
+        problem := NULL;
+        BEGIN
+            EXECUTE 'EXPLAIN (FORMAT JSON) ' || statement INTO plan;
+            IF (plan->0->'Plan'->>'Total Cost')::numeric > 100000 THEN
+                problem := 'it would take long';
+            ELSE
+                EXECUTE statement;
+            END IF;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                NULL;
+            WHEN OTHERS THEN
+                problem := SQLERRM;
+        END;
+        statement := statement || ';';
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION smoke_statements(text) IS
+'serves runbook(): statements that read what an extension has installed, tried here and now; problem: why one does not '
+'work';
+
+REVOKE ALL ON FUNCTION runbook_settings(text[]), smoke_statements(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION runbook_settings(text[]), smoke_statements(text) TO pg_monitor;
+
+CREATE OR REPLACE FUNCTION runbook(target text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s' SET standard_conforming_strings = on
+    SET DateStyle = 'ISO, YMD' SET IntervalStyle = postgres SET TimeZone = 'UTC' SET jit = off
+AS $$
+DECLARE
+    facts constant jsonb := documentdb_upgrade_internal.runbook_facts(target);
+    section record;
+    more jsonb;
+    body text;
+    book text;
+BEGIN
+    FOR section IN
+        SELECT t.n, t.title, l.template
+        FROM documentdb_upgrade_internal.runbook_template t,
+             LATERAL (SELECT string_agg(CASE WHEN line ~ '^(\{\{[#^?/][^{}|]+\}\})+$' THEN line
+                                             WHEN line ~ '^\{\{[#^?][^{}|]+\}\} '
+                                             THEN regexp_replace(line, '^(\{\{([#^?][^{}|]+)\}\}) (.*)$',
+                                                                 E'\\1\\3\n{{/\\2}}')
+                                             ELSE line || E'\n' END, '' ORDER BY i) AS template
+                      FROM string_to_table(replace(t.template, E'\\\n', ''), E'\n') WITH ORDINALITY AS s(line, i)) l
+        WHERE t.n = 0 OR NOT facts ? 'elsewhere' ORDER BY t.n
+    LOOP
+        -- A section that cannot be written says why; the others are there.
+        BEGIN
+            CASE section.n
+            WHEN 5 THEN
+                -- The guards are there already.
+                more := (SELECT jsonb_build_object(
+                                    'health', jsonb_agg(to_jsonb(r) || jsonb_build_object('mark', upper(r.status)))
+                                                  FILTER (WHERE r.status <> 'manual'),
+                                    'manual', jsonb_agg(to_jsonb(r)) FILTER (WHERE r.status = 'manual'))
+                         FROM documentdb_upgrade.pre_upgrade_report() r
+                         WHERE r.status IN ('fail', 'warn', 'manual')
+                           AND r.check_name NOT IN ('guards', 'library', 'disk_headroom', 'members_intact',
+                                                    'event_triggers', 'blocking_sessions', 'backup',
+                                                    'replication_lag'))
+                    -- The matrix is about DocumentDB and what belongs to it.
+                    || coalesce((SELECT jsonb_build_object(
+                            'release', (SELECT jsonb_build_object('revision', r.revision) WHERE r.revision IS NOT NULL),
+                            'pairs', jsonb_agg(to_jsonb(c) ORDER BY c.component, c.other)
+                                         FILTER (WHERE c.status <> 'unknown'),
+                            'unknown_pairs', nullif(count(*) FILTER (WHERE c.status = 'unknown'), 0))
+                        FROM (SELECT) AS one
+                        LEFT JOIN (SELECT k.revision, k.components FROM documentdb_upgrade.releases k
+                                   ORDER BY k.revision DESC LIMIT 1) r ON true
+                        CROSS JOIN LATERAL documentdb_upgrade.check_compatibility(coalesce(
+                            (SELECT jsonb_object_agg(p.key, p.value->'configuration') FROM jsonb_each(r.components) p),
+                            '{}') || jsonb_strip_nulls(jsonb_build_object('extension', facts->>'goal',
+                                         'postgres', split_part(facts->>'server_version', ' ', 1)))) c
+                        WHERE c.component <> 'unified' AND facts->>'is_documentdb' = 'true'
+                        GROUP BY r.revision), '{}')
+                    || (SELECT jsonb_build_object('clients', jsonb_agg(to_jsonb(a)))
+                        FROM (SELECT a.usename AS role, a.application_name AS application, count(*) AS sessions
+                              FROM pg_stat_activity a
+                              WHERE a.backend_type = 'client backend' AND a.datname = current_database()
+                                AND a.pid <> pg_backend_pid()
+                              GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 20) a);
+            WHEN 3 THEN
+                more := jsonb_build_object('settings', documentdb_upgrade_internal.runbook_settings(
+                    (SELECT array_agg(v.extension) FROM documentdb_upgrade.versions v
+                     WHERE v.main_extension = facts->>'extension')));
+            WHEN 4 THEN
+                more := (SELECT jsonb_build_object('way', to_jsonb(c))
+                         FROM (SELECT WHERE facts->>'scripts' <> '0' AND documentdb_upgrade_internal.version_order(
+                                   facts->>'from', facts->>'goal') IS NOT NULL) AS ordered,
+                              LATERAL documentdb_upgrade.classify(facts->>'from', facts->>'goal') c
+                         WHERE c.kind <> 'none');
+            WHEN 7 THEN
+                more := (SELECT jsonb_build_object('unready', jsonb_agg(to_jsonb(b) ORDER BY b.name))
+                         FROM documentdb_upgrade.standbys b WHERE b.required AND b.status <> 'ready');
+            WHEN 9 THEN
+                more := (SELECT jsonb_build_object('manual', jsonb_agg(to_jsonb(r)))
+                         FROM documentdb_upgrade_internal.health_report('{kubernetes_after}') r);
+            WHEN 10 THEN
+                more := (SELECT jsonb_build_object(
+                             'smoke', jsonb_agg(to_jsonb(t)) FILTER (WHERE t.problem IS NULL),
+                             'left_out', jsonb_agg(to_jsonb(t)) FILTER (WHERE t.problem IS NOT NULL),
+                             -- The caller may lack USAGE there, so these are not looked up by name.
+                             'can_insert', (SELECT count(DISTINCT p.proname) = 3
+                                            FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                                            WHERE n.nspname = 'documentdb_api'
+                                              AND (p.proname, p.pronargs - p.pronargdefaults) IN (
+                                                  ('create_collection', 2), ('insert_one', 3), ('collection', 2))))
+                         FROM documentdb_upgrade_internal.smoke_statements(facts->>'extension') t);
+            WHEN 17 THEN
+                -- The scripts are comments in it; without them it is short.  The fence is longer than any row of
+                -- backticks in it.
+                more := (SELECT jsonb_build_object('sql', s.sql,
+                                    'length', CASE WHEN s.sql <> p.sql THEN length(p.sql) END,
+                                    'fence', (SELECT repeat('`', greatest(3, 1 + max(length(r.m[1]))))
+                                              FROM regexp_matches(s.sql, '(`+)', 'g') AS r(m)))
+                         FROM (SELECT btrim(documentdb_upgrade.plan_sql(facts->>'wanted'), E'\n') AS sql) p,
+                              LATERAL (SELECT CASE WHEN length(p.sql) <= 100000 THEN p.sql
+                                                   ELSE regexp_replace(p.sql, '^--   .*\n?', '', 'gn') END AS sql) s
+                         WHERE facts->>'scripts' <> '0');
+            ELSE
+                more := '{}';
+            END CASE;
+            body := documentdb_upgrade_internal.render(section.template, facts || coalesce(more, '{}'));
+            IF section.n <> 17 THEN
+                body := regexp_replace(body, '\n{3,}', E'\n\n', 'g');
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            body := format('This section could not be written: %s (SQLSTATE %s).',
+                           documentdb_upgrade_internal.runbook_value(SQLERRM, ''), SQLSTATE);
+        END;
+        book := concat(book, E'\n\n## ' || section.n || '. ' || section.title || E'\n\n', btrim(body, E'\n'));
+    END LOOP;
+    RETURN book || E'\n';
+END
+$$;
+COMMENT ON FUNCTION runbook(text) IS
+'the upgrade guide for this server in Markdown, to the target (null: the desired version, else the binary''s): what is '
+'new, difficulty, prerequisites with their status, backup, both phases with exact statements, verification, rollback, '
+'recovery, troubleshooting for what fails now, checklist; changes nothing; a malformed target raises 22023';
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.runbook_facts(target text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2108,7 +2762,7 @@ DECLARE
     steps jsonb;
     guards jsonb;
     facts jsonb;
-    resource text[] := '{}';
+    changes jsonb;
 BEGIN
     -- A malformed version is the caller's mistake, and raised.
     PERFORM documentdb_upgrade.to_semver(target);
@@ -2157,13 +2811,11 @@ BEGIN
         WHERE r.extension = main AND r.fingerprint = documentdb_upgrade.upgrade_fingerprint()
           AND r.from_version = s.installed_version AND r.to_version = goal
         ORDER BY r.id DESC LIMIT 1;
+    changes := documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps');
     risk := coalesce(CASE WHEN rehearsal.outcome = 'passed' THEN rehearsal.risk END,
         (SELECT p->>'risk' FROM jsonb_array_elements(steps) p
          ORDER BY array_position('{functions only, catalogue, privileges, data tables, cluster-wide, unknown}'::text[],
                                  p->>'risk') DESC LIMIT 1));
-    IF s.source = 'kubernetes' THEN
-        resource := string_to_array(documentdb_upgrade_internal.worker_location(), '/');
-    END IF;
 
     RETURN facts || jsonb_build_object(
         'kind', jsonb_build_object(kind, true), 'to_do', kind IN ('ready', 'wait'),
@@ -2193,7 +2845,7 @@ BEGIN
         'rehearsal', CASE WHEN rehearsal.id IS NOT NULL THEN to_jsonb(rehearsal) - 'report' END,
         'passed', rehearsal.outcome = 'passed', 'rehearsed_ms', (SELECT sum((r->>'ms')::numeric)
             FROM jsonb_array_elements(rehearsal.report->'steps') r),
-        'changes', documentdb_upgrade_internal.runbook_changes(rehearsal.report->'steps'),
+        'changes', changes, 'counts', changes->'counts',
         'warnings', (SELECT jsonb_agg(w.value) FROM jsonb_array_elements(rehearsal.report->'steps') r,
                          jsonb_array_elements(r->'warnings') w),
         'locks', CASE WHEN rehearsal.outcome = 'passed'
@@ -2224,7 +2876,7 @@ BEGIN
         'backup_name', btrim(regexp_replace(lower(format('before-%s-%s', main, goal)), '[^a-z0-9]+', '-', 'g'), '-'),
         'archived', current_setting('archive_mode') <> 'off',
         'post_checks', (SELECT jsonb_agg(to_jsonb(c) ORDER BY c.name) FROM documentdb_upgrade.checks c
-                        WHERE c.enabled AND c.kind = 'post' AND to_regprocedure(c.function) IS NOT NULL
+                        WHERE c.enabled AND c.kind = 'post' AND documentdb_upgrade_internal.function_exists(c.function)
                           AND documentdb_upgrade_internal.check_applies(c.requires)),
         'image', CASE kind WHEN 'none' THEN NULL WHEN 'schema_ahead' THEN s.installed_version ELSE goal END,
         'is_documentdb', main = 'documentdb', 'follows_resource', s.source = 'kubernetes',
@@ -2238,18 +2890,13 @@ BEGIN
                                   jsonb_array_elements(r->'removed') o WHERE o.value->>'kind' <> 'extension')),
                          ('guards', NOT guards @> '[{"status": "fail"}]'),
                          ('backup', guards @> '[{"guard": "backup_recent", "status": "pass"}]')) AS t(name, done)))
-        -- Names of Kubernetes need no quotes; another text is not repeated.  CloudNativePG gives the name of its
-        -- Cluster to setting cluster_name.
-        || (SELECT jsonb_object_agg(n.fact, CASE WHEN n.name ~ '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' THEN n.name
-                                                 ELSE format('<%s>', upper(n.fact)) END)
-            FROM (VALUES ('namespace', coalesce(nullif(resource[1], ''),
-                                                current_setting('documentdb_upgrade.kubernetes_namespace', true))),
-                         ('resource', coalesce(nullif(resource[2], ''),
-                                               current_setting('documentdb_upgrade.kubernetes_resource', true))),
-                         ('cluster', CASE WHEN s.source = 'kubernetes' THEN current_setting('cluster_name') END))
-                 AS n(fact, name));
+        || (SELECT jsonb_build_object('namespace', coalesce(n.namespace, '<NAMESPACE>'),
+                       'resource', coalesce(n.resource, '<RESOURCE>'), 'cluster', coalesce(n.cluster, '<CLUSTER>'))
+            FROM documentdb_upgrade_internal.kubernetes_names() n);
 END
 $$;
+COMMENT ON FUNCTION runbook_facts(text) IS
+'serves runbook(): the facts that its template shows, without those that runbook() asks for a single section';
 
 -- Objects of others that an upgrade removes or changes.
 
@@ -3406,7 +4053,7 @@ GRANT EXECUTE ON PROCEDURE run_status TO PUBLIC;
 
 CREATE OR REPLACE FUNCTION verify_rollback(id bigint, OUT "check" text, OUT status text, OUT detail text)
     RETURNS SETOF record
-    LANGUAGE plpgsql VOLATILE ROWS 12 SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE ROWS 25 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     rollback documentdb_upgrade.rollbacks;
@@ -3418,6 +4065,7 @@ DECLARE
     part record;
     instance record;
     says text;
+    in_kubernetes boolean;
 BEGIN
     SELECT * INTO rollback FROM documentdb_upgrade.rollbacks b WHERE b.id = verify_rollback.id;
     IF NOT FOUND THEN
@@ -3430,6 +4078,30 @@ BEGIN
     SELECT * INTO newest FROM documentdb_upgrade.releases r ORDER BY r.revision DESC LIMIT 1;
     before := (SELECT r.components FROM documentdb_upgrade.releases r WHERE r.revision = rollback.source);
     seen := documentdb_upgrade_internal.observed_release();
+
+    -- What was compared, and what was done of it
+    "check" := 'differences';
+    SELECT string_agg(DISTINCT format('%s of release %s', c.key, r.revision), ', ') FILTER (WHERE c.value->>'sha256'
+               IS DISTINCT FROM encode(sha256(convert_to((c.value->'configuration')::text, 'UTF8')), 'hex'))
+        INTO says FROM documentdb_upgrade.releases r, jsonb_each(r.components) c
+        WHERE r.revision IN (rollback.source, rollback.target);
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'fail' END;
+    detail := CASE WHEN says IS NOT NULL
+        THEN format('Stored digests do not belong to what is stored of %s: compare the releases by hand.', says)
+        ELSE (SELECT format('Between releases %s and %s differ %s.', rollback.source, rollback.target, coalesce(
+                  string_agg(c.component, ', ' ORDER BY c.component COLLATE "C")
+                      FILTER (WHERE c.change <> 'unchanged'), 'no components'))
+              FROM documentdb_upgrade.compare_releases(rollback.source, rollback.target) c) END;
+    RETURN NEXT;
+
+    "check" := 'only differences';
+    says := (SELECT string_agg(c.component, ', ' ORDER BY c.component COLLATE "C")
+             FROM documentdb_upgrade.compare_releases(rollback.source, rollback.target) c
+             WHERE c.change = 'unchanged' AND c.component = ANY (rollback.changed));
+    status := CASE WHEN says IS NULL THEN 'pass' ELSE 'skip' END;
+    detail := CASE WHEN says IS NULL THEN 'No component was reverted that did not differ.'
+                   ELSE format('Reverted though it did not differ, as a plan with force => true does: %s.', says) END;
+    RETURN NEXT;
 
     -- Each component: what can be seen from here, else what was recorded since
     FOR part IN
@@ -3476,6 +4148,35 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
+
+    -- Of a component that was left, or that nobody has tried with the others, a release is not one.
+    "check" := 'versions together';
+    SELECT string_agg(format('%s %s and %s %s are %s', c.component, c.version, c.other, c.other_version, c.status),
+                      '; ' ORDER BY c.component, c.other) FILTER (WHERE c.status IN ('incompatible', 'untested')),
+           bool_or(c.status = 'incompatible') AS bad, bool_or(c.status = 'compatible') AS known
+        INTO part FROM documentdb_upgrade.check_compatibility(
+            (SELECT jsonb_object_agg(c.key, c.value->'configuration') FROM jsonb_each(planned) c)) c
+        WHERE c.component <> 'unified';
+    status := CASE WHEN part.bad THEN 'fail' WHEN part.string_agg IS NOT NULL OR part.known IS NOT TRUE THEN 'skip'
+                   ELSE 'pass' END;
+    detail := format('Release %s is release %s%s. %s.', rollback.release, rollback.target,
+        CASE WHEN rollback.skipped <> '{}' THEN format(' with %s left as in release %s',
+            array_to_string(rollback.skipped, ', '), rollback.source) ELSE '' END,
+        coalesce(part.string_agg, CASE WHEN part.known THEN 'The matrix knows these versions together'
+                                       ELSE 'The matrix knows nothing about these versions together' END));
+    RETURN NEXT;
+
+    "check" := 'record';
+    status := CASE WHEN newest.revision = rollback.release OR newest.sha256 = (
+                  SELECT r.sha256 FROM documentdb_upgrade.releases r WHERE r.revision = rollback.release)
+                   THEN 'pass' ELSE 'fail' END;
+    detail := CASE status
+        WHEN 'pass' THEN format('The newest release on record, %s, is that of this rollback.', newest.revision)
+        ELSE format('Release %s was recorded since, and is another one: %s.', newest.revision,
+            (SELECT string_agg(c.component, ', ' ORDER BY c.component COLLATE "C") || ' differ'
+             FROM documentdb_upgrade.compare_releases(rollback.release, newest.revision) c
+             WHERE c.change <> 'unchanged')) END;
+    RETURN NEXT;
 
     SELECT s.role, s.state, s.installed_version AS installed, s.binary_version AS offered,
            s.loaded_version AS loaded, s.next_step INTO instance
@@ -3550,12 +4251,25 @@ BEGIN
             (now->>'rolled_back')::bigint - (rollback.baseline->>'rolled_back')::bigint);
     END IF;
     RETURN NEXT;
+
+    -- What a database cannot see
+    in_kubernetes := planned ?| '{operator,cnpg,sidecar_injector,gateway}'
+                     OR documentdb_upgrade_internal.in_kubernetes();
+    FOR part IN SELECT m.* FROM documentdb_upgrade_internal.manual_checks('rollback') m LOOP
+        "check" := replace(part.check_name, '_', ' ');
+        status := CASE WHEN in_kubernetes OR NOT part.of_kubernetes THEN 'manual' ELSE 'skip' END;
+        detail := CASE status
+            WHEN 'manual' THEN format('Run %s; good is: %s.', part.command, part.expected)
+            ELSE 'Neither this server nor its releases have anything to do with Kubernetes.' END;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION verify_rollback(bigint) IS
-'checks off a recorded rollback, one row per check: each component that was to change or to stay, the library in '
-'memory, schema against binary, this server, its standbys, failed attempts and counters of errors since then; pass, '
-'fail, or skip with the reason. 42704: no such rollback';
+'checks off a recorded rollback, one row per check: what differed and that nothing else was reverted, each component '
+'that was to change or to stay, whether the versions go together, the record, the library in memory, schema against '
+'binary, this server, its standbys, failed attempts and counters of errors since then, and what a database cannot '
+'see; pass, fail, skip with the reason, or manual with the command and what a good answer is. 42704: no such rollback';
 
 CREATE FUNCTION documentdb_upgrade_internal.parity_read_counts(run bigint, reader oid)
     RETURNS TABLE (schema_name text, table_name text, rows_here bigint, rows_there bigint, match boolean, detail text)
@@ -3881,31 +4595,12 @@ included:
 Rehearsal {{rehearsal.id}} ran exactly these scripts on this server at {{rehearsal.started_at|time}}\
 {{#rehearsal.scratch}}, in a temporary database without data{{/#rehearsal.scratch}}. What it saw:
 
-{{?changes.added}} ### New objects
-
-{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.added}} It adds no object.
-
-{{?changes.changed}} ### Changed objects
-
-{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.changed}} It changes no object.
-
-{{?changes.privileges}}
-### Privileges
-
-Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
-them. Nothing before `=` means PUBLIC.
-
-{{#changes.privileges}}
-- {{kind}} {{identity|code}}
-{{#items}}   - {{verb}} {{item|code}}
-{{/#changes.privileges}}
-{{/?changes.privileges}}
-{{^changes.privileges}} It changes no privilege of an existing object.
-
-{{?changes.cut}} Only 40 objects of each kind of change are shown: \
-`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+{{#counts.added}} - **New objects:** {{counts.added}}, section 18.
+{{^counts.added}} - It adds no object.
+{{#counts.changed}} - **Changed objects:** {{counts.changed}}, section 18.
+{{^counts.changed}} - It changes no object.
+{{#counts.privileges}} - **Privileges change on:** {{counts.privileges}}, section 18.
+{{^counts.privileges}} - It changes no privilege of an existing object.
 
 {{?warnings}} ### Warnings of scripts
 
@@ -3935,24 +4630,53 @@ $md$),
 {{^passed}} Not known: only a rehearsal shows which objects are removed (section 2). Search your code for what the \
 release notes call deprecated.
 {{#passed}}
-{{?changes.removed}} These objects are removed. Search functions, jobs and applications for them **before** phase two:
-
-{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
-{{^changes.removed}} No object is removed.
-
-{{?changes.recreated}} These are dropped and created again under the same name, or rewritten:
-
-{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+{{#counts.removed}} - **Objects that are removed:** {{counts.removed}}. Section 18 names them: search \
+functions, jobs and applications for them **before** phase two.
+{{^counts.removed}} - No object is removed.
+{{#counts.recreated}} - **Dropped and created again** under the same name, or rewritten: {{counts.recreated}}, \
+section 18.
 
 {{?changes.settings}} Settings of roles and databases that change:
 
 {{#changes.settings}} - {{what}} {{kind}} {{identity|code}}
 {{^changes.settings}} No setting of a role or a database changes.
-
-The scripts do not show which settings the new library adds or no longer has: compare its release notes with your \
-`postgresql.conf`.
 {{/#passed}}
 {{/?steps}}
+
+### Settings of the library
+
+No script and no catalogue shows which settings a new library adds, changes or no longer has before it runs: read its \
+release notes. Write the settings down before phase one; the library must be loaded, which \
+`shared_preload_libraries` does:
+
+```bash
+psql -p {{port}} -d {{database|shell}} -XAtc \
+"SELECT name, boot_val, vartype, context FROM pg_settings WHERE name LIKE '%.%' ORDER BY name" > settings-before.txt
+```
+
+After phase one, write them to `settings-after.txt` and compare: a line with `<` alone is a setting that is gone, one \
+with `>` alone is new, and both mean another default.
+
+```bash
+diff settings-before.txt settings-after.txt
+```
+
+{{?settings.own}} The library in memory has {{settings.count}} settings. These do not have their defaults: does the \
+new library still have them, and do they mean the same?
+
+{{#settings.own}} - {{name|code}} = {{setting|code}}, default {{boot_val|code}} ({{source}})
+{{^settings.own}}
+{{#settings.count}} The library in memory has {{settings.count}} settings, and all have their defaults.
+{{^settings.count}} This session sees no setting of the library.
+{{/^settings.own}}
+
+{{?settings.unknown}} These are set for roles or databases, and the library in memory does not know them. They are \
+misspelt, or belong to another version:
+
+{{#settings.unknown}} - {{name|code}} for {{place}}
+
+Those in files are shown, to superusers, by `SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE \
+error IS NOT NULL;` after a reload, and by warnings in the server's log at its start.
 $md$),
 
 (4, 'Difficulty and duration', $md$
@@ -3977,6 +4701,7 @@ data: yours will take longer{{/#rehearsal.scratch}}; the whole rehearsal took {{
 - **Needs:** {{rehearsal.lock_entries}} entries of the lock table, {{rehearsal.wal_bytes|size}} of WAL.
 {{/#passed}}
 {{^passed}} - **Expected duration:** not known without a rehearsal.
+{{#way}} - **Way:** {{strategy}}, risk {{risk}}. {{evidence}}
 - **Limits:** all lock waits together {{lock_timeout}}, the whole attempt {{attempt_timeout}}; when one of them is \
 exceeded, everything is rolled back.
 {{?locks}} - **Locked against others until the commit:**
@@ -3984,6 +4709,16 @@ exceeded, everything is rolled back.
 {{^locks}} - **Locked against others:** nothing that is known.
 {{/?steps}}
 {{#earlier}} - **Longest of {{count}} earlier upgrade(s) here:** {{longest|duration}}.
+{{?to_do}}
+
+| | in place (sections 7 and 8) | blue-green (end of section 8) |
+|---|---|---|
+| needs | this server | a second one of the same size, with the data moved there |
+| clients are away | while the primary restarts, and while phase two holds its locks | from the fence until they \
+connect to the new server |
+| way back | until phase two has committed | until applications write to the new server |
+| proof | a rehearsal before, post-checks within | every row compared |
+{{/?to_do}}
 $md$),
 
 (5, 'Prerequisites', $md$
@@ -4004,6 +4739,58 @@ FAIL prevents the upgrade, WARN does not.
 {{#hint}}   - To do: {{hint}}
 {{/#health}}
 {{^health}} `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` has no warning.
+
+{{?manual}}
+### What a database cannot see
+
+Run each, and compare; these are the rows `manual` of the report:
+
+```bash
+{{#manual}}
+# {{check_name|raw}}: {{detail|raw}}
+{{hint|raw}}
+{{/#manual}}
+```
+
+{{/?manual}}
+### Which versions go together
+
+{{#is_documentdb}}
+What the matrix (table `documentdb_upgrade.compatibility`) says of {{goal}}, PostgreSQL {{server_version}} and the \
+other components{{#release}} of release {{revision}}{{/#release}}{{^release}}, of which no release is recorded \
+here{{/^release}}:
+
+{{?pairs}}
+| component | version | with | version | status | what is known |
+|---|---|---|---|---|---|
+{{#pairs}} | {{component}} | {{version|cell}} | {{other}} | {{other_version|cell}} | {{status}} | {{detail|cell}} |
+
+{{/?pairs}}
+{{#unknown_pairs}} The matrix knows nothing about {{unknown_pairs}} other pairs: nobody has published whether they work.
+
+Ask again with the versions that you are going to deploy: \
+`SELECT * FROM documentdb_upgrade.check_compatibility('{"operator": "1.0.0", "extension": "1.0.0"}');`
+{{/#is_documentdb}}
+{{^is_documentdb}} The matrix of this extension is about DocumentDB and what belongs to it. Look in the release notes \
+of extension {{extension|code}} for the versions of PostgreSQL and of other extensions that {{goal}} works with.
+
+### Whom to tell
+
+- before phase one: who is on call, and who owns the applications below; their connections end once, when the primary \
+restarts
+- before phase two: the same, and that there is no way back afterwards{{#counts.removed}}; who uses the objects of \
+section 18 that are removed{{/#counts.removed}}{{#counts.privileges}}; who administers the roles whose privileges \
+change{{/#counts.privileges}}
+- afterwards: all of them, and who watches for 24 hours (section 13)
+
+{{?clients}}
+Connected to this database when this was written:
+
+| role | application | sessions |
+|---|---|---|
+{{#clients}} | {{role|cell}} | {{application|cell}} | {{sessions}} |
+{{/?clients}}
+{{^clients}} No application was connected to this database when this was written.
 $md$),
 
 (6, 'Backup', $md$
@@ -4087,6 +4874,16 @@ images by tag, because a digest hides the version):
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{image|dotted}}{{^image}}<NEW_VERSION>{{/^image}}"}}'
 kubectl -n {{namespace|raw}} get pods -l cnpg.io/cluster={{cluster|raw}} -w
+```
+
+The operator itself comes by its chart, and before the image. Its release notes may demand steps before that: \
+`release_plan()` lists them for recorded releases. Helm does not upgrade the definitions, so they come first:
+
+```bash
+helm show crds oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> | kubectl apply --server-side \
+--force-conflicts -f -
+helm upgrade documentdb-operator oci://ghcr.io/documentdb/documentdb-operator --version <NEW_VERSION> \
+--namespace documentdb-operator --reset-then-reuse-values --atomic --timeout 10m
 ```
 
 What the operator's new chart would change of your values; a value that it does not know any more has no effect:
@@ -4182,6 +4979,19 @@ kubectl -n {{namespace|raw}} get events \
 `SELECT documentdb_upgrade.cancel();`. To end one of a session, run `pg_cancel_backend(pid)`. Both work only before \
 the commit, and then nothing has happened. If you lose the connection, you do not know the outcome: look at \
 `documentdb_upgrade.history`.
+
+### Blue-green instead
+
+For a step that you want to be able to take back after clients have seen it, or that cannot be done in place: a new \
+server (*green*) beside this one (*blue*). docs/blue-green.md has every command.
+
+1. Make green, with {{goal}} from the start, and bring the data there: by dump and restore, or by logical replication.
+2. Days before, compare: `SELECT * FROM documentdb_upgrade.compare_with('<CONNECTION_STRING_OF_GREEN>');` names what \
+differs, and no row means equal.
+3. Stop writes here: `SELECT lsn, drained_at, writers FROM documentdb_upgrade.fence_writes('cut-over', '10 s');`
+4. When green has everything up to that LSN, compare once more.
+5. Let applications connect to green. Way back until they write there: `SELECT documentdb_upgrade.lift_fence();` here, \
+and connect them to blue again.
 {{/?to_do}}
 $md$),
 
@@ -4198,6 +5008,17 @@ SELECT id, outcome, from_version, to_version, restore_point, restore_lsn, restor
 FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 3;
 SELECT * FROM documentdb_upgrade.post_upgrade_report() WHERE status IN ('fail', 'warn');
 ```
+
+{{?manual}}
+What a database cannot see; these are the rows `manual` of the report:
+
+```bash
+{{#manual}}
+# {{check_name|raw}}: {{detail|raw}}
+{{hint|raw}}
+{{/#manual}}
+```
+{{/?manual}}
 $md$),
 
 (10, 'Smoke tests', $md$
@@ -4212,14 +5033,31 @@ ROLLBACK;
 ```
 
 {{/?post_checks}}
-{{?tables}}
-Tables of the extension can be read:
+{{?smoke}}
+Made from what is installed here, and tried when this was written{{#to_do}} (the version is {{goal}} after phase \
+two){{/#to_do}}. Each must give one row:
 
 ```sql
-{{#tables}} SELECT count(*) FROM (SELECT FROM {{.|raw}} LIMIT 1) AS readable;
+{{#smoke}} {{statement|raw}}
 ```
 
-{{/?tables}}
+{{/?smoke}}
+{{?left_out}} Left out, because they do not work here now:
+
+{{#left_out}} - {{statement|code}}: {{problem}}
+
+{{#can_insert}}
+Write, read and take back; expected are `t`, an answer, and the document, both as BSON:
+
+```sql
+BEGIN;
+SELECT documentdb_api.create_collection('smoke_test', 'upgrade');
+SELECT documentdb_api.insert_one('smoke_test', 'upgrade', '{"_id": 1, "n": 1}');
+SELECT document FROM documentdb_api.collection('smoke_test', 'upgrade');
+ROLLBACK;
+```
+
+{{/#can_insert}}
 {{#is_documentdb}}
 Through the gateway, as an application does it:
 
@@ -4256,6 +5094,16 @@ kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec"
 kubectl -n {{namespace|raw}} patch dbs {{resource|raw}} --type=merge -p '{"spec": {"documentDBVersion": \
 "{{from|dotted}}"}}'
 ```
+
+Where the chart was upgraded, it goes back too, before the image; leave the definitions (CRDs) as they are:
+
+```bash
+helm history documentdb-operator --namespace documentdb-operator --max 5
+helm rollback documentdb-operator <REVISION> --namespace documentdb-operator --wait --timeout 10m
+```
+
+For recorded releases, `rollback_plan()` has these steps in order, with how long they take together and the command \
+for each when Helm or the operator fails; `verify_rollback()` is the checklist afterwards.
 
 On a server without Kubernetes install the old package on each instance and restart it, the primary last:
 
@@ -4337,8 +5185,9 @@ upgrade it again: leave the desired version empty, or place a hold first.
 repair the files, put it back.
 - **An attempt does not end:** `SELECT pg_cancel_backend(pid) FROM documentdb_upgrade.progress;` Then nothing has \
 happened, unless its commit had begun.
-- **Writes must stop at once:** `ALTER SYSTEM SET default_transaction_read_only = on;` and `SELECT pg_reload_conf();` \
-Sessions can undo that for themselves.
+- **Writes must stop:** `SELECT writers FROM documentdb_upgrade.fence_writes('why', '1 min');` refuses them until \
+`SELECT documentdb_upgrade.lift_fence();`. It needs the library preloaded. Without it: `ALTER SYSTEM SET \
+default_transaction_read_only = on;` and `SELECT pg_reload_conf();`, which sessions can undo for themselves.
 - **A hook refuses a statement that you intend:** as a superuser `SET documentdb_upgrade.enforce = off;` in this \
 session only.
 - **Everything else of this extension fails, and the upgrade must be committed:** as a superuser, after a backup, \
@@ -4472,7 +5321,7 @@ $md$),
 - [{{ticks.backup|raw}}] a recent backup is recorded (section 6)
 - [ ] the backup was restored somewhere once (section 6)
 - [ ] the migration SQL was reviewed (section 17)
-- [ ] everybody concerned knows: there is no way back after phase two
+- [ ] those whom section 5 names were told, and know that there is no way back after phase two
 - [ ] phase two: committed, outcome `succeeded` (section 8)
 - [ ] restore point, LSN and timeline were noted outside this server (section 12)
 - [ ] every instance sees the version (section 9)
@@ -4496,7 +5345,49 @@ shows them.
 {{sql|raw}}
 {{fence|raw}}
 {{/?sql}}
+$md$),
+
+(18, 'Lists of objects', $md$
+{{^passed}} Not known without a rehearsal (section 2).
+{{#passed}}
+{{^changes.removed}}{{^changes.added}}{{^changes.changed}}
+No object is added, changed or removed.
+
+{{/^changes.changed}}{{/^changes.added}}{{/^changes.removed}}
+{{?changes.removed}} ### Removed objects
+
+{{#changes.removed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.recreated}} ### Dropped and created again, or rewritten
+
+{{#changes.recreated}} - {{kind}} {{identity|code}} ({{what}})
+
+{{?changes.added}} ### New objects
+
+{{#changes.added}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.changed}} ### Changed objects
+
+{{#changes.changed}} - {{kind}} {{identity|code}}{{#what}} ({{what}}){{/#what}}
+
+{{?changes.privileges}}
+### Privileges
+
+Written as PostgreSQL does it: the role that has the privileges, a letter for each privilege, the role that granted \
+them. Nothing before `=` means PUBLIC.
+
+{{#changes.privileges}}
+- {{kind}} {{identity|code}}
+{{#items}}   - {{verb}} {{item|code}}
+{{/#changes.privileges}}
+{{/?changes.privileges}}
+
+{{?changes.cut}} Only 40 objects of each kind of change are shown: \
+`SELECT documentdb_upgrade.rehearsal_report({{rehearsal.id}});` shows all.
+{{/#passed}}
 $md$);
+COMMENT ON VIEW runbook_template IS
+'serves runbook(): the sections of a runbook, as render() takes them; 0 is the head';
 
 -- Conversion between versions of the custom resource.
 

@@ -47,12 +47,27 @@ typedef struct SavedPlan
 } SavedPlan;
 
 /*
- * This extension's OID, or InvalidOid in a database without it.
+ * This extension's OID, or InvalidOid in a database without it.  From the table: the
+ * cache that 18 has hears of a replayed drop only when everybody can see that already.
  */
 Oid
 du_context_own_extension(void)
 {
-	return get_extension_oid("documentdb_upgrade", true);
+	Oid			extension = InvalidOid;
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("documentdb_upgrade"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return extension;
 }
 
 /*

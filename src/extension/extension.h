@@ -166,8 +166,9 @@ typedef struct ExtensionFacts
 	List	   *offered;		/* version strings that the files offer */
 	int			npaths;
 	UpdatePath *paths;			/* from the installed version */
-	List	   *stations;		/* versions without an order from which a path
-								 * leads to one that has one */
+	List	   *stations;		/* versions without an order from which a script
+								 * leads to one that has one; of
+								 * du_extension_alone() */
 } ExtensionFacts;
 
 extern PGDLLEXPORT char *du_extension_installed_version(const char *extension, Oid *oid);

@@ -321,6 +321,15 @@ look_beyond_default(ExtensionFacts *extension, bool files_alone)
 		extension->limit = highest;
 }
 
+static bool
+has_order(const char *text)
+{
+	ExtensionVersion version;
+	const char *reason;
+
+	return du_version_parse(text, &version, &reason);
+}
+
 /*
  * Adds the versions that the names of scripts tell: fewer than the server's
  * own function finds, but without a query.
@@ -342,6 +351,8 @@ read_script_names(ExtensionFacts *extension)
 			if (strstr(to, "--") != NULL)
 				continue;
 			du_extension_offer(extension, to);
+			if (!has_order(from) && has_order(to))
+				extension->stations = lappend(extension->stations, from);
 		}
 		du_extension_offer(extension, from);
 	}

@@ -88,19 +88,9 @@ column_text(TupleTableSlot *slot, int column)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
-static bool
-has_order(const char *text)
-{
-	ExtensionVersion version;
-	const char *reason;
-
-	return du_version_parse(text, &version, &reason);
-}
-
 /*
- * Adds to an extension's facts the versions that its files offer, the paths
- * from the installed one, and what is but a station on the way of others
- * (PostGIS' "ANY").  The control file must be readable.
+ * Adds to an extension's facts the versions that its files offer and the paths
+ * from the installed one.  The control file must be readable.
  */
 void
 du_paths_read(ExtensionFacts *extension)
@@ -123,9 +113,6 @@ du_paths_read(ExtensionFacts *extension)
 			du_extension_offer(extension, source);
 		last_source = source;
 		du_extension_offer(extension, target);
-		if (path != NULL && !has_order(source) && has_order(target) &&
-			(extension->stations == NIL || strcmp(llast(extension->stations), source) != 0))
-			extension->stations = lappend(extension->stations, source);
 		if (path != NULL && extension->installed != NULL &&
 			strcmp(source, extension->installed) == 0)
 			split_path(&extension->paths[extension->npaths++], target, path);

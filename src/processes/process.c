@@ -58,13 +58,23 @@ du_process_worker_function(const char *function, const char **problem)
 }
 
 /*
+ * Whether the server runs in a pod of Kubernetes, which tells every process
+ * where its API server is.
+ */
+bool
+du_process_in_pod(void)
+{
+	return getenv("KUBERNETES_SERVICE_HOST") != NULL;
+}
+
+/*
  * How to get what the worker's library needs, the beginning of a sentence.
  * Packages cannot be installed in a pod.
  */
 const char *
 du_process_library_help(void)
 {
-	if (getenv("KUBERNETES_SERVICE_HOST") != NULL)
+	if (du_process_in_pod())
 		return "Put what it needs (libcurl, cJSON) into a directory of the extension's image volume, and name that directory in ld_library_path of its entry in spec.postgresql.extensions of the Cluster";
 	return "Install what it needs (on Debian the packages libcurl4, libcjson1 and libpq5)";
 }

@@ -107,6 +107,7 @@ extern PGDLLEXPORT bool du_own_relations_lock(int wait_ms);
 extern void du_process_describe(BackgroundWorker *process, const char *what,
 								const char *function);
 extern void *du_process_worker_function(const char *function, const char **problem);
+extern bool du_process_in_pod(void);
 extern const char *du_process_library_help(void);
 
 /* ----

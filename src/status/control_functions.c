@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_running_attempts);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_counters);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_main_extension);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_location);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_in_kubernetes);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_await_holds);
@@ -129,6 +130,15 @@ documentdb_upgrade_worker_location(PG_FUNCTION_ARGS)
 	if (!du_shared_serving(&worker) || worker.location[0] == '\0')
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(worker.location));
+}
+
+/*
+ * in_kubernetes() returns boolean
+ */
+Datum
+documentdb_upgrade_in_kubernetes(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(du_process_in_pod() || du_guc_source == SOURCE_KIND_KUBERNETES);
 }
 
 /*

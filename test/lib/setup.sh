@@ -28,6 +28,8 @@ clean_environment() {
 	done
 	# PostgreSQL's test modules take LC_ALL away again: then these would count.
 	unset LANG LANGUAGE "${!LC_@}"
+	# Nor does the pod that the tests may run in.
+	unset "${!KUBERNETES_@}"
 	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CDPATH
 	export LC_ALL=C
 	umask 022

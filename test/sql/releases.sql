@@ -62,14 +62,16 @@ SELECT compare_releases(1, NULL);
 \set VERBOSITY default
 
 -- The way there: the charts, what restarts with the pods, the schema.
-SELECT step, component, restarts_pods, expected_duration FROM release_plan(1, 7);
+SELECT step, component, restarts_pods, expected_duration, total_duration FROM release_plan(1, 7);
 SELECT component, action FROM release_plan(1, 7);
 SELECT component, reason, risk FROM release_plan(1, 7) WHERE component NOT IN ('cluster');
 SELECT count(*) FROM release_plan(8, 8);
 
 -- And back, with nothing that did not change: what restarts pods comes last.
-SELECT step, component, restarts_pods, expected_duration FROM rollback_plan(7, 1);
+SELECT step, component, restarts_pods, expected_duration, total_duration FROM rollback_plan(7, 1);
 SELECT component, action FROM rollback_plan(7, 1);
+-- Without chart and operator, where these do not work any more.
+SELECT component, emergency FROM rollback_plan(7, 1) WHERE emergency IS NOT NULL;
 SELECT component, action FROM rollback_plan(8, 7);
 SELECT step, component, reason FROM rollback_plan(8, 7, force => true);
 CALL run_record_release('{"operator": "0.3.0", "extension": {"image": "registry.example/it''s$(reboot):1.0.0", "version": "1.0.0"}, "strange": {"a": [1]}}');
@@ -118,10 +120,22 @@ SELECT label LIKE 'rollback %: from 8 to 7' AS labelled, source FROM releases WH
 -- The binary is still that of 1.0, and other components cannot be seen.
 SELECT "check", status, detail FROM rollbacks, verify_rollback(id) WHERE "check" ~ 'changed|untouched';
 SELECT "check", status FROM rollbacks, verify_rollback(id) WHERE "check" !~ 'changed|untouched';
+SELECT "check", status, detail FROM rollbacks, verify_rollback(id) WHERE "check" IN ('differences', 'only differences', 'versions together', 'record');
 -- What an operator records later tells of them.
 SELECT revision FROM record_release('{"operator": {"version": "0.3.0", "helm_revision": 4}, "sidecar_injector": "0.2.0", "cnpg": "1.29.1",
 	"gateway": "0.110.0", "extension": {"version": "0.108-0"}}');
-SELECT "check", status, detail FROM rollbacks, verify_rollback(id) WHERE "check" ~ 'operator|sidecar';
+SELECT "check", status, detail FROM rollbacks, verify_rollback(id) WHERE "check" ~ 'operator|sidecar|record';
+-- What does not belong together is seen: digests, what was reverted without need, versions that are known not to work.
+BEGIN;
+UPDATE releases SET components = jsonb_set(components, '{operator,configuration,version}', '"0.3.1"') WHERE revision = 8;
+INSERT INTO compatibility (component, version, other, other_version, works, source) VALUES ('operator', '0.3.0', 'gateway', '0.110.0', false, 'tried here');
+UPDATE rollbacks SET changed = changed || '{gateway}';
+SELECT "check", status, detail FROM rollbacks, verify_rollback(id) WHERE "check" IN ('differences', 'only differences', 'versions together');
+UPDATE releases SET components = components - '{operator,cnpg,sidecar_injector,gateway}'::text[] WHERE revision = 12;
+SELECT "check", status, detail FROM rollbacks, verify_rollback(id) WHERE "check" IN ('operators', 'clusters', 'chart history');
+ROLLBACK;
+-- What a database cannot see is for people, with the command and what is good.
+SELECT "check", detail FROM rollbacks, verify_rollback(id) WHERE status = 'manual';
 
 -- Retention keeps the newest, and what rollbacks refer to.
 SET documentdb_upgrade.release_retention = 2;
@@ -138,12 +152,23 @@ DELETE FROM releases WHERE revision = 7;
 \set VERBOSITY default
 
 -- Plans that can be pasted: what the notes of operator 1.0.0 demand comes first, with its source.
-SELECT revision FROM record_release('{"operator": "0.3.0", "cnpg": "1.29.1", "sidecar_injector": "0.3.0", "gateway": "0.110.0", "extension": "0.110-0", "postgres": "17.6", "otel": "1"}', 50);
+SELECT revision FROM record_release('{"operator": "0.3.0", "cnpg": "1.29.1", "sidecar_injector": "0.3.0", "gateway": "0.110.0", "extension": "0.110-0", "postgres": "18.5", "otel": "1"}', 50);
 SELECT revision FROM record_release('{"operator": "1.0.0", "cnpg": "1.29.1", "sidecar_injector": "1.0.0", "extension": "1.0-0", "postgres": "18.6"}', 51);
 SELECT component, change FROM compare_releases(50, 51);
 \pset format unaligned
 SELECT step, component, action, risk, source FROM release_plan(50, 51);
 SELECT step, component, action FROM rollback_plan(51, 50);
+-- Several clusters of one operator: what is one for all is there once, the rest for each, one restart after the other.
+SELECT step, component, cluster, action, total_duration FROM release_plan(50, 51, '{prod/a,prod/b/b-1}');
+SELECT step, component, cluster, action, expected_duration, total_duration FROM rollback_plan(51, 50, clusters => '{prod/a,prod/b/b-1}');
+SELECT step, component, cluster, emergency FROM rollback_plan(51, 50, clusters => '{prod/a,prod/b/b-1}') WHERE emergency IS NOT NULL;
+SELECT count(*) AS the_same FROM (SELECT * FROM rollback_plan(51, 50) INTERSECT SELECT * FROM rollback_plan(51, 50, clusters => '{}')) AS s;
+\set VERBOSITY terse
+SELECT rollback_plan(51, 50, clusters => '{a}');
+SELECT rollback_plan(51, 50, clusters => '{prod/a,prod/a}');
+SELECT release_plan(50, 51, '{prod/a,NULL}');
+SELECT release_plan(50, 51, '{"prod/a;reboot"}');
+\set VERBOSITY default
 -- A release candidate is left by a new cluster, and pinned meanwhile.
 SELECT revision FROM record_release('{"operator": "1.0.0-rc1", "extension": "1.0.RC2", "gateway": "1.0-RC2"}', 52);
 SELECT revision FROM record_release('{"operator": "1.0.0", "extension": "1.0.0", "gateway": "1.0.0"}', 53);

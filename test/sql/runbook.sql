@@ -15,7 +15,7 @@ CREATE FUNCTION section(n integer, target text DEFAULT NULL) RETURNS SETOF text 
 			   '[0-9a-f]{64}', 'FINGERPRINT', 'g'), '\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?([+-]\d\d| UTC)?', 'TIME', 'g'), '[0-9.]+ (ms|s)\M', 'N ms', 'g'),
 			   'psql -p \d+ -d \S+', 'psql -p PORT -d DATABASE'), 'psql -d \S+$', 'psql -d DATABASE'), '\*\*[0-9A-F]+/[0-9A-F]+\*\*', '**LSN**'),
 			   '\d+ entries of the lock table, .*', 'N entries of the lock table, N of WAL.')
-	FROM string_to_table(substring(documentdb_upgrade.runbook(target) FROM format(E'\n(## %s\\. .*?)\n\n(## %s\\. .*)?$', n, n + 1)), E'\n')
+	FROM string_to_table(substring(documentdb_upgrade.runbook(target) FROM format(E'\n(## %s\\. .*?)\n(\n## %s\\. .*)?$', n, n + 1)), E'\n')
 		WITH ORDINALITY AS l(line, n)
 	ORDER BY n
 $$;
@@ -58,7 +58,40 @@ SELECT section(2, '0.106');
 SELECT section(3, '0.106');
 SELECT section(4, '0.106');
 SELECT section(8, '0.106');
+SELECT section(10, '0.106');
 SELECT section(16, '0.106');
+SELECT section(18, '0.106');
+-- Settings of the library: those that are not what they were, and what is none.
+CREATE ROLE regress_set;
+ALTER ROLE regress_set SET documentdb.no_such_thing = 1;
+ALTER ROLE regress_set SET elsewhere.no_such_thing = 1;
+SELECT section(3, '0.106');
+DO LANGUAGE plpgsql 'BEGIN END';
+SET plpgsql.extra_warnings = 'shadowed_variables';
+SELECT s->'count' = to_jsonb((SELECT count(*) FROM pg_settings WHERE name LIKE 'plpgsql.%')) AS counted, s->'own' AS own, s->'unknown' AS unknown
+FROM runbook_settings('{plpgsql}') s;
+RESET plpgsql.extra_warnings;
+DROP ROLE regress_set;
+-- What the matrix has, and what it has not.
+INSERT INTO compatibility (component, version, other, other_version, works, note, source) VALUES ('operator', '9.9', 'extension', '0.106', false, 'no | way', 'tried here');
+SELECT revision FROM record_release('{"operator": "9.9", "gateway": "9.9", "extension": "0.104.1"}');
+SELECT line FROM section(5, '0.106') AS line WHERE line ~ '9\.9|^### ';
+DELETE FROM compatibility WHERE NOT builtin;
+DELETE FROM releases;
+-- What is tried and does not work is left out, and the rest works.
+CREATE EXTENSION pg_stat_statements;
+SELECT statement, replace(problem, '"', '') AS problem FROM smoke_statements('pg_stat_statements');
+DROP EXTENSION pg_stat_statements;
+-- Code of a role that is no superuser is not run with the rights of one.
+CREATE EXTENSION pg_trgm;
+CREATE ROLE regress_owner;
+SELECT statement, problem FROM smoke_statements('pg_trgm');
+ALTER FUNCTION show_limit() OWNER TO regress_owner;
+SELECT statement, problem FROM smoke_statements('pg_trgm') WHERE statement ~ 'show_limit';
+DROP EXTENSION pg_trgm;
+DROP ROLE regress_owner;
+SELECT statement FROM smoke_statements('documentdb'), LATERAL (SELECT query_to_xml(rtrim(statement, ';'), true, false, '')) AS x(answer)
+WHERE problem IS NOT NULL OR cardinality(xpath('/table/row', x.answer)) IS DISTINCT FROM 1;
 
 -- What stands in the way.
 SELECT hold('a `reason`');
@@ -95,7 +128,12 @@ SELECT * FROM health_report('{nothing, connections}') WHERE status = 'skip';
 -- For pg_monitor and nobody else.
 CREATE ROLE regress_looker IN ROLE pg_monitor;
 CREATE ROLE regress_nobody;
+CREATE SCHEMA hidden;
+CREATE FUNCTION hidden.fine() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+INSERT INTO checks (name, kind, function) VALUES ('hidden', 'post', 'hidden.fine()'), ('gone', 'post', 'hidden_too.gone()');
 SET ROLE regress_looker;
+SELECT line FROM string_to_table(documentdb_upgrade.runbook('0.107'), E'\n') AS line WHERE line ~ 'hidden';
+SELECT detail FROM documentdb_upgrade.pre_upgrade_report() WHERE check_name = 'checks';
 SELECT split_part(documentdb_upgrade.runbook('0.107'), E'\n', 1);
 SELECT count(*) FROM documentdb_upgrade.pre_upgrade_report() WHERE detail ~ 'could not be read';
 SELECT count(*) FROM documentdb_upgrade.post_upgrade_report() WHERE detail ~ 'could not be read';
@@ -105,6 +143,7 @@ SELECT documentdb_upgrade.runbook();
 SELECT documentdb_upgrade.pre_upgrade_report();
 SELECT documentdb_upgrade_internal.worker_location();
 RESET ROLE;
+DROP SCHEMA hidden CASCADE;
 DROP ROLE regress_looker, regress_nobody;
 DROP FUNCTION section, title;
 DROP EXTENSION documentdb, documentdb_core;

@@ -225,6 +225,30 @@ like(row('pre', 'replication_lag', $standby), qr/^warn: This standby has \d+ byt
 finds('standbys', qr/^fail: 0 of 1 standbys are ready; .* \/ docs\/fleet\.md/);
 $standby->stop('immediate');
 
+# In a pod there is more, for people; it neither passes nor fails.
+my $before = sql($node, q{SELECT count(*) FROM documentdb_upgrade.pre_upgrade_report()});
+is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.post_upgrade_report() WHERE status = 'manual'}), '0', 'a server in no pod has nothing that it cannot see');
+$node->append_conf('postgresql.conf', q{
+	documentdb_upgrade.kubernetes_namespace = 'lab'
+	documentdb_upgrade.kubernetes_resource = 'it'});
+{
+	local $ENV{KUBERNETES_SERVICE_HOST} = '127.0.0.1';
+	$node->restart;
+}
+my @manual = qw(operator cnpg sidecar_injector webhooks webhook_answers crds resource cluster quotas nodes pod_images sidecar_injection operator_log pod_logs chart);
+foreach (['pre', @manual], ['post', grep { !/^(?:quotas|nodes)$/ } @manual])
+{
+	my ($report, @checks) = @$_;
+	is(sql($node, "SET ROLE looker; SELECT string_agg(check_name, ' ') FROM documentdb_upgrade.${report}_upgrade_report() WHERE status = 'manual'"), "@checks", "$report: what a database cannot see");
+	my $commands = sql($node, "SELECT string_agg(hint, E'\n') FROM documentdb_upgrade.${report}_upgrade_report() WHERE status = 'manual'");
+	ok(run_log([ 'bash', '-n', '-c', $commands ]), "$report: the shell understands the commands");
+	is(scalar(grep { !/^(?:kubectl|helm) / } split /\n/, $commands), 0, "$report: each is one");
+	unlike($commands, qr/[{}\$]/, "$report: and has its names");
+}
+is(sql($node, q{SELECT count(*) FROM documentdb_upgrade.pre_upgrade_report() WHERE status <> 'manual'}), $before, 'the others are there as before');
+is(row('post', 'pod_images'), "manual: A database cannot see whether all pods of the Cluster run the same images. Good is: IMAGES and VOLUMES are the same on every line, and have the versions that you expect."
+	. " / kubectl get pods --namespace lab --selector cnpg.io/cluster=main --output 'custom-columns=POD:.metadata.name,IMAGES:.spec.containers[*].image,VOLUMES:.spec.volumes[*].image.reference'", 'with the exact command');
+
 # Damaged pages, last of all.
 my $path = $node->data_dir . '/' . sql($node, q{SELECT pg_relation_filepath('t')});
 passes('checksums');

@@ -44,7 +44,8 @@ is(sql($primary, q{SELECT source FROM documentdb_upgrade.releases ORDER BY revis
 
 # What an operator sees and records.
 sql($primary, q{SELECT documentdb_upgrade.record_release('{"operator": "1.1", "gateway": "1.1", "extension": "1.1"}')});
-is(failing(), 'untouched gateway', 'a gateway that was to stay and has not');
+is(failing(), 'record, untouched gateway', 'a gateway that was to stay and has not');
+like(check('record'), qr/^fail\|Release \d+ was recorded since, and is another one: gateway differ\./, 'and the record says so');
 sql($primary, q{SELECT documentdb_upgrade.record_release('{"operator": "1.1", "gateway": "1.2", "extension": "1.1"}')});
 is(failing(), '', 'and one that has');
 like(check('changed operator'), qr/^pass\|Release \d+, recorded since, has it as planned\./, 'what was recorded since counts');

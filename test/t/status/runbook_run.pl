@@ -15,7 +15,8 @@ my @titles = (
 	'1. In short', '2. What is new', '3. Settings and objects that change or go', '4. Difficulty and duration',
 	'5. Prerequisites', '6. Backup', '7. Phase one: the binary', '8. Phase two: the schema', '9. Verification',
 	'10. Smoke tests', '11. Rollback, while it is possible', '12. Recovery, when it is not', '13. What to watch for 24 hours',
-	'14. Clean-up', '15. Troubleshooting: what fails now', '16. Checklist', '17. The migration SQL, for review');
+	'14. Clean-up', '15. Troubleshooting: what fails now', '16. Checklist', '17. The migration SQL, for review',
+	'18. Lists of objects');
 
 my $node = new_node('main', preload => 1, own_installation => 1, streaming => 1, conf => q{
 	documentdb_upgrade.extension = 'thing'
@@ -140,9 +141,11 @@ run_blocks($book, 6);
 # Rehearsed: what was seen.
 $book = whole_book($node);
 like($book->{section}{'1. In short'}, qr/rehearsal 1 passed in/, 'rehearsed');
-like($book->{section}{'2. What is new'}, qr/### New objects\n\n- table `public\.more`\n- table column `public\.thing\.two`/, 'what is added');
-like($book->{section}{'2. What is new'}, qr/### Privileges\n\n.*\n\n- table `public\.thing`\n  - granted `pg_monitor=r/, 'who may do more');
-like($book->{section}{'3. Settings and objects that change or go'}, qr/These objects are removed.*\n\n- function `public\.old\(\)`/, 'what goes');
+like($book->{section}{'2. What is new'}, qr/\*\*New objects:\*\* \d+ \(.*table 1, table column 1.*\), section 18/, 'how much is added');
+like($book->{section}{'18. Lists of objects'}, qr/### New objects\n\n- table `public\.more`\n- table column `public\.thing\.two`/, 'what is added');
+like($book->{section}{'18. Lists of objects'}, qr/### Privileges\n\n.*\n\n- table `public\.thing`\n  - granted `pg_monitor=r/, 'who may do more');
+like($book->{section}{'3. Settings and objects that change or go'}, qr/\*\*Objects that are removed:\*\* 1 \(function 1\)/, 'how much goes');
+like($book->{section}{'18. Lists of objects'}, qr/### Removed objects\n\n- function `public\.old\(\)`/, 'and what');
 like($book->{section}{'4. Difficulty and duration'}, qr/demanding\. Tables in use.*\n.*data tables, as rehearsed.*\n.*about .* ms for all steps/, 'how difficult');
 like($book->{section}{'4. Difficulty and duration'}, qr/`public\.thing` in AccessExclusiveLock/, 'what is locked');
 like($book->{section}{'16. Checklist'}, qr/- \[x\] rehearsed.*\n- \[ \] nobody uses.*\n- \[x\] no guard.*\n- \[x\] a recent backup/, 'what is done is ticked');
@@ -191,6 +194,9 @@ like(run_blocks($book, 8), qr/^t\n\d+\|succeeded\|1\.0\|1\.2\|before_finalize_1\
 is(sql($node, 'SELECT documentdb_upgrade.schema_version()'), '1.2', 'the schema is there');
 like(run_blocks($book, 9), qr/^up_to_date\|1\.2\|/, 'it verifies');
 run_blocks($book, 10);
+my @smoke = map { split /\n/, $_->{text} } (blocks($book, 10))[0];
+is(scalar @smoke, 2, 'a smoke test of the version, and one of the table');
+is(scalar(my @rows = split /\n/, sql($node, $_)), 1, "one row: $_") foreach @smoke;
 run_blocks($book, 12);
 run_blocks($book, 13);
 
@@ -270,5 +276,8 @@ $book = whole_book($pod);
 like((blocks($book, 8, 'bash'))[1]{text}, qr/^kubectl -n lab patch dbs the-owner .*"schemaVersion": "1\.0\.0"/, 'phase two names the resource');
 like((blocks($book, 6, 'bash'))[1]{text}, qr/namespace: lab\nspec:\n  cluster:\n    name: pod-cluster\n/, 'the backup names the cluster');
 like($book->{section}{'8. Phase two: the schema'}, qr/The worker follows the custom resource/, 'and who commits');
+like((blocks($book, 5, 'bash'))[0]{text}, qr/^# operator: .*\nkubectl rollout status.*^# cluster: .*\nkubectl get clusters\.postgresql\.cnpg\.io pod-cluster --namespace lab$/ms, 'what a database cannot see is there before');
+like((blocks($book, 9, 'bash'))[0]{text}, qr/^# pod_images: .*\nkubectl get pods --namespace lab --selector cnpg\.io\/cluster=pod-cluster /m, 'and after');
+like($book->{section}{'5. Prerequisites'}, qr/\| component \| version \| with .*\n.*\n\| extension \| 1\.0-0 \|/, 'and which versions go together');
 
 done_testing();
