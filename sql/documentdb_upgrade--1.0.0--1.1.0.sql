@@ -5400,7 +5400,8 @@ COMMENT ON FUNCTION convert_resource(jsonb, text) IS
 	'documentdb-upgrade/conversion, so that the way back gives the same resource. Raises 22023 for another version or '
 	'kind';
 
-CREATE PROCEDURE documentdb_upgrade.run_convert_resource(resource jsonb, to_version text, INOUT converted jsonb DEFAULT NULL)
+CREATE PROCEDURE documentdb_upgrade.run_convert_resource(resource jsonb, to_version text,
+                                                         INOUT converted jsonb DEFAULT NULL)
     LANGUAGE C
     AS 'MODULE_PATHNAME', 'documentdb_upgrade_run_convert_resource';
 COMMENT ON PROCEDURE run_convert_resource(jsonb, text, jsonb) IS
