@@ -30,9 +30,9 @@
 /* Beside the versions: what has been made for the annotation, and goes with it. */
 #define MADE		"made"
 
-/* Deeper nesting, and longer numbers, are not read back. */
-#define DEEPEST		500
-#define LONGEST_NUMBER	500
+/* Deeper nesting is not read back, nor numbers that numeric might not take. */
+#define DEEPEST			1000
+#define LONGEST_NUMBER	16383
 
 static JsonbValue *
 find_annotations(const JsonbValue *resource)
