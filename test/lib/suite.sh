@@ -41,11 +41,14 @@ select_tap() {
 	done
 }
 
-# The data directory that servers of TAP files are copied from (see Node.pm).
+# The data directory that servers of TAP files are copied from (see Node.pm).  Their
+# queries over catalogues are estimated to be dear and run once: what compiling them takes
+# is more than they do.
 make_template() {
 	[ -z "${PG_TEST_INITDB_EXTRA_OPTS:-}" ] && [ ! -e "$WORK/template" ] || return 0
 	as_user "$BIN/initdb" -D "$WORK/template" -A trust -E UTF8 --no-locale -N >"$OUT/initdb-template.log" 2>&1 ||
 		{ cat "$OUT/initdb-template.log" >&2; fail "could not initialize a server"; }
+	echo 'jit = off' | as_user tee -a "$WORK/template/postgresql.conf" >/dev/null
 	export DU_TEMPLATE="$WORK/template"
 }
 

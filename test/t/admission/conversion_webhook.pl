@@ -202,10 +202,10 @@ foreach my $modern (api_modes())
 	define('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1');
 
 	# API servers send a review for each object that is not stored as it is asked for.
-	round_trips('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', $modern ? 80 : 30);
-	round_trips('dbs', 'documentdb.io/preview-flat', 'documentdb.io/preview', 8);
-	round_trips('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1', $modern ? 40 : 20);
-	round_trips('documentdbs', 'db.microsoft.com/v1', 'db.microsoft.com/preview', 8);
+	round_trips('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', $modern ? 20 : 10);
+	round_trips('dbs', 'documentdb.io/preview-flat', 'documentdb.io/preview', 6);
+	round_trips('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1', $modern ? 10 : 6);
+	round_trips('documentdbs', 'db.microsoft.com/v1', 'db.microsoft.com/preview', 6);
 	failures();
 	register_admission();
 	rollbacks('dbs', 'documentdb.io', 'documentdb.io/preview-flat');
