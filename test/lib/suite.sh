@@ -66,6 +66,7 @@ run_tap() {
 	make_template
 	# A busy machine may be slow to come to what is waited for.
 	export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-600} PGCTLTIMEOUT=${PGCTLTIMEOUT:-600}
+	[ "${CHECK_TAP_MINUTES:-0}" = 0 ] || export DU_TAP_UNTIL=$(($(date +%s) - SECONDS + CHECK_TAP_MINUTES * 60))
 	tap_perl test/perl/run_tap.pl "$jobs" "$tap/counts" "${files[@]}" 2>&1
 	[ ! -e "$tap/counts" ] || read -r passed failed skipped <"$tap/counts"
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
