@@ -136,7 +136,7 @@ sub round_trips
 	is(scalar(grep { $_->{apiVersion} eq $other } @others), $count, "$mode: $version: each is listed as $other");
 	my %old_fields = %{ $versions{$other} };
 	is_deeply([ grep { !$old_fields{$_} } map { keys %{ $_->{spec} } } @others ], [], "$mode: $version: with the fields of that");
-	foreach my $object (@others[ 0 .. 4 ])
+	foreach my $object (@others[ 0, 1 ])
 	{
 		$object->{spec}{environment} = $made{ $object->{metadata}{name} }{spec}{environment} = 'gke';
 		$api->asked('PUT', path($plural, $other, "/$object->{metadata}{name}"), $plain->encode($object));
@@ -202,10 +202,10 @@ foreach my $modern (api_modes())
 	define('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1');
 
 	# API servers send a review for each object that is not stored as it is asked for.
-	round_trips('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', $modern ? 20 : 10);
-	round_trips('dbs', 'documentdb.io/preview-flat', 'documentdb.io/preview', 6);
-	round_trips('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1', $modern ? 10 : 6);
-	round_trips('documentdbs', 'db.microsoft.com/v1', 'db.microsoft.com/preview', 6);
+	round_trips('dbs', 'documentdb.io/preview', 'documentdb.io/preview-flat', 6);
+	round_trips('dbs', 'documentdb.io/preview-flat', 'documentdb.io/preview', 4);
+	round_trips('documentdbs', 'db.microsoft.com/preview', 'db.microsoft.com/v1', 6);
+	round_trips('documentdbs', 'db.microsoft.com/v1', 'db.microsoft.com/preview', 4);
 	failures();
 	register_admission();
 	rollbacks('dbs', 'documentdb.io', 'documentdb.io/preview-flat');

@@ -15,7 +15,7 @@ my $dbs = '/apis/documentdb.io/preview/namespaces/lab/dbs';
 sub ask
 {
 	my ($method, $path, $type, $body, $token) = @_;
-	my $http = HTTP::Tiny->new(timeout => 10, verify_SSL => 1, SSL_options => { SSL_ca_file => $api->ca_file });
+	my $http = HTTP::Tiny->new(timeout => 60, verify_SSL => 1, SSL_options => { SSL_ca_file => $api->ca_file });
 	my %headers = (Authorization => 'Bearer ' . ($token // $api->token), $type ? ('Content-Type' => $type) : ());
 	my $answer;
 
