@@ -40,8 +40,15 @@ extern void du_control_apply_secondary(ControlFile *control,
 extern char *du_control_script_path(const ControlFile *control,
 									const char *extension,
 									const char *from, const char *to);
-extern List *du_control_script_names(const ControlFile *control,
-									 const char *extension);
+
+/* ----
+ * script_listing.c
+ *
+ * The scripts in a directory, listed once for each state of it.
+ * ----
+ */
+
+extern List *du_script_names(const ControlFile *control, const char *extension);
 
 /* ----
  * extension_version.c

@@ -104,6 +104,24 @@ extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid fun
 								   ErrorData **problem);
 
 /* ----
+ * script_listing.c
+ *
+ * The scripts in a directory, listed once for each state of it.
+ * ----
+ */
+
+typedef struct ScriptListing
+{
+	MemoryContext context;
+	const char *directory;
+	List	   *files;			/* names of script files */
+	List	   *paths;			/* for update_paths.c: what the server has
+								 * computed from them */
+} ScriptListing;
+
+extern ScriptListing *du_script_listing(const char *directory);
+
+/* ----
  * update_paths.c
  *
  * Versions and paths as the server computes them from the script files.
