@@ -222,9 +222,27 @@ extern const char *du_managed_set_of(const char *name);
  * ----
  */
 
+extern List *du_members_of(Oid extension);
 extern List *du_members_libraries(const ExtensionFacts *extension);
 extern void du_members_invalidate_tables(Oid extension);
 extern List *du_members_schemas_without_usage(const ExtensionFacts *extension, Oid role);
+
+/* ----
+ * member_definitions.c
+ *
+ * The members of an extension: a digest of the definition of each.
+ * ----
+ */
+
+typedef struct MemberDefinition
+{
+	const char *kind;
+	const char *identity;
+	const char *digest;
+	const char *privileges;
+} MemberDefinition;
+
+extern List *du_member_definitions(const char *extension);
 
 /* ----
  * library_facts.c
