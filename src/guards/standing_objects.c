@@ -98,10 +98,11 @@ is_part_of_relation(Oid relation)
 
 /*
  * True for an object that comes and goes with one inside: the rule of a view,
- * the default of a column, an index, the type of rows.
+ * the default of a column, an index, the type of rows.  What cannot be without
+ * it, as a view without its rule, is reached too.
  */
 static bool
-is_part(const Search *search, Oid classid, Oid object)
+is_part(Search *search, Oid classid, Oid object)
 {
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -110,12 +111,19 @@ is_part(const Search *search, Oid classid, Oid object)
 	if (classid == RelationRelationId && !is_part_of_relation(object))
 		return false;
 	scan = scan_dependencies(search, false, classid, object);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+		InsideObject *whole;
 
-		found = (depend->deptype == DEPENDENCY_INTERNAL || depend->deptype == DEPENDENCY_AUTO) &&
-			find_inside(search, depend->refclassid, depend->refobjid, HASH_FIND) != NULL;
+		if (depend->deptype != DEPENDENCY_INTERNAL && depend->deptype != DEPENDENCY_AUTO)
+			continue;
+		whole = find_inside(search, depend->refclassid, depend->refobjid, HASH_FIND);
+		if (whole == NULL)
+			continue;
+		found = true;
+		if (depend->deptype == DEPENDENCY_INTERNAL)
+			reach(search, whole);
 	}
 	systable_endscan(scan);
 	return found;

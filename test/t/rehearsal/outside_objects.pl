@@ -151,4 +151,11 @@ is(sql($node, q{SELECT f->>'effect', f->>'kind', f->>'identity', f->>'rows_lost'
 sql($node, q{SET documentdb_upgrade.guard_severity = 'outside_objects=skip'; SELECT documentdb_upgrade.finalize_to('3.0')});
 is(sql($node, q{SELECT documentdb_upgrade.schema_version()}), '3.0', 'the guard can be set aside');
 
+# A user's view over a member's view, which goes with a function that a script drops.
+write_extension($node, 'deep', '1.1',
+	'1.0' => q{CREATE FUNCTION deep_answer() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW deep_view AS SELECT deep_answer() AS a},
+	'1.0--1.1' => 'DROP FUNCTION deep_answer() CASCADE');
+sql($node, q{CREATE EXTENSION deep VERSION '1.0'; CREATE VIEW far_view AS SELECT a FROM deep_view});
+like(sql($node, qq{SET documentdb_upgrade.extension = 'deep'; $guard}), qr/^warn\|.*view public\.far_view/, 'the guard sees through a view of the extension');
+
 done_testing();
