@@ -258,3 +258,37 @@ COMMENT ON FUNCTION cutover_report() IS
 'the cutover that goes on, else the last one, step by step with its times: fence raised, last writer gone, '
 	'parity proved, fence lifted, total, goal (documentdb_upgrade.cutover_goal) with a verdict; then who may write by '
 	'design. While none goes on, first an estimate by the last comparison. No row when there was nothing of this';
+
+CREATE FUNCTION cutover_verdict(writes_stopped_at timestamptz)
+    RETURNS TABLE (step text, at timestamptz, elapsed interval, detail text)
+    LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    run documentdb_upgrade.parity_runs;
+    goal constant interval := coalesce(current_setting('documentdb_upgrade.cutover_goal', true), '10 min');
+    proved timestamptz;
+    taken interval;
+BEGIN
+    IF writes_stopped_at > clock_timestamp() THEN
+        RAISE EXCEPTION 'writes cannot have been stopped at %, which is in the future', writes_stopped_at
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT * INTO run FROM documentdb_upgrade.parity_runs r
+        WHERE r.kind = 'comparison' AND r.state = 'complete' AND r.started_at >= writes_stopped_at
+        ORDER BY r.equal DESC NULLS LAST, CASE WHEN r.equal THEN r.id END, r.id DESC LIMIT 1;
+    proved := CASE WHEN run.equal THEN run.finished_at END;
+    taken := coalesce(proved, clock_timestamp()) - writes_stopped_at;
+    RETURN QUERY SELECT 'writes stopped', writes_stopped_at, interval '0', 'as the caller says';
+    RETURN QUERY SELECT 'parity proved', proved, proved - writes_stopped_at,
+        CASE WHEN run.id IS NULL THEN 'no comparison that began after it has finished'
+             ELSE format('run %s: %s', run.id, CASE WHEN run.equal THEN 'equal' ELSE 'not equal' END) END;
+    RETURN QUERY SELECT 'goal', writes_stopped_at + goal, goal,
+        format(CASE WHEN proved IS NULL AND taken <= goal THEN 'within it so far: %s of %s are used'
+                    WHEN proved IS NULL THEN 'missed already: %s are used, of %s'
+                    WHEN taken <= goal THEN 'met: %s of %s' ELSE 'missed: %s instead of %s' END,
+               documentdb_upgrade_internal.duration_words(taken), documentdb_upgrade_internal.duration_words(goal));
+END
+$$;
+COMMENT ON FUNCTION cutover_verdict(timestamptz) IS
+'for a cut-over without a fence of ours, as when blue is PostgreSQL 13 or 14: whether parity was proved on this server '
+'within documentdb_upgrade.cutover_goal after writes were stopped, which the caller says; 22023 for a time to come';

@@ -16,7 +16,7 @@ GRANT EXECUTE ON FUNCTION
     release_plan, rollback_plan, verify_rollback, check_compatibility, classify,
     pre_upgrade_report, post_upgrade_report, runbook, row_checksum,
     columns_checksum, record_checksum, checksum_algorithm, add_checksums,
-    cutover_report, decide, outside_objects, convert_resource, conversion_review
+    cutover_report, cutover_verdict, decide, outside_objects, convert_resource, conversion_review
     TO pg_monitor;
 GRANT EXECUTE ON PROCEDURE
     run_validate_spec, run_admission_review, run_convert_resource, run_conversion_review

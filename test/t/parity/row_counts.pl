@@ -64,4 +64,20 @@ like(sql($blue, q{SET documentdb_upgrade.cutover_goal = '5min'; SELECT detail FR
 sql($blue, q{INSERT INTO same SELECT generate_series(101, 20000)});
 like(sql($blue, 'SELECT detail FROM documentdb_upgrade.cutover_report()'), qr/, the goal is out of reach: /, 'tables that have grown since');
 
+# The verdict where no fence was up.
+my $verdict = 'SELECT step, at IS NOT NULL, elapsed > interval \'0\', detail FROM documentdb_upgrade.cutover_verdict';
+my $stopped = sql($blue, 'SELECT clock_timestamp()');
+like(sql($blue, "$verdict('$stopped')"), qr/^writes stopped\|t\|f\|as the caller says
+parity proved\|f\|\|no comparison that began after it has finished
+goal\|t\|t\|within it so far: [\d.]+ s of 10 min are used$/, 'nothing was compared since');
+sql($blue, q{DELETE FROM documentdb_upgrade.parity_runs WHERE state <> 'complete'});
+my $as_if = sub { my ($equal, $after) = @_; return sql($blue, "UPDATE documentdb_upgrade.parity_runs SET equal = $equal, started_at = '$stopped'::timestamptz + interval '1 us', finished_at = '$stopped'::timestamptz + interval '$after' WHERE id = (SELECT max(id) FROM documentdb_upgrade.parity_runs)"); };
+$as_if->('false', '1 s');
+like(sql($blue, "$verdict('$stopped')"), qr/^parity proved\|f\|\|run \d+: not equal$/m, 'not equal');
+like(sql($blue, "SET documentdb_upgrade.cutover_goal = '1ms'; $verdict('$stopped')"), qr/^goal\|t\|t\|missed already: /m, 'and too late');
+$as_if->('true', '90 s');
+like(sql($blue, "$verdict('$stopped')"), qr/^parity proved\|t\|t\|run \d+: equal\ngoal\|t\|t\|met: 90 s of 10 min$/m, 'equal in time');
+like(sql($blue, "SET documentdb_upgrade.cutover_goal = '1min'; $verdict('$stopped')"), qr/^goal\|t\|t\|missed: 90 s instead of 60 s$/m, 'equal too late');
+is(try_sql($blue, "$verdict(now() + interval '1 hour')")->{sqlstate}, '22023', 'a time to come');
+
 done_testing();
