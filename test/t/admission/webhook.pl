@@ -134,7 +134,7 @@ foreach my $modern (api_modes())
 	accepted(try_patch({ spec => { documentDBVersion => '0.100.0' } }), 'while the database is down, anything');
 
 	# The API server may have stopped waiting before it has failed.
-	ok(poll_until(sub { grep { !ref $_->[1] && $_->[1] =~ /connection to server/ } $proxy->exchanges }, 'the webhook has failed'),
+	ok(poll_until(sub { grep { !ref $_->[1] && $_->[1] =~ /could not connect/ } $proxy->exchanges }, 'the webhook has failed'),
 		"$mode: because the webhook fails");
 	$proxy->stop;
 	accepted(try_patch({ spec => { documentDBVersion => '0.101.0' } }), 'while the webhook is down, anything');
