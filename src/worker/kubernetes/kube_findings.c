@@ -337,14 +337,12 @@ judge_hard_limit(KubeFinding *finding, const char *quota, const LimitedResource 
 {
 	double		limit;
 	double		taken;
-	bool		full;
 
 	if (*reason == NULL && (!parse_quantity(hard, &limit) || !parse_quantity(used, &taken)))
 		*reason = "a quota holds something else than quantities";
 	if (*reason != NULL)
 		return;
-	full = taken + (what->of_pods ? 1 : 0) > limit || taken >= limit;
-	add(finding, full ? FINDING_FAIL : !what->of_pods && taken > limit * MOST_USED ? FINDING_WARN : FINDING_PASS,
+	add(finding, taken >= limit ? FINDING_FAIL : !what->of_pods && taken > limit * MOST_USED ? FINDING_WARN : FINDING_PASS,
 		"Quota %s: %s of %s %s are used.", quota, used, hard, what->resource);
 }
 

@@ -26,12 +26,12 @@ sub row
 	return sql($node, "SELECT status || ': ' || detail FROM $report WHERE check_name = '$check'");
 }
 
-# Polls until a row is as wanted, and passes then.
+# Polls until a row is as wanted, and passes then: on a busy machine an answer can be too old for a moment.
 sub becomes
 {
-	my ($check, $wanted, $what) = @_;
+	my ($check, $wanted, $what, $report) = @_;
 	my $row;
-	poll_until(sub { $row = row($check); $row =~ $wanted }, "$check: $what");
+	poll_until(sub { $row = row($check, $report); $row =~ $wanted }, "$check: $what");
 	like($row, $wanted, "$check: $what");
 	return;
 }
@@ -136,9 +136,10 @@ my %well = (
 	sidecar_injection => qr/^pass: 2 of 2 pods have containers postgres and documentdb-gateway, all ready\.$at/);
 becomes($_, $well{$_}, 'is answered') foreach @read;
 like(row($_), qr/^manual: .*\.$/, "$_: is for people as before") foreach @left;
-is(sql($node, q{SELECT string_agg(check_name, ' ') FROM documentdb_upgrade.pre_upgrade_report() WHERE check_name IN ('operator', 'crds') AND hint IS NOT NULL}), '', 'what is well has no command');
-like(row('pod_images', "documentdb_upgrade.${_}_upgrade_report()"), $well{pod_images}, "the $_-upgrade report has it") foreach qw(pre post);
-is(sql($node, q{CREATE ROLE looker IN ROLE pg_monitor; SET ROLE looker; SELECT status FROM documentdb_upgrade.pre_upgrade_report() WHERE check_name = 'crds'}), 'pass', 'for whoever may look');
+is(sql($node, q{SELECT count(*) FROM documentdb_upgrade_internal.health_report('{kubernetes_before}') WHERE status = 'pass' AND hint IS NOT NULL}), '0', 'what is well has no command');
+becomes('pod_images', $well{pod_images}, "the $_-upgrade report has it", "documentdb_upgrade.${_}_upgrade_report()") foreach qw(pre post);
+sql($node, 'CREATE ROLE looker IN ROLE pg_monitor');
+poll_until(sub { sql($node, q{SET ROLE looker; SELECT status FROM documentdb_upgrade.pre_upgrade_report() WHERE check_name = 'crds'}) eq 'pass' }, 'whoever may look sees it');
 
 # What is not well.
 my @ills = (
@@ -191,7 +192,7 @@ foreach my $name (sort keys %nonsense)
 {
 	$api->fault(path => $pods, times => 100_000, %{ $nonsense{$name} });
 	becomes($_, qr/^manual: .* The API server's answer makes no sense: [^\n]*\.$/, $name) foreach qw(pod_images sidecar_injection);
-	like(row('quotas'), $well{quotas}, "$name: the others are answered");
+	becomes('quotas', $well{quotas}, "$name: the others are answered");
 	$api->clear_faults;
 	becomes('pod_images', $well{pod_images}, "$name: and passes");
 }
@@ -205,7 +206,7 @@ becomes('pod_images', $well{pod_images}, 'a huge answer passes');
 
 # Hostile texts stay texts, and short.
 $api->put_other('v1 pods', 'lab', "db1-$_", pod("\x1b[31m\r\nfail: \x{202e}" . 'x' x 5000)) foreach 1, 2;
-becomes('pod_images', qr/^pass: 2 pods have the same images: documentdb-gateway REGISTRY\/documentdb-gateway:[ -~]{100,1200}$/, 'control characters, a text that turns round and a long one');
+becomes('pod_images', qr/^pass: 2 pods have the same images: documentdb-gateway REGISTRY\/documentdb-gateway: \[31m  fail: \?\?\?x{200,300}, [ -~]{100,900}$/, 'control characters, a text that turns round and a long one');
 heal();
 becomes('pod_images', $well{pod_images}, 'is well again');
 
@@ -219,26 +220,29 @@ becomes('pod_images', qr/^manual: A database .* The worker's answer is too old, 
 $api->clear_faults;
 $api->drop_connections;
 
-# A failure is looked at again after a minute, or when something else is desired.
+# Another wish has all of it read again, long before an hour; what may pass by itself leaves the last answer.
 set_and_reload($node, 'documentdb_upgrade.resync_interval', '1h');
 $api->fault(path => $pods, times => 100_000, status => 503);
-$api->patch_spec('db1', schemaVersion => '0.109.0');
-becomes('pod_images', qr/^pass: 2 pods .*Read by the worker|^manual: .* not available now \(HTTP 503\)/, 'an answer of before stays while the server has none');
-$api->clear_faults;
 $api->mark;
+$api->patch_spec('db1', schemaVersion => '0.109.0');
+poll_until(sub { grep { $_->{status} == 503 } $api->requests(path => qr{$pods}) }, 'the server has no answer');
+becomes('pod_images', $well{pod_images}, 'an answer of before stays while the server has none');
+$api->clear_faults;
 $api->patch_spec('db1', schemaVersion => '0.112.0');
-poll_until(sub { $api->requests(path => qr{$pods}) }, 'another wish has it read again, long before an hour');
-is(scalar(grep { $_->{status} == 200 } $api->requests(path => qr{$pods})) > 0, 1, 'another wish has it read again');
-becomes('pod_images', $well{pod_images}, 'and answered');
+poll_until(sub { grep { $_->{status} == 200 } $api->requests(path => qr{$pods}) }, 'it is read again');
+becomes('sidecar_injection', $well{sidecar_injection}, 'answered again');
+$api->revoke('list resourcequotas lab');
+$api->patch_spec('db1', schemaVersion => '1.0.0');
+becomes('quotas', qr/^manual: .* below Hard\. The worker may not read it\. Grant /, 'a rule that is taken away takes the answer along');
+becomes('pod_images', $well{pod_images}, 'the others are answered');
 
 # Off again.
 set_and_reload($node, 'documentdb_upgrade.kubernetes_reads', 'off');
 becomes('pod_images', qr/^manual: A database cannot see whether .* Good is: [^\n]*you expect\.$/, 'off: for people as before');
 $api->mark;
 my $contact = sql($node, 'SELECT last_contact FROM documentdb_upgrade.status');
-$api->patch_spec('db1', schemaVersion => '1.0.0');
+$api->annotate('db1', 'x', 'y');
 comes_true($node, "SELECT last_contact > '$contact' FROM documentdb_upgrade.status");
-wait_for_status($node, sub { $_[0]->{installed_version} eq '1.0-0' }, 'the next wish is followed');
 is(scalar $api->requests(path => $others), 0, 'and nothing is read');
 set_and_reload($node, 'documentdb_upgrade.kubernetes_reads', 'on');
 becomes('pod_images', $well{pod_images}, 'on again');
