@@ -77,7 +77,7 @@ $told = try_sql($long_node, $often . q{SELECT outcome FROM documentdb_upgrade.fi
 is($told->{stdout}, 'succeeded', 'a finalize succeeds');
 like($told->{stderr}, qr/NOTICE:  00000: upgrade: $within 3 of 5 near line 5, \d+ s so far\n/, 'and tells how far it is');
 is(sql($long_node, 'SELECT level FROM last'), 'warning', 'its script finds the setting as the server has left it');
-my $served = worker_node('served', scripts => { '1.0--1.1' => $long =~ s/two/one/r =~ s/CREATE TABLE last.*;//r, '1.1--1.2' => $long }, conf => q{
+my $served = worker_node('served', scripts => { '1.0--1.1' => "SET LOCAL client_min_messages = error;\n" . ($long =~ s/two/one/r =~ s/CREATE TABLE last.*;//r), '1.1--1.2' => $long }, conf => q{
 log_min_messages = notice
 documentdb_upgrade.progress_interval = '1ms'});
 desire($served, '1.2');
