@@ -4,10 +4,10 @@
 # included, so PGXS is left out for them; and for "make drawings", which needs Perl.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz drawings,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint bench fuzz drawings,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo bench fuzz drawings
-check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo:
+.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint bench fuzz drawings
+check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint:
 	@test/$@
 bench fuzz:
 	@test/$@/run

@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::Test;
+use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -20,8 +21,18 @@ foreach my $promise (map { split /, | and what/ } grep { m{^/} } split /\n/, $la
 	(my $pattern = quotemeta($promise =~ m{^/} ? ".$promise" : "./system/$promise")) =~ s/\\\*/[^\/]*/g;
 	ok(scalar(grep { /^$pattern/ } @files), "$promise is there");
 }
-is_deeply([ grep { !m{^\./(?:lib/documentdb_upgrade(?:_worker)?\.so|share/extension/documentdb_upgrade(?:\.control|--[\w.-]+\.sql)|system/lib[^/]+\.so[.\d]*)$} } @files ], [], 'and nothing else');
+is_deeply([ grep { !m{^\./(?:lib/documentdb_upgrade(?:_worker)?\.so|share/extension/documentdb_upgrade(?:\.control|--[\w.-]+\.sql)|system/lib[^/]+\.so[.\d]*|sbom\.cdx\.json)$} } @files ], [], 'and nothing else');
 is_deeply([ grep { m{^\./system/lib(?:c|m|pq|pthread|dl|ssl|crypto)\.so} } @files ], [], 'nor a library that every server has');
+
+# The bill of materials has each file once, as it is, and knows where Debian's come from.
+my $bill = decode_json(slurp_file("$volume/sbom.cdx.json"));
+my %listed = map { ("./$_->{properties}[0]{value}" => $_) } @{ $bill->{components} };
+is_deeply([ sort keys %listed ], [ grep { !m{/sbom\.} } @files ], 'the bill of materials lists every file');
+is(scalar @{ $bill->{components} }, @files - 1, 'once');
+is_deeply([ grep { $listed{$_}{hashes}[0]{content} ne (split / /, `sha256sum $volume/$_`)[0] } keys %listed ], [], 'as it is');
+my ($version) = slurp_file("$volume/share/extension/documentdb_upgrade.control") =~ /^default_version = '(.*)'/m;
+is($bill->{metadata}{component}{version}, $version, 'of this version');
+is_deeply([ grep { m{^\./system/} && ($listed{$_}{purl} // '') !~ m{^pkg:deb/debian/lib[a-z0-9.+%-]+@\d[^?]*\?arch=\w+$} } sort keys %listed ], [], 'libraries with their packages');
 
 # Every library that the worker's needs is found.
 my $missing = `LD_LIBRARY_PATH=$volume/system ldd $volume/lib/documentdb_upgrade_worker.so | grep 'not found'`;
