@@ -65,7 +65,7 @@ copy_text(char *field, const char *text)
 {
 	int			length = 0;
 
-	for (; text[length] != '\0' && length < OUTSIDE_TEXT_LENGTH - 1; length++)
+	for (; length < OUTSIDE_TEXT_LENGTH - 1 && text[length] != '\0'; length++)
 		field[length] = text[length] >= ' ' && text[length] <= '~' ? text[length] : '?';
 	field[length] = '\0';
 	if (text[length] != '\0')
