@@ -36,6 +36,16 @@ $$;
 COMMENT ON FUNCTION kubernetes_names() IS
 'namespace and name of the custom resource, and name of the Cluster, as far as this server knows them';
 
+CREATE FUNCTION documentdb_upgrade_internal.outside_answers(OUT check_name text, OUT status text, OUT detail text,
+                                                            OUT answered_at timestamptz, OUT outdated boolean,
+                                                            OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 10
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_outside_answers';
+COMMENT ON FUNCTION outside_answers() IS
+'serves the reports: what the worker has read about checks that a database cannot make, while setting '
+'kubernetes_reads is on; problem says why the last look gave no answer';
+
 CREATE FUNCTION documentdb_upgrade_internal.manual_checks(occasion text, OUT check_name text, OUT of_kubernetes boolean,
                                                           OUT what text, OUT command text, OUT expected text)
     RETURNS SETOF record

@@ -493,12 +493,21 @@ BEGIN
             FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
             WHERE p.datallowconn AND d.database <> current_database();
 
-    -- The other half of the cluster, for people: a server that is in no pod has none.
+    -- The other half of the cluster, for people: a server that is in no pod has none.  Where the worker may look, it
+    -- has looked.
     WHEN 'kubernetes_before', 'kubernetes_after' THEN
         RETURN QUERY
-            SELECT m.check_name, 'manual',
-                   format('A database cannot see whether %s. Good is: %s.', m.what, m.expected), m.command
+            SELECT m.check_name, CASE WHEN a.status IS NULL OR a.outdated THEN 'manual' ELSE a.status END,
+                   CASE WHEN a.status IS NULL OR a.outdated
+                        THEN format('A database cannot see whether %s. Good is: %s.', m.what, m.expected)
+                             || CASE WHEN a.status IS NOT NULL
+                                     THEN format(' The worker''s answer is too old, of %s.',
+                                                 date_trunc('second', a.answered_at)) ELSE '' END
+                             || coalesce(' ' || a.problem, '')
+                        ELSE format('%s Read by the worker at %s.', a.detail, date_trunc('second', a.answered_at)) END,
+                   m.command
             FROM documentdb_upgrade_internal.manual_checks(replace(part, 'kubernetes_', '')) m
+            LEFT JOIN documentdb_upgrade_internal.outside_answers() a USING (check_name)
             WHERE documentdb_upgrade_internal.in_kubernetes();
 
     WHEN 'last_attempt' THEN
@@ -564,7 +573,7 @@ $$;
 COMMENT ON FUNCTION pre_upgrade_report() IS
 'the health of this server before an upgrade to what the binary offers, one row per check: status pass, warn, fail or '
 'skip, why, and what to do; in Kubernetes also what a database cannot see: status manual, what a good answer is, and '
-'as hint the command; changes nothing, and works on standbys';
+'as hint the command, unless the worker may read it; changes nothing, and works on standbys';
 
 CREATE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record

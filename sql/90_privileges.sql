@@ -35,7 +35,7 @@ GRANT EXECUTE ON FUNCTION
     image_versions, component_version, version_matches, release_components,
     compatible_pairs, notes_of, version_tag, helm_upgrade, noted_action,
     shell_quote, cluster_words, patch_resource, psql_action, release_action, emergency_action, refuse_release,
-    release_steps, in_kubernetes, kubernetes_names, manual_checks,
+    release_steps, in_kubernetes, kubernetes_names, outside_answers, manual_checks,
     error_counters, function_exists, health_tables, health_part, health_report, worker_location,
     runbook_value, render, runbook_changes, runbook_settings, smoke_statements, runbook_facts, parity_is_alive,
     fence_notice, fence_since, fence_exempts, duration_words, cutover_estimate, writers_since(timestamptz),

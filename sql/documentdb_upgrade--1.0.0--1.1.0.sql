@@ -1778,6 +1778,16 @@ $$;
 COMMENT ON FUNCTION kubernetes_names() IS
 'namespace and name of the custom resource, and name of the Cluster, as far as this server knows them';
 
+CREATE FUNCTION documentdb_upgrade_internal.outside_answers(OUT check_name text, OUT status text, OUT detail text,
+                                                            OUT answered_at timestamptz, OUT outdated boolean,
+                                                            OUT problem text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE ROWS 10
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_outside_answers';
+COMMENT ON FUNCTION outside_answers() IS
+'serves the reports: what the worker has read about checks that a database cannot make, while setting '
+'kubernetes_reads is on; problem says why the last look gave no answer';
+
 CREATE FUNCTION documentdb_upgrade_internal.manual_checks(occasion text, OUT check_name text, OUT of_kubernetes boolean,
                                                           OUT what text, OUT command text, OUT expected text)
     RETURNS SETOF record
@@ -1883,8 +1893,8 @@ $$;
 COMMENT ON FUNCTION manual_checks(text) IS
 'what a database cannot see before or after an upgrade or a rollback: the command that shows it, and what a good '
 'answer is';
-REVOKE ALL ON FUNCTION in_kubernetes(), kubernetes_names(), manual_checks(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION in_kubernetes(), kubernetes_names(), manual_checks(text) TO pg_monitor;
+REVOKE ALL ON FUNCTION in_kubernetes(), kubernetes_names(), outside_answers(), manual_checks(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION in_kubernetes(), kubernetes_names(), outside_answers(), manual_checks(text) TO pg_monitor;
 
 CREATE FUNCTION documentdb_upgrade_internal.function_exists(signature text) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -2365,12 +2375,21 @@ BEGIN
             FROM documentdb_upgrade.databases d JOIN pg_database p ON p.datname = d.database
             WHERE p.datallowconn AND d.database <> current_database();
 
-    -- The other half of the cluster, for people: a server that is in no pod has none.
+    -- The other half of the cluster, for people: a server that is in no pod has none.  Where the worker may look, it
+    -- has looked.
     WHEN 'kubernetes_before', 'kubernetes_after' THEN
         RETURN QUERY
-            SELECT m.check_name, 'manual',
-                   format('A database cannot see whether %s. Good is: %s.', m.what, m.expected), m.command
+            SELECT m.check_name, CASE WHEN a.status IS NULL OR a.outdated THEN 'manual' ELSE a.status END,
+                   CASE WHEN a.status IS NULL OR a.outdated
+                        THEN format('A database cannot see whether %s. Good is: %s.', m.what, m.expected)
+                             || CASE WHEN a.status IS NOT NULL
+                                     THEN format(' The worker''s answer is too old, of %s.',
+                                                 date_trunc('second', a.answered_at)) ELSE '' END
+                             || coalesce(' ' || a.problem, '')
+                        ELSE format('%s Read by the worker at %s.', a.detail, date_trunc('second', a.answered_at)) END,
+                   m.command
             FROM documentdb_upgrade_internal.manual_checks(replace(part, 'kubernetes_', '')) m
+            LEFT JOIN documentdb_upgrade_internal.outside_answers() a USING (check_name)
             WHERE documentdb_upgrade_internal.in_kubernetes();
 
     WHEN 'last_attempt' THEN
@@ -2436,7 +2455,7 @@ $$;
 COMMENT ON FUNCTION pre_upgrade_report() IS
 'the health of this server before an upgrade to what the binary offers, one row per check: status pass, warn, fail or '
 'skip, why, and what to do; in Kubernetes also what a database cannot see: status manual, what a good answer is, and '
-'as hint the command; changes nothing, and works on standbys';
+'as hint the command, unless the worker may read it; changes nothing, and works on standbys';
 
 CREATE OR REPLACE FUNCTION post_upgrade_report(OUT check_name text, OUT status text, OUT detail text, OUT hint text)
     RETURNS SETOF record

@@ -68,6 +68,7 @@ _PG_init(void)
 		return;
 	du_shared_install();
 	du_records_install();
+	du_outside_install();
 	du_reports_install();
 	du_record_install();
 	du_refusal_install();

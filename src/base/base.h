@@ -125,6 +125,7 @@ extern PGDLLEXPORT int du_guc_resync_interval;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_retry_min;	/* milliseconds */
 extern PGDLLEXPORT int du_guc_retry_max;	/* milliseconds */
 extern PGDLLEXPORT bool du_guc_report_status;
+extern PGDLLEXPORT bool du_guc_kubernetes_reads;
 extern int	du_guc_max_databases;	/* that are recorded */
 extern int	du_guc_max_workers; /* 0: as many as max_worker_processes / 2 */
 extern int	du_guc_database_look_interval;	/* milliseconds, 0: never */

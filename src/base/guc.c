@@ -48,6 +48,7 @@ int			du_guc_resync_interval;
 int			du_guc_retry_min;
 int			du_guc_retry_max;
 bool		du_guc_report_status;
+bool		du_guc_kubernetes_reads;
 int			du_guc_max_databases;
 int			du_guc_max_workers;
 int			du_guc_database_look_interval;
@@ -405,6 +406,14 @@ define_source(void)
 							 NULL,
 							 &du_guc_report_status,
 							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("documentdb_upgrade.kubernetes_reads",
+							 "Answers checks of the health reports by reads from the API server.",
+							 "Each kind of object needs a rule for the service account of the pod.",
+							 &du_guc_kubernetes_reads,
+							 false,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 }

@@ -61,13 +61,19 @@ time_left(const Progress *progress, double done)
 void
 du_progress_show(const Progress *progress, const char *position)
 {
-	if (debug_query_string != NULL)
-		pgstat_report_activity(STATE_RUNNING,
-							   psprintf("%s: %s; %s", progress->what, position, debug_query_string));
+	char	   *text;
+
+	if (debug_query_string == NULL)
+		return;
+	text = psprintf("%s: %s; %.*s", progress->what, position,
+					pgstat_track_activity_query_size, debug_query_string);
+	pgstat_report_activity(STATE_RUNNING, text);
+	pfree(text);
 }
 
 /*
- * The same with how long it will take, and tells the client too.
+ * The same with how long it will take, and tells the client too, if there is
+ * one.
  */
 void
 du_progress_tell(Progress *progress, const char *position, double done)
@@ -76,8 +82,10 @@ du_progress_tell(Progress *progress, const char *position, double done)
 
 	progress->told_at = GetCurrentTimestamp();
 	du_progress_show(progress, text);
-	ereport(NOTICE,
-			(errmsg_internal("%s: %s", progress->what, text)));
+	if (whereToSendOutput == DestRemote)
+		ereport(NOTICE,
+				(errmsg_internal("%s: %s", progress->what, text)));
+	pfree(text);
 }
 
 /*

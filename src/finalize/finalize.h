@@ -14,6 +14,7 @@
 #include "nodes/pg_list.h"
 #include "utils/elog.h"
 
+#include "base/base.h"
 #include "extension/extension.h"
 #include "guards/guards.h"
 #include "plan/plan.h"
@@ -170,6 +171,11 @@ typedef struct StepsRun
 	Oid			caller;
 	int			current;		/* index of the running step, -1 outside */
 	bool		in_script;		/* what is raised is the script's */
+	Progress	progress;
+	char	   *position;		/* of the running step, where progress is told */
+	int			shown;			/* statement of its script that was last */
+	ScriptPlace place;			/* of that */
+	int			client_level;	/* client_min_messages of the caller */
 	StringInfoData report;		/* JSON objects of the steps that have run */
 } StepsRun;
 

@@ -193,7 +193,18 @@ typedef struct SettingsKeeper
 	void		(*pin_again) (const char *search_path);
 } SettingsKeeper;
 
-extern void du_trace_start(Oid extension, const SettingsKeeper *settings);
+/*
+ * Who hears of a script's statements: the one that is begun, and that it is at
+ * the end of a statement within it.
+ */
+typedef struct StatementListener
+{
+	void		(*hear) (void *arg, int statement, int offset);
+	void	   *arg;
+} StatementListener;
+
+extern void du_trace_start(Oid extension, const SettingsKeeper *settings,
+						   const StatementListener *hearer);
 extern void du_trace_start_check(const char *search_path, const SettingsKeeper *settings);
 extern int	du_trace_offset(void);
 

@@ -8,7 +8,8 @@
  * offset of each statement is noted when it has been analysed, before it is
  * planned.  And the end of a statement: a RESET, or a set_config() that is
  * none else, gives back the caller's own default, which any role can choose by
- * ALTER ROLE, so what was pinned is pinned again after each statement.
+ * ALTER ROLE, so what was pinned is pinned again after each statement.  Whoever
+ * tells people how far a script is hears of its statements.
  *
  * The hooks are put in place when the first upgrade of a session runs, and
  * look at one variable otherwise.
@@ -33,11 +34,13 @@ static post_parse_analyze_hook_type previous_analyze = NULL;
 static ExecutorEnd_hook_type previous_executor_end = NULL;
 
 static SettingsKeeper keeper;
+static StatementListener listener;
 static Oid	traced_extension = InvalidOid;
 static const char *path_of_check = NULL;	/* set while a check runs */
 static const char *script_text = NULL;	/* compared, never read */
 static char *script_search_path = NULL; /* what the server has set for it */
 static int	offset = -1;
+static int	statement = 0;			/* of the script itself, counted from 1 */
 
 /* True while a script of the traced extension runs, at any depth. */
 static bool
@@ -58,8 +61,24 @@ is_watched(void)
 static void
 end_statement(void)
 {
-	if (is_watched())
-		keeper.pin_again(path_of_check ? path_of_check : script_search_path);
+	if (!is_watched())
+		return;
+	keeper.pin_again(path_of_check ? path_of_check : script_search_path);
+	if (in_script() && statement > 0)
+		listener.hear(listener.arg, statement, offset);
+}
+
+/*
+ * Keeps where a statement of the script itself begins.  One that holds another,
+ * as CREATE VIEW does, is analysed twice.
+ */
+static void
+begin_statement(int location)
+{
+	if (location != offset)
+		statement++;
+	offset = location;
+	listener.hear(listener.arg, statement, offset);
 }
 
 /*
@@ -86,7 +105,7 @@ trace_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 												 namespace_search_path);
 	}
 	if (script_text == pstate->p_sourcetext && query->stmt_location >= 0)
-		offset = query->stmt_location;
+		begin_statement(query->stmt_location);
 }
 
 static void
@@ -124,10 +143,12 @@ install_hooks(void)
  * Begins to follow the next script of an extension.
  */
 void
-du_trace_start(Oid extension, const SettingsKeeper *settings)
+du_trace_start(Oid extension, const SettingsKeeper *settings, const StatementListener *hearer)
 {
 	install_hooks();
 	keeper = *settings;
+	listener = *hearer;
+	statement = 0;
 	traced_extension = extension;
 	script_text = NULL;
 	script_search_path = NULL;

@@ -85,6 +85,73 @@ role_of_step(const StepsRun *run, const PlanStep *step)
 	return extension->owner;
 }
 
+/* Where a statement of the running script is, palloc'd for people. */
+static char *
+position_within(StepsRun *run, int statement, int offset)
+{
+	const UpdateScript *script = run->plan->steps[run->current].script;
+	StringInfoData text;
+	int			line;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s, statement %d", run->position, statement);
+	if (statement <= script->nstatements)
+		appendStringInfo(&text, " of %d", script->nstatements);
+	line = du_script_follow(script, offset, &run->place);
+	if (line > 0)
+		appendStringInfo(&text, " near line %d", line);
+	return text.data;
+}
+
+/*
+ * Tells that from within the script.  The server keeps a script's own notices
+ * from the client, by a setting that this message is not meant for: the caller's
+ * counts.  A script that has chosen a setting itself is not talked into.
+ */
+static void
+tell_position(StepsRun *run, const char *position)
+{
+	int			script_level = client_min_messages;
+
+	if (script_level != Max(run->client_level, WARNING))
+	{
+		du_progress_show(&run->progress, position);
+		return;
+	}
+	client_min_messages = run->client_level;
+	PG_TRY();
+	{
+		du_progress_tell(&run->progress, position, 0);
+	}
+	PG_FINALLY();
+	{
+		client_min_messages = script_level;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Serves the trace.  A statement that is begun is shown at once: it can be the
+ * long one.
+ */
+static void
+hear_statement(void *arg, int statement, int offset)
+{
+	StepsRun   *run = arg;
+	bool		due = du_progress_is_due(&run->progress);
+	char	   *position;
+
+	if (!due && statement == run->shown)
+		return;
+	position = position_within(run, statement, offset);
+	if (due)
+		tell_position(run, position);
+	else
+		du_progress_show(&run->progress, position);
+	run->shown = statement;
+	pfree(position);
+}
+
 /* Runs a step; gives back its duration in milliseconds. */
 static double
 run_step(StepsRun *run, const PlanStep *step)
@@ -96,13 +163,17 @@ run_step(StepsRun *run, const PlanStep *step)
 	instr_time	start;
 	instr_time	duration;
 	int			guc_nestlevel;
+	StatementListener listener = {hear_statement, run};
 
 	INSTR_TIME_SET_CURRENT(start);
 	GetUserIdAndSecContext(&save_userid, &save_security);
 	SetUserIdAndSecContext(role_of_step(run, step),
 						   save_security | SECURITY_LOCAL_USERID_CHANGE);
 	guc_nestlevel = NewGUCNestLevel();
-	du_trace_start(extension->oid, &du_settings_keeper);
+	run->client_level = client_min_messages;
+	run->shown = 0;
+	memset(&run->place, 0, sizeof(run->place));
+	du_trace_start(extension->oid, &du_settings_keeper, &listener);
 
 	run->in_script = true;
 	du_execute(statement);
@@ -177,22 +248,20 @@ du_steps_refresh_gates(const UpgradeFacts *facts)
 void
 du_steps_run(StepsRun *run)
 {
-	Progress	progress;
-
-	du_progress_start(&progress, run->what);
+	du_progress_start(&run->progress, run->what);
 	for (int i = 0; i < run->plan->nsteps; i++)
 	{
 		const PlanStep *step = &run->plan->steps[i];
 		const char *extension = run->facts->extensions[step->extension].name;
-		char	   *position = psprintf("step %d of %d (%s %s to %s)", i + 1, run->plan->nsteps, extension,
-										step->from, step->to);
 
 		run->current = i;
+		run->position = psprintf("step %d of %d (%s %s to %s)", i + 1, run->plan->nsteps, extension,
+								 step->from, step->to);
 		du_running_step(i + 1, run->plan->nsteps, extension, step->from, step->to);
-		if (du_progress_is_due(&progress))
-			du_progress_tell(&progress, position, (double) i / run->plan->nsteps);
+		if (du_progress_is_due(&run->progress))
+			du_progress_tell(&run->progress, run->position, (double) i / run->plan->nsteps);
 		else
-			du_progress_show(&progress, position);
+			du_progress_show(&run->progress, run->position);
 		run_current_step(run);
 	}
 	du_progress_end();

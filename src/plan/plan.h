@@ -155,10 +155,18 @@ typedef struct UpdateScript
 	List	   *requires;		/* names of extensions that it needs */
 } UpdateScript;
 
+/* How far its lines have been counted; all zero is the beginning. */
+typedef struct ScriptPlace
+{
+	int			offset;			/* in bytes */
+	int			lines;			/* that end before it */
+} ScriptPlace;
+
 extern bool du_script_suits_owner(const UpdateScript *script,
 								  const ExtensionFacts *extension);
 extern int	du_script_line(const UpdateScript *script, int offset);
 extern int	du_script_statement_line(const UpdateScript *script, int offset);
+extern int	du_script_follow(const UpdateScript *script, int offset, ScriptPlace *place);
 
 /* ----
  * upgrade_plan.c

@@ -312,3 +312,25 @@ du_script_statement_line(const UpdateScript *script, int offset)
 		return 0;
 	return line_of(script->text, skip_to_statement(script->text +offset));
 }
+
+/*
+ * The same for one offset after the other: what lies before the last one is
+ * not counted again.
+ */
+int
+du_script_follow(const UpdateScript *script, int offset, ScriptPlace *place)
+{
+	const char *text = script->text;
+
+	if (text == NULL)
+		return 0;
+	if (offset < place->offset)
+		memset(place, 0, sizeof(ScriptPlace));
+	for (; place->offset < offset && text[place->offset] != '\0'; place->offset++)
+	{
+		if (text[place->offset] == '\n')
+			place->lines++;
+	}
+	text += place->offset;
+	return place->lines + line_of(text, skip_to_statement(text));
+}

@@ -243,6 +243,34 @@ extern void du_shared_wake_workers(void);
 extern void du_shared_wake_worker_at_commit(void);
 
 /* ----
+ * outside_answers.c
+ *
+ * What a worker has found out about things that a database cannot see.
+ * ----
+ */
+
+#define OUTSIDE_ANSWERS 12
+#define OUTSIDE_TEXT_LENGTH 1024
+
+typedef struct OutsideAnswer
+{
+	char		check_name[NAMEDATALEN];	/* a row of the health reports, "": free */
+	char		status[8];		/* "pass", "warn" or "fail"; "" when there is none */
+	char		detail[OUTSIDE_TEXT_LENGTH];
+	TimestampTz answered_at;
+	char		problem[OUTSIDE_TEXT_LENGTH];	/* why the last look gave none,
+												 * a sentence, or "" */
+} OutsideAnswer;
+
+extern void du_outside_install(void);
+extern PGDLLEXPORT void du_outside_answer(const char *check_name, const char *status,
+										  const char *detail);
+extern PGDLLEXPORT void du_outside_fail(const char *check_name, const char *problem,
+										bool passes);
+extern PGDLLEXPORT void du_outside_clear(void);
+extern int	du_outside_list(OutsideAnswer *copies);
+
+/* ----
  * reloads.c
  *
  * Has no process of ours go by settings that were reloaded while it started.

@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_counters);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_main_extension);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_worker_location);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_in_kubernetes);
+PG_FUNCTION_INFO_V1(documentdb_upgrade_outside_answers);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_cancel);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_stop_for_hold);
 PG_FUNCTION_INFO_V1(documentdb_upgrade_await_holds);
@@ -139,6 +140,37 @@ Datum
 documentdb_upgrade_in_kubernetes(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(du_process_in_pod() || du_guc_source == SOURCE_KIND_KUBERNETES);
+}
+
+/*
+ * outside_answers() returns what a worker has found out for the health reports
+ *
+ * An answer counts for as long as two looks may be apart.
+ */
+Datum
+documentdb_upgrade_outside_answers(PG_FUNCTION_ARGS)
+{
+	OutsideAnswer *answers = palloc(OUTSIDE_ANSWERS * sizeof(OutsideAnswer));
+	int			n = du_guc_kubernetes_reads ? du_outside_list(answers) : 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		const OutsideAnswer *answer = &answers[i];
+		bool		answered = answer->status[0] != '\0';
+		ResultRow	row = {0};
+
+		du_row_add_text(&row, answer->check_name);
+		du_row_add_text(&row, answered ? answer->status : NULL);
+		du_row_add_text(&row, answered ? answer->detail : NULL);
+		du_row_add_time(&row, answered ? answer->answered_at : 0);
+		du_row_add(&row, BoolGetDatum(TimestampDifferenceExceeds(answer->answered_at, now,
+																 2 * du_guc_resync_interval)));
+		du_row_add_text(&row, answer->problem[0] != '\0' ? answer->problem : NULL);
+		du_row_put(fcinfo, &row);
+	}
+	return (Datum) 0;
 }
 
 /*

@@ -159,6 +159,7 @@ END $$;
 
 CREATE FUNCTION fuzz.resources(input bytea) RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT fuzz.parse('resource', input); END;
 CREATE FUNCTION fuzz.watch(input bytea) RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT fuzz.parse('watch', input); END;
+CREATE FUNCTION fuzz.objects(input bytea) RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT fuzz.parse('objects', input); END;
 CREATE FUNCTION fuzz.upstream(input bytea) RETURNS void LANGUAGE sql BEGIN ATOMIC SELECT fuzz.parse('upstream', input); END;
 
 -- Runs the inputs of a file, one a line in hexadecimal digits.  Gives back those that

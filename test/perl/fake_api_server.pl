@@ -292,6 +292,8 @@ sub do_compact { $objects->{oldest} = $objects->{version}; return; }
 
 sub do_put { return $objects->put_resource(@_); }
 sub do_put_cluster { return $objects->put_cluster(@_); }
+sub do_put_other { return $objects->{others}->put(@_); }
+sub do_grant { return $objects->{others}->grant(@_); }
 sub do_delete { return $objects->delete_resource(@_); }
 sub do_get { return $objects->object('dbs', $_[0]); }
 sub do_flood { return $objects->flood(@_); }

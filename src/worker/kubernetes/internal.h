@@ -10,6 +10,7 @@
 
 #include "datatype/timestamp.h"
 #include "lib/ilist.h"
+#include "lib/stringinfo.h"
 
 #include "worker/kubernetes/kubernetes.h"
 #include "worker/net/net.h"
@@ -82,6 +83,15 @@ typedef enum KubeRequest
 	KUBE_PATCH_EVENT
 } KubeRequest;
 
+/* What the role of the pod's service account must allow. */
+typedef struct AccessRule
+{
+	const char *verb;
+	const char *resource;
+	const char *group;
+	const char *namespace_name; /* NULL: that of the pod, "": the whole cluster */
+} AccessRule;
+
 /* How an answer is to be understood. */
 typedef struct KubeVerdict
 {
@@ -109,6 +119,7 @@ extern bool du_kube_is_name(const char *name);
  * cannot be read.
  */
 extern HttpExchange *du_kube_get(KubernetesApi *api, KubeRequest what, KubeVerdict *verdict);
+extern HttpExchange *du_kube_get_path(KubernetesApi *api, const char *path, KubeVerdict *verdict);
 extern HttpExchange *du_kube_watch(KubernetesApi *api, const char *resource_version,
 								   int seconds, KubeVerdict *verdict);
 extern HttpExchange *du_kube_send(KubernetesApi *api, KubeRequest what,
@@ -126,6 +137,58 @@ extern long du_kube_next_delay(Backoff *backoff);
 
 extern KubeVerdict du_kube_judge(const KubernetesApi *api, KubeRequest what,
 								 const HttpAnswer *answer);
+extern KubeVerdict du_kube_judge_rule(const KubernetesApi *api, const AccessRule *rule,
+									  const HttpAnswer *answer);
+
+/* ----
+ * kube_findings.c
+ *
+ * What objects of the cluster say about the checks of the health reports.
+ * ----
+ */
+
+typedef enum FindingKind
+{
+	FINDING_DEPLOYMENT,
+	FINDING_DEPLOYMENTS,
+	FINDING_WEBHOOKS,
+	FINDING_DEFINITION,
+	FINDING_CLUSTER,
+	FINDING_QUOTAS,
+	FINDING_IMAGES,
+	FINDING_GATEWAYS
+} FindingKind;
+
+/* One request of a check. */
+typedef struct KubeQuestion
+{
+	const char *check_name;		/* row of the health reports */
+	AccessRule	rule;
+	const char *path;			/* with {ns} and {cluster} */
+	FindingKind kind;
+	const char *name;			/* of the object, NULL for a list */
+} KubeQuestion;
+
+typedef enum FindingGrade
+{
+	FINDING_PASS,
+	FINDING_WARN,
+	FINDING_FAIL
+} FindingGrade;
+
+/* All zero, but for an empty text, is a finding to which nothing was added. */
+typedef struct KubeFinding
+{
+	FindingGrade grade;
+	bool		missing;		/* nothing was found that could be judged */
+	StringInfoData text;		/* sentences */
+} KubeFinding;
+
+extern const KubeQuestion *du_finding_question(int n);
+extern const char *du_finding_read(KubeFinding *finding, const KubeQuestion *question,
+								   const char *name, const char *json, size_t length);
+extern void du_finding_note_absence(KubeFinding *finding, const KubeQuestion *question,
+									const char *name);
 
 /* ----
  * kube_events.c

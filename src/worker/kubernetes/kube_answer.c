@@ -18,14 +18,6 @@
 
 #define LONGEST_RETRY_AFTER_S 300
 
-/* What the role of the pod's service account must allow. */
-typedef struct AccessRule
-{
-	const char *verb;
-	const char *resource;
-	const char *group;
-} AccessRule;
-
 static const AccessRule rules[] = {
 	[KUBE_GET_CLUSTER] = {"get", "clusters", "postgresql.cnpg.io"},
 	[KUBE_GET_RESOURCE] = {"get", "dbs", "documentdb.io"},
@@ -80,27 +72,32 @@ judge_failure(const KubernetesApi *api, const HttpAnswer *answer, KubeVerdict *v
 	}
 }
 
+/* Where a rule must hold, for people. */
+static const char *
+name_place(const KubernetesApi *api, const AccessRule *rule)
+{
+	const char *name = rule->namespace_name != NULL ? rule->namespace_name : api->namespace_name;
+
+	return name[0] != '\0' ? psprintf("in namespace \"%s\"", name) : "in the whole cluster";
+}
+
 static void
-judge_forbidden(const KubernetesApi *api, KubeRequest what, const char *message,
+judge_forbidden(const KubernetesApi *api, const AccessRule *rule, const char *message,
 				KubeVerdict *verdict)
 {
-	const AccessRule *rule = &rules[what];
+	const char *place = name_place(api, rule);
 
 	verdict->health = SOURCE_REFUSED;
-	verdict->problem = psprintf("The API server does not allow this pod to %s %s in namespace \"%s\"%s",
-								rule->verb, rule->resource, api->namespace_name,
-								quote_server(message));
-	verdict->hint = psprintf("Grant verb \"%s\" on resource \"%s\" of API group \"%s\" in namespace \"%s\" to the service account of this pod; see docs/kubernetes.md.",
-							 rule->verb, rule->resource, rule->group, api->namespace_name);
+	verdict->problem = psprintf("The API server does not allow this pod to %s %s %s%s",
+								rule->verb, rule->resource, place, quote_server(message));
+	verdict->hint = psprintf("Grant verb \"%s\" on resource \"%s\" of API group \"%s\" %s to the service account of this pod; see docs/kubernetes.md.",
+							 rule->verb, rule->resource, rule->group, place);
 }
 
 /* The object is missing, or its whole kind. */
 static void
-judge_missing(const KubernetesApi *api, KubeRequest what, const char *message,
-			  KubeVerdict *verdict)
+judge_missing(const AccessRule *rule, const char *message, KubeVerdict *verdict)
 {
-	const AccessRule *rule = &rules[what];
-
 	verdict->health = SOURCE_MISSING;
 	verdict->kind_missing = message == NULL;
 	if (message == NULL)
@@ -147,11 +144,11 @@ is_json(const char *content_type)
 }
 
 /*
- * What the answer to a request means.  Texts are in the current memory
- * context.
+ * What the answer to a request means that needs this rule.  Texts are in the
+ * current memory context.
  */
 KubeVerdict
-du_kube_judge(const KubernetesApi *api, KubeRequest what, const HttpAnswer *answer)
+du_kube_judge_rule(const KubernetesApi *api, const AccessRule *rule, const HttpAnswer *answer)
 {
 	KubeVerdict verdict = {0};
 	const char *message = NULL;
@@ -177,9 +174,9 @@ du_kube_judge(const KubernetesApi *api, KubeRequest what, const HttpAnswer *answ
 								api->token_file);
 	}
 	else if (answer->status == 403)
-		judge_forbidden(api, what, message, &verdict);
+		judge_forbidden(api, rule, message, &verdict);
 	else if (answer->status == 404)
-		judge_missing(api, what, message, &verdict);
+		judge_missing(rule, message, &verdict);
 	else if (answer->status / 100 != 2)
 		judge_status(answer->status, message, &verdict);
 	else if (!is_json(answer->content_type))
@@ -189,4 +186,13 @@ du_kube_judge(const KubernetesApi *api, KubeRequest what, const HttpAnswer *answ
 		verdict.hint = "Check documentdb_upgrade.kubernetes_api_server: something else may answer there.";
 	}
 	return verdict;
+}
+
+/*
+ * The same of one of the worker's own requests.
+ */
+KubeVerdict
+du_kube_judge(const KubernetesApi *api, KubeRequest what, const HttpAnswer *answer)
+{
+	return du_kube_judge_rule(api, &rules[what], answer);
 }

@@ -322,6 +322,20 @@ du_kube_get(KubernetesApi *api, KubeRequest what, KubeVerdict *verdict)
 }
 
 /*
+ * Starts a read of anything else, by the path of its URL.
+ */
+HttpExchange *
+du_kube_get_path(KubernetesApi *api, const char *path, KubeVerdict *verdict)
+{
+	HttpRequest request = {0};
+
+	request.method = "GET";
+	request.total_timeout_ms = READ_TIMEOUT_MS;
+	request.url = psprintf("%s%s", api->server, path);
+	return start(api, &request, verdict);
+}
+
+/*
  * Starts a watch of the resource, bounded by the server and, should that
  * fail, here.
  */

@@ -55,4 +55,18 @@ extern void du_kube_report_add_waits(KubernetesReport *report, WaitList *list);
 extern ReportCounters du_kube_report_counters(const KubernetesReport *report);
 extern void du_kube_report_close(KubernetesReport *report);
 
+/* ----
+ * kube_reads.c
+ *
+ * Reads from the API server what the health reports ask about it.
+ * ----
+ */
+
+typedef struct KubernetesReads KubernetesReads;
+
+extern KubernetesReads *du_kube_reads_open(const DesiredSource *kubernetes_source);
+extern void du_kube_reads_advance(KubernetesReads *reads);
+extern void du_kube_reads_add_waits(KubernetesReads *reads, WaitList *list);
+extern void du_kube_reads_close(KubernetesReads *reads);
+
 #endif							/* DU_KUBERNETES_H */

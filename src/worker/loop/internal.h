@@ -46,6 +46,7 @@ typedef struct Worker
 	DesiredSource *source;		/* NULL on other standbys */
 	int			source_kind;
 	KubernetesReport *report;	/* NULL when the source is another */
+	KubernetesReads *reads;		/* NULL as well when they are not wanted */
 	UpstreamReport *upstream_report;	/* NULL on a primary */
 
 	ReportCounters past_reports;	/* of reports that are closed */

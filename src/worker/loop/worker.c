@@ -169,6 +169,8 @@ work(Worker *worker, bool look)
 	}
 	if (worker->report != NULL)
 		du_kube_report_advance(worker->report);
+	if (worker->reads != NULL)
+		du_kube_reads_advance(worker->reads);
 	if (worker->upstream_report != NULL)
 		du_upstream_report_advance(worker->upstream_report);
 	publish(worker);
@@ -191,6 +193,8 @@ gather_waits(const Worker *worker, TimestampTz next_look, WaitList *list)
 		worker->source->add_waits(worker->source, list);
 	if (worker->report != NULL)
 		du_kube_report_add_waits(worker->report, list);
+	if (worker->reads != NULL)
+		du_kube_reads_add_waits(worker->reads, list);
 	if (worker->upstream_report != NULL)
 		du_upstream_report_add_waits(worker->upstream_report, list);
 }

@@ -172,8 +172,32 @@ du_worker_take_counters(Worker *worker)
 }
 
 static void
+close_reads(Worker *worker)
+{
+	if (worker->reads != NULL)
+		du_kube_reads_close(worker->reads);
+	worker->reads = NULL;
+}
+
+/*
+ * Opens or closes what is read for the health reports.  A single pass has no
+ * memory to leave it in.
+ */
+static void
+follow_reads(Worker *worker)
+{
+	bool		wanted = du_guc_kubernetes_reads && worker->report != NULL && !worker->once;
+
+	if (!wanted)
+		close_reads(worker);
+	else if (worker->reads == NULL)
+		worker->reads = du_kube_reads_open(worker->source);
+}
+
+static void
 close_source(Worker *worker)
 {
+	close_reads(worker);
 	if (worker->report != NULL)
 	{
 		add_reports(&worker->past_reports, worker->report);
@@ -249,6 +273,7 @@ du_worker_follow_role(Worker *worker)
 		close_source(worker);
 	if (worker->source == NULL && follows)
 		open_source(worker);
+	follow_reads(worker);
 	take_source_state(worker);
 
 	if (primary || !worker->main)

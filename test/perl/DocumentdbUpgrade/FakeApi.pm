@@ -172,9 +172,19 @@ The second does both, so that the uid is new.
 
 What is stored now: one resource, a list of Events.
 
-=item put_cluster(name, owner)
+=item put_cluster(name, owner, field => value, ...)
 
 A CloudNativePG cluster owned by the DocumentDB of that name, if one is given.
+
+=item put_other(kind, namespace, name, object)
+
+An object of another kind, such as "v1 pods" or "apps/v1 deployments"; undef as
+namespace is that of the cluster, and as object takes it away.
+
+=item grant(rule), revoke(rule)
+
+Gives the worker a rule to read such objects, or takes it away: "list pods lab",
+"get deployments.apps cnpg-system", "get customresourcedefinitions.apiextensions.k8s.io".
 
 =item flood(name, count)
 
@@ -189,7 +199,10 @@ sub delete_resource { my ($self, $name) = @_; return $self->command('delete', $n
 sub recreate_resource { my ($self, $name, %given) = @_; $self->delete_resource($name); return $self->put_resource($name, %given); }
 sub resource { my ($self, $name) = @_; return $self->command('get', $name); }
 sub events { return @{ $_[0]->command('events') }; }
-sub put_cluster { my ($self, $name, $owner) = @_; return $self->command('put_cluster', $name, $owner); }
+sub put_cluster { my ($self, $name, $owner, %more) = @_; return $self->command('put_cluster', $name, $owner, %more); }
+sub put_other { my ($self, @other) = @_; return $self->command('put_other', @other); }
+sub grant { my ($self, @rules) = @_; $self->command('grant', $_, 1) foreach @rules; return; }
+sub revoke { my ($self, @rules) = @_; $self->command('grant', $_, 0) foreach @rules; return; }
 sub flood { my ($self, $name, $count) = @_; return $self->command('flood', $name, $count); }
 
 =pod

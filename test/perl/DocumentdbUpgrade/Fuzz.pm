@@ -53,6 +53,7 @@ my %expected = (
 	reports => '22023|54000|54001',
 	resources => '',
 	watch => '',
+	objects => '',
 	upstream => '');
 
 # In the log of a server none of this may be.

@@ -22,6 +22,7 @@ use warnings FATAL => 'all';
 use parent 'DocumentdbUpgrade::FakeApi::Writes';
 
 use DocumentdbUpgrade::FakeApi::Answers;
+use DocumentdbUpgrade::FakeApi::Others;
 use JSON::PP ();
 
 my $pretty = JSON::PP->new->canonical->utf8->pretty;
@@ -42,6 +43,7 @@ sub new
 		served => 1,             # is there a definition of dbs?
 		conditions => 'map',     # what it says of status.conditions
 		objects => {},           # "plural/name" -> object
+		others => DocumentdbUpgrade::FakeApi::Others->new,    # kinds that are only read
 		owners => {},            # name -> condition type -> field -> manager -> 1
 		history => [],           # what a watch is told: [version, plural, name, type, text]
 		version => 1000,
@@ -119,8 +121,8 @@ sub delete_resource
 
 sub put_cluster
 {
-	my ($self, $name, $owner) = @_;
-	return $self->store('clusters', 'ADDED', {
+	my ($self, $name, $owner, %more) = @_;
+	return $self->store('clusters', 'ADDED', { %more,
 		apiVersion => 'postgresql.cnpg.io/v1', kind => 'Cluster',
 		metadata => { name => $name, namespace => $self->{namespace}, uid => new_uid(),
 			$owner ? (ownerReferences => [
@@ -200,7 +202,7 @@ sub route
 			return $self->authorize($request) // $self->serve($request);
 		}
 	}
-	return plain(404, "404 page not found\n");
+	return $self->{others}->handle($request) // plain(404, "404 page not found\n");
 }
 
 sub authorize

@@ -5,6 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::RealApi;
+use DocumentdbUpgrade::Test;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -12,7 +13,7 @@ use Test::More;
 need_real_api();
 my $docs = "$ENV{DU_SOURCE}/docs";
 my $api = DocumentdbUpgrade::RealApi->new;
-$api->kubectl('create', 'namespace', $_) foreach qw(databases argocd monitoring);
+$api->kubectl('create', 'namespace', $_) foreach qw(databases argocd monitoring documentdb-operator cnpg-system);
 $api->kubectl('apply', '-f', "$ENV{DU_SOURCE}/test/fixtures/kubernetes/crds-of-others.yaml");
 $api->apply_crd(operator_crd() // own_crd());
 $api->kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
@@ -41,8 +42,17 @@ sub manifests
 my $guide = slurp_file("$docs/kubernetes.md");
 my ($cron_job, $old_batch);
 
-foreach my $file (sort glob "$docs/kubernetes/*.yaml")
+# What is optional comes when the other rules have been looked at.
+my ($optional, @files) = sort { ($b =~ /-reads/) <=> ($a =~ /-reads/) || $a cmp $b } glob "$docs/kubernetes/*.yaml";
+foreach my $file (@files)
 {
+	check_file($file);
+}
+
+# Applies a file, and looks whether all of it is kept.
+sub check_file
+{
+	my $file = shift;
 	my ($name) = $file =~ m{([^/]+)$};
 	my $text = slurp_file($file);
 
@@ -59,6 +69,7 @@ foreach my $file (sort glob "$docs/kubernetes/*.yaml")
 		  foreach grep { !/^(metadata|apiVersion)$/ } sort keys %$object;
 		$cron_job = $stored if $object->{kind} eq 'CronJob';
 	}
+	return;
 }
 
 # Pod Security Standard "restricted".
@@ -73,16 +84,21 @@ is($pod->{automountServiceAccountToken}, JSON::PP::false, 'it carries no token')
 
 # Everything that the service account may do in its namespace.
 my $account = 'system:serviceaccount:databases:mydb';
-my $review = $api->json('--as', $account, '--as-group', 'system:authenticated', 'create', '-f', '-',
-	\encode_json({ apiVersion => 'authorization.k8s.io/v1', kind => 'SelfSubjectRulesReview', spec => { namespace => 'databases' } }));
-my %rules = map { join('/', @{ $_->{apiGroups} }, @{ $_->{resources} }, @{ $_->{resourceNames} // [] }) => join(',', sort @{ $_->{verbs} }) }
-  grep { $_->{apiGroups}[0] ne 'authorization.k8s.io' } @{ $review->{status}{resourceRules} };
-is_deeply(\%rules, {
+
+sub rules_in
+{
+	my $namespace = shift;
+	my $review = $api->json('--as', $account, '--as-group', 'system:authenticated', 'create', '-f', '-',
+		\encode_json({ apiVersion => 'authorization.k8s.io/v1', kind => 'SelfSubjectRulesReview', spec => { namespace => $namespace } }));
+	return { map { join('/', @{ $_->{apiGroups} }, @{ $_->{resources} }, @{ $_->{resourceNames} // [] }) => join(',', sort @{ $_->{verbs} }) }
+		  grep { $_->{apiGroups}[0] ne 'authorization.k8s.io' } @{ $review->{status}{resourceRules} } };
+}
+my %rules = (
 	'documentdb.io/dbs/mydb' => 'get,list,watch',
 	'documentdb.io/dbs/status/mydb' => 'get,patch',
 	'postgresql.cnpg.io/clusters/mydb' => 'get',
-	'/events' => 'create,patch'
-}, 'the Role grants four rules and nothing else');
+	'/events' => 'create,patch');
+is_deeply(rules_in('databases'), \%rules, 'the Role grants four rules and nothing else');
 
 # The same by example.
 sub can
@@ -103,6 +119,25 @@ is(can(@$_), 'no', "may not: @$_") foreach (
 	[ 'create', 'pods', '--subresource=exec' ], [ 'list', 'events' ], [ 'delete', 'events' ], [ 'get', 'configmaps' ],
 	[ 'get', 'nodes' ]);
 is($api->try_kubectl('auth', 'can-i', "--as=$account", '-n', 'default', 'get', "$dbs/mydb")->{stdout}, 'no', 'nor in another namespace');
+
+# With the optional rules, which are only to read.
+check_file($optional);
+my %of_cluster = (
+	'apiextensions.k8s.io/customresourcedefinitions/dbs.documentdb.io/backups.documentdb.io/clusters.postgresql.cnpg.io' => 'get',
+	'admissionregistration.k8s.io/validatingwebhookconfigurations/documentdb-validating-webhook/cnpg-validating-webhook-configuration' => 'get',
+	'admissionregistration.k8s.io/mutatingwebhookconfigurations/cnpg-mutating-webhook-configuration' => 'get');
+my %optional = (
+	databases => { %rules, '/pods' => 'list', '/resourcequotas' => 'list' },
+	'documentdb-operator' => { 'apps/deployments/documentdb-operator' => 'get' },
+	'cnpg-system' => { 'apps/deployments/sidecar-injector' => 'get', 'apps/deployments' => 'list' },
+	default => {});
+foreach my $namespace (sort keys %optional)
+{
+	my $wanted = { %{ $optional{$namespace} }, %of_cluster };
+	my $granted;
+	poll_until(sub { $granted = rules_in($namespace); keys %$granted == keys %$wanted }, "the rules in $namespace are in force");
+	is_deeply($granted, $wanted, "the optional rules in $namespace are these and no others");
+}
 
 # The commands, in the order in which the guide has them; those that wait have
 # a test of their own.
