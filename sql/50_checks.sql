@@ -3,19 +3,8 @@
 --
 
 CREATE FUNCTION documentdb_upgrade_internal.check_applies(requires text[]) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(bool_and(EXISTS (
-               SELECT FROM pg_extension e
-               JOIN pg_depend d ON d.refobjid = e.oid
-               JOIN pg_proc p ON p.oid = d.objid
-               JOIN pg_namespace n ON n.oid = p.pronamespace
-               WHERE e.extname = documentdb_upgrade_internal.main_extension()
-                 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-                 AND d.classid = 'pg_proc'::regclass
-                 AND p.proname = r.name[2] AND n.nspname = r.name[1])), true)
-    FROM (SELECT parse_ident(f) AS name FROM unnest(requires) AS f) r
-$$;
+    LANGUAGE C STABLE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_check_applies';
 COMMENT ON FUNCTION check_applies(text[]) IS
 'true when every function named is a member of the main extension; a check that requires others is not run';
 

@@ -42,6 +42,6 @@ GRANT EXECUTE ON FUNCTION
     writers_since(timestamptz, boolean), database_list, rehearsal_outside,
     script_objects, named_members, standing_on, foundations, finding_applies,
     recreation, relation_recreation, column_recreation, policy_recreation,
-    grant_statements, still_lost, cluster_nodes
+    grant_statements, still_lost, cluster_nodes, other_definitions
     TO pg_monitor;
 GRANT SELECT ON binaries_seen, runbook_template TO pg_monitor;

@@ -100,6 +100,13 @@ du_count_proc_locks(PGPROC *proc, int partition)
 }
 #endif
 
+/* 18 asks whether one that is checked at commit will do. */
+#if PG_VERSION_NUM >= 180000
+#define du_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define du_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* 18 took away the promise to run a query once only. */
 #if PG_VERSION_NUM >= 180000
 #define DU_EXECUTOR_RUN_PARAMETERS \

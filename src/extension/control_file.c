@@ -271,39 +271,6 @@ du_control_script_path(const ControlFile *control, const char *extension,
 }
 
 /*
- * Base names of the extension's scripts, without the extension's name and
- * without ".sql": "1.0" for an install script, "1.0--1.1" for an update
- * script.  In no particular order.
- */
-List *
-du_control_script_names(const ControlFile *control, const char *extension)
-{
-	List	   *names = NIL;
-	size_t		prefix = strlen(extension);
-	DIR		   *dir;
-	struct dirent *entry;
-
-	if (control->directory == NULL)
-		return NIL;
-	dir = AllocateDir(control->directory);
-	if (dir == NULL)
-		return NIL;
-	while ((entry = ReadDirExtended(dir, control->directory, LOG)) != NULL)
-	{
-		size_t		length = strlen(entry->d_name);
-
-		if (length > prefix + 6 &&
-			strncmp(entry->d_name, extension, prefix) == 0 &&
-			strncmp(entry->d_name + prefix, "--", 2) == 0 &&
-			strcmp(entry->d_name + length - 4, ".sql") == 0)
-			names = lappend(names, pnstrdup(entry->d_name + prefix + 2,
-											length - prefix - 6));
-	}
-	FreeDir(dir);
-	return names;
-}
-
-/*
  * Where the server looks for a library as pg_proc.probin, module_pathname and
  * shared_preload_libraries spell it, in its order; palloc'd paths of files
  * that may exist or not.

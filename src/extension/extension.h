@@ -40,8 +40,15 @@ extern void du_control_apply_secondary(ControlFile *control,
 extern char *du_control_script_path(const ControlFile *control,
 									const char *extension,
 									const char *from, const char *to);
-extern List *du_control_script_names(const ControlFile *control,
-									 const char *extension);
+
+/* ----
+ * script_listing.c
+ *
+ * The scripts in a directory, listed once for each state of it.
+ * ----
+ */
+
+extern List *du_script_names(const ControlFile *control, const char *extension);
 
 /* ----
  * extension_version.c
@@ -215,9 +222,27 @@ extern const char *du_managed_set_of(const char *name);
  * ----
  */
 
+extern List *du_members_of(Oid extension);
 extern List *du_members_libraries(const ExtensionFacts *extension);
 extern void du_members_invalidate_tables(Oid extension);
 extern List *du_members_schemas_without_usage(const ExtensionFacts *extension, Oid role);
+
+/* ----
+ * member_definitions.c
+ *
+ * The members of an extension: a digest of the definition of each.
+ * ----
+ */
+
+typedef struct MemberDefinition
+{
+	const char *kind;
+	const char *identity;
+	const char *digest;
+	const char *privileges;
+} MemberDefinition;
+
+extern List *du_member_definitions(const char *extension);
 
 /* ----
  * library_facts.c

@@ -147,7 +147,7 @@ read_install_scripts(ExtensionFacts *extension)
 {
 	ListCell   *lc;
 
-	foreach(lc, du_control_script_names(extension->control, extension->name))
+	foreach(lc, du_script_names(extension->control, extension->name))
 	{
 		if (strstr(lfirst(lc), "--") == NULL)
 			du_extension_offer(extension, lfirst(lc));
@@ -191,7 +191,7 @@ highest_in_scripts(const ExtensionFacts *extension)
 	ExtensionVersion best_version;
 	ListCell   *lc;
 
-	foreach(lc, du_control_script_names(extension->control, extension->name))
+	foreach(lc, du_script_names(extension->control, extension->name))
 	{
 		const char *to = lfirst(lc);
 		ExtensionVersion version;
@@ -339,7 +339,7 @@ read_script_names(ExtensionFacts *extension)
 {
 	ListCell   *lc;
 
-	foreach(lc, du_control_script_names(extension->control, extension->name))
+	foreach(lc, du_script_names(extension->control, extension->name))
 	{
 		char	   *from = lfirst(lc);
 		char	   *to = strstr(from, "--");

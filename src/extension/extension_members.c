@@ -36,12 +36,12 @@
 #include "base/base.h"
 
 /*
- * OIDs of the extension's members in one catalogue.
+ * The extension's members as a list of ObjectAddress, palloc'd.
  */
-static List *
-members(Oid extension, Oid catalogue)
+List *
+du_members_of(Oid extension)
 {
-	List	   *oids = NIL;
+	List	   *addresses = NIL;
 	Relation	rel = table_open(DependRelationId, AccessShareLock);
 	SysScanDesc scan;
 	ScanKeyData keys[2];
@@ -55,13 +55,35 @@ members(Oid extension, Oid catalogue)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress *address;
 
-		if (depend->deptype == DEPENDENCY_EXTENSION &&
-			depend->classid == catalogue)
-			oids = lappend_oid(oids, depend->objid);
+		if (depend->deptype != DEPENDENCY_EXTENSION)
+			continue;
+		address = palloc(sizeof(ObjectAddress));
+		ObjectAddressSubSet(*address, depend->classid, depend->objid, depend->objsubid);
+		addresses = lappend(addresses, address);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	return addresses;
+}
+
+/*
+ * OIDs of the extension's members in one catalogue.
+ */
+static List *
+members(Oid extension, Oid catalogue)
+{
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, du_members_of(extension))
+	{
+		const ObjectAddress *address = lfirst(lc);
+
+		if (address->classId == catalogue)
+			oids = lappend_oid(oids, address->objectId);
+	}
 	return oids;
 }
 

@@ -8,6 +8,8 @@
 #ifndef DU_EXTENSION_INTERNAL_H
 #define DU_EXTENSION_INTERNAL_H
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "nodes/pg_list.h"
 
 #include "extension/extension.h"
@@ -43,6 +45,16 @@ extern bool du_build_id_file(const char *path, BuildId *id);
 extern ControlFile *du_control_read(const char *extension);
 extern List *du_control_library_candidates(const char *library);
 extern char *du_control_library_path(const char *library);
+
+/* ----
+ * definition_body.c
+ *
+ * What the catalogue says of an object, as a text to digest.
+ * ----
+ */
+
+extern bool du_definition_is_described(Oid classid);
+extern char *du_definition_body(Oid classid, HeapTuple tuple, TupleDesc desc);
 
 /* ----
  * extension_facts.c
@@ -102,6 +114,24 @@ extern bool du_record_preloaded(const char *path);
 extern Oid	du_loaded_version_function(const ExtensionFacts *main_extension);
 extern char *du_loaded_version_ask(const ExtensionFacts *main_extension, Oid function,
 								   ErrorData **problem);
+
+/* ----
+ * script_listing.c
+ *
+ * The scripts in a directory, listed once for each state of it.
+ * ----
+ */
+
+typedef struct ScriptListing
+{
+	MemoryContext context;
+	const char *directory;
+	List	   *files;			/* names of script files */
+	List	   *paths;			/* for update_paths.c: what the server has
+								 * computed from them */
+} ScriptListing;
+
+extern ScriptListing *du_script_listing(const char *directory);
 
 /* ----
  * update_paths.c

@@ -26,6 +26,21 @@
 #define TARGET_COLUMN	2
 #define PATH_COLUMN		3
 
+/* A row of the server's function. */
+typedef struct ServerPath
+{
+	char	   *source;
+	char	   *target;
+	char	   *path;			/* NULL: there is none */
+} ServerPath;
+
+/* What it says of one extension. */
+typedef struct ServerPaths
+{
+	char	   *extension;
+	List	   *rows;			/* of ServerPath */
+} ServerPaths;
+
 /*
  * Takes a path apart: "1.0--1.1--1.2" has three versions.
  */
@@ -88,6 +103,59 @@ column_text(TupleTableSlot *slot, int column)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+/* The rows that the server has for an extension. */
+static List *
+ask_server(const char *extension)
+{
+	ExprContext *context = CreateStandaloneExprContext();
+	ReturnSetInfo result;
+	TupleTableSlot *slot;
+	List	   *rows = NIL;
+
+	call_server(extension, context, &result);
+	slot = MakeSingleTupleTableSlot(result.setDesc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(result.setResult, true, false, slot))
+	{
+		ServerPath *row = palloc(sizeof(ServerPath));
+
+		row->source = column_text(slot, SOURCE_COLUMN);
+		row->target = column_text(slot, TARGET_COLUMN);
+		row->path = column_text(slot, PATH_COLUMN);
+		rows = lappend(rows, row);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(result.setResult);
+	FreeExprContext(context, true);
+	return rows;
+}
+
+/* The same, for the scripts that are there now; of the listing. */
+static const ServerPaths *
+paths_of(const ExtensionFacts *extension)
+{
+	ScriptListing *listing = du_script_listing(extension->control->directory);
+	MemoryContext context;
+	ServerPaths *paths;
+	List	   *rows;
+	ListCell   *lc;
+
+	foreach(lc, listing->paths)
+	{
+		paths = lfirst(lc);
+		if (strcmp(paths->extension, extension->name) == 0)
+			return paths;
+	}
+
+	context = MemoryContextSwitchTo(listing->context);
+	rows = ask_server(extension->name);
+	paths = palloc(sizeof(ServerPaths));
+	paths->extension = pstrdup(extension->name);
+	paths->rows = rows;
+	listing->paths = lappend(listing->paths, paths);
+	MemoryContextSwitchTo(context);
+	return paths;
+}
+
 /*
  * Adds to an extension's facts the versions that its files offer and the paths
  * from the installed one.  The control file must be readable.
@@ -95,29 +163,21 @@ column_text(TupleTableSlot *slot, int column)
 void
 du_paths_read(ExtensionFacts *extension)
 {
-	ExprContext *context = CreateStandaloneExprContext();
-	ReturnSetInfo result;
-	TupleTableSlot *slot;
+	const ServerPaths *paths = paths_of(extension);
 	const char *last_source = "";
+	ListCell   *lc;
 
-	call_server(extension->name, context, &result);
-	extension->paths = palloc0(Max(tuplestore_tuple_count(result.setResult), 1) * sizeof(UpdatePath));
-	slot = MakeSingleTupleTableSlot(result.setDesc, &TTSOpsMinimalTuple);
-	while (tuplestore_gettupleslot(result.setResult, true, false, slot))
+	extension->paths = palloc0(Max(list_length(paths->rows), 1) * sizeof(UpdatePath));
+	foreach(lc, paths->rows)
 	{
-		char	   *source = column_text(slot, SOURCE_COLUMN);
-		char	   *target = column_text(slot, TARGET_COLUMN);
-		char	   *path = column_text(slot, PATH_COLUMN);
+		const ServerPath *row = lfirst(lc);
 
-		if (strcmp(source, last_source) != 0)
-			du_extension_offer(extension, source);
-		last_source = source;
-		du_extension_offer(extension, target);
-		if (path != NULL && extension->installed != NULL &&
-			strcmp(source, extension->installed) == 0)
-			split_path(&extension->paths[extension->npaths++], target, path);
+		if (strcmp(row->source, last_source) != 0)
+			du_extension_offer(extension, row->source);
+		last_source = row->source;
+		du_extension_offer(extension, row->target);
+		if (row->path != NULL && extension->installed != NULL &&
+			strcmp(row->source, extension->installed) == 0)
+			split_path(&extension->paths[extension->npaths++], row->target, row->path);
 	}
-	ExecDropSingleTupleTableSlot(slot);
-	tuplestore_end(result.setResult);
-	FreeExprContext(context, true);
 }

@@ -18,16 +18,23 @@
 #include "finalize/internal.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "base/base.h"
+
+PG_FUNCTION_INFO_V1(documentdb_upgrade_check_applies);
 
 typedef struct Check
 {
@@ -40,6 +47,62 @@ typedef struct Check
 	bool		met;
 	bool		is_null;
 } Check;
+
+/* True when a function of that name and schema is a member of an extension. */
+static bool
+is_member(Oid extension, const char *schema, const char *name)
+{
+	Oid			namespace = get_namespace_oid(schema, true);
+	CatCList   *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	bool		found = false;
+
+	for (int i = 0; i < functions->n_members && !found; i++)
+	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
+
+		found = form->pronamespace == namespace &&
+			getExtensionOfObject(ProcedureRelationId, form->oid) == extension;
+	}
+	ReleaseSysCacheList(functions);
+	return found;
+}
+
+/* The same of a name as it is written. */
+static bool
+is_met(Oid extension, Datum requirement)
+{
+	Datum	   *names;
+	int			nnames;
+
+	deconstruct_array(DatumGetArrayTypeP(DirectFunctionCall2(parse_ident, requirement, BoolGetDatum(true))),
+					  TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
+	return nnames > 1 && is_member(extension, TextDatumGetCString(names[0]), TextDatumGetCString(names[1]));
+}
+
+/*
+ * check_applies(requires text[]) returns boolean
+ *
+ * A null requires nothing.
+ */
+Datum
+documentdb_upgrade_check_applies(PG_FUNCTION_ARGS)
+{
+	Oid			extension;
+	Datum	   *required;
+	bool	   *nulls;
+	int			nrequired;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_BOOL(true);
+	extension = get_extension_oid(du_main_extension(), true);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &required, &nulls, &nrequired);
+	for (int i = 0; i < nrequired; i++)
+	{
+		if (nulls[i] || !OidIsValid(extension) || !is_met(extension, required[i]))
+			PG_RETURN_BOOL(false);
+	}
+	PG_RETURN_BOOL(true);
+}
 
 /* The enabled checks of a kind that apply here, by name. */
 static List *

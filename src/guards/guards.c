@@ -462,7 +462,7 @@ du_guards_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid caller,
 		if (compare_members)
 			input.members = du_members_compare(facts);
 		du_rehearsals_recall(facts, plan->target, &input.rehearsal);
-		du_outside_recall(facts, plan, compare_members, &input.outside);
+		du_outside_recall(facts, plan, input.rehearsal.id != 0, compare_members, &input.outside);
 	}
 	return input;
 }

@@ -48,7 +48,7 @@ extern MemberChanges *du_members_compare(const UpgradeFacts *facts);
  */
 
 extern void du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan,
-							  bool read_scripts, OutsideObjects *outside);
+							  bool rehearsed, bool read_scripts, OutsideObjects *outside);
 
 /* ----
  * rehearsal_memory.c
@@ -61,12 +61,22 @@ extern void du_rehearsals_recall(const UpgradeFacts *facts, const char *target,
 								 RememberedRehearsal *rehearsal);
 
 /* ----
+ * standing_objects.c
+ *
+ * Whether anything can stand on what the scripts of an upgrade drop.
+ * ----
+ */
+
+extern bool du_outside_may_stand(const UpgradeFacts *facts, const UpgradePlan *plan);
+
+/* ----
  * server_facts.c
  *
  * What else on this server bears on an upgrade.
  * ----
  */
 
+extern bool du_table_is_empty(const char *name);
 extern ServerFacts *du_server_facts_look(const UpgradeFacts *facts, const UpgradePlan *plan,
 										 Oid caller);
 extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan,

@@ -15,10 +15,23 @@
 
 #include "guards/internal.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "extension/extension.h"
@@ -38,27 +51,147 @@ extension_names(const UpgradeFacts *facts)
 	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* The columns of table member_digests. */
+enum
+{
+	COLUMN_EXTENSION,
+	COLUMN_VERSION,
+	COLUMN_SERVER_RELEASE,
+	COLUMN_KIND,
+	COLUMN_IDENTITY,
+	COLUMN_DIGEST,
+	COLUMN_RECORDED_AT,
+	NCOLUMNS
+};
+
+/* Starts a scan over the record of an extension. */
+static SysScanDesc
+scan_record(Relation rel, Snapshot snapshot, const char *extension)
+{
+	Oid			index = du_primary_key_index(rel);
+	ScanKeyData key;
+
+	ScanKeyEntryInitialize(&key, 0, COLUMN_EXTENSION + 1, BTEqualStrategyNumber, TEXTOID,
+						   DEFAULT_COLLATION_OID, F_TEXTEQ, CStringGetTextDatum(extension));
+	return systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
+}
+
+/* Removes the record of an extension. */
+static void
+forget(Relation rel, const char *extension)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = scan_record(rel, snapshot, extension);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		CatalogTupleDelete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+}
+
+static int
+compare_definitions(const ListCell *a, const ListCell *b)
+{
+	const MemberDefinition *left = lfirst(a);
+	const MemberDefinition *right = lfirst(b);
+	int			order = strcmp(left->kind, right->kind);
+
+	return order != 0 ? order : strcmp(left->identity, right->identity);
+}
+
+/* Notes the members of an extension as they are now. */
+static void
+note(Relation rel, CatalogIndexState indexes, const char *extension)
+{
+	List	   *definitions = du_member_definitions(extension);
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {false};
+	const MemberDefinition *last = NULL;
+	ListCell   *lc;
+
+	values[COLUMN_EXTENSION] = CStringGetTextDatum(extension);
+	values[COLUMN_VERSION] = CStringGetTextDatum(du_extension_installed_version(extension, NULL));
+	values[COLUMN_SERVER_RELEASE] = Int32GetDatum(PG_VERSION_NUM / 10000);
+	values[COLUMN_RECORDED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+
+	/* Two of one name, which the server does not promise to exclude, count as one. */
+	list_sort(definitions, compare_definitions);
+	foreach(lc, definitions)
+	{
+		const MemberDefinition *definition = lfirst(lc);
+
+		if (last != NULL && strcmp(last->kind, definition->kind) == 0 &&
+			strcmp(last->identity, definition->identity) == 0)
+			continue;
+		last = definition;
+		values[COLUMN_KIND] = CStringGetTextDatum(definition->kind);
+		values[COLUMN_IDENTITY] = CStringGetTextDatum(definition->identity);
+		values[COLUMN_DIGEST] = CStringGetTextDatum(definition->digest);
+		CatalogTupleInsertWithInfo(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls), indexes);
+	}
+}
+
 /*
- * Records the members as they are now.  SPI must be connected.
+ * Records the members as they are now.  SPI must be connected.  The table is
+ * written as catalogues are: many rows, and no query to plan.
  */
 void
 du_members_record(const UpgradeFacts *facts)
 {
-	Oid			types[2] = {TEXTARRAYOID, INT4OID};
-	Datum		values[2];
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "member_digests", -1), RowExclusiveLock);
+	CatalogIndexState indexes = CatalogOpenIndexes(rel);
 
-	values[0] = extension_names(facts);
-	values[1] = Int32GetDatum(PG_VERSION_NUM / 10000);
-	du_query("DELETE FROM documentdb_upgrade.member_digests WHERE extension = ANY ($1)",
-			 1, types, values);
-	du_query("INSERT INTO documentdb_upgrade.member_digests"
-			 "   (extension, version, server_release, kind, identity, digest, recorded_at)"
-			 " SELECT e.extname, e.extversion, $2, d.kind, d.identity, d.digest,"
-			 "   pg_catalog.clock_timestamp()"
-			 " FROM pg_catalog.pg_extension e,"
-			 "   documentdb_upgrade.member_definitions(e.extname::pg_catalog.text) d"
-			 " WHERE e.extname = ANY ($1::pg_catalog.name[]) ON CONFLICT DO NOTHING",
-			 2, types, values);
+	if (RelationGetDescr(rel)->natts != NCOLUMNS)
+		elog(ERROR, "table \"member_digests\" has %d columns", RelationGetDescr(rel)->natts);
+	for (int i = 0; i < facts->nextensions; i++)
+	{
+		if (!OidIsValid(facts->extensions[i].oid))
+			continue;
+		forget(rel, facts->extensions[i].name);
+		note(rel, indexes, facts->extensions[i].name);
+	}
+	CatalogCloseIndexes(indexes);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/* True when a row of the table is about an extension as it is installed. */
+static bool
+is_of_installed(Relation rel, HeapTuple tuple, const ExtensionFacts *extension)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		isnull;
+	Datum		version = heap_getattr(tuple, COLUMN_VERSION + 1, desc, &isnull);
+	Datum		release = heap_getattr(tuple, COLUMN_SERVER_RELEASE + 1, desc, &isnull);
+
+	return DatumGetInt32(release) == PG_VERSION_NUM / 10000 &&
+		strcmp(TextDatumGetCString(version), extension->installed) == 0;
+}
+
+/*
+ * True when there is a record of an extension as it is installed.
+ */
+static bool
+is_recorded(const ExtensionFacts *extension)
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	if (!OidIsValid(extension->oid))
+		return false;
+	rel = table_openrv(makeRangeVar("documentdb_upgrade", "member_digests", -1), AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = scan_record(rel, snapshot, extension->name);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = is_of_installed(rel, tuple, extension);
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return found;
 }
 
 /*
@@ -70,7 +203,13 @@ du_members_compare(const UpgradeFacts *facts)
 	MemberChanges *changes = palloc0(sizeof(MemberChanges));
 	Oid			types[2] = {TEXTARRAYOID, INT4OID};
 	Datum		values[2];
+	bool		recorded = false;
 
+	/* Without one there is no need to plan what follows. */
+	for (int i = 0; i < facts->nextensions && !recorded; i++)
+		recorded = is_recorded(&facts->extensions[i]);
+	if (!recorded)
+		return changes;
 	values[0] = extension_names(facts);
 	values[1] = Int32GetDatum(PG_VERSION_NUM / 10000);
 	du_query("WITH recorded AS MATERIALIZED ("

@@ -108,29 +108,36 @@ look_at_scripts(void *arg)
 			 "        t.kind, t.identity, t.stands_on,"
 			 "        pg_catalog.regexp_replace(t.script, '^.*/', ''), t.does), '; ' ORDER BY t.n)"
 			 "    FROM standing t WHERE t.n <= 3)", 1, types, values);
-	outside->looked = true;
 	outside->nnamed = du_query_int(0, 1);
 	outside->named = du_query_text(0, 2);
 	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
- * Fills in what is known.  The scripts are asked on request where nothing was
+ * Fills in what is known.  Where there was no rehearsal between these versions,
+ * none has found anything.  The scripts are asked on request where nothing was
  * rehearsed, for what they say only warns then; and always when a rehearsal has
  * failed because of such objects, which may be gone since.  SPI must be connected.
  */
 void
-du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool read_scripts,
-				  OutsideObjects *outside)
+du_outside_recall(const UpgradeFacts *facts, const UpgradePlan *plan, bool rehearsed,
+				  bool read_scripts, OutsideObjects *outside)
 {
 	memset(outside, 0, sizeof(OutsideObjects));
 	if (du_managed_main(facts)->installed == NULL || plan->target == NULL || !has_findings())
 		return;
-	recall_findings(facts, plan->target, outside);
+	if (rehearsed)
+		recall_findings(facts, plan->target, outside);
 	if (outside->in_the_way || (read_scripts && outside->rehearsal == 0))
 	{
-		ScriptLook	look = {du_plan_objects(plan, facts), outside};
+		ScriptLook	look;
 		ErrorData  *error;
+
+		outside->looked = true;
+		if (!du_outside_may_stand(facts, plan))
+			return;
+		look.objects = du_plan_objects(plan, facts);
+		look.outside = outside;
 
 		/* Rolled back, so that its many catalogues count as no locks of an upgrade. */
 		error = du_subtransaction_run(look_at_scripts, &look, SUBTRANSACTION_ROLL_BACK);

@@ -22,13 +22,14 @@
 #include "extension/extension.h"
 #include "plan/plan.h"
 
-/* False in a database without this extension. */
+/* False in a database without this extension, and while nothing was rehearsed. */
 static bool
 has_memory(void)
 {
 	Oid			schema = get_namespace_oid("documentdb_upgrade", true);
 
-	return OidIsValid(schema) && OidIsValid(get_relname_relid("rehearsals", schema));
+	return OidIsValid(schema) && OidIsValid(get_relname_relid("rehearsals", schema)) &&
+		!du_table_is_empty("rehearsals");
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
@@ -163,9 +164,40 @@ gather_hold_of_source(ServerFacts *server_facts)
 		"Remove the annotation when its reason is gone.";
 }
 
+/*
+ * True when a table has no row: cheaper to see than to plan the query that would
+ * say so.  A snapshot of NULL is that of the catalogue.
+ */
+static bool
+is_empty(Relation rel, Snapshot snapshot)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	bool		empty = !HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	return empty;
+}
+
+/*
+ * The same of a table of ours, as it is now.
+ */
+bool
+du_table_is_empty(const char *name)
+{
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", unconstify(char *, name), -1), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		empty = is_empty(rel, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return empty;
+}
+
 static void
 gather_backup(ServerFacts *server_facts)
 {
+	if (du_table_is_empty("backups"))
+		return;
 	if (du_query("SELECT b.label, pg_catalog.date_part('epoch',"
 				 "   pg_catalog.clock_timestamp() - b.finished_at)"
 				 " FROM documentdb_upgrade.backups b"
@@ -288,6 +320,16 @@ du_server_facts_note_binary(const UpgradeFacts *facts)
 	if (error != NULL && error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		ReThrowError(error);
 	return error == NULL;
+}
+
+static bool
+has_event_triggers(void)
+{
+	Relation	rel = table_open(EventTriggerRelationId, AccessShareLock);
+	bool		empty = is_empty(rel, NULL);
+
+	table_close(rel, AccessShareLock);
+	return !empty;
 }
 
 static List *
@@ -435,13 +477,14 @@ du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan, Oid c
 	gather_backup(server_facts);
 	if (du_guc_soak_time > 0)
 		gather_binary(server_facts, du_managed_main(facts));
-	server_facts->event_triggers =
-		query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
-					" WHERE t.evtenabled <> 'D' AND NOT EXISTS"
-					"   (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
-					"    WHERE d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass AND d.objid = t.oid"
-					"    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'"
-					"    AND e.extname = 'citus') ORDER BY 1");
+	if (has_event_triggers())
+		server_facts->event_triggers =
+			query_names("SELECT t.evtname::pg_catalog.text FROM pg_catalog.pg_event_trigger t"
+						" WHERE t.evtenabled <> 'D' AND NOT EXISTS"
+						"   (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid"
+						"    WHERE d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass AND d.objid = t.oid"
+						"    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'"
+						"    AND e.extname = 'citus') ORDER BY 1");
 	if (any_wal_sender())
 		server_facts->standbys =
 			query_names("SELECT pg_catalog.format('\"%s\" (%s)', r.application_name,"

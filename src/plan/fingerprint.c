@@ -92,7 +92,7 @@ append_extension(StringInfo buf, const ExtensionFacts *extension)
 	/* Where there is no order, all of them count. */
 	ordered = du_version_parse(extension->installed, &installed, &reason) &&
 		du_version_parse(extension->limit, &limit, &reason);
-	names = du_control_script_names(extension->control, extension->name);
+	names = du_script_names(extension->control, extension->name);
 	list_sort(names, compare_names);
 	foreach(lc, names)
 	{

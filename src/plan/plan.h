@@ -221,6 +221,7 @@ extern char *du_plan_finalize_statement_named(const char *from, const char *targ
  * ----
  */
 
+extern bool du_plan_names_object(const UpgradePlan *plan, const char *name);
 extern char *du_plan_objects(const UpgradePlan *plan, const UpgradeFacts *facts);
 
 #endif							/* DU_PLAN_H */

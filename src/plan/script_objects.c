@@ -187,6 +187,28 @@ du_script_objects_add(List *objects, const Node *stmt)
 }
 
 /*
+ * True when a script of the plan, which must have been read, names an object of
+ * that name, or of any where it is NULL, to drop, change or replace it.
+ */
+bool
+du_plan_names_object(const UpgradePlan *plan, const char *name)
+{
+	for (int i = 0; i < plan->nsteps; i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, plan->steps[i].script->objects)
+		{
+			const ScriptObject *object = lfirst(lc);
+
+			if (name == NULL || strcmp(object->name, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
  * The names of the managed set, and what the scripts of a plan, which must have
  * been read, drop or replace; as a JSON object of two arrays: "extensions" and
  * "objects", each with kind, schema, name, nargs, column, does, script; palloc'd.

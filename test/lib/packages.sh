@@ -4,7 +4,7 @@
 
 # Real extensions that some tests upgrade.  Where one does not exist for the
 # server's major version, those tests skip.
-REAL_EXTENSIONS="hll tdigest periods cron pg-fact-loader powa unit"
+REAL_EXTENSIONS="hll tdigest periods cron pg-fact-loader powa unit rum"
 
 # Libraries of the build, as pkg-config-name:header:package.
 LIBRARIES="libcurl:curl/curl.h:libcurl4-openssl-dev libcjson:cjson/cJSON.h:libcjson-dev

@@ -20,7 +20,9 @@ my @extensions = (
 	[ 'tdigest', '1.0.0' ],
 	[ 'periods', '1.0', 'btree_gist' ],
 	[ 'pg_fact_loader', '1.4' ],
-	[ 'pg_cron', '1.0' ]);
+	[ 'pg_cron', '1.0' ],
+	[ 'rum', '1.0' ],
+	[ 'powa', '5.0.0', 'btree_gist pg_stat_statements' ]);
 my @preload = grep { extension_available($_) } qw(pg_stat_statements pg_cron);
 
 # One database serves for all, because pg_cron works in no other.
@@ -33,13 +35,15 @@ sql($node, 'CREATE EXTENSION documentdb_upgrade');
 sub description_after
 {
 	my ($extension, $from, $required, @statements) = @_;
-	sql($node, "CREATE EXTENSION $required") if $required;
+	my @required = split / /, $required // '';
+
+	sql($node, "CREATE EXTENSION $_") foreach @required;
 	sql($node, "CREATE EXTENSION $extension VERSION '$from'");
 	my $result = try_sql($node, join '; ', "SET documentdb_upgrade.extension = '$extension'", @statements);
 	ok($result->{ok}, scalar(@statements) . " statement(s): $statements[0]") or diag($result->{stderr});
 	my $description = describe_database($node, 'postgres');
 	sql($node, "DROP EXTENSION $extension CASCADE");
-	sql($node, "DROP EXTENSION $required") if $required;
+	sql($node, "DROP EXTENSION $_") foreach @required;
 	return $description;
 }
 
