@@ -1,15 +1,16 @@
 # documentdb_upgrade: built with PGXS.  "make check", "make check-all", "make
 # check-documentdb", "make check-bluegreen", "make check-fresh", "make check-sanitize",
-# "make fuzz", "make demo" and "make bench" set up all they need by themselves (see test/check), pg_config
-# included, so PGXS is left out for them; and for "make drawings", which needs Perl.
+# "make fuzz", "make stories", "make demo" and "make bench" set up all they need by themselves
+# (see test/check), pg_config included, so PGXS is left out for them; and for "make
+# drawings", which needs Perl.
 EXTENSION = documentdb_upgrade
 
-ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint bench fuzz drawings,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint bench fuzz stories drawings,$(MAKECMDGOALS)),)
 
-.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint bench fuzz drawings
+.PHONY: check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint bench fuzz stories drawings
 check check-all check-documentdb check-bluegreen check-fresh check-sanitize demo lint:
 	@test/$@
-bench fuzz:
+bench fuzz stories:
 	@test/$@/run
 drawings:
 	@docs/images/draw

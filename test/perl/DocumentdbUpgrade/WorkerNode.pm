@@ -37,7 +37,7 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(
   worker_node create_thing set_and_reload desire require_standby
   close_gate attempt_at_gate process_of wait_for_looks comes_true
-  shape %shape_of attempts logged count_logged
+  shape $shape_query %shape_of attempts logged count_logged
 );
 
 # What the extension consists of, by version.
@@ -232,7 +232,8 @@ sub wait_for_pid
 
 =item shape(node, dbname)
 
-What the extension consists of, to be compared with one of C<%shape_of>.
+What the extension consists of, to be compared with one of C<%shape_of>; C<$shape_query>
+asks for it.
 
 =item attempts(node, dbname)
 
@@ -240,17 +241,15 @@ The rows of history, one line each: versions, outcome and actor.
 
 =cut
 
-sub shape
-{
-	my ($node, $dbname) = @_;
-	return sql($node, q{
-		SELECT concat_ws(' ', extversion, (SELECT string_agg(t, ' ' ORDER BY t DESC) FROM (
-			SELECT format('%s(%s)', relname, string_agg(attname, ',' ORDER BY attnum)) AS t
-			FROM pg_depend JOIN pg_class c ON c.oid = objid JOIN pg_attribute ON attrelid = c.oid
-			WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_extension'::regclass AND refobjid = e.oid
-			AND deptype = 'e' AND attnum > 0 GROUP BY relname) AS relations))
-		FROM pg_extension e WHERE extname = 'thing'}, $dbname);
-}
+our $shape_query = q{
+	SELECT concat_ws(' ', extversion, (SELECT string_agg(t, ' ' ORDER BY t DESC) FROM (
+		SELECT format('%s(%s)', relname, string_agg(attname, ',' ORDER BY attnum)) AS t
+		FROM pg_depend JOIN pg_class c ON c.oid = objid JOIN pg_attribute ON attrelid = c.oid
+		WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_extension'::regclass AND refobjid = e.oid
+		AND deptype = 'e' AND attnum > 0 GROUP BY relname) AS relations))
+	FROM pg_extension e WHERE extname = 'thing'};
+
+sub shape { my ($node, $dbname) = @_; return sql($node, $shape_query, $dbname); }
 
 sub attempts
 {
