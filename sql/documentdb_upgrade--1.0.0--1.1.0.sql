@@ -4782,7 +4782,7 @@ FAIL prevents the upgrade, WARN does not.
 - **{{mark}}** {{check_name|code}}: {{detail}}
 {{#hint}}   - To do: {{hint}}
 {{/#health}}
-{{^health}} `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` has no warning.
+{{^health}} `SELECT * FROM documentdb_upgrade.pre_upgrade_report();` warns of nothing but the guards above.
 
 {{?manual}}
 ### What a database cannot see
