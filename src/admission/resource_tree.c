@@ -177,8 +177,11 @@ du_tree_set(JsonbValue *object, const JsonbValue *key, JsonbValue value)
 		int			n = object->val.object.nPairs++;
 
 		pairs = palloc(sizeof(JsonbPair) * (n + 1));
-		memcpy(pairs, object->val.object.pairs, sizeof(JsonbPair) * place);
-		memcpy(pairs + place + 1, object->val.object.pairs + place, sizeof(JsonbPair) * (n - place));
+		if (n > 0)				/* else there is nothing to copy from */
+		{
+			memcpy(pairs, object->val.object.pairs, sizeof(JsonbPair) * place);
+			memcpy(pairs + place + 1, object->val.object.pairs + place, sizeof(JsonbPair) * (n - place));
+		}
 		pairs[place].key = *key;
 		pairs[place].order = 0;
 		object->val.object.pairs = pairs;

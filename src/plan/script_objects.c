@@ -117,7 +117,7 @@ add_dropped(List *objects, const DropStmt *stmt)
 		else if (IsA(named, List))
 			objects = add_dotted(objects, kind, (const List *) named, does);
 		else if (IsA(named, String))
-			objects = add_object(objects, kind, NULL, strVal(named), does);
+			objects = add_object(objects, kind, NULL, strVal(unconstify(Node *, named)), does);
 	}
 	return objects;
 }

@@ -40,7 +40,7 @@ typedef enum TopicKind
 	NTOPICS
 } TopicKind;
 
-static const char *const topic_names[] = {"status.schemaVersion", "condition " CONDITION_TYPE, "Events"};
+static const char *const topic_names[] = {"status.schemaVersion", ("condition " CONDITION_TYPE), "Events"};
 
 struct KubernetesReport
 {

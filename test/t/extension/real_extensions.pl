@@ -21,8 +21,7 @@ my @extensions = (
 	[ 'periods', '1.0', 'btree_gist' ],
 	[ 'pg_fact_loader', '1.4' ],
 	[ 'pg_cron', '1.0' ],
-	[ 'rum', '1.0' ],
-	[ 'powa', '5.0.0', 'btree_gist pg_stat_statements' ]);
+	[ 'rum', '1.0' ]);
 my @preload = grep { extension_available($_) } qw(pg_stat_statements pg_cron);
 
 # One database serves for all, because pg_cron works in no other.
