@@ -186,6 +186,7 @@ du_tree_set(JsonbValue *object, const JsonbValue *key, JsonbValue value)
 		pairs[place].order = 0;
 		object->val.object.pairs = pairs;
 	}
+	Assert(pairs != NULL);
 	pairs[place].value = value;
 	return &pairs[place].value;
 }
