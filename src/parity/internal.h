@@ -94,7 +94,7 @@ du_parity_order_text(const ParityOrder *order, Size where)
 	return where != 0 ? (const char *) order + where : NULL;
 }
 
-extern dsm_segment *du_parity_order_create(const char *options, const StringInfo settings,
+extern dsm_segment *du_parity_order_create(const char *options, const StringInfoData *settings,
 										   const char *conninfo);
 extern ParityOrder *du_parity_order_attach(dsm_handle handle, int member);
 extern void du_parity_order_publish(ParityOrder *order, int64 run, const char *remote_snapshot);

@@ -55,7 +55,7 @@ abandon(dsm_segment *segment, Datum arg)
  * in.  The segment belongs to the current resource owner.
  */
 dsm_segment *
-du_parity_order_create(const char *options, const StringInfo settings, const char *conninfo)
+du_parity_order_create(const char *options, const StringInfoData *settings, const char *conninfo)
 {
 	Size		options_size = strlen(options) + 1;
 	Size		conninfo_size = conninfo != NULL ? strlen(conninfo) + 1 : 0;

@@ -317,7 +317,7 @@ extern void du_rehearsal_write_sequences(StringInfo buf, List *before, List *aft
  * ----
  */
 
-extern char *du_scratch_run(const char *function, const StringInfo order);
+extern char *du_scratch_run(const char *function, const StringInfoData *order);
 
 /* ----
  * scratch_rehearsal.c

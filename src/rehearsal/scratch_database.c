@@ -123,7 +123,7 @@ abandon(dsm_segment *segment, Datum arg)
 
 /* A segment with an order in it, and a queue for the answer. */
 static dsm_segment *
-prepare_segment(const char *function, const StringInfo order)
+prepare_segment(const char *function, const StringInfoData *order)
 {
 	Size		size = MAXALIGN(offsetof(ScratchMessage, order) + order->len) + QUEUE_SIZE;
 	dsm_segment *segment = dsm_create(size, 0);
@@ -164,7 +164,7 @@ raise_problem(int sqlstate, const char *problem)
  * it, and 57000 when somebody has ended it.
  */
 char *
-du_scratch_run(const char *function, const StringInfo order)
+du_scratch_run(const char *function, const StringInfoData *order)
 {
 	dsm_segment *segment = prepare_segment(function, order);
 	ScratchMessage *message = dsm_segment_address(segment);
