@@ -66,6 +66,7 @@ _PG_init(void)
 	/* pg_upgrade must not find anything of ours at work. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
+	du_cache_install();
 	du_shared_install();
 	du_records_install();
 	du_outside_install();

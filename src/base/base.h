@@ -65,12 +65,29 @@ extern void du_context_set(const char *name, const char *value);
 
 extern PGDLLEXPORT int du_query(const char *sql, int nargs, Oid *types, Datum *values);
 extern PGDLLEXPORT bool du_query_was_refused(void);
+extern bool du_table_is_empty(const char *name);
 extern void du_execute(const char *sql);
 extern Datum du_oid_array(const List *oids);
 extern PGDLLEXPORT char *du_query_text(int row, int column);
 extern Datum du_query_datum(int row, int column, bool *isnull);
 extern PGDLLEXPORT int64 du_query_int(int row, int column);
 extern double du_query_double(int row, int column);
+
+/* ----
+ * file_cache.c
+ *
+ * What was worked out from files once, for all processes of the server.
+ * ----
+ */
+
+extern void du_cache_install(void);
+extern void du_cache_key(StringInfo key, const char *kind);
+extern char *du_cache_find(const StringInfoData *key, size_t *length);
+extern void du_cache_keep(const StringInfoData *key, const char *value, size_t length);
+extern void du_cache_put_text(StringInfo value, const char *text);
+extern void du_cache_put_int(StringInfo value, int32 number);
+extern const char *du_cache_take_text(const char **value);
+extern int32 du_cache_take_int(const char **value);
 
 /* ----
  * guc.c

@@ -3,10 +3,9 @@
  * digest.c
  *	  SHA-256 of texts and files.
  *
- * Files are digested once per backend and state: a fingerprint asks for the
- * same libraries and scripts again and again.  A file that was changed in
- * the last two seconds is always read, because its time stamp could hide
- * another change of the same size.
+ * Files are digested once for each state of them: every session asks for the
+ * same libraries.  A file that was changed in the last two seconds is always
+ * read, because its time stamp could hide another change of the same size.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,12 +20,9 @@
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
 
 #define HEX_LENGTH			(PG_SHA256_DIGEST_LENGTH * 2)
 #define SETTLED_SECONDS		2
-#define CACHED_FILES		512
 
 typedef struct FileState
 {
@@ -38,15 +34,6 @@ typedef struct FileState
 	time_t		ctime_seconds;	/* cannot be set back, unlike mtime */
 	long		ctime_nanoseconds;
 } FileState;
-
-typedef struct CachedDigest
-{
-	char		path[MAXPGPATH];	/* hash key */
-	FileState	state;
-	char		hex[HEX_LENGTH + 1];
-} CachedDigest;
-
-static HTAB *cache = NULL;
 
 static pg_cryptohash_ctx *
 start_digest(void)
@@ -69,6 +56,15 @@ add_bytes(pg_cryptohash_ctx *hash, const void *bytes, size_t length)
 		elog(ERROR, "could not compute SHA-256: %s", pg_cryptohash_error(hash));
 }
 
+/* Ends a digest and writes its bytes. */
+static void
+finish_raw(pg_cryptohash_ctx *hash, uint8 *raw)
+{
+	if (pg_cryptohash_final(hash, raw, PG_SHA256_DIGEST_LENGTH) < 0)
+		elog(ERROR, "could not finish SHA-256: %s", pg_cryptohash_error(hash));
+	pg_cryptohash_free(hash);
+}
+
 /*
  * Ends a digest and gives back its lower-case hexadecimal form, palloc'd.
  */
@@ -79,10 +75,7 @@ finish_digest(pg_cryptohash_ctx *hash)
 	uint8		raw[PG_SHA256_DIGEST_LENGTH];
 	char	   *hex = palloc(HEX_LENGTH + 1);
 
-	if (pg_cryptohash_final(hash, raw, sizeof(raw)) < 0)
-		elog(ERROR, "could not finish SHA-256: %s", pg_cryptohash_error(hash));
-	pg_cryptohash_free(hash);
-
+	finish_raw(hash, raw);
 	for (int i = 0; i < PG_SHA256_DIGEST_LENGTH; i++)
 	{
 		hex[2 * i] = digits[raw[i] >> 4];
@@ -102,6 +95,18 @@ du_digest_bytes(const void *bytes, size_t length)
 
 	add_bytes(hash, bytes, length);
 	return finish_digest(hash);
+}
+
+/*
+ * The same as bytes, PG_SHA256_DIGEST_LENGTH of them.
+ */
+void
+du_digest_raw(const void *bytes, size_t length, uint8 *digest)
+{
+	pg_cryptohash_ctx *hash = start_digest();
+
+	add_bytes(hash, bytes, length);
+	finish_raw(hash, digest);
 }
 
 static bool
@@ -153,17 +158,6 @@ read_and_digest(const char *path)
 	return finish_digest(hash);
 }
 
-static void
-create_cache(void)
-{
-	HASHCTL		ctl = {0};
-
-	ctl.keysize = MAXPGPATH;
-	ctl.entrysize = sizeof(CachedDigest);
-	cache = hash_create("documentdb_upgrade file digests", 64, &ctl,
-						HASH_ELEM | HASH_STRINGS);
-}
-
 /*
  * SHA-256 of a regular file's content, as palloc'd lower-case hexadecimal;
  * NULL when the file cannot be read.
@@ -171,30 +165,24 @@ create_cache(void)
 char *
 du_digest_file(const char *path)
 {
-	CachedDigest *entry;
+	StringInfoData key;
 	FileState	state;
 	char	   *hex;
-	bool		found;
+	size_t		length;
 
-	if (strlen(path) >= MAXPGPATH || !get_state(path, &state))
+	if (!get_state(path, &state))
 		return NULL;
 
-	if (cache == NULL)
-		create_cache();
-	entry = hash_search(cache, path, HASH_FIND, NULL);
-	if (entry != NULL && memcmp(&entry->state, &state, sizeof(state)) == 0)
-		return pstrdup(entry->hex);
-
-	hex = read_and_digest(path);
+	du_cache_key(&key, "digest of a file");
+	appendBinaryStringInfo(&key, (const char *) &state, sizeof(state));
+	appendStringInfoString(&key, path);
+	hex = du_cache_find(&key, &length);
 	if (hex == NULL)
-		return NULL;
-
-	if (Max(state.mtime_seconds, state.ctime_seconds) + SETTLED_SECONDS < time(NULL) &&
-		(entry != NULL || hash_get_num_entries(cache) < CACHED_FILES))
 	{
-		entry = hash_search(cache, path, HASH_ENTER, &found);
-		entry->state = state;
-		strlcpy(entry->hex, hex, sizeof(entry->hex));
+		hex = read_and_digest(path);
+		if (hex != NULL && Max(state.mtime_seconds, state.ctime_seconds) + SETTLED_SECONDS < time(NULL))
+			du_cache_keep(&key, hex, HEX_LENGTH);
 	}
+	pfree(key.data);
 	return hex;
 }

@@ -25,6 +25,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -35,6 +36,7 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 /* The last query that failed was refused: by whoever keeps queries out. */
@@ -259,6 +261,24 @@ bool
 du_query_was_refused(void)
 {
 	return query_refused;
+}
+
+/*
+ * True when a table of ours has no row now: cheaper to see than to plan the
+ * query that would say so.
+ */
+bool
+du_table_is_empty(const char *name)
+{
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", unconstify(char *, name), -1), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	bool		empty = !HeapTupleIsValid(systable_getnext(scan));
+
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return empty;
 }
 
 /*

@@ -13,6 +13,15 @@
 #include "base/base.h"
 
 /* ----
+ * digest.c
+ *
+ * SHA-256 of texts and files.
+ * ----
+ */
+
+extern void du_digest_raw(const void *bytes, size_t length, uint8 *digest);
+
+/* ----
  * guc.c
  *
  * The settings, prefix "documentdb_upgrade.".

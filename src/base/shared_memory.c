@@ -17,7 +17,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
-#define MAX_PARTS 8
+#define MAX_PARTS 12
 
 static const SharedPart *parts[MAX_PARTS];
 static int	nparts = 0;

@@ -197,6 +197,7 @@ make_row(CanonicalTypes *types, Oid type, int32 typmod)
 	find_columns(row);
 
 	initStringInfo(&tag);
+	row->is_flat = true;
 	for (int i = 0; i < row->ncolumns; i++)
 	{
 		CanonicalColumn *column = &row->columns[i];
@@ -205,6 +206,7 @@ make_row(CanonicalTypes *types, Oid type, int32 typmod)
 
 		column->type = make_type(types, attribute->atttypid, attribute->atttypmod, &place);
 		column->form = column->type->form;
+		row->is_flat &= column->form < FORM_ARRAY;
 		row->fixed_length += Max(column->type->length, 0);
 		append_counted(&tag, NameStr(attribute->attname));
 		append_counted(&tag, column->type->tag);

@@ -83,17 +83,23 @@ put_variable(CanonicalTypes *types, CanonicalBuffer *buffer, const CanonicalColu
 		put_value(types, buffer, column->type, value);
 }
 
+/* The values of a row: given for columns by place, or else by attribute. */
+typedef struct RowValues
+{
+	const NullableDatum *given;
+	const Datum *values;
+	const bool *nulls;
+} RowValues;
+
 /*
- * Adds the values of a row in the order of the columns' names.  They are given
- * in the order of the table.
+ * Adds the values of a row in the order of the columns' names.
  *
  * This is where the time goes, so the most common forms are written here,
  * through a pointer of our own: there always is room for all columns of fixed
- * length.
+ * length.  Each caller has a copy of its own of this, for its kind of values.
  */
-void
-du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
-				 const CanonicalRow *row, const NullableDatum *values)
+static pg_attribute_always_inline void
+put_columns(CanonicalTypes *types, CanonicalBuffer *buffer, const CanonicalRow *row, RowValues from)
 {
 	size_t		start = start_nulls(buffer, row->ncolumns);
 	char	   *next;
@@ -103,30 +109,31 @@ du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
 	for (int i = 0; i < row->ncolumns; i++)
 	{
 		const CanonicalColumn *column = &row->columns[i];
-		const NullableDatum *given = &values[column->place];
+		Datum		value;
 
-		if (given->isnull)
+		if (from.given != NULL ? from.given[column->place].isnull : from.nulls[column->attribute])
 		{
 			note_null(buffer, start, i);
 			continue;
 		}
+		value = from.given != NULL ? from.given[column->place].value : from.values[column->attribute];
 		switch (column->form)
 		{
 			case FORM_1_BYTE:
-				*next++ = DatumGetChar(given->value);
+				*next++ = DatumGetChar(value);
 				break;
 			case FORM_4_BYTES:
-				next = store32(next, DatumGetUInt32(given->value));
+				next = store32(next, DatumGetUInt32(value));
 				break;
 			case FORM_8_BYTES:
-				next = store64(next, (uint64) DatumGetInt64(given->value));
+				next = store64(next, (uint64) DatumGetInt64(value));
 				break;
 			case FORM_FLOAT8:
-				next = store64(next, float8_bits(DatumGetFloat8(given->value)));
+				next = store64(next, float8_bits(DatumGetFloat8(value)));
 				break;
 			default:
 				buffer->used = next - buffer->data;
-				put_variable(types, buffer, column, given->value);
+				put_variable(types, buffer, column, value);
 				buffer_reserve(buffer, row->fixed_length);
 				next = buffer->data + buffer->used;
 				break;
@@ -136,11 +143,20 @@ du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
 }
 
 /*
- * Takes a row apart: values has room for its columns, in the order of the
- * table.
+ * Adds the values of a row, given in the order of the table.
  */
+void
+du_value_put_row(CanonicalTypes *types, CanonicalBuffer *buffer,
+				 const CanonicalRow *row, const NullableDatum *values)
+{
+	RowValues	from = {.given = values};
+
+	put_columns(types, buffer, row, from);
+}
+
+/* Takes a row apart, into the room that its type has for that. */
 static void
-deform(const CanonicalRow *row, HeapTupleHeader header, NullableDatum *values)
+deform(const CanonicalRow *row, HeapTupleHeader header)
 {
 	HeapTupleData tuple;
 
@@ -149,11 +165,28 @@ deform(const CanonicalRow *row, HeapTupleHeader header, NullableDatum *values)
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, row->descriptor, row->all_values, row->all_nulls);
+}
+
+/*
+ * The same of one whose values may have a row of the same type in them, which
+ * needs that room too.
+ */
+static void
+put_copied(CanonicalTypes *types, CanonicalBuffer *buffer, const CanonicalRow *row)
+{
+	NullableDatum few[FEW_COLUMNS];
+	NullableDatum *values = few;
+
+	if (row->ncolumns > FEW_COLUMNS)
+		values = palloc(row->ncolumns * sizeof(NullableDatum));
 	for (int i = 0; i < row->ncolumns; i++)
 	{
 		values[i].value = row->all_values[row->attributes[i]];
 		values[i].isnull = row->all_nulls[row->attributes[i]];
 	}
+	du_value_put_row(types, buffer, row, values);
+	if (values != few)
+		pfree(values);
 }
 
 /*
@@ -163,15 +196,15 @@ void
 du_value_put_tuple(CanonicalTypes *types, CanonicalBuffer *buffer,
 				   const CanonicalRow *row, HeapTupleHeader header)
 {
-	NullableDatum few[FEW_COLUMNS];
-	NullableDatum *values = few;
+	deform(row, header);
+	if (row->is_flat)
+	{
+		RowValues	from = {.values = row->all_values,.nulls = row->all_nulls};
 
-	if (row->ncolumns > FEW_COLUMNS)
-		values = palloc(row->ncolumns * sizeof(NullableDatum));
-	deform(row, header, values);
-	du_value_put_row(types, buffer, row, values);
-	if (values != few)
-		pfree(values);
+		put_columns(types, buffer, row, from);
+	}
+	else
+		put_copied(types, buffer, row);
 }
 
 /*

@@ -247,6 +247,7 @@ typedef struct CanonicalRow
 	CanonicalColumn *columns;	/* in the order of their names */
 	int		   *attributes;		/* by place: index into the descriptor */
 	size_t		fixed_length;	/* room for all columns of fixed length */
+	bool		is_flat;		/* no value consists of others */
 	char	   *tag;
 	Digest128	header;			/* digest of the names and types */
 	Datum	   *all_values;		/* room to take a row apart, by attribute; */

@@ -176,6 +176,9 @@ typedef struct ExtensionFacts
 	List	   *stations;		/* versions without an order from which a script
 								 * leads to one that has one; of
 								 * du_extension_alone() */
+
+	struct LibraryNames *libraries; /* as extension_members.c has found them;
+									 * NULL: they are looked for each time */
 } ExtensionFacts;
 
 extern PGDLLEXPORT char *du_extension_installed_version(const char *extension, Oid *oid);

@@ -391,6 +391,8 @@ du_extension_alone(const char *name)
 void
 du_extension_read(ExtensionFacts *extension)
 {
+	extension->libraries = palloc0(sizeof(LibraryNames));
+	extension->libraries->context = CurrentMemoryContext;
 	read_extension_row(extension, NULL);
 	if (OidIsValid(extension->oid))
 		describe_owner(extension);

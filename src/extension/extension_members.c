@@ -35,6 +35,8 @@
 
 #include "base/base.h"
 
+#define NEIGHBOURHOOD	64		/* of OIDs that are read together */
+
 /*
  * The extension's members as a list of ObjectAddress, palloc'd.
  */
@@ -107,6 +109,19 @@ add_name(List *names, char *name)
 	return lappend(names, name);
 }
 
+/* The library in a row of pg_proc, palloc'd; NULL where it is no C function. */
+static char *
+library_in(HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		probin;
+
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang != ClanguageId)
+		return NULL;
+	probin = heap_getattr(tuple, Anum_pg_proc_probin, desc, &isnull);
+	return isnull ? NULL : TextDatumGetCString(probin);
+}
+
 /*
  * The library of a C function as pg_proc names it, NULL for another kind.
  */
@@ -130,26 +145,157 @@ du_members_library_of(Oid function)
 	return library;
 }
 
+/* A function, and its place among the members. */
+typedef struct MemberFunction
+{
+	Oid			oid;
+	int			place;
+} MemberFunction;
+
+static int
+compare_functions(const void *a, const void *b)
+{
+	Oid			left = ((const MemberFunction *) a)->oid;
+	Oid			right = ((const MemberFunction *) b)->oid;
+
+	return (left > right) - (left < right);
+}
+
+/* A library, and the place of the first function that is in it. */
+typedef struct FoundLibrary
+{
+	char	   *name;
+	int			place;
+} FoundLibrary;
+
+static int
+compare_places(const ListCell *a, const ListCell *b)
+{
+	return ((FoundLibrary *) lfirst(a))->place - ((FoundLibrary *) lfirst(b))->place;
+}
+
+static List *
+add_library(List *found, char *name, int place)
+{
+	FoundLibrary *library;
+	ListCell   *lc;
+
+	foreach(lc, found)
+	{
+		library = lfirst(lc);
+		if (strcmp(library->name, name) == 0)
+		{
+			library->place = Min(library->place, place);
+			pfree(name);
+			return found;
+		}
+	}
+	library = palloc(sizeof(FoundLibrary));
+	library->name = name;
+	library->place = place;
+	return lappend(found, library);
+}
+
+/* Adds the libraries of functions whose OIDs lie close together, in order. */
+static List *
+add_libraries(List *found, Relation rel, const MemberFunction *functions, int n)
+{
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+	int			next = 0;
+
+	ScanKeyInit(&keys[0], Anum_pg_proc_oid, BTGreaterEqualStrategyNumber, F_OIDGE,
+				ObjectIdGetDatum(functions[0].oid));
+	ScanKeyInit(&keys[1], Anum_pg_proc_oid, BTLessEqualStrategyNumber, F_OIDLE,
+				ObjectIdGetDatum(functions[n - 1].oid));
+	scan = systable_beginscan(rel, ProcedureOidIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			oid = ((Form_pg_proc) GETSTRUCT(tuple))->oid;
+		char	   *library;
+
+		while (next < n && functions[next].oid < oid)
+			next++;
+		if (next == n || functions[next].oid != oid)
+			continue;
+		library = library_in(tuple, RelationGetDescr(rel));
+		if (library != NULL)
+			found = add_library(found, library, functions[next].place);
+	}
+	systable_endscan(scan);
+	return found;
+}
+
+/*
+ * The libraries that functions of an extension are in, in the order in which
+ * those name them first.  An extension has hundreds of functions that were made
+ * one after the other, so they are read in the order of their OIDs: to look each
+ * of them up takes many times as long in a new session.
+ */
+static List *
+libraries_of_functions(Oid extension)
+{
+	List	   *oids = members(extension, ProcedureRelationId);
+	int			n = list_length(oids);
+	MemberFunction *functions = palloc(Max(n, 1) * sizeof(MemberFunction));
+	Relation	rel = table_open(ProcedureRelationId, AccessShareLock);
+	List	   *found = NIL;
+	List	   *names = NIL;
+	int			first = 0;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+	{
+		functions[foreach_current_index(lc)].oid = lfirst_oid(lc);
+		functions[foreach_current_index(lc)].place = foreach_current_index(lc);
+	}
+	qsort(functions, n, sizeof(MemberFunction), compare_functions);
+	for (int i = 1; i <= n; i++)
+	{
+		if (i < n && functions[i].oid - functions[i - 1].oid <= NEIGHBOURHOOD)
+			continue;
+		found = add_libraries(found, rel, &functions[first], i - first);
+		first = i;
+	}
+	table_close(rel, AccessShareLock);
+	list_sort(found, compare_places);
+	foreach(lc, found)
+		names = lappend(names, ((FoundLibrary *) lfirst(lc))->name);
+	return names;
+}
+
+static List *
+library_names(const ExtensionFacts *extension)
+{
+	List	   *names = libraries_of_functions(extension->oid);
+
+	if (extension->control->module_pathname != NULL)
+		names = add_name(names, pstrdup(extension->control->module_pathname));
+	return names;
+}
+
 /*
  * The libraries that the extension's functions use, and the one that its
- * control file names, as they are spelled there.
+ * control file names, as they are spelled there.  They are of the time when
+ * these facts were first asked for them.
  */
 List *
 du_members_library_names(const ExtensionFacts *extension)
 {
-	List	   *names = NIL;
-	ListCell   *lc;
+	LibraryNames *libraries = extension->libraries;
+	MemoryContext context;
 
-	foreach(lc, members(extension->oid, ProcedureRelationId))
+	if (libraries == NULL)
+		return library_names(extension);
+	if (!libraries->known)
 	{
-		char	   *library = du_members_library_of(lfirst_oid(lc));
-
-		if (library != NULL)
-			names = add_name(names, library);
+		context = MemoryContextSwitchTo(libraries->context);
+		libraries->names = library_names(extension);
+		libraries->known = true;
+		MemoryContextSwitchTo(context);
 	}
-	if (extension->control->module_pathname != NULL)
-		names = add_name(names, pstrdup(extension->control->module_pathname));
-	return names;
+	return libraries->names;
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
 #include "extension/extension.h"
@@ -73,6 +74,14 @@ extern void du_extension_offer(ExtensionFacts *extension, const char *version);
  * ----
  */
 
+/* What du_members_library_names() has found. */
+typedef struct LibraryNames
+{
+	MemoryContext context;		/* of the facts */
+	bool		known;
+	List	   *names;
+} LibraryNames;
+
 extern char *du_members_library_of(Oid function);
 extern List *du_members_library_names(const ExtensionFacts *extension);
 extern List *du_members_functions_in(const ExtensionFacts *extension, const char *library);
@@ -129,9 +138,12 @@ typedef struct ScriptListing
 	List	   *files;			/* names of script files */
 	List	   *paths;			/* for update_paths.c: what the server has
 								 * computed from them */
+	char	   *state;			/* of the directory; NULL while it is too new
+								 * for anything to be kept */
 } ScriptListing;
 
 extern ScriptListing *du_script_listing(const char *directory);
+extern void du_script_listing_depend(StringInfo key, const ScriptListing *listing);
 
 /* ----
  * update_paths.c

@@ -181,21 +181,30 @@ du_loaded_gate_is_of_main(void)
 }
 
 /*
- * True when the configured segment exists with the size we know.
+ * True when the configured segment exists with the size we know.  One that does
+ * stays as long as the server's shared memory, so it is asked for once.
  */
 static bool
 gate_exists(void)
 {
 	Oid			types[2] = {TEXTOID, INT8OID};
 	Datum		values[2];
+	StringInfoData key;
+	size_t		length;
 	bool		exists;
 
+	du_cache_key(&key, "version gate");
+	appendStringInfoString(&key, du_guc_version_gate);
+	if (du_cache_find(&key, &length) != NULL)
+		return true;
 	values[0] = CStringGetTextDatum(du_guc_version_gate);
 	values[1] = Int64GetDatum(GATE_INTEGERS * sizeof(int32));
 	exists = du_query("SELECT 1 FROM pg_catalog.pg_shmem_allocations a"
 					  " WHERE a.name = $1 AND a.size = $2",
 					  2, types, values) == 1;
 	SPI_freetuptable(SPI_tuptable);
+	if (exists)
+		du_cache_keep(&key, "t", 1);
 	return exists;
 }
 

@@ -4,10 +4,11 @@
  *	  The scripts in a directory, listed once for each state of it.
  *
  * Facts about an extension are gathered again after each lock that was waited
- * for, and a directory of extensions has many hundred files.  So what was read
- * is kept until the directory says that it was changed: files that come, go or
- * are renamed change its times.  A directory that was changed in the last two
- * seconds is always read, because its time stamp could hide another change.
+ * for, and by every session, and a directory of extensions has many hundred
+ * files.  So what was read is kept, here and for other processes, until the
+ * directory says that it was changed: files that come, go or are renamed change
+ * its times.  A directory that was changed in the last two seconds is always
+ * read, because its time stamp could hide another change.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,8 @@
 
 #include "storage/fd.h"
 #include "utils/memutils.h"
+
+#include "base/base.h"
 
 #define SETTLED_SECONDS		2
 
@@ -35,7 +38,6 @@ typedef struct DirectoryState
 
 /* The one that is kept; all extensions of a server are usually in one directory. */
 static ScriptListing *kept = NULL;
-static DirectoryState kept_state;
 
 static bool
 get_state(const char *directory, DirectoryState *state)
@@ -60,19 +62,14 @@ is_settled(const DirectoryState *state)
 	return Max(state->mtime_seconds, state->ctime_seconds) + SETTLED_SECONDS < time(NULL);
 }
 
-/* Reads a directory into memory of its own. */
-static ScriptListing *
-read_directory(const char *directory)
+/* Adds the names of the scripts in a directory to the listing. */
+static void
+read_directory(ScriptListing *listing)
 {
-	MemoryContext listing_context = AllocSetContextCreate(CurrentMemoryContext, "documentdb_upgrade scripts",
-														  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext context = MemoryContextSwitchTo(listing_context);
-	ScriptListing *listing = palloc0(sizeof(ScriptListing));
+	const char *directory = listing->directory;
 	DIR		   *dir = AllocateDir(directory);
 	struct dirent *entry;
 
-	listing->context = listing_context;
-	listing->directory = pstrdup(directory);
 	while (dir != NULL && (entry = ReadDirExtended(dir, directory, LOG)) != NULL)
 	{
 		size_t		length = strlen(entry->d_name);
@@ -82,8 +79,78 @@ read_directory(const char *directory)
 	}
 	if (dir != NULL)
 		FreeDir(dir);
+}
+
+/* The same of what some process has read in this state; false when none has. */
+static bool
+recall_directory(ScriptListing *listing)
+{
+	StringInfoData key;
+	size_t		length;
+	const char *value;
+	const char *end;
+
+	du_cache_key(&key, "scripts of a directory");
+	du_script_listing_depend(&key, listing);
+	value = du_cache_find(&key, &length);
+	if (value == NULL)
+		return false;
+	for (end = value + length; value < end; value += strlen(value) + 1)
+		listing->files = lappend(listing->files, unconstify(char *, value));
+	return true;
+}
+
+static void
+keep_directory(const ScriptListing *listing)
+{
+	StringInfoData key;
+	StringInfoData value;
+	ListCell   *lc;
+
+	du_cache_key(&key, "scripts of a directory");
+	du_script_listing_depend(&key, listing);
+	initStringInfo(&value);
+	foreach(lc, listing->files)
+		appendBinaryStringInfo(&value, lfirst(lc), strlen(lfirst(lc)) + 1);
+	du_cache_keep(&key, value.data, value.len);
+	pfree(value.data);
+}
+
+/* A listing in memory of its own; state is NULL where it cannot be kept. */
+static ScriptListing *
+make_listing(const char *directory, const DirectoryState *state)
+{
+	MemoryContext listing_context = AllocSetContextCreate(CurrentMemoryContext, "documentdb_upgrade scripts",
+														  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(listing_context);
+	ScriptListing *listing = palloc0(sizeof(ScriptListing));
+
+	listing->context = listing_context;
+	listing->directory = pstrdup(directory);
+	if (state != NULL)
+	{
+		listing->state = memcpy(palloc(sizeof(DirectoryState)), state, sizeof(DirectoryState));
+		if (!recall_directory(listing))
+		{
+			read_directory(listing);
+			keep_directory(listing);
+		}
+	}
+	else
+		read_directory(listing);
 	MemoryContextSwitchTo(context);
 	return listing;
+}
+
+/*
+ * Adds to the key of a cached value that it depends on the names in this
+ * directory.  The listing must have a state.
+ */
+void
+du_script_listing_depend(StringInfo key, const ScriptListing *listing)
+{
+	appendBinaryStringInfo(key, listing->state, sizeof(DirectoryState));
+	appendBinaryStringInfo(key, listing->directory, strlen(listing->directory) + 1);
 }
 
 /*
@@ -97,18 +164,18 @@ du_script_listing(const char *directory)
 	DirectoryState state;
 	ScriptListing *listing;
 	bool		known = get_state(directory, &state);
+	bool		settled = known && is_settled(&state);
 
 	if (known && kept != NULL && strcmp(kept->directory, directory) == 0 &&
-		memcmp(&kept_state, &state, sizeof(state)) == 0)
+		memcmp(kept->state, &state, sizeof(state)) == 0)
 		return kept;
-	listing = read_directory(directory);
-	if (known && is_settled(&state))
+	listing = make_listing(directory, settled ? &state : NULL);
+	if (settled)
 	{
 		if (kept != NULL)
 			MemoryContextDelete(kept->context);
 		MemoryContextSetParent(listing->context, TopMemoryContext);
 		kept = listing;
-		kept_state = state;
 	}
 	return listing;
 }

@@ -21,6 +21,8 @@
 #include "utils/fmgroids.h"
 #include "utils/tuplestore.h"
 
+#include "base/base.h"
+
 /* Columns of pg_extension_update_paths(). */
 #define SOURCE_COLUMN	1
 #define TARGET_COLUMN	2
@@ -29,9 +31,9 @@
 /* A row of the server's function. */
 typedef struct ServerPath
 {
-	char	   *source;
-	char	   *target;
-	char	   *path;			/* NULL: there is none */
+	const char *source;
+	const char *target;
+	const char *path;			/* NULL: there is none */
 } ServerPath;
 
 /* What it says of one extension. */
@@ -129,6 +131,71 @@ ask_server(const char *extension)
 	return rows;
 }
 
+/* Writes rows as recall_rows() reads them. */
+static void
+keep_rows(const StringInfoData *key, const List *rows)
+{
+	StringInfoData value;
+	const ListCell *lc;
+
+	initStringInfo(&value);
+	foreach(lc, rows)
+	{
+		const ServerPath *row = lfirst(lc);
+
+		du_cache_put_text(&value, row->source);
+		du_cache_put_text(&value, row->target);
+		du_cache_put_text(&value, row->path);
+	}
+	du_cache_keep(key, value.data, value.len);
+	pfree(value.data);
+}
+
+/* The rows that some process has kept; NIL when none has. */
+static List *
+recall_rows(const StringInfoData *key)
+{
+	size_t		length;
+	const char *value = du_cache_find(key, &length);
+	const char *end = value != NULL ? value + length : NULL;
+	List	   *rows = NIL;
+
+	while (value < end)
+	{
+		ServerPath *row = palloc(sizeof(ServerPath));
+
+		row->source = du_cache_take_text(&value);
+		row->target = du_cache_take_text(&value);
+		row->path = du_cache_take_text(&value);
+		rows = lappend(rows, row);
+	}
+	return rows;
+}
+
+/*
+ * The rows for the scripts of a listing.  They follow from the names of the
+ * scripts alone.
+ */
+static List *
+rows_of(const char *extension, const ScriptListing *listing)
+{
+	StringInfoData key;
+	List	   *rows;
+
+	if (listing->state == NULL)
+		return ask_server(extension);
+	du_cache_key(&key, "update paths");
+	du_script_listing_depend(&key, listing);
+	appendStringInfoString(&key, extension);
+	rows = recall_rows(&key);
+	if (rows == NIL)
+	{
+		rows = ask_server(extension);
+		keep_rows(&key, rows);
+	}
+	return rows;
+}
+
 /* The same, for the scripts that are there now; of the listing. */
 static const ServerPaths *
 paths_of(const ExtensionFacts *extension)
@@ -147,7 +214,7 @@ paths_of(const ExtensionFacts *extension)
 	}
 
 	context = MemoryContextSwitchTo(listing->context);
-	rows = ask_server(extension->name);
+	rows = rows_of(extension->name, listing);
 	paths = palloc(sizeof(ServerPaths));
 	paths->extension = pstrdup(extension->name);
 	paths->rows = rows;

@@ -152,33 +152,6 @@ check_fingerprint(Attempt *attempt)
 }
 
 /*
- * True when the newest restore point was written by an attempt at the same
- * from the same state, which did not get through.
- */
-static bool
-has_restore_point(const Attempt *attempt, const char *name)
-{
-	const AttemptRecord *record = &attempt->record;
-	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID};
-	Datum		values[4];
-	bool		found;
-
-	values[0] = CStringGetTextDatum(record->extension);
-	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(record->fingerprint);
-	values[3] = Int64GetDatum((int64) record->restore_timeline);
-	found = du_query("SELECT FROM documentdb_upgrade.history h"
-					 " WHERE h.id = (SELECT pg_catalog.max(l.id) FROM documentdb_upgrade.history l"
-					 "   WHERE l.extension = $1 AND l.restore_point IS NOT NULL)"
-					 " AND h.restore_point = $2 AND h.fingerprint = $3"
-					 " AND h.restore_timeline = $4 AND h.outcome <> 'succeeded'"
-					 " AND h.dismissed_at IS NULL",
-					 4, types, values) > 0;
-	SPI_freetuptable(SPI_tuptable);
-	return found;
-}
-
-/*
  * Writes the restore point when this server keeps enough WAL for one; not
  * again for an attempt that repeats the one before, which can go on for days,
  * as far as that may be asked.
@@ -203,7 +176,7 @@ write_restore_point(Attempt *attempt)
 		snprintf(name, sizeof(name), "before_finalize_%s_%s_%s",
 				 first->extension, first->from, first->to);
 	attempt->record.restore_timeline = GetWALInsertionTimeLine();
-	du_restore_point_write(attempt, name, !attempt->alter_first && has_restore_point(attempt, name));
+	du_restore_point_write(attempt, name, !attempt->alter_first && du_history_has_restore_point(record, name));
 }
 
 /*
@@ -302,7 +275,7 @@ judge_afterwards(Attempt *attempt)
 		du_stage_refuse(attempt, results, "finalize");
 	pass_on_warnings(results);
 	attempt->stage = STAGE_CHECKING;
-	du_checks_run("pre");
+	du_checks_run("pre", du_checks_find("pre"));
 }
 
 /*
@@ -314,6 +287,7 @@ run_attempt(Attempt *attempt)
 {
 	DecisionResult decided;
 	List	   *locks;
+	List	   *checks;
 	int64		budget;
 
 	du_stage_lock_and_look(attempt);
@@ -332,8 +306,9 @@ run_attempt(Attempt *attempt)
 
 	if (!attempt->alter_first)
 	{
+		checks = du_checks_find("pre");
 		attempt->stage = STAGE_CHECKING;
-		du_checks_run("pre");
+		du_checks_run("pre", checks);
 	}
 	attempt->stage = STAGE_RUNNING;
 	write_restore_point(attempt);
@@ -344,7 +319,7 @@ run_attempt(Attempt *attempt)
 	if (attempt->alter_first)
 		judge_afterwards(attempt);
 	attempt->stage = STAGE_CHECKING;
-	du_checks_run("post");
+	du_checks_run("post", du_checks_find("post"));
 	attempt->stage = STAGE_RUNNING;
 
 	/* Checks may have had an extension cache the version of before. */

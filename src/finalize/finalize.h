@@ -352,7 +352,8 @@ extern void du_settings_pin(const UpgradeFacts *facts, bool alter_first);
  * ----
  */
 
-extern void du_checks_run(const char *kind);
+extern List *du_checks_find(const char *kind);
+extern void du_checks_run(const char *kind, List *checks);
 
 /* ----
  * upgrade_locks.c

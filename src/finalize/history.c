@@ -20,15 +20,21 @@
 
 #include "finalize/internal.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_lsn.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -362,6 +368,100 @@ du_history_insert_or_repeat(const char *json)
 		(void) du_history_insert(json, &isnull);
 }
 
+/* A text in a row of history, palloc'd; NULL for a null. */
+static char *
+text_in(Relation rel, HeapTuple tuple, const char *column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
+									 &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* True when a row is about a main extension, and names a restore point where that is asked for. */
+static bool
+is_about(Relation rel, HeapTuple tuple, const char *extension, bool has_restore_point)
+{
+	return strcmp(text_in(rel, tuple, "extension"), extension) == 0 &&
+		(!has_restore_point ||
+		 !heap_attisnull(tuple, get_attnum(RelationGetRelid(rel), "restore_point"), RelationGetDescr(rel)));
+}
+
+/*
+ * What a function says of the newest row about a main extension, or of the
+ * newest of those that name a restore point; otherwise when there is none.  Rows
+ * are read from the end on: to plan a query takes longer, and is done again
+ * whenever an extension was created.
+ */
+static bool
+ask_newest(const char *extension, bool has_restore_point,
+		   bool (*ask) (Relation rel, HeapTuple tuple, const void *arg), const void *arg, bool otherwise)
+{
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "history", -1), AccessShareLock);
+	Relation	index;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		answer = otherwise;
+
+	list_free(RelationGetIndexList(rel));
+	if (!OidIsValid(rel->rd_pkindex))
+		elog(ERROR, "table \"history\" has no primary key");
+	index = index_open(rel->rd_pkindex, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan_ordered(rel, index, snapshot, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, BackwardScanDirection)))
+	{
+		if (!is_about(rel, tuple, extension, has_restore_point))
+			continue;
+		answer = ask(rel, tuple, arg);
+		break;
+	}
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+	return answer;
+}
+
+static bool
+has_succeeded(Relation rel, HeapTuple tuple, const void *arg)
+{
+	return strcmp(text_in(rel, tuple, "outcome"), "succeeded") == 0;
+}
+
+/* True for an attempt from the same state that has not got through. */
+static bool
+is_repeated(Relation rel, HeapTuple tuple, const void *arg)
+{
+	const AttemptRecord *record = arg;
+	const char *fingerprint = text_in(rel, tuple, "fingerprint");
+	bool		isnull;
+	Datum		timeline = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), "restore_timeline"),
+										RelationGetDescr(rel), &isnull);
+
+	return !isnull && DatumGetInt64(timeline) == (int64) record->restore_timeline &&
+		fingerprint != NULL && strcmp(fingerprint, record->fingerprint) == 0 &&
+		strcmp(text_in(rel, tuple, "restore_point"), record->restore_point) == 0 &&
+		!has_succeeded(rel, tuple, NULL) &&
+		heap_attisnull(tuple, get_attnum(RelationGetRelid(rel), "dismissed_at"), RelationGetDescr(rel));
+}
+
+/*
+ * True when the newest restore point of the extension has this name and was
+ * written by an attempt at the same from the same state, which did not get
+ * through: the record tells extension, fingerprint and timeline.
+ */
+bool
+du_history_has_restore_point(const AttemptRecord *record, const char *name)
+{
+	AttemptRecord named = *record;
+
+	named.restore_point = name;
+	return ask_newest(record->extension, true, is_repeated, &named, false);
+}
+
 #define SINCE_SUCCESS \
 	" h.extension = $1 AND h.id > coalesce((SELECT pg_catalog.max(s.id)" \
 	"   FROM documentdb_upgrade.history s" \
@@ -379,6 +479,8 @@ du_history_recall_failures(const char *extension, FailureMemory *memory)
 	bool		isnull;
 
 	memset(memory, 0, sizeof(FailureMemory));
+	if (ask_newest(extension, false, has_succeeded, NULL, true))
+		return;
 	values[0] = CStringGetTextDatum(extension);
 	du_query("SELECT coalesce(pg_catalog.sum(1 + h.repeats), 0)::pg_catalog.int8,"
 			 " (pg_catalog.array_agg(h.message ORDER BY h.id DESC) FILTER (WHERE h.outcome = 'failed'))[1]"

@@ -32,6 +32,7 @@ extern char *du_history_json_failed(const char *json, FailureCause cause,
 									const ErrorData *edata);
 extern Datum du_history_row(const char *json, bool *isnull);
 extern void du_history_insert_or_repeat(const char *json);
+extern bool du_history_has_restore_point(const AttemptRecord *record, const char *name);
 
 /* ----
  * finalize.c

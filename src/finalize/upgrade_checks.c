@@ -17,20 +17,28 @@
 
 #include "finalize/internal.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "base/base.h"
 
@@ -79,6 +87,24 @@ is_met(Oid extension, Datum requirement)
 	return nnames > 1 && is_member(extension, TextDatumGetCString(names[0]), TextDatumGetCString(names[1]));
 }
 
+/* True when the main extension has all that a check requires. */
+static bool
+applies(ArrayType *requirements)
+{
+	Oid			extension = get_extension_oid(du_main_extension(), true);
+	Datum	   *required;
+	bool	   *nulls;
+	int			nrequired;
+
+	deconstruct_array(requirements, TEXTOID, -1, false, TYPALIGN_INT, &required, &nulls, &nrequired);
+	for (int i = 0; i < nrequired; i++)
+	{
+		if (nulls[i] || !OidIsValid(extension) || !is_met(extension, required[i]))
+			return false;
+	}
+	return true;
+}
+
 /*
  * check_applies(requires text[]) returns boolean
  *
@@ -87,49 +113,91 @@ is_met(Oid extension, Datum requirement)
 Datum
 documentdb_upgrade_check_applies(PG_FUNCTION_ARGS)
 {
-	Oid			extension;
-	Datum	   *required;
-	bool	   *nulls;
-	int			nrequired;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_BOOL(true);
-	extension = get_extension_oid(du_main_extension(), true);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &required, &nulls, &nrequired);
-	for (int i = 0; i < nrequired; i++)
-	{
-		if (nulls[i] || !OidIsValid(extension) || !is_met(extension, required[i]))
-			PG_RETURN_BOOL(false);
-	}
-	PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(PG_ARGISNULL(0) || applies(PG_GETARG_ARRAYTYPE_P(0)));
 }
 
-/* The enabled checks of a kind that apply here, by name. */
-static List *
-read_checks(const char *kind)
+/* A value in a row of table checks. */
+static Datum
+value_in(Relation rel, HeapTuple tuple, const char *column, bool *isnull)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
+	return heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel), isnull);
+}
+
+/* True for the row of an enabled check of that kind that applies here. */
+static bool
+is_wanted(Relation rel, HeapTuple tuple, const char *kind)
+{
+	bool		isnull;
+	Datum		requirements;
+
+	if (!DatumGetBool(value_in(rel, tuple, "enabled", &isnull)) ||
+		strcmp(TextDatumGetCString(value_in(rel, tuple, "kind", &isnull)), kind) != 0)
+		return false;
+	requirements = value_in(rel, tuple, "requires", &isnull);
+	return isnull || applies(DatumGetArrayTypeP(requirements));
+}
+
+/* The function of that name and arguments, InvalidOid when there is none. */
+static Oid
+find_function(const char *name)
+{
+	LOCAL_FCINFO(call, 1);
+	Datum		function;
+
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = CStringGetTextDatum(name);
+	call->args[0].isnull = false;
+	function = to_regprocedure(call);
+	return call->isnull ? InvalidOid : DatumGetObjectId(function);
+}
+
+static int
+compare_checks(const ListCell *a, const ListCell *b)
+{
+	const char *left = ((const Check *) lfirst(a))->name;
+	const char *right = ((const Check *) lfirst(b))->name;
+
+	return varstr_cmp(left, strlen(left), right, strlen(right), DEFAULT_COLLATION_OID);
+}
+
+/*
+ * The enabled checks of a kind ("pre" or "post") that apply here, by name,
+ * palloc'd.  Read by a scan: mostly there are none, and to plan a query takes
+ * longer.  Where there are some, one query is run: they will ask by queries, and
+ * a library that refuses those is to do so here, not in a check.  SPI must be
+ * connected.
+ */
+List *
+du_checks_find(const char *kind)
+{
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "checks", -1), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	List	   *checks = NIL;
-	int			rows;
+	HeapTuple	tuple;
 
-	values[0] = CStringGetTextDatum(kind);
-	rows = du_query("SELECT c.name, c.function,"
-					" pg_catalog.to_regprocedure(c.function)::pg_catalog.oid::pg_catalog.int8"
-					" FROM documentdb_upgrade.checks c"
-					" WHERE c.kind = $1 AND c.enabled"
-					" AND documentdb_upgrade_internal.check_applies(c.requires) ORDER BY c.name",
-					1, types, values);
-	for (int i = 0; i < rows; i++)
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Check	   *check = palloc0(sizeof(Check));
+		Check	   *check;
+		bool		isnull;
 
-		check->name = du_query_text(i, 1);
-		check->function = du_query_text(i, 2);
-		check->oid = (Oid) du_query_int(i, 3);
+		if (!is_wanted(rel, tuple, kind))
+			continue;
+		check = palloc0(sizeof(Check));
+		check->name = TextDatumGetCString(value_in(rel, tuple, "name", &isnull));
+		check->function = TextDatumGetCString(value_in(rel, tuple, "function", &isnull));
+		check->oid = find_function(check->function);
 		checks = lappend(checks, check);
 	}
-	SPI_freetuptable(SPI_tuptable);
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	list_sort(checks, compare_checks);
+	if (checks != NIL)
+	{
+		(void) du_query("SELECT 1", 0, NULL, NULL);
+		SPI_freetuptable(SPI_tuptable);
+	}
 	return checks;
 }
 
@@ -191,15 +259,15 @@ call_check(void *arg)
 }
 
 /*
- * Runs all enabled checks of a kind ("pre" or "post").  Raises 55000 for one
- * that does not return true, and passes on what a check itself raises.
+ * Runs the checks of a kind that were found.  Raises 55000 for one that does not
+ * return true, and passes on what a check itself raises.
  */
 void
-du_checks_run(const char *kind)
+du_checks_run(const char *kind, List *checks)
 {
 	ListCell   *lc;
 
-	foreach(lc, read_checks(kind))
+	foreach(lc, checks)
 	{
 		Check	   *check = lfirst(lc);
 		ErrorData  *error;

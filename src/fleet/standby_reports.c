@@ -43,6 +43,7 @@ typedef struct ReportRow
 typedef struct ReportTable
 {
 	LWLock	   *lock;
+	int			nrows;			/* beyond these none was ever used */
 	ReportRow	rows[FLEET_MEMBERS];
 } ReportTable;
 
@@ -245,6 +246,7 @@ take_free_row(void)
 			continue;
 		memset(row, 0, sizeof(ReportRow));
 		row->used = true;
+		table->nrows = Max(table->nrows, i + 1);
 		return row;
 	}
 	elog(ERROR, "there is no room for the report of another standby");
@@ -318,14 +320,14 @@ du_reports_list(FleetEntry **entries)
 	if (table == NULL)
 		return 0;
 	LWLockAcquire(table->lock, LW_SHARED);
-	for (int i = 0; i < FLEET_MEMBERS; i++)
+	for (int i = 0; i < table->nrows; i++)
 	{
 		if (table->rows[i].used)
 			place[i] = n++;
 	}
 	if (n > 0)
 		*entries = palloc(n * sizeof(FleetEntry));
-	for (int i = 0; i < FLEET_MEMBERS; i++)
+	for (int i = 0; i < table->nrows; i++)
 	{
 		const ReportRow *row = &table->rows[i];
 		const ReportRow *direct;

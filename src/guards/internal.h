@@ -76,7 +76,6 @@ extern bool du_outside_may_stand(const UpgradeFacts *facts, const UpgradePlan *p
  * ----
  */
 
-extern bool du_table_is_empty(const char *name);
 extern ServerFacts *du_server_facts_look(const UpgradeFacts *facts, const UpgradePlan *plan,
 										 Oid caller);
 extern ServerFacts *du_server_facts_gather(const UpgradeFacts *facts, const UpgradePlan *plan,

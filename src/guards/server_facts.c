@@ -22,8 +22,11 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
@@ -37,9 +40,11 @@
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -164,35 +169,6 @@ gather_hold_of_source(ServerFacts *server_facts)
 		"Remove the annotation when its reason is gone.";
 }
 
-/*
- * True when a table has no row: cheaper to see than to plan the query that would
- * say so.  A snapshot of NULL is that of the catalogue.
- */
-static bool
-is_empty(Relation rel, Snapshot snapshot)
-{
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	bool		empty = !HeapTupleIsValid(systable_getnext(scan));
-
-	systable_endscan(scan);
-	return empty;
-}
-
-/*
- * The same of a table of ours, as it is now.
- */
-bool
-du_table_is_empty(const char *name)
-{
-	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", unconstify(char *, name), -1), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	bool		empty = is_empty(rel, snapshot);
-
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-	return empty;
-}
-
 static void
 gather_backup(ServerFacts *server_facts)
 {
@@ -245,23 +221,48 @@ binary_key(const ExtensionFacts *extension, Datum *values)
 	values[2] = CStringGetTextDatum(du_server_facts_binary_digest(extension));
 }
 
+/* True when a column of a row has a text, which is no null. */
+static bool
+has_text(Relation rel, HeapTuple tuple, const char *column, Datum text)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
+									 &isnull);
+
+	return !isnull && DatumGetBool(DirectFunctionCall2Coll(texteq, DEFAULT_COLLATION_OID, value, text));
+}
+
+/*
+ * Since when this binary has been in use.  The table has a row for each, and
+ * every session that looks at an upgrade comes by here first: a scan takes less
+ * than it takes to plan a query.
+ */
 static void
 gather_binary(ServerFacts *server_facts, const ExtensionFacts *extension)
 {
-	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
+	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade_internal", "binaries_seen", -1), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	Datum		values[3];
+	HeapTuple	tuple;
 
 	binary_key(extension, values);
-	if (du_query("SELECT pg_catalog.date_part('epoch',"
-				 "   pg_catalog.clock_timestamp() - b.first_seen)"
-				 " FROM documentdb_upgrade_internal.binaries_seen b"
-				 " WHERE b.extension = $1 AND b.version = $2 AND b.digest = $3",
-				 3, types, values) > 0)
+	while (!server_facts->binary_known && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
+		bool		isnull;
+		Datum		first_seen;
+
+		if (!has_text(rel, tuple, "extension", values[0]) || !has_text(rel, tuple, "version", values[1]) ||
+			!has_text(rel, tuple, "digest", values[2]))
+			continue;
+		first_seen = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), "first_seen"), RelationGetDescr(rel),
+								  &isnull);
 		server_facts->binary_known = true;
-		server_facts->binary_age = du_query_double(0, 1);
+		server_facts->binary_age = (GetCurrentTimestamp() - DatumGetTimestampTz(first_seen)) / (double) USECS_PER_SEC;
 	}
-	SPI_freetuptable(SPI_tuptable);
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
 }
 
 /*
@@ -326,10 +327,12 @@ static bool
 has_event_triggers(void)
 {
 	Relation	rel = table_open(EventTriggerRelationId, AccessShareLock);
-	bool		empty = is_empty(rel, NULL);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	bool		any = HeapTupleIsValid(systable_getnext(scan));
 
+	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return !empty;
+	return any;
 }
 
 static List *
@@ -369,6 +372,56 @@ free_bytes(const char *path)
 	return (int64) fs.f_bavail * fs.f_frsize;
 }
 
+/* Adds the indexes of a table to a list of relations. */
+static List *
+add_indexes(List *relations, Oid table)
+{
+	Relation	rel = table_open(IndexRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		relations = list_append_unique_oid(relations, ((Form_pg_index) GETSTRUCT(tuple))->indexrelid);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relations;
+}
+
+/* The pages of relations, of their indexes, and of what is stored out of line. */
+static int64
+count_pages(const List *relations)
+{
+	List	   *all = NIL;
+	int64		pages = 0;
+	const ListCell *lc;
+
+	foreach(lc, relations)
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		all = list_append_unique_oid(all, lfirst_oid(lc));
+		if (OidIsValid(((Form_pg_class) GETSTRUCT(tuple))->reltoastrelid))
+			all = list_append_unique_oid(all, ((Form_pg_class) GETSTRUCT(tuple))->reltoastrelid);
+		ReleaseSysCache(tuple);
+		all = add_indexes(all, lfirst_oid(lc));
+	}
+	foreach(lc, all)
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		pages += ((Form_pg_class) GETSTRUCT(tuple))->relpages;
+		ReleaseSysCache(tuple);
+	}
+	return pages;
+}
+
 /*
  * Room on disk: a rewrite of every relation that the plan locks exclusively
  * writes it twice, once as data and once as WAL.
@@ -390,20 +443,7 @@ gather_disk(ServerFacts *server_facts, List *locks)
 		if (lock->mode == AccessExclusiveLock)
 			relations = lappend_oid(relations, lock->relation);
 	}
-	if (relations != NIL)
-	{
-		Oid			types[1] = {OIDARRAYOID};
-		Datum		values[1];
-
-		values[0] = du_oid_array(relations);
-		du_query("SELECT coalesce(pg_catalog.sum(c.relpages::pg_catalog.int8), 0)::pg_catalog.int8"
-				 " FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)"
-				 " OR c.oid IN (SELECT t.reltoastrelid FROM pg_catalog.pg_class t WHERE t.oid = ANY ($1))"
-				 " OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = ANY ($1))",
-				 1, types, values);
-		server_facts->bytes_needed += 2 * du_query_int(0, 1) * BLCKSZ;
-		SPI_freetuptable(SPI_tuptable);
-	}
+	server_facts->bytes_needed += 2 * count_pages(relations) * BLCKSZ;
 }
 
 /* What the steps require and this database does not have, each once. */

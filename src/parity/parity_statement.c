@@ -300,6 +300,39 @@ take_text(int column, MemoryContext context)
 	return value != NULL ? MemoryContextStrdup(context, value) : NULL;
 }
 
+/* Asks the engine for its next step; planned once, for there are many. */
+static void
+query_next(Datum *values, const char *nulls)
+{
+	static SPIPlanPtr plan = NULL;
+	int			rc;
+
+	if (plan == NULL)
+	{
+		Oid			types[3] = {INT8OID, INT4OID, TEXTOID};
+
+		plan = SPI_prepare("SELECT n.action, n.local, n.remote, n.wait_ms"
+						   " FROM documentdb_upgrade_internal.parity_next($1, $2, $3::pg_catalog.jsonb) n",
+						   3, types);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
+	}
+	rc = SPI_execute_plan(plan, values, nulls, false, 0);
+	if (rc != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "a row was expected: %s", SPI_result_code_string(rc));
+}
+
+/*
+ * Has the commit of this transaction wait neither for the disk nor for a
+ * standby: after a crash a run goes on from an earlier place.
+ */
+static void
+commit_without_wait(void)
+{
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /*
  * Gives the engine the answer to the step before, NULL when there is none, and
  * takes its next one.
@@ -308,7 +341,6 @@ void
 du_parity_next(int64 run, int member, const char *answer, ParityStep *step)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			types[3] = {INT8OID, INT4OID, TEXTOID};
 	Datum		values[3];
 	char	   *wait_ms;
 
@@ -316,9 +348,7 @@ du_parity_next(int64 run, int member, const char *answer, ParityStep *step)
 	values[0] = Int64GetDatum(run);
 	values[1] = Int32GetDatum(member);
 	values[2] = answer != NULL ? CStringGetTextDatum(answer) : (Datum) 0;
-	query("SELECT n.action, n.local, n.remote, n.wait_ms"
-		  " FROM documentdb_upgrade_internal.parity_next($1, $2, $3::pg_catalog.jsonb) n",
-		  3, types, values, answer != NULL ? "   " : "  n");
+	query_next(values, answer != NULL ? "   " : "  n");
 	step->action = take_text(1, context);
 	step->local = take_text(2, context);
 	step->remote = take_text(3, context);
@@ -326,6 +356,10 @@ du_parity_next(int64 run, int member, const char *answer, ParityStep *step)
 	step->wait_ms = wait_ms != NULL ? atol(wait_ms) : 0;
 	if (step->action == NULL)
 		elog(ERROR, "a parity step has no action");
+
+	/* The commit that ends a run makes all before it durable too. */
+	if (strcmp(step->action, "done") != 0)
+		commit_without_wait();
 	commit_own(context);
 }
 

@@ -8,6 +8,7 @@
 #ifndef DU_PLAN_INTERNAL_H
 #define DU_PLAN_INTERNAL_H
 
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 
@@ -88,5 +89,7 @@ typedef struct ScriptObject
 } ScriptObject;
 
 extern List *du_script_objects_add(List *objects, const Node *stmt);
+extern void du_script_object_keep(StringInfo value, const ScriptObject *object);
+extern ScriptObject *du_script_object_recall(const char **value);
 
 #endif							/* DU_PLAN_INTERNAL_H */

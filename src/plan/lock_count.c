@@ -18,30 +18,37 @@
 #include "plan/internal.h"
 
 #include "access/twophase.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
-
-#include "base/base.h"
+#include "utils/syscache.h"
 
 /* The least for relations by OID: each of them and of their children. */
 static int64
 count_named(const List *relations)
 {
-	Oid			types[1] = {OIDARRAYOID};
-	Datum		values[1];
-	int64		n;
+	List	   *level = list_copy(relations);
+	List	   *all = NIL;
 
-	if (relations == NIL)
-		return 0;
-	values[0] = du_oid_array(relations);
-	du_query("WITH RECURSIVE named AS (SELECT r.oid FROM pg_catalog.unnest($1) AS r(oid)"
-			 "   UNION SELECT i.inhrelid FROM named n JOIN pg_catalog.pg_inherits i ON i.inhparent = n.oid)"
-			 " SELECT pg_catalog.count(*) FROM named", 1, types, values);
-	n = du_query_int(0, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return n;
+	while (level != NIL)
+	{
+		List	   *children = NIL;
+		ListCell   *lc;
+
+		list_sort(level, list_oid_cmp);
+		list_deduplicate_oid(level);
+		foreach(lc, level)
+		{
+			if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))))
+				children = list_concat(children, find_inheritance_children_extended(lfirst_oid(lc), false, NoLock,
+																					NULL, NULL));
+		}
+		all = list_concat(all, level);
+		level = children;
+	}
+	list_sort(all, list_oid_cmp);
+	list_deduplicate_oid(all);
+	return list_length(all);
 }
 
 /* Entries of the shared lock table that others hold or wait for. */
@@ -60,8 +67,7 @@ count_held(void)
 }
 
 /*
- * Counts, palloc'd, for the relations that a plan is known to lock.  SPI must
- * be connected, except where there are none.
+ * Counts, palloc'd, for the relations that a plan is known to lock.
  */
 LockCount *
 du_lock_count(const List *relations)

@@ -187,6 +187,37 @@ du_script_objects_add(List *objects, const Node *stmt)
 }
 
 /*
+ * Writes an object as du_script_object_recall() reads it.
+ */
+void
+du_script_object_keep(StringInfo value, const ScriptObject *object)
+{
+	du_cache_put_text(value, object->kind);
+	du_cache_put_text(value, object->schema);
+	du_cache_put_text(value, object->name);
+	du_cache_put_text(value, object->column);
+	du_cache_put_text(value, object->does);
+	du_cache_put_int(value, object->nargs);
+}
+
+/*
+ * The next object of a value; its texts stay there.
+ */
+ScriptObject *
+du_script_object_recall(const char **value)
+{
+	ScriptObject *object = palloc(sizeof(ScriptObject));
+
+	object->kind = du_cache_take_text(value);
+	object->schema = du_cache_take_text(value);
+	object->name = du_cache_take_text(value);
+	object->column = du_cache_take_text(value);
+	object->does = du_cache_take_text(value);
+	object->nargs = du_cache_take_int(value);
+	return object;
+}
+
+/*
  * True when a script of the plan, which must have been read, names an object of
  * that name, or of any where it is NULL, to drop, change or replace it.
  */

@@ -8,6 +8,9 @@
  * changes.  DO blocks and function calls hide what they do; they are marked
  * opaque instead of being guessed at.
  *
+ * What follows from the text alone is kept for whoever looks at the same text
+ * later.  Which functions are the server's own, this database says each time.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,8 +22,19 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
+#include "mb/pg_wchar.h"
 #include "parser/parser.h"
 #include "utils/memutils.h"
+
+#include "base/base.h"
+
+/* What a text says, and what is still to be asked about it. */
+typedef struct ScriptScan
+{
+	UpdateScript *script;
+	List	   *called;			/* names of functions that are the server's, or
+								 * hide what they do */
+} ScriptScan;
 
 /*
  * Notes that the script locks a relation.
@@ -189,27 +203,36 @@ scan_object(UpdateScript *script, ObjectType type, const Node *object)
 }
 
 /*
- * True for a function of the server.  Names without a schema mean those
- * first, because pg_catalog stands before the script's own search_path.
+ * Notes a call of a function that may be the server's; false when it is another
+ * one.  Names without a schema mean those of the server first, because
+ * pg_catalog stands before the script's own search_path.
  */
 static bool
-is_server_function(const List *name)
+add_call(ScriptScan *scan, const List *name)
 {
+	ListCell   *lc;
+
 	if (list_length(name) > 1 && strcmp(strVal(linitial(name)), "pg_catalog") != 0)
 		return false;
-	return FuncnameGetCandidates(list_make2(makeString("pg_catalog"), llast(name)),
-								 -1, NIL, false, false, false, true) != NULL;
+	foreach(lc, scan->called)
+	{
+		if (strcmp(lfirst(lc), strVal(llast(name))) == 0)
+			return true;
+	}
+	scan->called = lappend(scan->called, pstrdup(strVal(llast(name))));
+	return true;
 }
 
 /*
- * True when a statement calls a function other than the server's.
+ * True when a statement calls a function that cannot be the server's; else the
+ * names of all that it calls are noted.
  */
 static bool
 runs_code(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncCall) && !is_server_function(((FuncCall *) node)->funcname))
+	if (IsA(node, FuncCall) && !add_call(context, ((FuncCall *) node)->funcname))
 		return true;
 	return raw_expression_tree_walker(node, runs_code, context);
 }
@@ -220,8 +243,10 @@ runs_code(Node *node, void *context)
  * at.
  */
 static int
-scan_data_statement(UpdateScript *script, const Node *stmt)
+scan_data_statement(ScriptScan *scan, const Node *stmt)
 {
+	UpdateScript *script = scan->script;
+
 	switch (nodeTag(stmt))
 	{
 		case T_InsertStmt:
@@ -263,7 +288,7 @@ scan_data_statement(UpdateScript *script, const Node *stmt)
 	if (IsA(stmt, LockStmt) || IsA(stmt, TruncateStmt))
 		return SCRIPT_CATALOGUE;
 	return SCRIPT_CATALOGUE |
-		(runs_code(unconstify(Node *, stmt), NULL) ? SCRIPT_OPAQUE : 0);
+		(runs_code(unconstify(Node *, stmt), scan) ? SCRIPT_OPAQUE : 0);
 }
 
 /*
@@ -271,8 +296,10 @@ scan_data_statement(UpdateScript *script, const Node *stmt)
  * levels are those of the server's own commands.
  */
 static int
-scan_statement(UpdateScript *script, const Node *stmt)
+scan_statement(ScriptScan *scan, const Node *stmt)
 {
+	UpdateScript *script = scan->script;
+
 	switch (nodeTag(stmt))
 	{
 		case T_CreateFunctionStmt:
@@ -368,7 +395,7 @@ scan_statement(UpdateScript *script, const Node *stmt)
 		case T_MergeStmt:
 		case T_TruncateStmt:
 		case T_LockStmt:
-			return scan_data_statement(script, stmt);
+			return scan_data_statement(scan, stmt);
 		default:
 			/* What is left defines catalogue entries (types, operators, ...). */
 			return SCRIPT_CATALOGUE;
@@ -410,12 +437,12 @@ parse_text(const char *text, const char **problem)
 }
 
 /*
- * Parses the script's text and notes what it says.  A text that does not
- * parse becomes the script's problem.
+ * Parses the text; gives back why it does not parse, or NULL.
  */
-void
-du_script_scan(UpdateScript *script)
+static const char *
+scan_text(ScriptScan *scan)
 {
+	UpdateScript *script = scan->script;
 	MemoryContext scan_context = AllocSetContextCreate(CurrentMemoryContext,
 													   "documentdb_upgrade script",
 													   ALLOCSET_DEFAULT_SIZES);
@@ -430,17 +457,123 @@ du_script_scan(UpdateScript *script)
 		const Node *stmt = lfirst_node(RawStmt, lc)->stmt;
 
 		script->nstatements++;
-		script->kinds |= scan_statement(script, stmt);
+		script->kinds |= scan_statement(scan, stmt);
 		script->objects = du_script_objects_add(script->objects, stmt);
 		if (script->forbidden == NULL)
 			script->forbidden = du_script_forbidden_name(stmt);
 	}
-	if (problem != NULL)
-	{
-		/* The server will say so too, at its own time and in its own words. */
-		script->kinds |= SCRIPT_OPAQUE;
-		script->problem = psprintf("The script \"%s\" does not parse: %s.",
-								   script->path, problem);
-	}
 	MemoryContextDelete(scan_context);
+	return problem;
+}
+
+/* Everything that the outcome depends on. */
+static void
+make_key(StringInfo key, const char *text)
+{
+	du_cache_key(key, "what a script says");
+	du_cache_put_int(key, GetDatabaseEncoding());
+	du_cache_put_int(key, standard_conforming_strings);
+	du_cache_put_int(key, backslash_quote);
+	appendStringInfoString(key, du_digest_bytes(text, strlen(text)));
+}
+
+static void
+keep(const StringInfoData *key, const ScriptScan *scan)
+{
+	const UpdateScript *script = scan->script;
+	StringInfoData value;
+	ListCell   *lc;
+
+	initStringInfo(&value);
+	du_cache_put_int(&value, script->nstatements);
+	du_cache_put_int(&value, script->kinds);
+	du_cache_put_text(&value, script->forbidden);
+	du_cache_put_int(&value, list_length(scan->called));
+	foreach(lc, scan->called)
+		du_cache_put_text(&value, lfirst(lc));
+	du_cache_put_int(&value, list_length(script->relations));
+	foreach(lc, script->relations)
+	{
+		const ScriptRelation *relation = lfirst(lc);
+
+		du_cache_put_text(&value, relation->schema);
+		du_cache_put_text(&value, relation->name);
+		du_cache_put_int(&value, relation->mode);
+	}
+	du_cache_put_int(&value, list_length(script->objects));
+	foreach(lc, script->objects)
+		du_script_object_keep(&value, lfirst(lc));
+	du_cache_keep(key, value.data, value.len);
+	pfree(value.data);
+}
+
+/* Takes what was kept; false when nothing was. */
+static bool
+recall(const StringInfoData *key, ScriptScan *scan)
+{
+	UpdateScript *script = scan->script;
+	size_t		length;
+	const char *value = du_cache_find(key, &length);
+	int			n;
+
+	if (value == NULL)
+		return false;
+	script->nstatements = du_cache_take_int(&value);
+	script->kinds = du_cache_take_int(&value);
+	script->forbidden = du_cache_take_text(&value);
+	for (n = du_cache_take_int(&value); n > 0; n--)
+		scan->called = lappend(scan->called, unconstify(char *, du_cache_take_text(&value)));
+	for (n = du_cache_take_int(&value); n > 0; n--)
+	{
+		ScriptRelation *relation = palloc(sizeof(ScriptRelation));
+
+		relation->schema = du_cache_take_text(&value);
+		relation->name = du_cache_take_text(&value);
+		relation->mode = du_cache_take_int(&value);
+		script->relations = lappend(script->relations, relation);
+	}
+	for (n = du_cache_take_int(&value); n > 0; n--)
+		script->objects = lappend(script->objects, du_script_object_recall(&value));
+	return true;
+}
+
+/* True for the name of a function of the server. */
+static bool
+is_server_function(const char *name)
+{
+	return FuncnameGetCandidates(list_make2(makeString("pg_catalog"), makeString(pstrdup(name))),
+								 -1, NIL, false, false, false, true) != NULL;
+}
+
+/*
+ * Notes what the script's text says.  A text that does not parse becomes the
+ * script's problem.
+ */
+void
+du_script_scan(UpdateScript *script)
+{
+	ScriptScan	scan = {script, NIL};
+	StringInfoData key;
+	ListCell   *lc;
+
+	make_key(&key, script->text);
+	if (!recall(&key, &scan))
+	{
+		const char *problem = scan_text(&scan);
+
+		/* The server will say so too, at its own time and in its own words. */
+		if (problem != NULL)
+		{
+			script->kinds |= SCRIPT_OPAQUE;
+			script->problem = psprintf("The script \"%s\" does not parse: %s.", script->path, problem);
+		}
+		else
+			keep(&key, &scan);
+	}
+	pfree(key.data);
+	foreach(lc, scan.called)
+	{
+		if (!is_server_function(lfirst(lc)))
+			script->kinds |= SCRIPT_OPAQUE;
+	}
 }

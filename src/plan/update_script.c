@@ -79,19 +79,20 @@ blank_echo_lines(char *text)
 	}
 }
 
-/* text with every occurrence of token replaced; palloc'd. */
+/* text with every occurrence of token replaced; palloc'd when there is any. */
 static char *
 replace_all(char *text, const char *token, const char *replacement)
 {
 	StringInfoData buf;
 	const char *p = text;
-	const char *hit;
+	const char *hit = strstr(text, token);
 
-	if (strstr(text, token) == NULL)
+	if (hit == NULL)
 		return text;
 
 	initStringInfo(&buf);
-	while ((hit = strstr(p, token)) != NULL)
+	enlargeStringInfo(&buf, strlen(text));
+	for (; hit != NULL; hit = strstr(p, token))
 	{
 		appendBinaryStringInfo(&buf, p, hit - p);
 		appendStringInfoString(&buf, replacement);
@@ -133,9 +134,14 @@ static char *
 text_as_run(const char *source, const ControlFile *control,
 			const char *schema, const char *owner)
 {
-	char	   *text = pstrdup(source);
+	char	   *text = unconstify(char *, source);
 
-	blank_echo_lines(text);
+	/* Scripts are large: no copy is made of one that stays as it is. */
+	if (strstr(text, "\\echo") != NULL)
+	{
+		text = pstrdup(source);
+		blank_echo_lines(text);
+	}
 	text = replace_all(text, "@extowner@", quote_identifier(owner));
 
 	if (!control->relocatable)

@@ -202,13 +202,14 @@ write_unseen_steps(Rehearsal *rehearsal)
 static ErrorData *
 ask_before(Rehearsal *rehearsal)
 {
+	List	   *checks = du_checks_find("pre");
 	ErrorData  *deferred;
 
 	deferred = du_subtransaction_run(fire_deferred, NULL, SUBTRANSACTION_ROLL_BACK);
 	if (deferred != NULL && deferred->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(deferred);
 	rehearsal->attempt.stage = STAGE_RUNNING;
-	du_checks_run("pre");
+	du_checks_run("pre", checks);
 	rehearsal->checks = "the pre-checks were met";
 	return deferred;
 }
@@ -223,7 +224,7 @@ ask_afterwards(Rehearsal *rehearsal)
 
 	rehearsal->locks_named = input.locks->named;
 	rehearsal->guards = join_guards(rehearsal->guards, du_guards_evaluate_rest(&input, NIL));
-	du_checks_run("pre");
+	du_checks_run("pre", du_checks_find("pre"));
 	rehearsal->checks = "the pre-checks were met";
 }
 
@@ -260,7 +261,7 @@ run_steps(Rehearsal *rehearsal)
 		write_unseen_steps(rehearsal);
 	if (attempt->alter_first)
 		ask_afterwards(rehearsal);
-	du_checks_run("post");
+	du_checks_run("post", du_checks_find("post"));
 	rehearsal->members = du_fresh_list_members(attempt->facts);
 	try_deferred(rehearsal, deferred);
 	rehearsal->checks = "all checks were met";

@@ -111,6 +111,9 @@ SELECT row_checksum(p) = (SELECT row_checksum(u) FROM (SELECT id, id * 2 AS twic
     row_checksum(p) = add_checksums((SELECT row_checksum(l) FROM parted_low l), (SELECT row_checksum(h) FROM parted_high h)) AS part_by_part
 FROM parted p;
 
+-- A row that has one of its own type in it.
+SELECT record_checksum(ROW(ROW(ROW(1), 5), 7)) = record_checksum(ROW(ROW(ROW(1), 5), 5)) AS same;
+
 -- Rows of several types in one sum.
 SELECT row_checksum(r) = add_checksums(record_checksum(ROW(1)), add_checksums(record_checksum(ROW('a'::text)), record_checksum(ROW(2)))) AS taken_in_turns
 FROM (VALUES (ROW(1)), (ROW('a'::text)), (NULL), (ROW(2))) v(r);

@@ -178,8 +178,17 @@ sub worker_pid { return quietly($_[0], q{SELECT pid FROM pg_stat_activity WHERE 
 	ok($result->{ok}, 'a plain update as the first statement') or diag($result->{stderr});
 	is(version($node) . ' ' . rows($node), '2.0 1.0 2.0 succeeded manual postgres', 'is recorded');
 
-	# The worker learns it once, and knows it from history; it may know the one of before.
+	# An attempt of the worker that has nothing to ask before the update.
 	start_over($node);
+	$node->restart;
+	desire($node, 'auto');
+	ok($node->poll_query_until('postgres', q{SELECT state = 'up_to_date' FROM documentdb_upgrade.status}), 'the worker updates');
+	is(rows($node), '1.0 2.0 succeeded worker postgres', 'at once, where it asks nothing');
+	desire($node, '');
+
+	# Else the worker learns it once, and knows it from history; it may know the one of before.
+	start_over($node);
+	quietly($node, q{INSERT INTO documentdb_upgrade.backups (label, finished_at) VALUES ('new', now())});
 	$node->restart;
 	my $offset = -s $node->logfile;
 	desire($node, 'auto');
