@@ -141,7 +141,7 @@ sub add_secondary
 	my ($cluster, $node, $name) = @_;
 	my $standby;
 
-	sql($node, 'CREATE ROLE streamer LOGIN REPLICATION');
+	sql($node, 'SET citus.enable_ddl_propagation = off; CREATE ROLE streamer LOGIN REPLICATION');
 	$standby = add_standby($node, $name);
 	if (is_real_citus())
 	{

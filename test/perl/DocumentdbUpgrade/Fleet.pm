@@ -108,6 +108,7 @@ sub install_gate
 {
 	my ($node) = @_;
 	sql($node, q{
+		SET citus.enable_ddl_propagation = off;
 		CREATE FUNCTION set_gate(int, int, int) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_set';
 		CREATE FUNCTION watch(regclass) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_watch'});
 	return;

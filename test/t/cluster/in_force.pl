@@ -69,7 +69,21 @@ SKIP:
 
 # A standby of the coordinator is not taken for it.
 my $mirror = add_secondary(\@nodes, $coordinator, 'mirror');
-poll_until(sub { sql($mirror, q{SELECT count(*) FROM documentdb_upgrade.nodes WHERE status = 'standby'}) eq '1' }, 'it knows its own row');
+poll_until(sub { sql($mirror, "SELECT status FROM documentdb_upgrade.nodes WHERE node = '@{[ name_of($mirror) ]}'") eq 'standby' }, 'it knows its own row');
 is(sql($mirror, 'SELECT count(*) FROM documentdb_upgrade.nodes WHERE extensions IS NULL'), '0', 'all others are asked there');
+
+# When it takes over, it is.
+SKIP:
+{
+	skip 'the real Citus would want to be told', 3 if is_real_citus();
+	$coordinator->stop;
+	$mirror->promote;
+	wait_for_state($mirror, 'up_to_date');
+	append_to_file(extension_file($_, 'thing--1.3--1.4.sql'), 'CREATE TABLE most ();') foreach $mirror, $one, $two, $standby;
+	write_extension_file($_, 'thing.control', "default_version = '1.4'\n") foreach $mirror, $one, $two, $standby;
+	poll_until(sub { sql($one, q{SELECT max(binary_version) FROM documentdb_upgrade.standbys}) eq '1.4' }, 'the standby has reported its files');
+	is(sql($mirror, q{SELECT outcome FROM documentdb_upgrade.finalize_to('1.4')}), 'succeeded', 'an upgrade from there succeeds');
+	is(versions_of($mirror, $one, $two), '1.4 1.4 1.4', 'on all nodes');
+}
 
 done_testing();
