@@ -80,7 +80,7 @@ include $(PGXS)
 # An object depends on the headers that it includes, as the compiler found them.
 -include $(OBJS:.o=.d) $(WORKER_OBJS:.o=.d)
 
-src/checksum/canonical_buffer.o: override CPPFLAGS += $(HASH_CFLAGS)
+src/checksum/canonical_buffer.o src/checksum/canonical_buffer.bc: override CPPFLAGS += $(HASH_CFLAGS)
 
 $(WORKER_OBJS): override CPPFLAGS += $(WORKER_CFLAGS) -DDU_VERSION='"$(EXTENSION_VERSION)"'
 $(WORKER_OBJS): $(EXTENSION).control

@@ -84,9 +84,8 @@ du_fence_place_of(Oid database, bool make)
 
 		if (place->database == database)
 			return place;
-		if (!OidIsValid(place->database))
-			room = place;
-		else if (room == NULL && !has_fence(place) && place->looked == LOOKED_NEVER)
+		if (!OidIsValid(place->database) ||
+			(room == NULL && !has_fence(place) && place->looked == LOOKED_NEVER))
 			room = place;
 	}
 	if (!make || room == NULL)

@@ -66,13 +66,14 @@ find_oldest(EventQueue *queue)
 static bool
 count_again(EventQueue *queue, const QueuedEvent *event)
 {
+	const QueuedEvent *in_use = queue->first_in_use ? dlist_head_element(QueuedEvent, node, &queue->events) : NULL;
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &queue->events)
 	{
 		QueuedEvent *waiting = dlist_container(QueuedEvent, node, iter.cur);
 
-		if (queue->first_in_use && waiting == du_event_queue_first(queue))
+		if (in_use != NULL && waiting == in_use)
 			continue;
 		if (strcmp(waiting->type, event->type) == 0 &&
 			strcmp(waiting->reason, event->reason) == 0 &&

@@ -58,6 +58,9 @@ static void
 publish(Worker *worker)
 {
 	du_worker_take_counters(worker);
+
+	/* Padding that differs can only publish the same once more. */
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 	if (memcmp(&worker->facts, &worker->published, sizeof(WorkerFacts)) == 0)
 		return;
 	worker->published = worker->facts;
@@ -147,14 +150,16 @@ work(Worker *worker, bool look)
 	bool		confirmed = false;
 
 	if (worker->source != NULL)
+	{
 		look |= du_worker_advance_source(worker);
+		if (worker->confirming && !worker->source->state.refreshing)
+		{
+			worker->confirming = false;
+			confirmed = worker->source->state.health == SOURCE_OK;
+		}
+	}
 	if (worker->upstream_report != NULL)
 		look |= du_upstream_report_is_due(worker->upstream_report);
-	if (worker->confirming && !worker->source->state.refreshing)
-	{
-		worker->confirming = false;
-		confirmed = worker->source->state.health == SOURCE_OK;
-	}
 	if (worker->attempt_runs && !du_attempt_is_running())
 	{
 		du_worker_conclude_attempt(worker);
