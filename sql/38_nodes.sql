@@ -23,7 +23,8 @@ CREATE VIEW nodes AS SELECT * FROM cluster_nodes();
 COMMENT ON VIEW nodes IS
 'one row per node of the Citus cluster that this server coordinates, asked now, over connections of Citus, within '
 	'documentdb_upgrade.node_timeout; no row on other servers. Status is ready, bare, inactive, standby, or why it is '
-	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate';
+	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate, '
+	'standbys_behind';
 COMMENT ON COLUMN nodes.node IS 'host and port, as Citus has them';
 COMMENT ON COLUMN nodes.nodeid IS 'number of the node in pg_dist_node; null: Citus does not list this coordinator';
 COMMENT ON COLUMN nodes.groupid IS 'group of the node; 0: the coordinator''s';
@@ -33,8 +34,9 @@ COMMENT ON COLUMN nodes.active IS 'Citus uses it';
 COMMENT ON COLUMN nodes.status
 	IS 'ready; bare: it cannot tell its scripts and libraries, because this extension is not there; inactive; standby '
 	'of another node; or why it is not ready: silent, not_installed, other_version, old_binary, other_scripts, '
-	'old_library, refuses, old_gate';
-COMMENT ON COLUMN nodes.problem IS 'the same as a sentence; null when it is ready';
+	'old_library, refuses, old_gate, standbys_behind';
+COMMENT ON COLUMN nodes.problem
+	IS 'the same as a sentence, and what is wrong with a standby; null when nothing is';
 COMMENT ON COLUMN nodes.hint IS 'what to do about it';
 COMMENT ON COLUMN nodes.required IS 'an upgrade waits for it: an active primary';
 COMMENT ON COLUMN nodes.installed_version IS 'version of the main extension in the catalog there';

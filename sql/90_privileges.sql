@@ -31,7 +31,7 @@ GRANT SELECT ON
 -- What these call as whoever calls them.
 GRANT EXECUTE ON FUNCTION
     version_order, managed_versions, main_extension, decide_here, current_status, running_attempts, worker_counters,
-    check_applies, rehearsal_step, rehearsal_changes, known_standbys, observed_release,
+    check_applies, rehearsal_step, rehearsal_changes, rehearsal_node, known_standbys, observed_release,
     image_versions, component_version, version_matches, release_components,
     compatible_pairs, notes_of, version_tag, helm_upgrade, noted_action,
     shell_quote, cluster_words, patch_resource, psql_action, release_action, emergency_action, refuse_release,

@@ -2952,6 +2952,76 @@ $$;
 COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_outside(jsonb) IS
 'serves rehearsal_report(): the lines about objects outside the managed set; null when there are none';
 
+CREATE FUNCTION documentdb_upgrade_internal.node_rehearsed(rehearsal text) RETURNS text
+    LANGUAGE C VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'documentdb_upgrade_node_rehearsed';
+COMMENT ON FUNCTION documentdb_upgrade_internal.node_rehearsed(text) IS
+'serves rehearse() on the coordinator of a Citus cluster: what the steps of its running rehearsal have done on this '
+	'node, as one JSON object; null when nothing is known of them';
+
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_effects(steps jsonb)
+    RETURNS TABLE (step bigint, effect text, object text, form jsonb)
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.n, a.effect, concat_ws(' ', e.found->>'kind', e.found->>'identity', e.found->>'relation'),
+           e.found - '{kind,identity,relation,bytes}'::text[]
+    FROM jsonb_array_elements(steps) WITH ORDINALITY AS s(step, n)
+    CROSS JOIN unnest('{added,removed,changed,relations}'::text[]) AS a(effect)
+    CROSS JOIN jsonb_array_elements(s.step->a.effect) AS e(found)
+    -- What Citus locks to know its nodes, the coordinator alone has to.
+    WHERE coalesce(e.found->>'relation' NOT LIKE 'pg\_catalog.pg\_dist\_%', true)
+$$;
+COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_effects(jsonb) IS
+'serves rehearse(): what steps have added, removed, changed and locked, one row each';
+
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_nodes(steps jsonb, answers jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_agg(CASE WHEN a.answer #> '{said,steps}' IS NULL THEN
+            jsonb_build_object('node', a.answer->'node', 'problem',
+                               coalesce(a.answer #> '{said,problem}', a.answer->'problem'))
+        ELSE (SELECT jsonb_build_object('node', a.answer->'node', 'ms', sum((t.step->>'ms')::numeric),
+                         'lock_entries', sum((t.step->>'lock_entries')::bigint),
+                         'wal_bytes', sum((t.step->>'wal_bytes')::bigint),
+                         'steps', jsonb_agg(t.step - '{added,removed,changed,rows}'::text[] ORDER BY t.n))
+              FROM jsonb_array_elements(a.answer #> '{said,steps}') WITH ORDINALITY AS t(step, n))
+            || jsonb_build_object('differences', (
+                SELECT coalesce(jsonb_agg(jsonb_build_object('step', step, 'effect', effect, 'object', object,
+                           'what', CASE WHEN o.form IS NULL THEN 'only there'
+                                        WHEN n.form IS NULL THEN 'not there' ELSE 'different' END)
+                           ORDER BY step, effect, object), '[]')
+                FROM documentdb_upgrade_internal.rehearsal_effects(steps) o
+                FULL JOIN documentdb_upgrade_internal.rehearsal_effects(a.answer #> '{said,steps}') n
+                    USING (step, effect, object)
+                WHERE o.form IS DISTINCT FROM n.form)) END ORDER BY a.n)
+    FROM jsonb_array_elements(answers) WITH ORDINALITY AS a(answer, n)
+$$;
+COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_nodes(jsonb, jsonb) IS
+'serves rehearse() on the coordinator of a Citus cluster: duration, locks and WAL of each other node, and in what its '
+	'effects differ from those of the steps here';
+
+CREATE FUNCTION documentdb_upgrade_internal.rehearsal_node(node jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN node->'steps' IS NULL THEN
+            format('Node %s: %s', node->>'node', coalesce(node->>'problem', node->>'error'))
+        ELSE concat_ws(E'\n',
+            format('Node %s: %s ms, %s lock entries, %s of WAL; %s', node->>'node', node->>'ms', node->>'lock_entries',
+                   pg_size_pretty((node->>'wal_bytes')::bigint),
+                   CASE WHEN node->'differences' = '[]' THEN 'the same effects as here'
+                        ELSE 'other effects than here:' END),
+            (SELECT string_agg(format('  step %s, %s: %s %s', d->>'step', d->>'what',
+                        CASE d->>'effect' WHEN 'relations' THEN 'locks' ELSE d->>'effect' END, d->>'object'),
+                        E'\n' ORDER BY n)
+             FROM jsonb_array_elements(node->'differences') WITH ORDINALITY AS x(d, n))) END
+$$;
+COMMENT ON FUNCTION documentdb_upgrade_internal.rehearsal_node(jsonb) IS
+'serves rehearsal_report(): the lines about another node of a Citus cluster';
+
+REVOKE ALL ON FUNCTION node_rehearsed(text), rehearsal_effects(jsonb), rehearsal_nodes(jsonb, jsonb),
+    rehearsal_node(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rehearsal_node(jsonb) TO pg_monitor;
+
 CREATE OR REPLACE FUNCTION rehearsal_report(id bigint DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2985,6 +3055,8 @@ BEGIN
         (SELECT string_agg(documentdb_upgrade_internal.rehearsal_step(s.step, s.n,
             jsonb_array_length(r.report->'steps')), E'\n' ORDER BY s.n)
          FROM jsonb_array_elements(r.report->'steps') WITH ORDINALITY AS s(step, n)),
+        (SELECT string_agg(documentdb_upgrade_internal.rehearsal_node(n.node), E'\n' ORDER BY n.n)
+         FROM jsonb_array_elements(r.report->'nodes') WITH ORDINALITY AS n(node, n)),
         (SELECT E'Advanced, and not brought back by the rollback:\n'
                 || string_agg(format('  sequence %s from %s to %s', q->>'sequence', q->>'from', q->>'to'), E'\n')
          FROM jsonb_array_elements(r.report->'sequences') q HAVING count(*) > 0),
@@ -3010,7 +3082,8 @@ COMMENT ON FUNCTION rehearsal_report(bigint) IS
 
 COMMENT ON COLUMN rehearsals.report
 	IS 'steps with their effects, what they do to objects outside the managed set, guards that do not pass, sequences '
-	'that have advanced, and with scratch how the members differ from those of a fresh installation; '
+	'that have advanced, with scratch how the members differ from those of a fresh installation, and on the '
+	'coordinator of a Citus cluster what each other node has taken and how its effects differ; '
 	'rehearsal_report(id) gives it as text';
 
 CREATE FUNCTION documentdb_upgrade_internal.grant_statements(acl aclitem[], owner oid, object text) RETURNS text
@@ -3939,7 +4012,8 @@ CREATE VIEW nodes AS SELECT * FROM cluster_nodes();
 COMMENT ON VIEW nodes IS
 'one row per node of the Citus cluster that this server coordinates, asked now, over connections of Citus, within '
 	'documentdb_upgrade.node_timeout; no row on other servers. Status is ready, bare, inactive, standby, or why it is '
-	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate';
+	'not ready: silent, not_installed, other_version, old_binary, other_scripts, old_library, refuses, old_gate, '
+	'standbys_behind';
 COMMENT ON COLUMN nodes.node IS 'host and port, as Citus has them';
 COMMENT ON COLUMN nodes.nodeid IS 'number of the node in pg_dist_node; null: Citus does not list this coordinator';
 COMMENT ON COLUMN nodes.groupid IS 'group of the node; 0: the coordinator''s';
@@ -3949,8 +4023,9 @@ COMMENT ON COLUMN nodes.active IS 'Citus uses it';
 COMMENT ON COLUMN nodes.status
 	IS 'ready; bare: it cannot tell its scripts and libraries, because this extension is not there; inactive; standby '
 	'of another node; or why it is not ready: silent, not_installed, other_version, old_binary, other_scripts, '
-	'old_library, refuses, old_gate';
-COMMENT ON COLUMN nodes.problem IS 'the same as a sentence; null when it is ready';
+	'old_library, refuses, old_gate, standbys_behind';
+COMMENT ON COLUMN nodes.problem
+	IS 'the same as a sentence, and what is wrong with a standby; null when nothing is';
 COMMENT ON COLUMN nodes.hint IS 'what to do about it';
 COMMENT ON COLUMN nodes.required IS 'an upgrade waits for it: an active primary';
 COMMENT ON COLUMN nodes.installed_version IS 'version of the main extension in the catalog there';

@@ -14,11 +14,15 @@
 
 #include "citus/internal.h"
 
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "base/base.h"
 
 #define CARRIED_NAME	"citus_internal gpid="
+
+/* Of nobody's prefix, so a node takes it whatever library it has loaded. */
+#define REHEARSAL_SETTING "documentdb_upgrade_node.rehearsal"
 
 /*
  * True when this session is one of the coordinator's on a worker node.
@@ -32,17 +36,47 @@ du_citus_is_carried(void)
 }
 
 /*
- * Has each node bound its waits for locks until the end of the subtransaction,
- * as this server bounds its own: Citus carries a SET LOCAL too, when it is asked
- * to.  SPI must be connected.
+ * Gives a setting a value here and on each node until the end of the
+ * subtransaction: Citus carries a SET LOCAL too, when it is asked to.  SPI must
+ * be connected.
  */
-void
-du_citus_bound_lock_waits(int lock_timeout_ms)
+static void
+set_everywhere(const char *name, const char *value)
 {
 	if (GetConfigOption("citus.propagate_set_commands", true, false) == NULL)
 		return;
 	du_context_set("citus.propagate_set_commands", "local");
-	du_execute(psprintf("SET LOCAL lock_timeout = %d", lock_timeout_ms));
+	du_execute(psprintf("SET LOCAL %s = %s", name, quote_literal_cstr(value)));
+}
+
+/*
+ * Has each node bound its waits for locks as this server bounds its own.
+ */
+void
+du_citus_bound_lock_waits(int lock_timeout_ms)
+{
+	set_everywhere("lock_timeout", psprintf("%d", lock_timeout_ms));
+}
+
+/*
+ * Tells the nodes that what follows is a rehearsal, and which one.
+ */
+void
+du_citus_announce_rehearsal(const char *rehearsal)
+{
+	set_everywhere(REHEARSAL_SETTING, rehearsal);
+}
+
+/*
+ * The rehearsal of the coordinator that this session takes part in, NULL when
+ * it is none.
+ */
+const char *
+du_citus_rehearsal(void)
+{
+	const char *rehearsal = GetConfigOption(REHEARSAL_SETTING, true, false);
+
+	return rehearsal != NULL && rehearsal[0] != '\0' && du_citus_is_carried() ? rehearsal : NULL;
 }
 
 /* The host and port that follow a phrase, palloc'd, or NULL. */

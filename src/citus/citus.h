@@ -71,6 +71,8 @@ extern NodeAnswer *du_citus_ask(const List *nodes, const char *command, int limi
 
 extern bool du_citus_is_carried(void);
 extern void du_citus_bound_lock_waits(int lock_timeout_ms);
+extern void du_citus_announce_rehearsal(const char *rehearsal);
+extern const char *du_citus_rehearsal(void);
 extern const char *du_citus_node_of_error(const ErrorData *edata);
 
 #endif							/* DU_CITUS_H */

@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xlog.h"
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
 #include "postmaster/postmaster.h"
@@ -191,12 +192,13 @@ du_citus_nodes(void)
 		node->name = psprintf("%s:%d", node->host, node->port);
 		node->role = role != NULL ? role : "primary";
 		node->active = active == NULL || active[0] == 't';
-		node->here = node->group == group && strcmp(node->role, "primary") == 0;
+		/* Which of its group's rows is about a standby, only that of its primary tells. */
+		node->here = node->group == group && strcmp(node->role, "primary") == 0 && !RecoveryInProgress();
 		listed |= node->here;
 		nodes = lappend(nodes, node);
 	}
 	end_scan(&scan);
-	if (!listed && group == 0)
+	if (!listed && group == 0 && !RecoveryInProgress())
 		nodes = lappend(nodes, node_here());
 	list_sort(nodes, compare_nodes);
 	return nodes;

@@ -54,6 +54,8 @@ typedef struct ClusterNode
 	const char *program;		/* version of this extension */
 	const char *library;		/* its libraries against its disk, in one word */
 	const char *gate;
+	const char *standbys;		/* sentences about those of its own that do not
+								 * see its schema, or NULL */
 	List	   *extensions;		/* of NodeExtension */
 	List	   *guards;			/* of NodeGuard */
 	const char *json;			/* what it answered, NULL here */
@@ -102,6 +104,7 @@ typedef enum NodeStatus
 	NODE_OLD_LIBRARY,
 	NODE_REFUSES,				/* another hard guard fails there */
 	NODE_OLD_GATE,
+	NODE_STANDBYS_BEHIND,		/* its own do not see what it sees */
 	NODE_BARE,					/* this extension is not there */
 	NODE_READY
 } NodeStatus;
@@ -117,6 +120,6 @@ extern bool du_node_counts(const ClusterNode *node);
 extern NodeVerdict du_node_judge(const ClusterNode *node, const UpgradeFacts *facts,
 								 const UpgradePlan *plan);
 extern const char *du_node_status_name(NodeStatus status);
-extern const char *du_nodes_straggler(const Cluster *cluster, const UpgradeFacts *facts);
+extern const char *du_nodes_straggler(const Cluster *cluster, const UpgradeFacts *facts, bool strict);
 
 #endif							/* DU_CLUSTER_H */

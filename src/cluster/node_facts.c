@@ -181,11 +181,12 @@ read_answer(void *arg)
 	Oid			types[] = {TEXTOID};
 	Datum		json = CStringGetTextDatum(node->json);
 
-	du_query("SELECT j->>'program', j->>'library', j->>'gate' FROM (SELECT $1::pg_catalog.jsonb) AS r(j)",
+	du_query("SELECT j->>'program', j->>'library', j->>'gate', j->>'standbys' FROM (SELECT $1::pg_catalog.jsonb) AS r(j)",
 			 1, types, &json);
 	node->program = du_query_text(0, 1);
 	node->library = du_query_text(0, 2);
 	node->gate = du_query_text(0, 3);
+	node->standbys = du_query_text(0, 4);
 	SPI_freetuptable(SPI_tuptable);
 	node->has_us = node->program != NULL;
 	read_extensions(node, json);
@@ -366,7 +367,8 @@ du_cluster_gather(const UpgradeFacts *facts, const UpgradePlan *plan, ClusterLoo
 		ClusterNode *node = palloc0(sizeof(ClusterNode));
 
 		node->node = lfirst(lc);
-		node->asked = node->node->active && !node->node->here;
+		node->asked = node->node->active && !node->node->here &&
+			(du_node_counts(node) || strcmp(node->node->role, "secondary") == 0);
 		if (node->node->here)
 			describe_here(node, facts, plan);
 		cluster->nodes = lappend(cluster->nodes, node);

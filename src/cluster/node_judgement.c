@@ -126,6 +126,32 @@ judge_gate(const ClusterNode *node, const UpgradeFacts *facts)
 }
 
 /*
+ * What is wrong with a secondary node: it sees what it has replayed, and its own
+ * primary's guards decide whether that is waited for.
+ */
+static NodeVerdict
+judge_secondary(const ClusterNode *node, const UpgradeFacts *facts, const UpgradePlan *plan)
+{
+	NodeVerdict found = verdict(NODE_READY, NULL, NULL);
+
+	if (!node->asked)
+		return verdict(NODE_STANDBY, NULL, NULL);
+	if (!node->answered)
+		return verdict(NODE_STANDBY, SAY("does not answer: %s.", node->silence ? node->silence : "it was not asked"),
+					   "Start it; a standby that is gone for good is taken out with citus_remove_node().");
+	for (int i = 0; i < facts->nextensions && found.status == NODE_READY; i++)
+		found = judge_extension(node, facts, plan, i);
+	if (found.status == NODE_NOT_INSTALLED || found.status == NODE_OTHER_VERSION)
+		found.hint = "It is a standby: wait until it has replayed what its primary has.";
+	if (found.status == NODE_READY)
+		found = judge_loaded(node, facts);
+	if (found.status == NODE_READY)
+		found = judge_gate(node, facts);
+	found.status = NODE_STANDBY;
+	return found;
+}
+
+/*
  * The first that is wrong with a node for the way to the target; without a
  * plan, for what is installed.
  */
@@ -139,7 +165,7 @@ du_node_judge(const ClusterNode *node, const UpgradeFacts *facts, const UpgradeP
 		return verdict(NODE_INACTIVE, SAY("is not active: Citus carries nothing to it%s", "."),
 					   "Citus brings it to the versions of the coordinator when it is activated.");
 	if (!du_node_counts(node))
-		return verdict(NODE_STANDBY, NULL, NULL);
+		return judge_secondary(node, facts, plan);
 	if (!node->answered)
 		return verdict(NODE_SILENT, SAY("does not answer: %s.", node->silence ? node->silence : "it was not asked"),
 					   "Start it, or look why the coordinator cannot connect to it; a node that is gone for good is taken out with citus_disable_node() or citus_remove_node().");
@@ -162,6 +188,8 @@ du_node_judge(const ClusterNode *node, const UpgradeFacts *facts, const UpgradeP
 	found = judge_gate(node, facts);
 	if (found.status != NODE_READY)
 		return found;
+	if (node->standbys != NULL)
+		return verdict(NODE_STANDBYS_BEHIND, SAY("has standbys that do not see its schema: %s", node->standbys), NULL);
 	if (!node->has_us)
 		return verdict(NODE_BARE,
 					   SAY("cannot tell its scripts and its libraries: %s.",
@@ -198,6 +226,8 @@ du_node_status_name(NodeStatus status)
 			return "refuses";
 		case NODE_OLD_GATE:
 			return "old_gate";
+		case NODE_STANDBYS_BEHIND:
+			return "standbys_behind";
 		case NODE_BARE:
 			return "bare";
 		case NODE_READY:
@@ -207,11 +237,23 @@ du_node_status_name(NodeStatus status)
 }
 
 /*
+ * True for a node that keeps an upgrade from being verified; when strict, a
+ * secondary node that says nothing is one.
+ */
+static bool
+is_straggler(const ClusterNode *node, const NodeVerdict *found, bool strict)
+{
+	if (found->status == NODE_STANDBY)
+		return found->problem != NULL && (strict || node->answered);
+	return found->status >= NODE_SILENT && found->status < NODE_BARE;
+}
+
+/*
  * Sentences about nodes that do not see the installed schema in force, NULL when
  * all do.
  */
 const char *
-du_nodes_straggler(const Cluster *cluster, const UpgradeFacts *facts)
+du_nodes_straggler(const Cluster *cluster, const UpgradeFacts *facts, bool strict)
 {
 	StringInfoData buf;
 	ListCell   *lc;
@@ -221,7 +263,7 @@ du_nodes_straggler(const Cluster *cluster, const UpgradeFacts *facts)
 	{
 		NodeVerdict found = du_node_judge(lfirst(lc), facts, NULL);
 
-		if (found.status >= NODE_SILENT && found.status < NODE_BARE)
+		if (is_straggler(lfirst(lc), &found, strict))
 			appendStringInfo(&buf, "%s%s", buf.len > 0 ? " " : "", found.problem);
 	}
 	return buf.len > 0 ? buf.data : NULL;

@@ -28,22 +28,31 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 #include "processes/processes.h"
+#include "rehearsal/rehearsal.h"
 
 /*
- * Passes a statement on while it is known to be the one that runs.
+ * Passes a statement on while it is known to be the one that runs; carried is NULL
+ * when the coordinator of a cluster has not sent it.
  */
 static void
-pass_on_guarded(const UtilityCall *call, GuardedStatement *statement)
+pass_on_guarded(const UtilityCall *call, GuardedStatement *statement, CarriedStep *carried)
 {
 	du_enforcement_begin(statement);
 	PG_TRY();
 	{
+		if (carried != NULL)
+			du_carried_begin(carried);
 		du_hooks_pass_on(call);
+		if (carried != NULL && statement->updated_to != NULL)
+			du_carried_end(carried);
 	}
 	PG_FINALLY();
 	{
+		if (carried != NULL)
+			du_carried_stop(carried);
 		du_enforcement_end(statement);
 	}
 	PG_END_TRY();
@@ -77,7 +86,7 @@ create_extension(const UtilityCall *call, CreateExtensionStmt *create)
 	if (du_guc_enforce == ENFORCE_ON && du_enforcement_watches(create->extname) &&
 		!OidIsValid(get_extension_oid(create->extname, true)))
 		du_enforcement_judge_create(create->extname, statement.version);
-	pass_on_guarded(call, &statement);
+	pass_on_guarded(call, &statement, NULL);
 	du_shared_wake_worker_at_commit();
 }
 
@@ -108,6 +117,7 @@ static void
 update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
 {
 	GuardedStatement statement = {GUARDED_UPDATE};
+	CarriedStep carried = {0};
 	ManualUpdate update = {0};
 
 	update.extension = alter->extname;
@@ -128,7 +138,11 @@ update_extension(const UtilityCall *call, AlterExtensionStmt *alter)
 		du_enforcement_judge_update(&statement, update.from);
 		du_manual_judge(&update);
 	}
-	pass_on_guarded(call, &statement);
+	carried.oid = update.oid;
+	carried.extension = update.extension;
+	carried.from = update.from;
+	carried.to = update.to;
+	pass_on_guarded(call, &statement, du_citus_is_carried() ? &carried : NULL);
 
 	if (statement.updated_to == NULL)
 		return;

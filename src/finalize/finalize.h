@@ -334,7 +334,30 @@ extern bool du_own_scripts_run(void);
  * ----
  */
 
+/* Who keeps the settings of what is followed. */
+typedef struct SettingsKeeper
+{
+	/* A statement, at any depth, has been analysed: raises when that was in vain. */
+	void		(*check) (void);
+
+	/* One has ended; the search_path is that of what is followed, or NULL. */
+	void		(*pin_again) (const char *search_path);
+} SettingsKeeper;
+
+/*
+ * Who hears of a script's statements: the one that is begun, and that it is at
+ * the end of a statement within it.
+ */
+typedef struct StatementListener
+{
+	void		(*hear) (void *arg, int statement, int offset);
+	void	   *arg;
+} StatementListener;
+
+extern void du_trace_start(Oid extension, const SettingsKeeper *settings,
+						   const StatementListener *hearer);
 extern void du_trace_stop(void);
+extern int	du_trace_offset(void);
 
 /* ----
  * session_settings.c

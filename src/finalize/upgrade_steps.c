@@ -20,6 +20,7 @@
 #include "utils/guc.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 #include "plan/plan.h"
 #include "processes/processes.h"
@@ -318,20 +319,22 @@ position_line(const UpdateScript *script, const char *statement, const ErrorData
 /*
  * The line of a failing script, 0 when it is not known: that of the error's
  * position, else the one that the server names (18), else that of the last
- * statement that was begun.
+ * statement that was begun.  An error of another node is in the script there,
+ * and this one may have run to its end.
  */
 static int
 error_line(const PlanStep *step, const char *statement, const ErrorData *edata)
 {
 	static const char near_line[] = ", near line ";
 	const char *hit = edata->context ? strstr(edata->context, near_line) : NULL;
+	bool		is_ours = du_citus_node_of_error(edata) == NULL;
 	int			line = 0;
 
-	if (step->script->text !=NULL)
+	if (is_ours && step->script->text !=NULL)
 		line = position_line(step->script, statement, edata);
 	if (line == 0 && hit != NULL)
 		line = atoi(hit + strlen(near_line));
-	if (line == 0 && step->script->text !=NULL && du_trace_offset() >= 0)
+	if (is_ours && line == 0 && step->script->text !=NULL && du_trace_offset() >= 0)
 		line = du_script_statement_line(step->script, du_trace_offset());
 	return line;
 }

@@ -91,7 +91,7 @@ du_guard_nodes_ready(const GuardInput *input, GuardResult *result)
 	{
 		NodeVerdict found = du_node_judge(lfirst(lc), input->facts, input->plan);
 
-		if (found.status == NODE_BARE)
+		if (found.status == NODE_BARE || (found.status == NODE_STANDBY && found.problem != NULL))
 			complain(&warning, found.problem, found.hint);
 		else if (found.status >= NODE_SILENT && found.status < NODE_OLD_GATE)
 			complain(&failing, found.problem, found.hint);

@@ -45,7 +45,8 @@ lock_mode_number(const char *name)
 
 /*
  * Reads blockers from a result with the columns of LOCK_COLUMNS; holds is
- * filled by the caller.
+ * filled by the caller.  A prepared transaction that has ended since the locks were
+ * read has no name any more, and is none.
  */
 #define LOCK_COLUMNS \
 	"coalesce(l.pid, 0)::pg_catalog.int8, l.mode," \
@@ -62,7 +63,8 @@ lock_mode_number(const char *name)
 	"   JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = t.transactionid" \
 	"   WHERE t.pid IS NULL AND t.locktype = 'transactionid'" \
 	"     AND t.virtualtransaction = l.virtualtransaction) px ON l.pid IS NULL" \
-	" WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+	" WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()" \
+	"   AND (l.pid IS NOT NULL OR px.gid IS NOT NULL)"
 #define IN_THIS_DATABASE \
 	" AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d" \
 	"                   WHERE d.datname = pg_catalog.current_database())"

@@ -21,7 +21,7 @@
  * ----
  */
 
-#define SHARED_ROOMS 8
+#define SHARED_ROOMS 9
 
 extern void du_shared_set_launcher(const LauncherFacts *facts);
 

@@ -15,6 +15,7 @@
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 
+#include "cluster/cluster.h"
 #include "guards/guards.h"
 #include "plan/plan.h"
 
@@ -129,6 +130,25 @@ typedef struct HeldLocks
 extern HeldLocks *du_held_locks(void);
 extern bool du_held_locks_include(const HeldLocks *held, Oid relation);
 extern List *du_held_locks_new(const HeldLocks *before, const HeldLocks *now);
+
+/* ----
+ * node_figures.c
+ *
+ * What the steps of a coordinator's rehearsal have done on this node.
+ * ----
+ */
+
+extern void du_figures_add(const char *rehearsal, const char *step, const char *problem);
+
+/* ----
+ * node_rehearsals.c
+ *
+ * What a rehearsal has done on the other nodes of a cluster.
+ * ----
+ */
+
+extern char *du_nodes_announce_rehearsal(const Cluster *cluster);
+extern char *du_nodes_rehearsed(const Cluster *cluster, const char *rehearsal, const char *steps);
 
 /* ----
  * watched_catalogs.c

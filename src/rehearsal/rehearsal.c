@@ -57,6 +57,8 @@ typedef struct Rehearsal
 	StringInfoData steps;		/* JSON objects */
 	OutsideFindings findings;
 	const char *members;		/* JSON array of what the steps left, or NULL */
+	const Cluster *cluster;		/* that the steps are carried through, or NULL */
+	const char *nodes;			/* JSON array of what they did there, or NULL */
 	StepRisk	worst;
 	int			nsteps;			/* that ran to their end */
 	int			lock_entries;
@@ -150,6 +152,7 @@ prepare(Rehearsal *rehearsal)
 		rehearsal->guards = du_guards_evaluate(&input, NIL);
 	}
 	attempt->server_facts = input.server_facts;
+	rehearsal->cluster = attempt->alter_first ? NULL : input.cluster;
 	rehearsal->locks_named = input.locks->named;
 	du_lock_budget_start(du_lock_count_budget(input.locks));
 	objections = objections_to_rehearsal(rehearsal->guards);
@@ -236,10 +239,12 @@ run_steps(Rehearsal *rehearsal)
 	StepObserver observer = {before_step, after_step, rehearsal};
 	bool		looks_on = !attempt->alter_first || attempt->plan->nsteps == 1;
 	ErrorData  *deferred = NULL;
+	const char *name;
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_settings_pin(attempt->facts, attempt->alter_first);
 	du_stage_bound_nodes(attempt);
+	name = du_nodes_announce_rehearsal(rehearsal->cluster);
 	if (!attempt->alter_first)
 		rehearsal->sequences = du_sequences_read();
 	du_effects_start(attempt->facts);
@@ -259,6 +264,8 @@ run_steps(Rehearsal *rehearsal)
 	du_own_scripts_end();
 	if (!looks_on)
 		write_unseen_steps(rehearsal);
+	if (name != NULL)
+		rehearsal->nodes = du_nodes_rehearsed(rehearsal->cluster, name, rehearsal->steps.data);
 	if (attempt->alter_first)
 		ask_afterwards(rehearsal);
 	du_checks_run("post", du_checks_find("post"));
@@ -332,6 +339,11 @@ build_report(Rehearsal *rehearsal)
 	{
 		du_write_key(&buf, "members");
 		appendStringInfoString(&buf, rehearsal->members);
+	}
+	if (rehearsal->nodes != NULL || rehearsal->attempt.record.nodes != NULL)
+	{
+		du_write_key(&buf, "nodes");
+		appendStringInfoString(&buf, rehearsal->nodes ? rehearsal->nodes : rehearsal->attempt.record.nodes);
 	}
 	du_write_close(&buf, '}');
 	return buf.data;

@@ -281,7 +281,7 @@ is_to_be_verified(const Assessment *assessment, const WorkerFacts *worker)
  * force yet, NULL when all do or that is not asked any more.
  */
 static const char *
-straggling_nodes(const Assessment *assessment, const WorkerFacts *worker)
+straggling_nodes(const Assessment *assessment, const WorkerFacts *worker, bool strict)
 {
 	const Cluster *cluster;
 
@@ -291,7 +291,7 @@ straggling_nodes(const Assessment *assessment, const WorkerFacts *worker)
 	if (cluster->role != CITUS_COORDINATOR || !cluster->carried)
 		return NULL;
 	cluster = du_cluster_gather(assessment->facts, NULL, CLUSTER_VERSIONS, assessment->nodes_age_ms);
-	return du_nodes_straggler(cluster, assessment->facts);
+	return du_nodes_straggler(cluster, assessment->facts, strict);
 }
 
 /*
@@ -342,7 +342,7 @@ du_assessment_straggler(const Assessment *assessment, const WorkerFacts *worker)
 
 	if (assessment->in_recovery || installed == NULL)
 		return NULL;
-	straggler = straggling_nodes(assessment, worker);
+	straggler = straggling_nodes(assessment, worker, strict);
 	fleet = du_fleet_gather();
 	if (!fleet->known)
 		return straggler;

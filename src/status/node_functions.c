@@ -21,9 +21,10 @@
 
 #include "base/base.h"
 #include "citus/citus.h"
-#include "extension/extension.h"
-#include "guards/guards.h"
 #include "cluster/cluster.h"
+#include "extension/extension.h"
+#include "fleet/fleet.h"
+#include "guards/guards.h"
 #include "plan/plan.h"
 
 PG_FUNCTION_INFO_V1(documentdb_upgrade_node_report);
@@ -92,6 +93,15 @@ write_extension(StringInfo buf, const Assessment *assessment, int i)
 	du_write_close(buf, '}');
 }
 
+/* Sentences about standbys of this node that do not see its schema, or NULL. */
+static const char *
+straggling_standbys(const UpgradeFacts *facts)
+{
+	const Fleet *fleet = du_fleet_gather();
+
+	return fleet->known ? du_fleet_straggler(fleet, facts, du_guards_can_fail("standbys_ready")) : NULL;
+}
+
 static char *
 compose_report(const char *target, bool with_guards)
 {
@@ -108,6 +118,8 @@ compose_report(const char *target, bool with_guards)
 	du_write_bool(&buf, "recovery", assessment.in_recovery);
 	du_write_text(&buf, "library", du_library_state_name(du_library_facts(assessment.facts).state));
 	du_write_text(&buf, "gate", extension->installed ? du_loaded_gate(extension->installed) : NULL);
+	if (!assessment.in_recovery && extension->installed != NULL)
+		du_write_text(&buf, "standbys", straggling_standbys(assessment.facts));
 	du_write_open(&buf, "extensions", '[');
 	for (int i = 0; i < assessment.facts->nextensions; i++)
 		write_extension(&buf, &assessment, i);

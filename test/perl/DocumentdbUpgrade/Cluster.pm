@@ -26,11 +26,12 @@ package DocumentdbUpgrade::Cluster;
 use strict;
 use warnings FATAL => 'all';
 
+use DocumentdbUpgrade::Fleet qw(add_standby install_gate);
 use DocumentdbUpgrade::Test;
 use DocumentdbUpgrade::WorkerNode;
 use Exporter 'import';
 
-our @EXPORT = qw(citus_cluster is_real_citus statuses versions_of);
+our @EXPORT = qw(citus_cluster add_secondary is_real_citus statuses versions_of);
 
 my $stub = q{
 SET LOCAL allow_system_table_mods = on;
@@ -84,7 +85,15 @@ True when it is to be the real Citus.
 
 =item citus_cluster(n, %options)
 
-A started coordinator and n worker nodes.  Options: those of worker_node.
+A started coordinator and n worker nodes.  Options: those of worker_node, and
+
+  gate      true: library gate_stub is preloaded everywhere, as in
+            DocumentdbUpgrade::Fleet
+
+=item add_secondary(cluster, node, name)
+
+A started standby of one node, which the cluster knows as a secondary node.  The
+cluster is a reference to its nodes, made with C<streaming>.
 
 =cut
 
@@ -94,9 +103,11 @@ sub citus_cluster
 {
 	my ($n, %options) = @_;
 	my $library = is_real_citus() ? 'citus' : 'citus_stub';
-	my $conf = $settings . (is_real_citus() ? "citus.node_conninfo = 'sslmode=disable'\n" : '') . ($options{conf} // '');
+	my $gate = delete $options{gate};
+	my $preload = "$library, documentdb_upgrade" . ($gate ? ', gate_stub' : '');
+	my $conf = $settings . ($gate ? "documentdb_upgrade.version_gate = 'gate_stub gate'\n" : '') . (is_real_citus() ? "citus.node_conninfo = 'sslmode=disable'\n" : '') . ($options{conf} // '');
 	my @nodes = map {
-		my $node = worker_node($_, create => 0, preload => "$library, documentdb_upgrade", %options, start => 0,
+		my $node = worker_node($_, create => 0, preload => $preload, %options, start => 0,
 			conf => $conf);
 		$node->append_conf('postgresql.conf', "citus.local_hostname = '" . $node->host . "'");
 		$node->start;
@@ -121,7 +132,27 @@ sub citus_cluster
 	}
 	sql($nodes[0], q{CREATE EXTENSION thing VERSION '1.0'});
 	sql($nodes[0], 'CREATE EXTENSION documentdb_upgrade');
+	install_gate($_) foreach $gate ? @nodes : ();
 	return @nodes;
+}
+
+sub add_secondary
+{
+	my ($cluster, $node, $name) = @_;
+	my $standby;
+
+	sql($node, 'SET citus.enable_ddl_propagation = off; CREATE ROLE streamer LOGIN REPLICATION');
+	$standby = add_standby($node, $name);
+	if (is_real_citus())
+	{
+		sql($cluster->[0], sprintf q{SELECT citus_add_secondary_node('%s', %d, '%s', %d)},
+			map { ($_->host, $_->port) } $standby, $node);
+		return $standby;
+	}
+	sql($_, sprintf q{INSERT INTO pg_dist_node (nodeid, groupid, nodename, nodeport, noderole)
+		SELECT max(nodeid) + 1, max(groupid) FILTER (WHERE nodeport = %d), '%s', %d, 'secondary' FROM pg_dist_node},
+		$node->port, $standby->host, $standby->port) foreach @$cluster;
+	return $standby;
 }
 
 =pod

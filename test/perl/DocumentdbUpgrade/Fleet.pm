@@ -40,7 +40,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  fleet_primary add_standby raise_binary stream_from rewind_to put_setting
+  fleet_primary add_standby install_gate raise_binary stream_from rewind_to put_setting
   standby_status wait_for_standbys wait_for_report blocker has_schema
 );
 
@@ -74,7 +74,7 @@ A started primary with both extensions.  Options: those of new_node, and
   binary    the version that its files offer (1.0)
   database  where both extensions are, and what is served (postgres)
   gate      true: library gate_stub is preloaded, and keeps the version in
-            force (see watch_gate and set_gate of its SQL functions)
+            force (see install_gate)
 
 =cut
 
@@ -92,10 +92,26 @@ sub fleet_primary
 	sql($node, "CREATE DATABASE $database") if defined $database;
 	create_thing($node, $database);
 	sql($node, 'CREATE ROLE streamer LOGIN REPLICATION');
-	sql($node, q{
-		CREATE FUNCTION set_gate(int, int, int) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_set';
-		CREATE FUNCTION watch(regclass) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_watch'}) if $gate;
+	install_gate($node) if $gate;
 	return $node;
+}
+
+=pod
+
+=item install_gate(node)
+
+The functions set_gate and watch, where gate_stub is preloaded.
+
+=cut
+
+sub install_gate
+{
+	my ($node) = @_;
+	sql($node, q{
+		SET citus.enable_ddl_propagation = off;
+		CREATE FUNCTION set_gate(int, int, int) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_set';
+		CREATE FUNCTION watch(regclass) RETURNS void LANGUAGE c AS 'gate_stub', 'gate_stub_watch'});
+	return;
 }
 
 =pod
