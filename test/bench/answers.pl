@@ -102,11 +102,12 @@ sql($node, q{
 wait_for_status($node, sub { $_[0]->{state} eq 'update_available' }, 'the resource is read');
 
 my @reloads = reload_times($node, $api);
-say_result('Reload until followed, ms', '%.1f, longest %.1f (median of %d, with a watch open)', median(@reloads), (sort { $b <=> $a } @reloads)[0], scalar @reloads);
+result("a reload until it is followed, watch open, median of $rounds", median(@reloads), 'ms');
+result('the longest of them', (sort { $b <=> $a } @reloads)[0], 'ms');
 my ($with, $without) = stop_times($node, $api);
-say_result('Fast stop, ms', '%.0f with an open watch, %.0f without the library (medians of %d)', $with, $without, $rounds);
+result("a fast stop, watch open, medians of $rounds", $with, 'ms', peer => 'without the library', theirs => $without);
 my @promotions = promotion_times($node, 5);
-say_result('Promotion until source read, ms', '%.1f, longest %.1f (median of %d)', median(@promotions), (sort { $b <=> $a } @promotions)[0], scalar @promotions);
+result('the end of recovery until the source is read, median of ' . @promotions, median(@promotions), 'ms');
 
 pass('came to its end');
 done_testing();

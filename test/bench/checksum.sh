@@ -28,14 +28,6 @@ time_dump() {
 	echo $(($(date +%s%3N) - start))
 }
 
-# against NAME THEIRS OURS [GOAL]: how many times as long theirs takes.
-against() {
-	awk -v n="$1" -v t="$2" -v o="$3" -v g="${4:-}" 'BEGIN {
-		printf "%-44s %9.0f %7.2fx", n, t, t / o
-		if (g != "") printf "   goal %5.2f   %s", g, (t / o >= g) ? "met" : "MISSED"
-		print "" }'
-}
-
 # parallel_ratios WORKERS: how many times as fast they are, round by round.
 parallel_ratios() {
 	local serial
@@ -58,37 +50,31 @@ checksum_memory() {
 }
 
 measure_checksum() {
-	local ours by_row count rows workers
+	local ours count rows workers size table
 	start_server checksum $PORT "autovacuum = off" "max_wal_size = 4GB"
 	bench_psql -c "CREATE EXTENSION $EXTENSION" -c "CREATE TABLE facts AS
 		SELECT i::bigint AS id, i::bigint * 7919 % 100000 AS k, i % 1000 AS n, '2026-01-01 00:00+00'::timestamptz + i * interval '1 s' AS at,
 			(i * 0.01)::numeric(12, 2) AS amount, md5(i::text) AS name, 'status ' || i % 10 AS status, i % 2 = 0 AS flag, random() AS r
 		FROM generate_series(1, $CHECKSUM_ROWS) i" -c "VACUUM ANALYZE facts" -c "CHECKPOINT"
+	size=$(bench_psql -At -c "SELECT pg_size_pretty(pg_relation_size('facts'))")
+	table="$CHECKSUM_ROWS rows, $size"
 
-	echo
-	echo "Checksum of a table, one process: $(bench_psql -At -c "SELECT pg_size_pretty(pg_relation_size('facts'))"), $CHECKSUM_ROWS rows (ms, medians of $CHECKSUM_ROUNDS)"
 	count=$(time_query "$CHECKSUM_ROUNDS" "SELECT count(*) FROM facts")
 	ours=$(time_query "$CHECKSUM_ROUNDS" "$BY_COLUMN")
-	by_row=$(time_query "$CHECKSUM_ROUNDS" "$BY_ROW")
-	awk -v c="$count" -v o="$ours" -v r="$by_row" 'BEGIN {
-		printf "%-44s %9.0f\n", "count(*)", c
-		printf "%-44s %9.0f %7.2fx count(*)   goal at most 4   %s\n", "columns_checksum", o, o / c, (o / c <= 4) ? "met" : "MISSED"
-		printf "%-44s %9.0f %7.2fx count(*)\n", "row_checksum", r, r / c }'
-	echo "Others, and how many times as long as columns_checksum they take"
-	against "a whole row and nothing of it: count(t)" "$(time_query "$CHECKSUM_ROUNDS" "SELECT count(t.*) FROM facts t")" "$ours"
-	against "sum(hash_record_extended(t, 0))" "$(time_query "$CHECKSUM_ROUNDS" "SELECT sum(hash_record_extended(t.*, 0)) FROM facts t")" "$ours" 1
+	result "\`row_checksum()\`, $table" "$(time_query "$CHECKSUM_ROUNDS" "$BY_ROW")" ms "\`count(*)\`" "$count" "at most 4 x" "o <= 4 * t"
+	against() { result "\`columns_checksum()\`, $table" "$ours" ms "$@"; }
+	against "\`count(*)\`" "$count" "at most 4 x" "o <= 4 * t"
+	against "a whole row, and nothing done with it: \`count(t)\`" "$(time_query "$CHECKSUM_ROUNDS" "SELECT count(t.*) FROM facts t")"
+	against "\`sum(hash_record_extended(t, 0))\`" "$(time_query "$CHECKSUM_ROUNDS" "SELECT sum(hash_record_extended(t.*, 0)) FROM facts t")" "at most 1 x" "o <= t"
 	# Only the second of these two can be compared with another server's.
-	against "md5(string_agg(t::text, ''))" "$(time_query 2 "SELECT md5(string_agg(t::text, '')) FROM facts t")" "$ours"
-	against "md5(string_agg(t::text, '' ORDER BY id))" "$(time_query 1 "SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM facts t")" "$ours" 15
-	against "pg_dump | sha256sum" "$(time_dump)" "$ours" 6
-	echo "columns_checksum by parallel workers against one process, in turns"
+	against "\`md5(string_agg(t::text, ''))\`" "$(time_query 2 "SELECT md5(string_agg(t::text, '')) FROM facts t")"
+	against "\`md5(string_agg(t::text, '' ORDER BY id))\`" "$(time_query 1 "SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM facts t")" "a 15th" "15 * o <= t"
+	against "\`pg_dump \\| sha256sum\`" "$(time_dump)" "a 6th" "6 * o <= t"
 	for workers in 1 2; do
-		printf '%-44s %9s %7.2fx\n' "$workers for it" "" "$(parallel_ratios "$workers" | median)"
+		result "parallel workers, times as fast as one process: $workers" "$(parallel_ratios "$workers" | median)" x
 	done
-
-	echo "Most memory of a session that hashes rows"
 	for rows in $CHECKSUM_MEMORY_ROWS; do
-		printf '%-44s %9d kB\n' "$rows rows" "$(checksum_memory "$rows")"
+		result "most memory of a session that hashes $rows rows" "$(checksum_memory "$rows")" kB
 	done
 	stop_server checksum
 }

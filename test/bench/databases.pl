@@ -59,9 +59,13 @@ foreach my $count (@ARGV)
 	sleep $idle_seconds;
 	my $idle = (cpu(@pids) - $before) * 60 / $idle_seconds / @pids;
 
-	say_result("$count databases", '%.1f s from the last CREATE DATABASE until all are served', $served / 1000);
-	say_result('', '%d kB of private memory for each worker (median of %d)', median(map { private_memory($_) } @pids), scalar @pids);
-	say_result('', '%.1f ms of processor time a minute for each idle one (mean; looks every 10 s)', $idle);
+	my $memory = median(map { private_memory($_) } @pids);
+
+	result("$count databases: from the last `CREATE DATABASE` until all are served", $served / 1000, 's');
+	result("$count databases: memory of a worker, median", $memory, 'kB');
+	result("$count databases: processor time of an idle worker a minute, looks every 10 s", $idle, 'ms');
+	points('databases', 'time', [ $count, $idle * @pids ]);
+	points('databases', 'memory', [ $count, $memory * @pids / 1024 ]);
 	$node->stop('immediate');
 }
 

@@ -110,11 +110,12 @@ foreach my $count (@sizes)
 	my $look = median(map { milliseconds(sub { sql($node, 'SELECT count(*) FROM documentdb_upgrade.standbys') }) } 1 .. 11)
 	  - median(map { milliseconds(sub { sql($node, 'SELECT 1') }) } 1 .. 11);
 
-	say_result("$count standbys, a minute", '%d reports, %.1f kB, %.0f ms of processor time (%.0f of them connecting), worker %.0f ms',
-		$count * $per_minute, $count * $per_minute * $bytes / 1024, $count * $per_minute * $full,
-		$count * $per_minute * $empty, $count * $per_minute * $worker_cost);
-	say_result('  one report', '%.2f ms, a session that does nothing %.2f ms; view standbys %.1f ms', $full, $empty, $look);
-	say_result('  shared memory', '%s', sql($node, q{SELECT pg_size_pretty(allocated_size) FROM pg_shmem_allocations WHERE name = 'documentdb_upgrade_reports'}));
+	result("$count standbys: processor time of one report", $full, 'ms', peer => 'a session that does nothing', theirs => $empty);
+	result("$count standbys: reports a minute, bytes", $count * $per_minute * $bytes / 1024, 'kB');
+	result("$count standbys: reports a minute, processor time of the upstream", $count * $per_minute * ($full + $worker_cost), 'ms');
+	result("$count standbys: view `standbys`", $look, 'ms');
+	points('fleet', 'reports', [ $count, $count * $per_minute * ($full + $worker_cost) ]);
+	points('fleet', 'connecting', [ $count, $count * $per_minute * $empty ]);
 
 	$_->kill_kill foreach @receivers;
 	$node->stop('immediate');

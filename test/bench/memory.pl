@@ -72,9 +72,9 @@ wait_for_watch($api);
 $api->flood('db1', 500);
 failed_polls($node, $api, 500);
 follows($node, $api, 'a start');
-say_result("Memory after $many watch events", '%+d kB', growth($node, $api, 'many events', sub { $api->flood('db1', $many) }));
+result("memory of the worker after $many watch events", growth($node, $api, 'many events', sub { $api->flood('db1', $many) }), 'kB more');
 wait_for_watch($api);
-say_result("Memory after $many failed polls", '%+d kB', growth($node, $api, 'many failed polls', sub { failed_polls($node, $api, $many) }));
+result("memory of the worker after $many failed polls", growth($node, $api, 'many failed polls', sub { failed_polls($node, $api, $many) }), 'kB more');
 
 pass('came to its end');
 done_testing();

@@ -46,7 +46,7 @@ sub follow_changes
 		$result->{stdout} eq 't' or die "the schema did not follow: $result->{stderr}\n";
 	}
 	$session->quit;
-	return (median(@followed), median(@plain));
+	return (\@followed, \@plain);
 }
 
 sub idle_cost
@@ -71,8 +71,11 @@ $api->put_resource('db1', spec => { nodeCount => 1 });
 my $node = bench_node('worker', $api, $rounds + 1);
 
 my ($followed, $plain) = follow_changes($node, $api);
-say_result('Change until committed, ms', '%.1f; plain ALTER %.1f; above it %.1f (medians of %d)   goal 50   %s',
-	$followed, $plain, $followed - $plain, $rounds, $followed - $plain < 50 ? 'met' : 'MISSED');
+result("a change of the resource until it is committed, medians of $rounds", median(@$followed), 'ms',
+	peer => '`ALTER EXTENSION`', theirs => median(@$plain),
+	goal => 'at most 50 ms more', met => median(@$followed) - median(@$plain) < 50);
+points('detection', 'ours', cumulative(@$followed));
+points('detection', 'alter', cumulative(@$plain));
 
 # Idle at the default pace; a read anew belongs to each resync_interval, of
 # which there are six, in a time of its own.
@@ -91,8 +94,9 @@ sub idle_at
 my ($cpu, $wakeups) = idle_at('10min');
 my (undef, undef, $requests) = idle_at(($seconds / 6) . 's');
 my $hourly = $requests * ($seconds / 6) / 600;
-say_result('Idle with a watch, per hour', '%.2f CPU seconds   goal 1   %s; %.0f wake-ups', $cpu, $cpu < 1 ? 'met' : 'MISSED', $wakeups);
-say_result('API requests per hour, idle', '%.1f at resync_interval 10 min   goal 15   %s', $hourly, $hourly < 15 ? 'met' : 'MISSED');
+result('processor time of an hour idle with a watch', $cpu, 's', goal => 'below 1', met => $cpu < 1);
+result('wake-ups in an hour idle with a watch', $wakeups, '');
+result('requests in an hour idle, `resync_interval` 10 min', $hourly, '', goal => 'below 15', met => $hourly < 15);
 
 pass('came to its end');
 done_testing();

@@ -326,6 +326,21 @@ apt_install_without_cluster() (
 	apt_install "$@"
 )
 
+# need_programs NAME[:PACKAGE]...: installs those that a developer's command uses and
+# that nothing else needs, or says which are missing and fails.
+need_programs() {
+	local word
+	local -a missing=()
+	for word; do has "${word%%:*}" || missing+=("${word##*:}"); done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	can_be_root && has apt-get || fail "missing: ${missing[*]}"
+	APT_LOG=$(mktemp)
+	update_lists
+	echo "Installing with apt: ${missing[*]}"
+	apt_install "${missing[@]}" || fail "could not install: ${missing[*]}"
+	rm -f "$APT_LOG"
+}
+
 # Makes sure that what is needed is there, or says what is not and fails.
 need_required_packages() {
 	local -a missing

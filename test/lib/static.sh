@@ -107,8 +107,42 @@ stale_drawings() {
 	docs/images/draw "$drawn" 2>&1 || return
 	for file in docs/images/*.svg "$drawn"/*.svg; do
 		file=${file##*/}
+		[[ $file != bench-* ]] || continue # drawn of what was measured
 		cmp -s "docs/images/$file" "$drawn/$file" || echo "docs/images/$file is not what \"make drawings\" draws"
 	done | sort -u
+}
+
+# Links of pages to files and headings that are not there.  What a heading is called in a
+# link is GitHub's rule.
+broken_links() {
+	perl -CSD -e '
+		use File::Basename qw(dirname);
+		my %anchors;
+		sub page {
+			open my $file, "<", $_[0] or die "could not read $_[0]: $!\n";
+			local $/;
+			return <$file> =~ s/^(```|~~~).*?^\1//gmsr;
+		}
+		sub anchors {
+			my %seen;
+			return { map {
+				my $name = lc $_;
+				$name =~ s/\[([^]]*)\]\([^)]*\)/$1/g;
+				$name =~ s/[^\w\- ]//g;
+				$name =~ s/ /-/g;
+				my $n = $seen{$name}++;
+				($n ? "$name-$n" : $name) => 1;
+			} page($_[0]) =~ /^#+ +(.*?) *$/mg };
+		}
+		foreach my $from (@ARGV) {
+			foreach my $link (page($from) =~ /\]\(([^)\s]+)\)/g) {
+				next if $link =~ /^[a-z]+:/;
+				my ($path, $anchor) = split /#/, $link, 2;
+				my $to = $path eq "" ? $from : dirname($from) . "/$path";
+				if (!-e $to) { print "$from: $link is not there\n"; }
+				elsif (defined $anchor && !($anchors{$to} //= anchors($to))->{$anchor}) { print "$from: $link names no heading\n"; }
+			}
+		}' $(find . -name '*.md' -not -path './tmp_check/*' | LC_ALL=C sort) 2>&1
 }
 
 run_static() {
@@ -124,5 +158,6 @@ run_static() {
 	verdict "rooms include what is to the left of them" "$(wrong_includes)"
 	verdict "no test sleeps" "$(sleeping_tests)"
 	verdict "the drawings say what the sources and the pages say" "$(stale_drawings)"
+	verdict "links of the pages lead to a file and a heading" "$(broken_links)"
 	verdict "no line of SQL is longer than 120 columns" "$(long_lines)"
 }

@@ -9,7 +9,8 @@ DocumentdbUpgrade::Bench - what the measurements of test/bench share
 
   my $node = bench_node('main', $api);
   my @times = map { milliseconds(sub { ... }) } 1 .. 20;
-  say_result('Reload', 'ms (median of %d): %.1f', scalar @times, median(@times));
+  result('a reload until it is followed', median(@times), 'ms', peer => 'a signal alone', theirs => 0.1, goal => 'at most 50', met => 1);
+  points('reload', 'ours', cumulative(@times));
 
 =head1 DESCRIPTION
 
@@ -32,9 +33,22 @@ How long it took.
 
 =item median(numbers)
 
-=item say_result(what, format, values...)
+=item result(what, ours, unit, %comparison)
 
-Prints a line of the report.
+Gives a result to the report (see test/bench/report.sh).  C<peer>, what it is compared
+with, and C<theirs>, its value; C<goal>, and whether it is C<met>.
+
+=item points(plot, curve, [x, y]...)
+
+Gives points of a curve to a plot.
+
+=item cumulative(numbers)
+
+Their distribution as points: each number, and the share of numbers up to it.
+
+=item exceeding(numbers)
+
+The same the other way: each number of a geometric row, and the share of numbers above it.
 
 =item await_down(node, signal)
 
@@ -56,7 +70,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(bench_node milliseconds median say_result await_down);
+our @EXPORT = qw(bench_node milliseconds median result points cumulative exceeding await_down);
 
 sub bench_node
 {
@@ -94,11 +108,39 @@ sub median
 	return $#sorted % 2 ? ($sorted[ $#sorted / 2 ] + $sorted[ $#sorted / 2 + 1 ]) / 2 : $sorted[ $#sorted / 2 ];
 }
 
-sub say_result
+sub result
 {
-	my ($what, $format, @values) = @_;
-	note sprintf "bench: %-34s $format", $what, @values;
+	my ($what, $ours, $unit, %comparison) = @_;
+	my $verdict = defined $comparison{met} ? ($comparison{met} ? 'met' : 'missed') : '';
+
+	note 'result: ' . join "\t", $what, $ours, $unit, map({ $_ // '' } @comparison{qw(peer theirs goal)}), $verdict;
 	return;
+}
+
+sub points
+{
+	my ($plot, $curve, @points) = @_;
+	note "point: $plot\t$curve\t$_->[0]\t$_->[1]" foreach @points;
+	return;
+}
+
+sub cumulative
+{
+	my @sorted = sort { $a <=> $b } @_;
+	return map { [ $sorted[$_], ($_ + 1) / @sorted ] } 0 .. $#sorted;
+}
+
+sub exceeding
+{
+	my @sorted = sort { $a <=> $b } @_;
+	my ($below, @points) = (0);
+
+	for (my $limit = 0.1; $limit < 2 * $sorted[-1]; $limit *= 1.1)
+	{
+		$below++ while $below < @sorted && $sorted[$below] <= $limit;
+		push @points, [ $limit, 1 - $below / @sorted ] if $below < @sorted;
+	}
+	return @points;
 }
 
 sub await_down
