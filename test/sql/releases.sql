@@ -159,8 +159,8 @@ SELECT component, change FROM compare_releases(50, 51);
 SELECT step, component, action, risk, source FROM release_plan(50, 51);
 SELECT step, component, action FROM rollback_plan(51, 50);
 -- Several clusters of one operator: what is one for all is there once, the rest for each, one restart after the other.
-SELECT step, component, cluster, action, total_duration FROM release_plan(50, 51, '{prod/a,prod/b/b-1}');
-SELECT step, component, cluster, action, expected_duration, total_duration FROM rollback_plan(51, 50, clusters => '{prod/a,prod/b/b-1}');
+SELECT step, component, cluster, replace(action, '-d ' || current_database(), '-d DATABASE') AS action, total_duration FROM release_plan(50, 51, '{prod/a,prod/b/b-1}');
+SELECT step, component, cluster, replace(action, '-d ' || current_database(), '-d DATABASE') AS action, expected_duration, total_duration FROM rollback_plan(51, 50, clusters => '{prod/a,prod/b/b-1}');
 SELECT step, component, cluster, emergency FROM rollback_plan(51, 50, clusters => '{prod/a,prod/b/b-1}') WHERE emergency IS NOT NULL;
 SELECT count(*) AS the_same FROM (SELECT * FROM rollback_plan(51, 50) INTERSECT SELECT * FROM rollback_plan(51, 50, clusters => '{}')) AS s;
 \set VERBOSITY terse
