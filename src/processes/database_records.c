@@ -29,6 +29,7 @@ typedef struct DatabaseSlots
 {
 	int			size;
 	uint32		strangers;		/* requests about databases without a slot */
+	uint32		strangers_noticed;	/* of these, as in DatabaseSlot */
 	uint32		strangers_seen;
 	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } DatabaseSlots;
@@ -157,15 +158,16 @@ make_room(const List *databases)
 /*
  * Notes which requests have been made by now.  To be called before the
  * catalogue is read: a process that is started for what was found there does
- * not go where somebody has wanted a database since.
+ * not go where somebody has wanted a database since.  What was found before is
+ * found still when the catalogue cannot be read.
  */
 void
 du_records_begin_scan(void)
 {
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	for (int i = 0; i < known->size; i++)
-		known->slots[i].seen = known->slots[i].asked;
-	known->strangers_seen = known->strangers;
+		known->slots[i].noticed = known->slots[i].asked;
+	known->strangers_noticed = known->strangers;
 	LWLockRelease(du_shared_lock());
 }
 
@@ -215,9 +217,19 @@ du_records_is_unasked(Oid database, uint32 seen)
 	return slot != NULL && slot->asked == seen;
 }
 
+/* Takes what was noted before the catalogue was read for what it has shown. */
+static void
+end_scan(void)
+{
+	for (int i = 0; i < known->size; i++)
+		known->slots[i].seen = known->slots[i].noticed;
+	known->strangers_seen = known->strangers_noticed;
+}
+
 /*
  * Has there be a slot for each of these databases, as far as there is room,
- * and for no other.  Those that are to be served come first.
+ * and for no other.  Those that are to be served come first.  The list is what
+ * was read since du_records_begin_scan().
  */
 void
 du_records_follow(const List *databases)
@@ -225,6 +237,7 @@ du_records_follow(const List *databases)
 	const ListCell *lc;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
+	end_scan();
 	forget_others(databases);
 	for (int wanted = 1; wanted >= 0; wanted--)
 	{

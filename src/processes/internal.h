@@ -103,9 +103,10 @@ typedef struct DatabaseSlot
 	char		settings[SETTINGS_DIGEST_LENGTH];	/* stored for it at its last pass */
 	TimestampTz waits_since;	/* for its turn; 0: it does not */
 	uint32		asked;			/* how often somebody wanted the database for
-								 * himself; of the first set, as is the next */
-	uint32		seen;			/* of these, before the launcher's last look at
-								 * the catalogue */
+								 * himself; of the first set, as are the next */
+	uint32		noticed;		/* of these, before the launcher last tried to
+								 * read the catalogue */
+	uint32		seen;			/* of these, before it last read it */
 	union
 	{
 		char		bytes[SHARED_EXCHANGE_SIZE];

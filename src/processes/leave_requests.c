@@ -18,8 +18,6 @@
 #include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -29,10 +27,10 @@
 #define VISITORS 64				/* more come later */
 #define LONGEST_VISIT_MS 5000	/* that others wait for; the server waits as long */
 
-/* A process, and the database that it wants or goes to. */
+/* A process, 0 being none, and the database that it wants or goes to. */
 typedef struct Entry
 {
-	pid_t		pid;			/* void when this process is gone, 0: free */
+	pid_t		pid;
 	Oid			database;
 } Entry;
 
@@ -57,7 +55,11 @@ all(void)
 	return du_shared_room(ROOM_LEAVE_REQUESTS);
 }
 
-/* The entry of this process, else one that is free, or NULL. */
+/*
+ * The entry of this process, else one that is free, or NULL.  An entry is its
+ * owner's until he takes it back, which he does however he ends.  Whether he
+ * is alive cannot be asked: the server lists nobody before he connects.
+ */
 static Entry *
 find_place(Entry *entries, int n)
 {
@@ -67,21 +69,19 @@ find_place(Entry *entries, int n)
 	{
 		if (entries[i].pid == MyProcPid)
 			return &entries[i];
-		if (found == NULL &&
-			(entries[i].pid == 0 || BackendPidGetProc(entries[i].pid) == NULL))
+		if (found == NULL && entries[i].pid == 0)
 			found = &entries[i];
 	}
 	return found;
 }
 
-/* True when there is an entry for a database that is not void. */
+/* True when there is an entry for a database. */
 static bool
 has_entry(const Entry *entries, int n, Oid database)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (entries[i].pid != 0 && entries[i].database == database &&
-			BackendPidGetProc(entries[i].pid) != NULL)
+		if (entries[i].pid != 0 && entries[i].database == database)
 			return true;
 	}
 	return false;
@@ -194,6 +194,7 @@ du_visit_begin(Oid database)
 
 	memcpy(&visit, MyBgworkerEntry->bgw_extra, sizeof(visit));
 	du_main_select(visit.set);
+	before_shmem_exit(at_exit, (Datum) 0);
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	visitor = has_entry(all()->requests, LEAVE_REQUESTS, database) ||
 		!du_records_is_unasked(database, visit.seen) ? NULL :
@@ -212,7 +213,6 @@ du_visit_begin(Oid database)
 		du_records_want_visit(database);
 		return false;
 	}
-	before_shmem_exit(at_exit, (Datum) 0);
 	return true;
 }
 

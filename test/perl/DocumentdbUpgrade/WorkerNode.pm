@@ -37,7 +37,7 @@ use PostgreSQL::Test::Utils;
 our @EXPORT = qw(
   worker_node create_thing set_and_reload desire require_standby
   close_gate attempt_at_gate process_of wait_for_looks comes_true
-  shape $shape_query %shape_of attempts logged count_logged
+  shape $shape_query %shape_of attempts logged count_logged lines_logged
 );
 
 # What the extension consists of, by version.
@@ -282,6 +282,13 @@ sub count_logged
 {
 	my ($node, $regexp, $offset) = @_;
 	return scalar(() = logged($node, $offset) =~ /$regexp/g);
+}
+
+# The lines of the log that match, for a test that expects none.
+sub lines_logged
+{
+	my ($node, $regexp, $offset) = @_;
+	return join("\n", grep { /$regexp/ } split /\n/, logged($node, $offset));
 }
 
 1;
