@@ -60,6 +60,7 @@ extern PGDLLEXPORT Oid du_context_own_extension(void);
 extern bool du_context_may_execute(Oid role, const char *name);
 extern bool du_context_has_procedure_alone(Oid role);
 extern void du_context_enter(ExecutionContext *context);
+extern void du_context_leave_role(const ExecutionContext *context);
 extern void du_context_leave(const ExecutionContext *context);
 extern void du_context_set(const char *name, const char *value);
 

@@ -171,6 +171,16 @@ du_context_enter(ExecutionContext *context)
 }
 
 /*
+ * Becomes the caller again, with the settings of the context until
+ * du_context_leave().
+ */
+void
+du_context_leave_role(const ExecutionContext *context)
+{
+	SetUserIdAndSecContext(context->caller, context->caller_security);
+}
+
+/*
  * Becomes the caller again, with the caller's settings.
  */
 void

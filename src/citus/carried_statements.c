@@ -19,10 +19,12 @@
 
 #include "base/base.h"
 
+#define PROPAGATE_SETTING "citus.propagate_set_commands"
 #define CARRIED_NAME	"citus_internal gpid="
 
-/* Of nobody's prefix, so a node takes it whatever library it has loaded. */
-#define REHEARSAL_SETTING "documentdb_upgrade_node.rehearsal"
+/* Of nobody's prefix, so a node takes them whatever library it has loaded. */
+#define ATTEMPT_SETTING CITUS_NODE_PREFIX ".attempt"
+#define REHEARSAL_SETTING CITUS_NODE_PREFIX ".rehearsal"
 
 /*
  * True when this session is one of the coordinator's on a worker node.
@@ -36,26 +38,40 @@ du_citus_is_carried(void)
 }
 
 /*
+ * Has Citus carry no SET LOCAL and no RESET in the innermost execution context:
+ * of one in a script it sends the text that it has, which is the whole script's.
+ */
+void
+du_citus_keep_settings_here(void)
+{
+	if (GetConfigOption(PROPAGATE_SETTING, true, false) != NULL)
+		du_context_set(PROPAGATE_SETTING, "none");
+}
+
+/*
  * Gives a setting a value here and on each node until the end of the
- * subtransaction: Citus carries a SET LOCAL too, when it is asked to.  SPI must
+ * subtransaction: Citus carries a SET LOCAL too, while it is asked to.  SPI must
  * be connected.
  */
 static void
 set_everywhere(const char *name, const char *value)
 {
-	if (GetConfigOption("citus.propagate_set_commands", true, false) == NULL)
+	if (GetConfigOption(PROPAGATE_SETTING, true, false) == NULL)
 		return;
-	du_context_set("citus.propagate_set_commands", "local");
+	du_context_set(PROPAGATE_SETTING, "local");
 	du_execute(psprintf("SET LOCAL %s = %s", name, quote_literal_cstr(value)));
+	du_citus_keep_settings_here();
 }
 
 /*
- * Has each node bound its waits for locks as this server bounds its own.
+ * Tells the nodes that what follows is an attempt of ours, and has each bound its
+ * waits for locks as this server bounds its own.
  */
 void
-du_citus_bound_lock_waits(int lock_timeout_ms)
+du_citus_announce_attempt(int lock_timeout_ms)
 {
 	set_everywhere("lock_timeout", psprintf("%d", lock_timeout_ms));
+	set_everywhere(ATTEMPT_SETTING, "on");
 }
 
 /*
@@ -67,6 +83,25 @@ du_citus_announce_rehearsal(const char *rehearsal)
 	set_everywhere(REHEARSAL_SETTING, rehearsal);
 }
 
+/* What the coordinator has told this session of the kind, NULL: nothing. */
+static const char *
+announced(const char *name)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	return value != NULL && value[0] != '\0' && du_citus_is_carried() ? value : NULL;
+}
+
+/*
+ * True when this session takes part in an attempt of the coordinator's, or in a
+ * rehearsal of one.
+ */
+bool
+du_citus_is_attempt(void)
+{
+	return announced(ATTEMPT_SETTING) != NULL;
+}
+
 /*
  * The rehearsal of the coordinator that this session takes part in, NULL when
  * it is none.
@@ -74,9 +109,7 @@ du_citus_announce_rehearsal(const char *rehearsal)
 const char *
 du_citus_rehearsal(void)
 {
-	const char *rehearsal = GetConfigOption(REHEARSAL_SETTING, true, false);
-
-	return rehearsal != NULL && rehearsal[0] != '\0' && du_citus_is_carried() ? rehearsal : NULL;
+	return announced(REHEARSAL_SETTING);
 }
 
 /* The host and port that follow a phrase, palloc'd, or NULL. */

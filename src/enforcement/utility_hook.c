@@ -46,8 +46,8 @@ pass_on_guarded(const UtilityCall *call, GuardedStatement *statement, CarriedSte
 		if (carried != NULL)
 			du_carried_begin(carried);
 		du_hooks_pass_on(call);
-		if (carried != NULL && statement->updated_to != NULL)
-			du_carried_end(carried);
+		if (carried != NULL)
+			du_carried_end(carried, statement->updated_to != NULL);
 	}
 	PG_FINALLY();
 	{

@@ -157,14 +157,15 @@ du_stage_start_limits(Attempt *attempt)
 }
 
 /*
- * Bounds the waits for locks on the other nodes of a cluster as they are bounded
- * here.  SPI must be connected.
+ * Has the steps run on the other nodes of a cluster as they do here: with the
+ * settings that are pinned, and with bounded waits for locks.  SPI must be
+ * connected.
  */
 void
-du_stage_bound_nodes(const Attempt *attempt)
+du_stage_announce_to_nodes(const Attempt *attempt)
 {
 	if (du_citus_role() == CITUS_COORDINATOR)
-		du_citus_bound_lock_waits(attempt->lock_budget);
+		du_citus_announce_attempt(attempt->lock_budget);
 }
 
 /*

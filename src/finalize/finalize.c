@@ -301,7 +301,7 @@ run_attempt(Attempt *attempt)
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_lock_budget_start(budget);
 	du_settings_pin(attempt->facts, attempt->alter_first);
-	du_stage_bound_nodes(attempt);
+	du_stage_announce_to_nodes(attempt);
 	du_locks_take_relations(locks);
 
 	if (!attempt->alter_first)

@@ -302,7 +302,7 @@ extern void du_stage_look(Attempt *attempt);
 extern DecisionResult du_stage_decide(const Attempt *attempt);
 extern void du_stage_lock_and_look(Attempt *attempt);
 extern void du_stage_start_limits(Attempt *attempt);
-extern void du_stage_bound_nodes(const Attempt *attempt);
+extern void du_stage_announce_to_nodes(const Attempt *attempt);
 extern void du_stage_refuse(Attempt *attempt, const GuardResults *results,
 							const char *verb);
 
@@ -366,6 +366,7 @@ extern int	du_trace_offset(void);
  * ----
  */
 
+extern const SettingsKeeper du_settings_keeper;
 extern void du_settings_pin(const UpgradeFacts *facts, bool alter_first);
 
 /* ----

@@ -187,15 +187,6 @@ extern bool du_lock_budget_exceeded(void);
 extern void du_trace_start_check(const char *search_path, const SettingsKeeper *settings);
 
 /* ----
- * session_settings.c
- *
- * Settings of the caller that must not reach an update script.
- * ----
- */
-
-extern const SettingsKeeper du_settings_keeper;
-
-/* ----
  * upgrade_locks.c
  *
  * The locks that an upgrade takes before it changes anything.

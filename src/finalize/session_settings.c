@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 
 #include "base/base.h"
+#include "citus/citus.h"
 #include "extension/extension.h"
 
 static const struct
@@ -142,6 +143,22 @@ is_placeholder(const struct config_generic *variable)
 	return (variable->flags & GUC_CUSTOM_PLACEHOLDER) != 0;
 }
 
+/* True when a name of a setting begins with this prefix and a dot. */
+static bool
+has_prefix(const char *name, const char *prefix)
+{
+	size_t		length = strlen(prefix);
+
+	return pg_strncasecmp(name, prefix, length) == 0 && name[length] == '.';
+}
+
+/* True for a setting by which the coordinator of a cluster guides a node. */
+static bool
+is_coordinators(const char *name)
+{
+	return has_prefix(name, CITUS_NODE_PREFIX) || (has_prefix(name, "citus") && du_citus_is_carried());
+}
+
 /* The variable of a name, NULL when there is none. */
 static struct config_generic *
 find_variable(struct config_generic **variables, int nvariables, const char *name)
@@ -165,15 +182,6 @@ find_variable(struct config_generic **variables, int nvariables, const char *nam
 	return NULL;
 }
 
-/* True when a name of a setting begins with this prefix and a dot. */
-static bool
-has_prefix(const char *name, const char *prefix)
-{
-	size_t		length = strlen(prefix);
-
-	return pg_strncasecmp(name, prefix, length) == 0 && name[length] == '.';
-}
-
 /*
  * True for a setting that goes back to the configuration: one that any role
  * can change, or one of PL/pgSQL or a managed extension.
@@ -192,7 +200,7 @@ is_restored(const struct config_generic *variable, const UpgradeFacts *facts)
 			return false;
 	}
 	if (variable->context == PGC_USERSET)
-		return true;
+		return !is_coordinators(variable->name);
 	if (variable->context != PGC_SUSET)
 		return false;
 	if (has_prefix(variable->name, "plpgsql"))
@@ -275,7 +283,8 @@ placeholder_prefixes(void)
 	{
 		const char *dot;
 
-		if (!is_placeholder(variables[i]) || !has_callers_value(variables[i]))
+		if (!is_placeholder(variables[i]) || !has_callers_value(variables[i]) ||
+			is_coordinators(variables[i]->name))
 			continue;
 		dot = strchr(variables[i]->name, '.');
 		if (dot != NULL)

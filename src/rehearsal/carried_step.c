@@ -3,12 +3,13 @@
  * carried_step.c
  *	  Follows a step that the coordinator of a cluster has carried to this node.
  *
+ * An attempt's step has the settings here that it has on the coordinator, whatever
+ * the roles of this node bring along; Citus' own stay as Citus has set them.
+ *
  * The coordinator hears of an error here what Citus passes on: so the error names
  * the script and the line, as the server itself does since release 18.  In a
- * rehearsal it also wants to know what the step does here.
- *
- * None of this may spoil the statement: what goes wrong here costs the figures,
- * or the line.
+ * rehearsal it also wants to know what the step does here.  This may not spoil
+ * the statement: what goes wrong there costs the figures, or the line.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@
 #include "rehearsal/rehearsal.h"
 
 #include "executor/spi.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "base/base.h"
@@ -25,7 +27,7 @@
 #include "extension/extension.h"
 #include "finalize/finalize.h"
 
-/* The settings here are Citus' affair, and nobody listens. */
+/* The settings of a statement that is no attempt's are its own, and nobody listens. */
 static void
 check_nothing(void)
 {
@@ -95,6 +97,37 @@ typedef struct Work
 	const char *main_extension;
 } Work;
 
+static void
+pin(void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	SPI_connect();
+	MemoryContextSwitchTo(caller);
+	du_settings_pin(du_managed_gather(), false);
+	SPI_finish();
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Gives the step the settings that it has on the coordinator.  Not in a
+ * subtransaction, whose end would take them back.
+ */
+static void
+pin_settings(CarriedStep *step)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	MemoryContextSwitchTo(AllocSetContextCreate(CurTransactionContext, "documentdb_upgrade carried settings",
+												ALLOCSET_DEFAULT_SIZES));
+	du_context_enter(&step->settings);
+	du_citus_keep_settings_here();
+	du_main_run(du_managed_set_of(step->extension), pin, NULL);
+	du_context_leave_role(&step->settings);
+	MemoryContextSwitchTo(caller);
+	step->pinned = true;
+}
+
 /* The work of a subtransaction: in the step's set, and as our own code runs. */
 static void
 run_in_set(void *arg)
@@ -151,12 +184,15 @@ du_carried_begin(CarriedStep *step)
 		return;
 	if (step->to != NULL && du_version_parse(step->to, &version, &reason))
 		(void) try_in_set(step, find_script, step);
+	if (du_citus_is_attempt())
+		pin_settings(step);
 	if (du_citus_rehearsal() != NULL)
 		observe(step);
 	INSTR_TIME_SET_CURRENT(step->started);
+	if (step->script != NULL || step->pinned)
+		du_trace_start(step->oid, step->pinned ? &du_settings_keeper : &no_keeper, &nobody);
 	if (step->script == NULL)
 		return;
-	du_trace_start(step->oid, &no_keeper, &nobody);
 	step->callback.callback = name_place;
 	step->callback.arg = step;
 	step->callback.previous = error_context_stack;
@@ -191,18 +227,14 @@ write_figures(void *arg)
 	MemoryContextSwitchTo(caller);
 }
 
-/*
- * The step has run: keeps for the coordinator what it has done, if that is wanted.
- */
-void
-du_carried_end(CarriedStep *step)
+/* Keeps for the coordinator what the step has done. */
+static void
+keep_figures(const CarriedStep *step)
 {
 	Figures		figures = {step};
 	instr_time	duration;
 	ErrorData  *error;
 
-	if (!step->observed)
-		return;
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, step->started);
 	figures.ms = INSTR_TIME_GET_MILLISEC(duration);
@@ -213,12 +245,25 @@ du_carried_end(CarriedStep *step)
 }
 
 /*
+ * The statement has ended without an error; has_run: it has made the step, and was
+ * no statement that changes nothing.
+ */
+void
+du_carried_end(CarriedStep *step, bool has_run)
+{
+	if (step->observed && has_run)
+		keep_figures(step);
+	if (step->pinned)
+		AtEOXact_GUC(false, step->settings.guc_nestlevel);	/* and what the script has set */
+}
+
+/*
  * Ends it, whatever has become of the step.
  */
 void
 du_carried_stop(CarriedStep *step)
 {
-	if (step->script != NULL)
+	if (step->script != NULL || step->pinned)
 		du_trace_stop();
 	if (step->observed)
 		du_effects_stop();

@@ -58,39 +58,85 @@ du_nodes_announce_rehearsal(const Cluster *cluster)
 	return rehearsal;
 }
 
-/* One node, with what it has said or why it has not. */
-static void
-write_node(StringInfo buf, const ClusterNode *node, const char *said, const char *problem)
+/* What one node has said, or why it has not, as JSON, palloc'd. */
+static char *
+describe(const ClusterNode *node, const char *said, const char *problem)
 {
-	du_write_open(buf, NULL, '{');
-	du_write_text(buf, "node", node->node->name);
-	du_write_text(buf, "problem", problem);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	du_write_open(&buf, NULL, '{');
+	du_write_text(&buf, "node", node->node->name);
+	du_write_text(&buf, "problem", problem);
 	if (said != NULL)
 	{
-		du_write_key(buf, "said");
-		appendStringInfoString(buf, said);
+		du_write_key(&buf, "said");
+		appendStringInfoString(&buf, said);
 	}
-	du_write_close(buf, '}');
+	du_write_close(&buf, '}');
+	return buf.data;
 }
 
-static void
-write_answer(StringInfo buf, const ClusterNode *node, const NodeAnswer *answer)
+static char *
+describe_answer(const ClusterNode *node, const NodeAnswer *answer)
 {
 	if (!answer->success)
-		write_node(buf, node, NULL, answer->text);
-	else if (answer->text[0] == '\0')
-		write_node(buf, node, NULL, "it has not looked on; is documentdb_upgrade preloaded there?");
-	else
-		write_node(buf, node, answer->text, NULL);
+		return describe(node, NULL, answer->text);
+	if (answer->text[0] == '\0')
+		return describe(node, NULL, "it has not looked on; is documentdb_upgrade preloaded there?");
+	return describe(node, answer->text, NULL);
 }
 
-/* What all of them say, as a JSON array. */
-static char *
-ask(const Cluster *cluster, const char *rehearsal)
+/* An answer that is set beside this server's own steps, as JSON texts. */
+typedef struct Comparison
+{
+	const char *steps;
+	const char *answer;
+	char	   *result;
+} Comparison;
+
+/* The work of a subtransaction. */
+static void
+compare(void *arg)
+{
+	Comparison *comparison = arg;
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(comparison->steps);
+	values[1] = CStringGetTextDatum(comparison->answer);
+	du_query("SELECT documentdb_upgrade_internal.rehearsal_nodes($1::pg_catalog.jsonb,"
+			 " pg_catalog.jsonb_build_array($2::pg_catalog.jsonb)) -> 0",
+			 2, types, values);
+	comparison->result = du_query_text(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Adds a node; what it says need not make sense. */
+static void
+write_node(StringInfo buf, const char *steps, const ClusterNode *node, const char *answer)
+{
+	Comparison	comparison = {steps, answer};
+	ErrorData  *error = du_subtransaction_run(compare, &comparison, SUBTRANSACTION_ROLL_BACK);
+
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	if (error != NULL)
+		comparison.result = describe(node, NULL, psprintf("what it says cannot be read: %s", error->message));
+	appendStringInfo(buf, "%s%s", buf->len > 1 ? "," : "", comparison.result);
+}
+
+/*
+ * What the steps, JSON objects of this server's own, have done on the other
+ * nodes, and how that differs: a JSON array, palloc'd.  SPI must be connected.
+ */
+char *
+du_nodes_rehearsed(const Cluster *cluster, const char *rehearsal, const char *steps)
 {
 	List	   *able = carried_to(cluster, true);
 	List	   *targets = NIL;
 	NodeAnswer *answers;
+	char	   *own = psprintf("[%s]", steps);
 	StringInfoData buf;
 	ListCell   *lc;
 	int			i = 0;
@@ -102,31 +148,11 @@ ask(const Cluster *cluster, const char *rehearsal)
 									quote_literal_cstr(rehearsal)),
 						   du_guc_node_timeout);
 	initStringInfo(&buf);
-	du_write_open(&buf, NULL, '[');
+	appendStringInfoChar(&buf, '[');
 	foreach(lc, able)
-		write_answer(&buf, lfirst(lc), &answers[i++]);
+		write_node(&buf, own, lfirst(lc), describe_answer(lfirst(lc), &answers[i++]));
 	foreach(lc, carried_to(cluster, false))
-		write_node(&buf, lfirst(lc), NULL, "documentdb_upgrade cannot tell it there");
-	du_write_close(&buf, ']');
+		write_node(&buf, own, lfirst(lc), describe(lfirst(lc), NULL, "documentdb_upgrade cannot tell it there"));
+	appendStringInfoChar(&buf, ']');
 	return buf.data;
-}
-
-/*
- * What the steps, JSON objects of this server's own, have done on the other
- * nodes, and how that differs: a JSON array, palloc'd.  SPI must be connected.
- */
-char *
-du_nodes_rehearsed(const Cluster *cluster, const char *rehearsal, const char *steps)
-{
-	Oid			types[] = {TEXTOID, TEXTOID};
-	Datum		values[2];
-	char	   *nodes;
-
-	values[0] = CStringGetTextDatum(psprintf("[%s]", steps));
-	values[1] = CStringGetTextDatum(ask(cluster, rehearsal));
-	du_query("SELECT documentdb_upgrade_internal.rehearsal_nodes($1::pg_catalog.jsonb, $2::pg_catalog.jsonb)",
-			 2, types, values);
-	nodes = du_query_text(0, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return nodes;
 }

@@ -243,7 +243,7 @@ run_steps(Rehearsal *rehearsal)
 
 	attempt->stage = STAGE_LOCKING_RELATIONS;
 	du_settings_pin(attempt->facts, attempt->alter_first);
-	du_stage_bound_nodes(attempt);
+	du_stage_announce_to_nodes(attempt);
 	name = du_nodes_announce_rehearsal(rehearsal->cluster);
 	if (!attempt->alter_first)
 		rehearsal->sequences = du_sequences_read();

@@ -43,6 +43,17 @@ is(rehearse('1.1'), 'passed', 'a node without this extension is rehearsed on too
 like(of_nodes(q{coalesce(node->>'problem', 'knows')}), qr/^knows\ndocumentdb_upgrade cannot tell it there$/, 'and has nothing to tell');
 sql($two, 'SET citus.enable_ddl_propagation = off; CREATE EXTENSION documentdb_upgrade');
 
+# One that talks nonsense is said so too.
+foreach ([ q{SELECT 'nonsense'}, 'no JSON' ], [ q{SELECT '{"steps": 7}'}, 'not what is asked for' ], [ q{SELECT '{"steps": [{"ms": "soon"}]}'}, 'no number' ])
+{
+	my ($body, $what) = @$_;
+
+	sql($two, "SET citus.enable_ddl_propagation = off; CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.node_rehearsed(rehearsal text) RETURNS text LANGUAGE sql AS \$\$ $body \$\$");
+	is(rehearse('1.1'), 'passed', "$what: it is rehearsed on too");
+	like(of_nodes(q{coalesce(node->>'problem', 'knows')}), qr/^knows\nwhat it says cannot be read: /, "$what: and is named");
+}
+sql($two, 'SET citus.enable_ddl_propagation = off; DROP EXTENSION documentdb_upgrade; CREATE EXTENSION documentdb_upgrade');
+
 # A node that fails: its own place in the script, where this server was at the end.
 sql($one, 'ALTER TABLE thing ADD two int');
 is(rehearse('1.2'), 'failed', 'a step that cannot work on a node fails');
