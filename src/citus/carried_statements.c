@@ -64,14 +64,14 @@ set_everywhere(const char *name, const char *value)
 }
 
 /*
- * Tells the nodes that what follows is an attempt of ours, and has each bound its
- * waits for locks as this server bounds its own.
+ * Tells the nodes that what follows is an attempt of ours, and within which limits:
+ * the sum of its waits for locks, and its duration.
  */
 void
-du_citus_announce_attempt(int lock_timeout_ms)
+du_citus_announce_attempt(int lock_wait_ms, int duration_ms)
 {
-	set_everywhere("lock_timeout", psprintf("%d", lock_timeout_ms));
-	set_everywhere(ATTEMPT_SETTING, "on");
+	set_everywhere("lock_timeout", psprintf("%d", lock_wait_ms));
+	set_everywhere(ATTEMPT_SETTING, psprintf("%d %d", lock_wait_ms, duration_ms));
 }
 
 /*
@@ -94,12 +94,15 @@ announced(const char *name)
 
 /*
  * True when this session takes part in an attempt of the coordinator's, or in a
- * rehearsal of one.
+ * rehearsal of one; gives its limits.
  */
 bool
-du_citus_is_attempt(void)
+du_citus_attempt(int *lock_wait_ms, int *duration_ms)
 {
-	return announced(ATTEMPT_SETTING) != NULL;
+	const char *limits = announced(ATTEMPT_SETTING);
+
+	return limits != NULL && sscanf(limits, "%9d %9d", lock_wait_ms, duration_ms) == 2 &&
+		*lock_wait_ms > 0 && *duration_ms > 0;
 }
 
 /*

@@ -73,9 +73,9 @@ extern NodeAnswer *du_citus_ask(const List *nodes, const char *command, int limi
 #define CITUS_NODE_PREFIX "documentdb_upgrade_node"
 
 extern bool du_citus_is_carried(void);
-extern bool du_citus_is_attempt(void);
+extern bool du_citus_attempt(int *lock_wait_ms, int *duration_ms);
 extern void du_citus_keep_settings_here(void);
-extern void du_citus_announce_attempt(int lock_timeout_ms);
+extern void du_citus_announce_attempt(int lock_wait_ms, int duration_ms);
 extern void du_citus_announce_rehearsal(const char *rehearsal);
 extern const char *du_citus_rehearsal(void);
 extern const char *du_citus_node_of_error(const ErrorData *edata);

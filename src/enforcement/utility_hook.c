@@ -49,13 +49,17 @@ pass_on_guarded(const UtilityCall *call, GuardedStatement *statement, CarriedSte
 		if (carried != NULL)
 			du_carried_end(carried, statement->updated_to != NULL);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		if (carried != NULL)
-			du_carried_stop(carried);
 		du_enforcement_end(statement);
+		if (carried != NULL)
+			du_carried_fail(carried);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (carried != NULL)
+		du_carried_stop(carried);
+	du_enforcement_end(statement);
 }
 
 /* The version in a list of options, NULL when there is none. */

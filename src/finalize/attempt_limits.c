@@ -138,6 +138,16 @@ du_limits_stop(void)
 }
 
 /*
+ * How long this process has waited for locks since the last start, as far as the
+ * ticks tell.
+ */
+int64
+du_limits_waited_ms(void)
+{
+	return waited / 1000;
+}
+
+/*
  * The limit that the last attempt reached.
  */
 LimitReached

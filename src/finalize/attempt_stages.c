@@ -158,14 +158,14 @@ du_stage_start_limits(Attempt *attempt)
 
 /*
  * Has the steps run on the other nodes of a cluster as they do here: with the
- * settings that are pinned, and with bounded waits for locks.  SPI must be
+ * settings that are pinned, and within the same limits.  SPI must be
  * connected.
  */
 void
 du_stage_announce_to_nodes(const Attempt *attempt)
 {
 	if (du_citus_role() == CITUS_COORDINATOR)
-		du_citus_announce_attempt(attempt->lock_budget);
+		du_citus_announce_attempt(attempt->lock_budget, du_guc_attempt_timeout);
 }
 
 /*

@@ -370,6 +370,27 @@ extern const SettingsKeeper du_settings_keeper;
 extern void du_settings_pin(const UpgradeFacts *facts, bool alter_first);
 
 /* ----
+ * carried_attempt.c
+ *
+ * A step of an attempt that the coordinator of a cluster has carried here.
+ * ----
+ */
+
+/* Lives on the stack of whoever runs the step; all zero before. */
+typedef struct CarriedAttempt
+{
+	bool		running;
+	ExecutionContext settings;
+	int			lock_wait_ms;
+	int			duration_ms;
+} CarriedAttempt;
+
+extern void du_carried_attempt_begin(CarriedAttempt *attempt, const char *extension);
+extern void du_carried_attempt_end(const CarriedAttempt *attempt);
+extern void du_carried_attempt_stop(const CarriedAttempt *attempt);
+extern void du_carried_attempt_explain(const CarriedAttempt *attempt, ErrorData *edata);
+
+/* ----
  * upgrade_checks.c
  *
  * Pre- and post-checks of an upgrade.

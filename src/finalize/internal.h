@@ -124,6 +124,7 @@ typedef enum LimitReached
 } LimitReached;
 
 extern void du_limits_start(int lock_wait_ms, int duration_ms);
+extern int64 du_limits_waited_ms(void);
 extern LimitReached du_limits_reached(void);
 
 /* ----

@@ -3,9 +3,6 @@
  * carried_step.c
  *	  Follows a step that the coordinator of a cluster has carried to this node.
  *
- * An attempt's step has the settings here that it has on the coordinator, whatever
- * the roles of this node bring along; Citus' own stay as Citus has set them.
- *
  * The coordinator hears of an error here what Citus passes on: so the error names
  * the script and the line, as the server itself does since release 18.  In a
  * rehearsal it also wants to know what the step does here.  This may not spoil
@@ -19,7 +16,6 @@
 #include "rehearsal/rehearsal.h"
 
 #include "executor/spi.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "base/base.h"
@@ -97,37 +93,6 @@ typedef struct Work
 	const char *main_extension;
 } Work;
 
-static void
-pin(void *arg)
-{
-	MemoryContext caller = CurrentMemoryContext;
-
-	SPI_connect();
-	MemoryContextSwitchTo(caller);
-	du_settings_pin(du_managed_gather(), false);
-	SPI_finish();
-	MemoryContextSwitchTo(caller);
-}
-
-/*
- * Gives the step the settings that it has on the coordinator.  Not in a
- * subtransaction, whose end would take them back.
- */
-static void
-pin_settings(CarriedStep *step)
-{
-	MemoryContext caller = CurrentMemoryContext;
-
-	MemoryContextSwitchTo(AllocSetContextCreate(CurTransactionContext, "documentdb_upgrade carried settings",
-												ALLOCSET_DEFAULT_SIZES));
-	du_context_enter(&step->settings);
-	du_citus_keep_settings_here();
-	du_main_run(du_managed_set_of(step->extension), pin, NULL);
-	du_context_leave_role(&step->settings);
-	MemoryContextSwitchTo(caller);
-	step->pinned = true;
-}
-
 /* The work of a subtransaction: in the step's set, and as our own code runs. */
 static void
 run_in_set(void *arg)
@@ -184,13 +149,12 @@ du_carried_begin(CarriedStep *step)
 		return;
 	if (step->to != NULL && du_version_parse(step->to, &version, &reason))
 		(void) try_in_set(step, find_script, step);
-	if (du_citus_is_attempt())
-		pin_settings(step);
+	du_carried_attempt_begin(&step->attempt, step->extension);
 	if (du_citus_rehearsal() != NULL)
 		observe(step);
 	INSTR_TIME_SET_CURRENT(step->started);
-	if (step->script != NULL || step->pinned)
-		du_trace_start(step->oid, step->pinned ? &du_settings_keeper : &no_keeper, &nobody);
+	if (step->script != NULL || step->attempt.running)
+		du_trace_start(step->oid, step->attempt.running ? &du_settings_keeper : &no_keeper, &nobody);
 	if (step->script == NULL)
 		return;
 	step->callback.callback = name_place;
@@ -253,8 +217,7 @@ du_carried_end(CarriedStep *step, bool has_run)
 {
 	if (step->observed && has_run)
 		keep_figures(step);
-	if (step->pinned)
-		AtEOXact_GUC(false, step->settings.guc_nestlevel);	/* and what the script has set */
+	du_carried_attempt_end(&step->attempt);
 }
 
 /*
@@ -263,9 +226,26 @@ du_carried_end(CarriedStep *step, bool has_run)
 void
 du_carried_stop(CarriedStep *step)
 {
-	if (step->script != NULL || step->pinned)
+	if (step->script != NULL || step->attempt.running)
 		du_trace_stop();
+	du_carried_attempt_stop(&step->attempt);
 	if (step->observed)
 		du_effects_stop();
 	step->observed = false;
+}
+
+/*
+ * Ends one that has raised an error, in PG_CATCH; raises what that means.
+ */
+void
+du_carried_fail(CarriedStep *step)
+{
+	ErrorData  *error;
+
+	du_carried_stop(step);
+	MemoryContextSwitchTo(CurTransactionContext);
+	error = CopyErrorData();
+	FlushErrorState();
+	du_carried_attempt_explain(&step->attempt, error);
+	ReThrowError(error);
 }

@@ -10,7 +10,7 @@
 
 #include "portability/instr_time.h"
 
-#include "base/base.h"
+#include "finalize/finalize.h"
 #include "plan/plan.h"
 
 /* ----
@@ -28,8 +28,7 @@ typedef struct CarriedStep
 	const char *from;
 	const char *to;				/* NULL: the default version */
 	const UpdateScript *script; /* NULL when it is not one that is followed */
-	bool		pinned;			/* it runs with the settings of an attempt */
-	ExecutionContext settings;	/* these, then */
+	CarriedAttempt attempt;		/* that it is a step of, if any */
 	bool		observed;		/* its effects are found out */
 	instr_time	started;
 	ErrorContextCallback callback;
@@ -38,5 +37,6 @@ typedef struct CarriedStep
 extern void du_carried_begin(CarriedStep *step);
 extern void du_carried_end(CarriedStep *step, bool has_run);
 extern void du_carried_stop(CarriedStep *step);
+extern void du_carried_fail(CarriedStep *step);
 
 #endif							/* DU_REHEARSAL_H */

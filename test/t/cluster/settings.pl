@@ -1,11 +1,13 @@
 # What a finalize pins on the coordinator of a Citus cluster is pinned on the nodes:
-# what a role brings along there does not reach the scripts, not by a RESET either.
+# what a role brings along there does not reach the scripts, not by a RESET either,
+# and waits for locks are bounded in sum.
 # Citus' own settings stay, and it carries none of a script's; an ALTER EXTENSION by
 # hand runs as it did.
 use strict;
 use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::Cluster;
+use DocumentdbUpgrade::Session;
 use DocumentdbUpgrade::Test;
 use DocumentdbUpgrade::WorkerNode;
 use Test::More;
@@ -71,5 +73,24 @@ write_version('1.4', '1.5', q{DO $$ BEGIN ASSERT (SELECT groupid FROM pg_catalog
 my $result = try_sql($coordinator, q{SELECT outcome FROM documentdb_upgrade.finalize_to('1.5')});
 is($result->{sqlstate}, 'P0004', 'an assertion that fails there ends it') or diag($result->{stderr});
 is(versions_of(@nodes), '1.4 1.4 1.4', 'nothing has happened anywhere');
+
+# Waits for locks count in sum there too, where none is too long by itself.
+my $holder = DocumentdbUpgrade::Session->new($two);
+$holder->run('SELECT pg_advisory_lock(7)');
+write_version('1.4', '1.5', q{DO $$ BEGIN
+	FOR i IN 1 .. 100 LOOP
+		BEGIN
+			SET LOCAL lock_timeout = '50ms';
+			PERFORM pg_advisory_lock(7);
+		EXCEPTION WHEN lock_not_available THEN NULL;
+		END;
+	END LOOP;
+END $$});
+$result = try_sql($coordinator, q{SELECT outcome FROM documentdb_upgrade.finalize_to('1.5')});
+is($result->{sqlstate}, '55P03', 'their sum ends it') or diag($result->{stderr});
+like($result->{stderr}, qr/could not get all locks for the upgrade within 300 ms/, 'as it does on the coordinator');
+is(sql($coordinator, q{SELECT cause, nodes->0->>'node' FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}), 'lock|' . $two->host . ':' . $two->port, 'and history names the node');
+is(versions_of(@nodes), '1.4 1.4 1.4', 'nothing has happened anywhere');
+$holder->quit;
 
 done_testing();
