@@ -491,15 +491,25 @@ AS $$
 DECLARE
     r documentdb_upgrade.parity_runs;
     t documentdb_upgrade.parity_tables;
+    another text;
 BEGIN
     SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = parity_next.run;
     IF r.state = 'running' AND r.phase = 'tables' THEN
         SELECT * INTO t FROM documentdb_upgrade.parity_tables p
-            WHERE p.run = r.id AND p.worker = parity_next.worker AND p.pid = pg_backend_pid() AND p.state = 'running';
+            WHERE p.run = r.id AND p.worker = parity_next.worker AND p.pid = pg_backend_pid() AND p.state = 'running'
+            LIMIT 1;
+        SELECT p.table_name INTO another FROM documentdb_upgrade.parity_tables p
+            WHERE p.run = r.id AND p.worker = parity_next.worker AND p.pid = pg_backend_pid() AND p.state = 'running'
+            OFFSET 1 LIMIT 1;
     END IF;
     answer := nullif(nullif(answer, 'null'), '{}');
     IF r.state = 'running' AND answer IS NOT NULL AND (t.run IS NOT NULL OR r.phase <> 'tables' AND worker = 0) THEN
-        t := documentdb_upgrade_internal.parity_hear(r, t, answer);
+        IF another IS NULL THEN
+            t := documentdb_upgrade_internal.parity_hear(r, t, answer);
+        ELSE
+            PERFORM documentdb_upgrade_internal.parity_hear_batch(r, worker, answer);
+            t := NULL;
+        END IF;
         SELECT * INTO r FROM documentdb_upgrade.parity_runs p WHERE p.id = parity_next.run;
     END IF;
     IF r.state IS DISTINCT FROM 'running' THEN
@@ -547,9 +557,10 @@ BEGIN
         RETURN;
     END IF;
     action := CASE t.phase WHEN 'recheck' THEN 'run_now' ELSE 'run' END;
-    local := documentdb_upgrade_internal.parity_table_statement(t, r.sides->'local'->>'functions', 'local');
+    PERFORM documentdb_upgrade_internal.parity_claim_more(t);
+    local := documentdb_upgrade_internal.parity_statement(t, r.sides->'local'->>'functions', 'local');
     IF r.kind = 'comparison' AND t.phase <> 'bound' THEN
-        remote := documentdb_upgrade_internal.parity_table_statement(t, r.sides->'remote'->>'functions', 'remote');
+        remote := documentdb_upgrade_internal.parity_statement(t, r.sides->'remote'->>'functions', 'remote');
     END IF;
 END
 $$;
