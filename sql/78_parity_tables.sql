@@ -192,7 +192,8 @@ COMMENT ON COLUMN parity_tables.row_count IS 'rows summed so far';
 COMMENT ON COLUMN parity_tables.checksum IS 'their checksum';
 COMMENT ON COLUMN parity_tables.remote_row_count IS 'rows summed so far on the other server';
 COMMENT ON COLUMN parity_tables.remote_checksum IS 'their checksum';
-COMMENT ON COLUMN parity_tables.ms IS 'milliseconds that its statements took, the slower side each time';
+COMMENT ON COLUMN parity_tables.ms IS
+    'milliseconds that its statements took, the slower side each time; of one about many tables its share';
 COMMENT ON COLUMN parity_tables.changed IS 'rows that differed at first and agreed when looked at again';
 COMMENT ON COLUMN parity_tables.truncated IS 'it has more differing rows than were looked for';
 COMMENT ON COLUMN parity_tables.snapshot IS 'which snapshot of the run its last rows are of';

@@ -5723,14 +5723,16 @@ CREATE FUNCTION documentdb_upgrade_internal.parity_claim_more(t parity_tables) R
 AS $$
 BEGIN
     IF documentdb_upgrade_internal.parity_is_small(t) THEN
+        -- The statistics know nothing of a new run: no plan may do this once for each table.
+        WITH more AS MATERIALIZED (
+            SELECT n.ctid FROM documentdb_upgrade.parity_tables n
+            WHERE n.run = t.run AND n.state = 'pending' AND documentdb_upgrade_internal.parity_is_small(n)
+            ORDER BY n.bytes DESC, n.schema_name, n.table_name
+            FOR UPDATE SKIP LOCKED LIMIT 199)
         UPDATE documentdb_upgrade.parity_tables p
             SET state = 'running', worker = t.worker, pid = t.pid,
                 started_at = coalesce(p.started_at, clock_timestamp())
-            FROM (SELECT n.schema_name, n.table_name FROM documentdb_upgrade.parity_tables n
-                  WHERE n.run = t.run AND n.state = 'pending' AND documentdb_upgrade_internal.parity_is_small(n)
-                  ORDER BY n.bytes DESC, n.schema_name, n.table_name
-                  FOR UPDATE SKIP LOCKED LIMIT 199) AS c
-            WHERE p.run = t.run AND p.schema_name = c.schema_name AND p.table_name = c.table_name;
+            FROM more m WHERE p.ctid = m.ctid;
     END IF;
 END
 $$;
@@ -5761,13 +5763,13 @@ DECLARE
     compared constant boolean := r.kind = 'comparison';
 BEGIN
     WITH asked AS (
-        SELECT p AS t, row_number() OVER (ORDER BY p.schema_name, p.table_name)::integer - 1 AS n,
+        SELECT p AS t, p.ctid AS place, row_number() OVER (ORDER BY p.schema_name, p.table_name)::integer - 1 AS n,
                count(*) OVER () AS total
         FROM documentdb_upgrade.parity_tables p
         WHERE p.run = r.id AND p.worker = parity_take_batch.worker AND p.pid = pg_backend_pid()
           AND p.state = 'running'),
-    heard AS (
-        SELECT a.t, a.total, (l.value->>'rows')::bigint AS rows,
+    heard AS MATERIALIZED (
+        SELECT a.place, a.total, (l.value->>'rows')::bigint AS rows,
                documentdb_upgrade_internal.parity_checksum(l.value->>'checksum', r.algorithm) AS checksum,
                (o.value->>'rows')::bigint AS remote_rows,
                documentdb_upgrade_internal.parity_checksum(o.value->>'checksum', r.algorithm) AS remote_checksum
@@ -5782,7 +5784,7 @@ BEGIN
             ms = round(greatest((answer->'local'->>'ms')::numeric, (answer->'remote'->>'ms')::numeric, 0)
                        / h.total, 3)
         FROM heard h
-        WHERE p.run = r.id AND p.schema_name = (h.t).schema_name AND p.table_name = (h.t).table_name
+        WHERE p.ctid = h.place
           AND (NOT compared OR h.rows = h.remote_rows AND h.checksum = h.remote_checksum);
 END
 $$;
@@ -5902,3 +5904,5 @@ REVOKE ALL ON FUNCTION
     documentdb_upgrade_internal.parity_statement, documentdb_upgrade_internal.parity_take_batch,
     documentdb_upgrade_internal.parity_hear_batch
     FROM PUBLIC;
+COMMENT ON COLUMN documentdb_upgrade.parity_tables.ms IS
+    'milliseconds that its statements took, the slower side each time; of one about many tables its share';
