@@ -85,6 +85,9 @@ sub new_node
 	my $node = DocumentdbUpgrade::Node->new($name, @install);
 	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
 	$node->append_conf('postgresql.conf', $fast_settings);
+
+	# A standby that is slow to connect still finds where to begin.
+	$node->append_conf('postgresql.conf', "wal_keep_size = '256MB'") if $options{streaming};
 	if (my $preload = $options{preload})
 	{
 		$preload = 'documentdb_upgrade' if $preload eq '1';

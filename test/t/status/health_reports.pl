@@ -11,6 +11,7 @@ use Test::More;
 
 my $with_cron = extension_available('pg_cron');
 my $node = new_node('main', preload => 'documentdb_upgrade' . ($with_cron ? ', pg_cron' : ''), own_installation => 1, streaming => 1, conf => q{
+	wal_keep_size = 0
 	documentdb_upgrade.extension = 'thing'
 	documentdb_upgrade.managed_extensions = 'before, thing'
 	documentdb_upgrade.guard_severity = 'rehearsed=skip'
