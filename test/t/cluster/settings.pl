@@ -91,6 +91,13 @@ is($result->{sqlstate}, '55P03', 'their sum ends it') or diag($result->{stderr})
 like($result->{stderr}, qr/could not get all locks for the upgrade within 300 ms/, 'as it does on the coordinator');
 is(sql($coordinator, q{SELECT cause, nodes->0->>'node' FROM documentdb_upgrade.history ORDER BY id DESC LIMIT 1}), 'lock|' . $two->host . ':' . $two->port, 'and history names the node');
 is(versions_of(@nodes), '1.4 1.4 1.4', 'nothing has happened anywhere');
+
+# A node ends by itself what takes too long, as if the coordinator had said so.
+$result = try_sql($two, q{SET citus.enable_ddl_propagation = off; SET application_name = 'citus_internal gpid=10000000001';
+	SET documentdb_upgrade_node.attempt = '100000 500'; ALTER EXTENSION thing UPDATE TO '1.5'});
+is($result->{sqlstate}, '57014', 'its own time limit ends a step');
+like($result->{stderr}, qr/the upgrade exceeded its time limit of 500 ms/, 'and says so');
+is(versions_of(@nodes), '1.4 1.4 1.4', 'nothing has happened there');
 $holder->quit;
 
 done_testing();
