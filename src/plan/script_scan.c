@@ -437,7 +437,7 @@ parse_text(const char *text, const char **problem)
 }
 
 /*
- * Parses the text; gives back why it does not parse, or NULL.
+ * Parses the text; gives back why it does not parse, palloc'd, or NULL.
  */
 static const char *
 scan_text(ScriptScan *scan)
@@ -452,6 +452,8 @@ scan_text(ScriptScan *scan)
 	ListCell   *lc;
 
 	MemoryContextSwitchTo(old_context);
+	if (problem != NULL)
+		problem = pstrdup(problem);
 	foreach(lc, statements)
 	{
 		const Node *stmt = lfirst_node(RawStmt, lc)->stmt;
