@@ -8,16 +8,20 @@
 #ifndef DU_BASE_H
 #define DU_BASE_H
 
+#include "access/genam.h"
 #include "catalog/objectaccess.h"
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 #include "storage/lwlock.h"
 #include "tcop/utility.h"
 #include "utils/elog.h"
 #include "utils/guc.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 #include "base/compat.h"
 
@@ -326,6 +330,31 @@ typedef enum SubtransactionEnd
 
 extern ErrorData *du_subtransaction_run(void (*work) (void *arg), void *arg,
 										SubtransactionEnd end);
+
+/* ----
+ * table_scan.c
+ *
+ * Reads a small table row by row, its columns by their names.
+ * ----
+ */
+
+typedef struct TableScan
+{
+	Relation	rel;
+	Relation	index;			/* that gives the order, NULL without one */
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	HeapTuple	tuple;			/* the present row */
+} TableScan;
+
+extern bool du_scan_begin_if_exists(TableScan *scan, const char *schema, const char *table);
+extern void du_scan_begin(TableScan *scan, const char *schema, const char *table);
+extern void du_scan_begin_newest(TableScan *scan, const char *schema, const char *table);
+extern bool du_scan_next(TableScan *scan);
+extern void du_scan_end(TableScan *scan, LOCKMODE lock);
+extern Datum du_scan_value(const TableScan *scan, const char *column, bool *isnull);
+extern char *du_scan_text(const TableScan *scan, const char *column);
+extern bool du_scan_has_text(const TableScan *scan, const char *column, const char *text);
 
 /* ----
  * wording.c

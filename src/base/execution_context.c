@@ -25,7 +25,6 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -35,8 +34,6 @@
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 /* The last query that failed was refused: by whoever keeps queries out. */
@@ -280,14 +277,12 @@ du_query_was_refused(void)
 bool
 du_table_is_empty(const char *name)
 {
-	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", unconstify(char *, name), -1), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	bool		empty = !HeapTupleIsValid(systable_getnext(scan));
+	TableScan	scan;
+	bool		empty;
 
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
+	du_scan_begin(&scan, "documentdb_upgrade", name);
+	empty = !du_scan_next(&scan);
+	du_scan_end(&scan, NoLock);
 	return empty;
 }
 

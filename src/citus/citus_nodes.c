@@ -13,87 +13,26 @@
 
 #include "citus/internal.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xlog.h"
-#include "catalog/pg_namespace.h"
 #include "commands/extension.h"
 #include "postmaster/postmaster.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "base/base.h"
 
-/* A scan over a table of Citus'. */
-typedef struct CitusScan
-{
-	Relation	rel;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-} CitusScan;
-
-/* False when the table is not there. */
+/* Begins to read a table of Citus'; false when it is not there. */
 static bool
-begin_scan(CitusScan *scan, const char *table)
+begin_scan(TableScan *scan, const char *table)
 {
-	Oid			relid = InvalidOid;
-
-	if (OidIsValid(get_extension_oid("citus", true)))
-		relid = get_relname_relid(table, PG_CATALOG_NAMESPACE);
-	if (!OidIsValid(relid))
-		return false;
-	scan->rel = try_table_open(relid, AccessShareLock);
-	if (scan->rel == NULL)
-		return false;
-	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan->scan = systable_beginscan(scan->rel, InvalidOid, false, scan->snapshot, 0, NULL);
-	return true;
-}
-
-static bool
-next_row(CitusScan *scan)
-{
-	scan->tuple = systable_getnext(scan->scan);
-	return HeapTupleIsValid(scan->tuple);
-}
-
-static void
-end_scan(CitusScan *scan)
-{
-	systable_endscan(scan->scan);
-	UnregisterSnapshot(scan->snapshot);
-	table_close(scan->rel, AccessShareLock);
-}
-
-/* A column of the current row, palloc'd text; NULL for a null or no column. */
-static char *
-column(const CitusScan *scan, const char *name)
-{
-	AttrNumber	number = get_attnum(RelationGetRelid(scan->rel), name);
-	bool		isnull;
-	Datum		value;
-	Oid			output;
-	bool		is_varlena;
-
-	if (number == InvalidAttrNumber)
-		return NULL;
-	value = heap_getattr(scan->tuple, number, RelationGetDescr(scan->rel), &isnull);
-	if (isnull)
-		return NULL;
-	getTypeOutputInfo(TupleDescAttr(RelationGetDescr(scan->rel), number - 1)->atttypid, &output, &is_varlena);
-	return OidOutputFunctionCall(output, value);
+	return OidIsValid(get_extension_oid("citus", true)) && du_scan_begin_if_exists(scan, "pg_catalog", table);
 }
 
 static int
-number_in(const CitusScan *scan, const char *name)
+number_in(const TableScan *scan, const char *name)
 {
-	const char *text = column(scan, name);
+	const char *text = du_scan_text(scan, name);
 
 	return text != NULL ? pg_strtoint32(text) : -1;
 }
@@ -105,28 +44,28 @@ number_in(const CitusScan *scan, const char *name)
 CitusRole
 du_citus_role(void)
 {
-	CitusScan	scan;
+	TableScan	scan;
 	CitusRole	role = CITUS_NONE;
 
 	if (!begin_scan(&scan, "pg_dist_local_group"))
 		return CITUS_NONE;
-	if (next_row(&scan))
+	if (du_scan_next(&scan))
 		role = number_in(&scan, "groupid") == 0 ? CITUS_COORDINATOR : CITUS_WORKER;
-	end_scan(&scan);
+	du_scan_end(&scan, AccessShareLock);
 	return role;
 }
 
 static int
 local_group(void)
 {
-	CitusScan	scan;
+	TableScan	scan;
 	int			group = -1;
 
 	if (!begin_scan(&scan, "pg_dist_local_group"))
 		return -1;
-	if (next_row(&scan))
+	if (du_scan_next(&scan))
 		group = number_in(&scan, "groupid");
-	end_scan(&scan);
+	du_scan_end(&scan, AccessShareLock);
 	return group;
 }
 
@@ -171,15 +110,15 @@ du_citus_nodes(void)
 	int			group = local_group();
 	bool		listed = false;
 	List	   *nodes = NIL;
-	CitusScan	scan;
+	TableScan	scan;
 
 	if (group < 0 || !begin_scan(&scan, "pg_dist_node"))
 		return NIL;
-	while (next_row(&scan))
+	while (du_scan_next(&scan))
 	{
-		const char *in_cluster = column(&scan, "nodecluster");
-		const char *role = column(&scan, "noderole");
-		const char *active = column(&scan, "isactive");
+		const char *in_cluster = du_scan_text(&scan, "nodecluster");
+		const char *role = du_scan_text(&scan, "noderole");
+		const char *active = du_scan_text(&scan, "isactive");
 		CitusNode  *node;
 
 		if (in_cluster != NULL && strcmp(in_cluster, cluster != NULL ? cluster : "default") != 0)
@@ -187,7 +126,7 @@ du_citus_nodes(void)
 		node = palloc0(sizeof(CitusNode));
 		node->id = number_in(&scan, "nodeid");
 		node->group = number_in(&scan, "groupid");
-		node->host = column(&scan, "nodename");
+		node->host = du_scan_text(&scan, "nodename");
 		node->port = number_in(&scan, "nodeport");
 		node->name = psprintf("%s:%d", node->host, node->port);
 		node->role = role != NULL ? role : "primary";
@@ -197,7 +136,7 @@ du_citus_nodes(void)
 		listed |= node->here;
 		nodes = lappend(nodes, node);
 	}
-	end_scan(&scan);
+	du_scan_end(&scan, AccessShareLock);
 	if (!listed && group == 0 && !RecoveryInProgress())
 		nodes = lappend(nodes, node_here());
 	list_sort(nodes, compare_nodes);

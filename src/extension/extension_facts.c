@@ -23,10 +23,8 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -222,17 +220,6 @@ is_above(const char *text, const char *other)
 		du_version_parse(other, &b, &reason) && du_version_compare(&a, &b) > 0;
 }
 
-/* The text in a column of a row, palloc'd; NULL for a null. */
-static char *
-text_of(Relation rel, HeapTuple tuple, const char *column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
-									 &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 /*
  * A binary above the present one that this server has run, as a clause; NULL
  * when none is known: then nobody has taken one back.  Read by a scan, for this
@@ -241,31 +228,20 @@ text_of(Relation rel, HeapTuple tuple, const char *column)
 static const char *
 seen_above(const ExtensionFacts *extension)
 {
-	Oid			schema = get_namespace_oid("documentdb_upgrade_internal", true);
-	Oid			table = OidIsValid(schema) ? get_relname_relid("binaries_seen", schema) : InvalidOid;
 	const char *seen = NULL;
-	Relation	rel;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	TableScan	scan;
 
-	if (!OidIsValid(table))
+	if (!du_scan_begin_if_exists(&scan, "documentdb_upgrade_internal", "binaries_seen"))
 		return NULL;
-	rel = table_open(table, AccessShareLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (du_scan_next(&scan))
 	{
-		const char *name = text_of(rel, tuple, "extension");
-		const char *version = text_of(rel, tuple, "version");
+		const char *version = du_scan_text(&scan, "version");
 
-		if (name != NULL && strcmp(name, extension->name) == 0 && is_above(version, extension->binary) &&
+		if (du_scan_has_text(&scan, "extension", extension->name) && is_above(version, extension->binary) &&
 			(seen == NULL || is_above(version, seen)))
 			seen = version;
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
+	du_scan_end(&scan, AccessShareLock);
 	return seen == NULL ? NULL : psprintf("this server has run a binary of \"%s\"", seen);
 }
 

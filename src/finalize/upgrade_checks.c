@@ -17,9 +17,7 @@
 
 #include "finalize/internal.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
@@ -28,14 +26,12 @@
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
@@ -116,24 +112,16 @@ documentdb_upgrade_check_applies(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(PG_ARGISNULL(0) || applies(PG_GETARG_ARRAYTYPE_P(0)));
 }
 
-/* A value in a row of table checks. */
-static Datum
-value_in(Relation rel, HeapTuple tuple, const char *column, bool *isnull)
-{
-	return heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel), isnull);
-}
-
 /* True for the row of an enabled check of that kind that applies here. */
 static bool
-is_wanted(Relation rel, HeapTuple tuple, const char *kind)
+is_wanted(const TableScan *checks, const char *kind)
 {
 	bool		isnull;
 	Datum		requirements;
 
-	if (!DatumGetBool(value_in(rel, tuple, "enabled", &isnull)) ||
-		strcmp(TextDatumGetCString(value_in(rel, tuple, "kind", &isnull)), kind) != 0)
+	if (!DatumGetBool(du_scan_value(checks, "enabled", &isnull)) || !du_scan_has_text(checks, "kind", kind))
 		return false;
-	requirements = value_in(rel, tuple, "requires", &isnull);
+	requirements = du_scan_value(checks, "requires", &isnull);
 	return isnull || applies(DatumGetArrayTypeP(requirements));
 }
 
@@ -170,28 +158,23 @@ compare_checks(const ListCell *a, const ListCell *b)
 List *
 du_checks_find(const char *kind)
 {
-	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "checks", -1), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	List	   *checks = NIL;
-	HeapTuple	tuple;
+	TableScan	scan;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	du_scan_begin(&scan, "documentdb_upgrade", "checks");
+	while (du_scan_next(&scan))
 	{
 		Check	   *check;
-		bool		isnull;
 
-		if (!is_wanted(rel, tuple, kind))
+		if (!is_wanted(&scan, kind))
 			continue;
 		check = palloc0(sizeof(Check));
-		check->name = TextDatumGetCString(value_in(rel, tuple, "name", &isnull));
-		check->function = TextDatumGetCString(value_in(rel, tuple, "function", &isnull));
+		check->name = du_scan_text(&scan, "name");
+		check->function = du_scan_text(&scan, "function");
 		check->oid = find_function(check->function);
 		checks = lappend(checks, check);
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
+	du_scan_end(&scan, NoLock);
 	list_sort(checks, compare_checks);
 	if (checks != NIL)
 	{

@@ -23,7 +23,6 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_event_trigger.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
@@ -42,7 +41,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -54,51 +52,31 @@
 
 #define DISK_RESERVE	(INT64CONST(256) * 1024 * 1024)
 
-/* A column of a row of table holds, palloc'd text; NULL for a null. */
-static char *
-hold_text(Relation rel, HeapTuple tuple, const char *column)
-{
-	AttrNumber	number = get_attnum(RelationGetRelid(rel), column);
-	bool		isnull;
-	Datum		value;
-	Oid			output;
-	bool		is_varlena;
-
-	if (number == InvalidAttrNumber)
-		elog(ERROR, "table \"holds\" has no column \"%s\"", column);
-	value = heap_getattr(tuple, number, RelationGetDescr(rel), &isnull);
-	if (isnull)
-		return NULL;
-	getTypeOutputInfo(TupleDescAttr(RelationGetDescr(rel), number - 1)->atttypid, &output, &is_varlena);
-	return OidOutputFunctionCall(output, value);
-}
-
 /* When a hold ends, palloc'd; NULL when it has no end. */
 static char *
-hold_end(Relation rel, HeapTuple tuple)
+hold_end(const TableScan *holds)
 {
 	bool		isnull;
-	Datum		until = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), "until"),
-									 RelationGetDescr(rel), &isnull);
+	Datum		until = du_scan_value(holds, "until", &isnull);
 
 	if (isnull)
 		return NULL;
-	return TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(until)) ? hold_text(rel, tuple, "until") :
+	return TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(until)) ? du_scan_text(holds, "until") :
 		du_time_words(DatumGetTimestampTz(until));
 }
 
 /* True when the row of a hold is in force. */
 static bool
-is_in_force(Relation rel, HeapTuple tuple)
+is_in_force(const TableScan *holds)
 {
-	AttrNumber	until = get_attnum(RelationGetRelid(rel), "until");
 	bool		isnull;
-	Datum		value;
+	Datum		until;
 
-	if (hold_text(rel, tuple, "released_at") != NULL)
+	(void) du_scan_value(holds, "released_at", &isnull);
+	if (!isnull)
 		return false;
-	value = heap_getattr(tuple, until, RelationGetDescr(rel), &isnull);
-	return isnull || DatumGetTimestampTz(value) > GetCurrentTimestamp();
+	until = du_scan_value(holds, "until", &isnull);
+	return isnull || DatumGetTimestampTz(until) > GetCurrentTimestamp();
 }
 
 /*
@@ -109,30 +87,25 @@ is_in_force(Relation rel, HeapTuple tuple)
 static char *
 read_hold(void)
 {
-	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "holds", -1), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	AttrNumber	id_number = get_attnum(RelationGetRelid(rel), "id");
 	int64		oldest = PG_INT64_MAX;
 	char	   *found = NULL;
-	HeapTuple	tuple;
+	TableScan	holds;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	du_scan_begin(&holds, "documentdb_upgrade", "holds");
+	while (du_scan_next(&holds))
 	{
 		bool		isnull;
-		int64		id = DatumGetInt64(heap_getattr(tuple, id_number, RelationGetDescr(rel), &isnull));
+		int64		id = DatumGetInt64(du_scan_value(&holds, "id", &isnull));
 		const char *until;
 
-		if (id >= oldest || !is_in_force(rel, tuple))
+		if (id >= oldest || !is_in_force(&holds))
 			continue;
 		oldest = id;
-		until = hold_end(rel, tuple);
-		found = psprintf("%s (placed by %s%s%s)", hold_text(rel, tuple, "reason"),
-						 hold_text(rel, tuple, "placed_by"), until ? ", until " : "", until ? until : "");
+		until = hold_end(&holds);
+		found = psprintf("%s (placed by %s%s%s)", du_scan_text(&holds, "reason"),
+						 du_scan_text(&holds, "placed_by"), until ? ", until " : "", until ? until : "");
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
+	du_scan_end(&holds, NoLock);
 	return found;
 }
 
@@ -211,28 +184,6 @@ du_server_facts_binary_digest(const ExtensionFacts *extension)
 }
 
 /*
- * Key of this binary in binaries_seen: extension, version, digest.
- */
-static void
-binary_key(const ExtensionFacts *extension, Datum *values)
-{
-	values[0] = CStringGetTextDatum(extension->name);
-	values[1] = CStringGetTextDatum(extension->binary ? extension->binary : "");
-	values[2] = CStringGetTextDatum(du_server_facts_binary_digest(extension));
-}
-
-/* True when a column of a row has a text, which is no null. */
-static bool
-has_text(Relation rel, HeapTuple tuple, const char *column, Datum text)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
-									 &isnull);
-
-	return !isnull && DatumGetBool(DirectFunctionCall2Coll(texteq, DEFAULT_COLLATION_OID, value, text));
-}
-
-/*
  * Since when this binary has been in use.  The table has a row for each, and
  * every session that looks at an upgrade comes by here first: a scan takes less
  * than it takes to plan a query.
@@ -240,29 +191,24 @@ has_text(Relation rel, HeapTuple tuple, const char *column, Datum text)
 static void
 gather_binary(ServerFacts *server_facts, const ExtensionFacts *extension)
 {
-	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade_internal", "binaries_seen", -1), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	Datum		values[3];
-	HeapTuple	tuple;
+	const char *version = extension->binary ? extension->binary : "";
+	const char *digest = du_server_facts_binary_digest(extension);
+	TableScan	scan;
 
-	binary_key(extension, values);
-	while (!server_facts->binary_known && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	du_scan_begin(&scan, "documentdb_upgrade_internal", "binaries_seen");
+	while (!server_facts->binary_known && du_scan_next(&scan))
 	{
 		bool		isnull;
 		Datum		first_seen;
 
-		if (!has_text(rel, tuple, "extension", values[0]) || !has_text(rel, tuple, "version", values[1]) ||
-			!has_text(rel, tuple, "digest", values[2]))
+		if (!du_scan_has_text(&scan, "extension", extension->name) || !du_scan_has_text(&scan, "version", version) ||
+			!du_scan_has_text(&scan, "digest", digest))
 			continue;
-		first_seen = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), "first_seen"), RelationGetDescr(rel),
-								  &isnull);
+		first_seen = du_scan_value(&scan, "first_seen", &isnull);
 		server_facts->binary_known = true;
 		server_facts->binary_age = (GetCurrentTimestamp() - DatumGetTimestampTz(first_seen)) / (double) USECS_PER_SEC;
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
+	du_scan_end(&scan, NoLock);
 }
 
 /*
@@ -282,7 +228,9 @@ insert_binary(void *arg)
 	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum		values[3];
 
-	binary_key(extension, values);
+	values[0] = CStringGetTextDatum(extension->name);
+	values[1] = CStringGetTextDatum(extension->binary ? extension->binary : "");
+	values[2] = CStringGetTextDatum(du_server_facts_binary_digest(extension));
 	du_query("INSERT INTO documentdb_upgrade_internal.binaries_seen (extension, version, digest, first_seen)"
 			 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
 			 3, types, values);
