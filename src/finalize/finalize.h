@@ -92,6 +92,13 @@ extern char *du_history_client(void);
 extern char *du_history_notice(const AttemptRecord *record);
 extern Datum du_history_insert(const char *json, bool *isnull);
 
+/* ----
+ * history_memory.c
+ *
+ * What history remembers of earlier attempts.
+ * ----
+ */
+
 /* What it says of the attempts since the last success. */
 typedef struct FailureMemory
 {

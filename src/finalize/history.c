@@ -9,32 +9,21 @@
  * process when an attempt failed, and into the server log when nothing else
  * is possible.
  *
- * The worker keeps no state of its own on disk: a failure that must not be
- * repeated for ever is in history, where people see it too.  So a worker
- * that has just started, or a single pass by tick(), knows what has failed,
- * and retry() is a mark on those rows.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "finalize/internal.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_lsn.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -366,182 +355,4 @@ du_history_insert_or_repeat(const char *json)
 				 " AND h.dismissed_at IS NULL",
 				 1, types, values) == 0)
 		(void) du_history_insert(json, &isnull);
-}
-
-/* A text in a row of history, palloc'd; NULL for a null. */
-static char *
-text_in(Relation rel, HeapTuple tuple, const char *column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), column), RelationGetDescr(rel),
-									 &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* True when a row is about a main extension, and names a restore point where that is asked for. */
-static bool
-is_about(Relation rel, HeapTuple tuple, const char *extension, bool has_restore_point)
-{
-	return strcmp(text_in(rel, tuple, "extension"), extension) == 0 &&
-		(!has_restore_point ||
-		 !heap_attisnull(tuple, get_attnum(RelationGetRelid(rel), "restore_point"), RelationGetDescr(rel)));
-}
-
-/*
- * What a function says of the newest row about a main extension, or of the
- * newest of those that name a restore point; otherwise when there is none.  Rows
- * are read from the end on: to plan a query takes longer, and is done again
- * whenever an extension was created.
- */
-static bool
-ask_newest(const char *extension, bool has_restore_point,
-		   bool (*ask) (Relation rel, HeapTuple tuple, const void *arg), const void *arg, bool otherwise)
-{
-	Relation	rel = table_openrv(makeRangeVar("documentdb_upgrade", "history", -1), AccessShareLock);
-	Relation	index;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		answer = otherwise;
-
-	list_free(RelationGetIndexList(rel));
-	if (!OidIsValid(rel->rd_pkindex))
-		elog(ERROR, "table \"history\" has no primary key");
-	index = index_open(rel->rd_pkindex, AccessShareLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan_ordered(rel, index, snapshot, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, BackwardScanDirection)))
-	{
-		if (!is_about(rel, tuple, extension, has_restore_point))
-			continue;
-		answer = ask(rel, tuple, arg);
-		break;
-	}
-	systable_endscan_ordered(scan);
-	UnregisterSnapshot(snapshot);
-	index_close(index, NoLock);
-	table_close(rel, NoLock);
-	return answer;
-}
-
-static bool
-has_succeeded(Relation rel, HeapTuple tuple, const void *arg)
-{
-	return strcmp(text_in(rel, tuple, "outcome"), "succeeded") == 0;
-}
-
-/* True for an attempt from the same state that has not got through. */
-static bool
-is_repeated(Relation rel, HeapTuple tuple, const void *arg)
-{
-	const AttemptRecord *record = arg;
-	const char *fingerprint = text_in(rel, tuple, "fingerprint");
-	bool		isnull;
-	Datum		timeline = heap_getattr(tuple, get_attnum(RelationGetRelid(rel), "restore_timeline"),
-										RelationGetDescr(rel), &isnull);
-
-	return !isnull && DatumGetInt64(timeline) == (int64) record->restore_timeline &&
-		fingerprint != NULL && strcmp(fingerprint, record->fingerprint) == 0 &&
-		strcmp(text_in(rel, tuple, "restore_point"), record->restore_point) == 0 &&
-		!has_succeeded(rel, tuple, NULL) &&
-		heap_attisnull(tuple, get_attnum(RelationGetRelid(rel), "dismissed_at"), RelationGetDescr(rel));
-}
-
-/*
- * True when the newest restore point of the extension has this name and was
- * written by an attempt at the same from the same state, which did not get
- * through: the record tells extension, fingerprint and timeline.
- */
-bool
-du_history_has_restore_point(const AttemptRecord *record, const char *name)
-{
-	AttemptRecord named = *record;
-
-	named.restore_point = name;
-	return ask_newest(record->extension, true, is_repeated, &named, false);
-}
-
-#define SINCE_SUCCESS \
-	" h.extension = $1 AND h.id > coalesce((SELECT pg_catalog.max(s.id)" \
-	"   FROM documentdb_upgrade.history s" \
-	"   WHERE s.extension = $1 AND s.outcome = 'succeeded'), 0)"
-
-/*
- * Fills memory for a main extension; texts are palloc'd.  SPI must be
- * connected.
- */
-void
-du_history_recall_failures(const char *extension, FailureMemory *memory)
-{
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-	bool		isnull;
-
-	memset(memory, 0, sizeof(FailureMemory));
-	if (ask_newest(extension, false, has_succeeded, NULL, true))
-		return;
-	values[0] = CStringGetTextDatum(extension);
-	du_query("SELECT coalesce(pg_catalog.sum(1 + h.repeats), 0)::pg_catalog.int8,"
-			 " (pg_catalog.array_agg(h.message ORDER BY h.id DESC) FILTER (WHERE h.outcome = 'failed'))[1]"
-			 " FROM documentdb_upgrade.history h WHERE h.outcome <> 'succeeded' AND" SINCE_SUCCESS,
-			 1, types, values);
-	memory->attempts = du_query_int(0, 1);
-	memory->last_error = du_query_text(0, 2);
-	SPI_freetuptable(SPI_tuptable);
-	if (memory->attempts == 0)
-		return;
-
-	if (du_query("SELECT h.message, h.cause, h.to_version, h.fingerprint,"
-				 " (1 + h.repeats)::pg_catalog.int8, coalesce(h.last_repeated_at, h.finished_at)"
-				 " FROM documentdb_upgrade.history h"
-				 " WHERE (h.outcome = 'failed' OR h.cause = 'cancel') AND h.cause IS DISTINCT FROM 'hold'"
-				 " AND h.actor IN ('worker', 'tick') AND h.dismissed_at IS NULL AND" SINCE_SUCCESS
-				 " ORDER BY h.id DESC LIMIT 1",
-				 1, types, values) > 0)
-	{
-		memory->message = du_query_text(0, 1);
-		memory->cause = du_history_cause(du_query_text(0, 2));
-		memory->target = du_query_text(0, 3);
-		memory->fingerprint = du_query_text(0, 4);
-		memory->count = du_query_int(0, 5);
-		memory->at = DatumGetTimestampTz(du_query_datum(0, 6, &isnull));
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-/*
- * True when a library has ever refused an attempt at this main extension that
- * did not begin with the update.  SPI must be connected.
- */
-bool
-du_history_library_refuses(const char *extension)
-{
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-	bool		found;
-
-	values[0] = CStringGetTextDatum(extension);
-	found = du_query("SELECT FROM documentdb_upgrade.history h"
-					 " WHERE h.extension = $1 AND h.cause = 'library' LIMIT 1",
-					 1, types, values) > 0;
-	SPI_freetuptable(SPI_tuptable);
-	return found;
-}
-
-/*
- * Marks the failures of a main extension as dismissed by retry(); true when
- * there were any.  SPI must be connected.
- */
-bool
-du_history_dismiss_failures(const char *extension)
-{
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-
-	values[0] = CStringGetTextDatum(extension);
-	return du_query("UPDATE documentdb_upgrade.history h"
-					" SET dismissed_at = pg_catalog.clock_timestamp()"
-					" WHERE h.outcome <> 'succeeded' AND h.dismissed_at IS NULL AND" SINCE_SUCCESS,
-					1, types, values) > 0;
 }

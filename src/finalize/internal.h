@@ -32,6 +32,14 @@ extern char *du_history_json_failed(const char *json, FailureCause cause,
 									const ErrorData *edata);
 extern Datum du_history_row(const char *json, bool *isnull);
 extern void du_history_insert_or_repeat(const char *json);
+
+/* ----
+ * history_memory.c
+ *
+ * What history remembers of earlier attempts.
+ * ----
+ */
+
 extern bool du_history_has_restore_point(const AttemptRecord *record, const char *name);
 
 /* ----
