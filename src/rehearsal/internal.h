@@ -16,6 +16,7 @@
 #include "storage/lockdefs.h"
 
 #include "cluster/cluster.h"
+#include "finalize/finalize.h"
 #include "guards/guards.h"
 #include "plan/plan.h"
 
@@ -235,7 +236,17 @@ extern ObjectPlace du_outside_place(Oid classid, Oid objid);
  */
 
 extern Datum du_rehearse(const char *target, bool *isnull);
+extern char *du_rehearsal_run(const char *target, Oid caller, bool alter_first, FailureCause *cause);
 extern Datum du_rehearsal_store(const char *json, bool *isnull);
+
+/* ----
+ * detached_rehearsal.c
+ *
+ * Rehearses in a process of its own, which begins with the update.
+ * ----
+ */
+
+extern char *du_rehearsal_run_detached(const char *target, Oid caller);
 
 /* ----
  * step_effects.c

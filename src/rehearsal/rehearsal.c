@@ -11,10 +11,7 @@
  * A rehearsal that fails is no error: its report is what was asked for.
  *
  * Where a library refuses the update in a session that has used the old
- * version, a process of its own rehearses, which begins with the update.  It
- * looks at the effects of a single step as ever; of several it tells only that
- * they ran, because a look between two of them would be a use.  Nothing is asked
- * after the rollback either, so it does not tell of objects of others.
+ * version, a process of its own rehearses (detached_rehearsal.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -26,12 +23,9 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -39,14 +33,10 @@
 #include "guards/guards.h"
 #include "plan/plan.h"
 
-#define LONGEST_LOCK_WAIT_MS 1000
-
 #define ROW_COLUMNS \
 	"extension, from_version, to_version, extensions, outcome, scratch, role_name, client," \
 	" started_at, finished_at, fingerprint, steps_run, lock_entries, wal_bytes," \
 	" risk, report, sqlstate, message, detail, hint, context, script, script_line"
-
-PGDLLEXPORT void *documentdb_upgrade_detached_rehearsal(const void *order, Size length, Size *answer_length);
 
 typedef struct Rehearsal
 {
@@ -405,8 +395,8 @@ du_rehearsal_store(const char *json, bool *isnull)
  * object in the current memory context; cause is what has ended it.  SPI must
  * be connected, except where it begins with the update.
  */
-static char *
-rehearse(const char *target, Oid caller, bool alter_first, FailureCause *cause)
+char *
+du_rehearsal_run(const char *target, Oid caller, bool alter_first, FailureCause *cause)
 {
 	FinalizeRequest request = {0};
 	Rehearsal	rehearsal = {0};
@@ -445,107 +435,6 @@ rehearse(const char *target, Oid caller, bool alter_first, FailureCause *cause)
 	return build_row(&rehearsal);
 }
 
-/* What is told to the process that rehearses elsewhere, and by it. */
-typedef struct DetachedOrder
-{
-	Oid			caller;
-	char		target[SHARED_VERSION_LENGTH];	/* "": the binary version */
-} DetachedOrder;
-
-typedef struct DetachedAnswer
-{
-	int			sqlstate;		/* 0: the text is the row */
-	char		text[FLEXIBLE_ARRAY_MEMBER];
-} DetachedAnswer;
-
-static DetachedAnswer *
-make_answer(int sqlstate, const char *text, Size *length)
-{
-	DetachedAnswer *answer;
-
-	*length = offsetof(DetachedAnswer, text) + strlen(text) + 1;
-	answer = palloc(*length);
-	answer->sqlstate = sqlstate;
-	strcpy(answer->text, text);
-	return answer;
-}
-
-/* As ordered, in the current transaction. */
-static char *
-rehearse_as_ordered(const DetachedOrder *order)
-{
-	ExecutionContext execution;
-	FailureCause cause;
-	char	   *row;
-
-	SetUserIdAndSecContext(order->caller, SECURITY_LOCAL_USERID_CHANGE);
-	du_context_enter(&execution);
-	row = rehearse(order->target[0] ? order->target : NULL, order->caller, true, &cause);
-	du_context_leave(&execution);
-	return row;
-}
-
-/*
- * Serves in a process of its own: rehearses, and stores nothing.
- */
-void *
-documentdb_upgrade_detached_rehearsal(const void *order, Size length, Size *answer_length)
-{
-	MemoryContext context = CurrentMemoryContext;
-	DetachedAnswer *volatile answer = NULL;
-	DetachedOrder copy;
-
-	memcpy(&copy, order, sizeof(DetachedOrder));
-	du_attempt_pin_settings();
-	PG_TRY();
-	{
-		const char *row;
-
-		SetCurrentStatementStartTimestamp();
-		StartTransactionCommand();
-		pgstat_report_activity(STATE_RUNNING, "rehearsing an upgrade");
-		(void) du_own_relations_lock(LONGEST_LOCK_WAIT_MS);
-		PushActiveSnapshot(GetTransactionSnapshot());
-		row = rehearse_as_ordered(&copy);
-		MemoryContextSwitchTo(context);
-		answer = make_answer(0, row, answer_length);
-		PopActiveSnapshot();
-		AbortCurrentTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(context);
-		answer = make_answer(edata->sqlerrcode, edata->message, answer_length);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	return answer;
-}
-
-/* Has it done there, and gives back the row as JSON, palloc'd. */
-static char *
-rehearse_detached(const char *target, Oid caller)
-{
-	DetachedOrder order = {caller};
-	DetachedAnswer *answer;
-	Size		length;
-
-	strlcpy(order.target, target ? target : "", sizeof(order.target));
-	answer = du_detached_run("rehearsal", "documentdb_upgrade_detached_rehearsal",
-							 &order, sizeof(order), &length);
-	if (answer->sqlstate != 0)
-		ereport(ERROR,
-				(errcode(answer->sqlstate),
-				 errmsg_internal("%s", answer->text)));
-	return answer->text;
-}
-
 /*
  * Rehearses an update of the managed set to the target (NULL: the binary
  * version) and gives back the row of table rehearsals, in the current memory
@@ -572,9 +461,9 @@ du_rehearse(const char *target, bool *isnull)
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 
-	json = rehearse(target, execution.caller, false, &cause);
+	json = du_rehearsal_run(target, execution.caller, false, &cause);
 	if (cause == CAUSE_LIBRARY)
-		json = du_rehearsal_sign(rehearse_detached(target, execution.caller), NULL);
+		json = du_rehearsal_sign(du_rehearsal_run_detached(target, execution.caller), NULL);
 	row = du_rehearsal_store(json, isnull);
 
 	SPI_finish();
