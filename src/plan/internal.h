@@ -63,6 +63,23 @@ extern UpdateScript *du_script_read(const ControlFile *control,
 extern void du_script_scan(UpdateScript *script);
 
 /* ----
+ * script_statement.c
+ *
+ * What one statement of an update script locks and changes.
+ * ----
+ */
+
+/* What a text says, and what is still to be asked about it. */
+typedef struct ScriptScan
+{
+	UpdateScript *script;
+	List	   *called;			/* names of functions that are the server's, or
+								 * hide what they do */
+} ScriptScan;
+
+extern int	du_script_statement_scan(ScriptScan *scan, const Node *stmt);
+
+/* ----
  * script_forbidden.c
  *
  * Statements that an update script may not have.
