@@ -121,14 +121,9 @@ SELECT json_build_object(
     'schemas', (SELECT json_agg(s.nspname ORDER BY s.nspname) FROM schema_of s),
     'named', (SELECT json_agg(DISTINCT m.wanted) FROM named m),
     'tables', (SELECT json_agg(json_build_object('schema', r.nspname, 'name', r.relname,
-                   'columns', coalesce(c.list, '[]'), 'physical', coalesce(c.physical, '[]'), 'keys', k.list,
-                   'oid', r.oid, 'filenode', r.filenode, 'estimate', nullif(r.reltuples, -1)::bigint,
-                   'blocks', CASE WHEN r.is_locked THEN r.relpages
-                                  ELSE pg_relation_size(r.oid) / current_setting('block_size')::integer END,
-                   'bytes', CASE WHEN r.is_locked THEN r.relpages::bigint * current_setting('block_size')::integer
-                                 ELSE coalesce(pg_table_size(r.oid), 0) END))
-               FROM relation r LEFT JOIN column_of c ON c.attrelid = r.oid
-               LEFT JOIN key_of k ON k.indrelid = r.oid)%4$s)
+                   'columns', coalesce(c.list, '[]'), 'physical', coalesce(c.physical, '[]'),
+                   'oid', r.oid, 'filenode', r.filenode%5$s))
+               FROM relation r LEFT JOIN column_of c ON c.attrelid = r.oid%6$s)%4$s)
 $listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
         CASE WHEN options->>'kind' = 'comparison' THEN format($comparison$,
     'sequences', (SELECT json_agg(json_build_array(s.nspname, c.relname, has_sequence_privilege(c.oid, 'SELECT'))
@@ -183,12 +178,20 @@ $listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
                           JOIN ours m ON m.classid = 'pg_class'::regclass AND m.objid = i.indrelid
                           WHERE o.class = 'pg_class'::regclass AND i.indexrelid = o.oid)
         GROUP BY 1, 2) g)$comparison$,
-            NOT options ? 'tables', NOT options ?| '{tables,schemas}', NOT options ? 'tables') ELSE '' END)
+            NOT options ? 'tables', NOT options ?| '{tables,schemas}', NOT options ? 'tables') ELSE '' END,
+        -- Whether a table is still the same tells its file: no keys are looked for, and no file is opened.
+        CASE WHEN options->>'kind' = 'again' THEN '' ELSE $measures$, 'keys', k.list,
+                   'estimate', nullif(r.reltuples, -1)::bigint,
+                   'blocks', CASE WHEN r.is_locked THEN r.relpages
+                                  ELSE pg_relation_size(r.oid) / current_setting('block_size')::integer END,
+                   'bytes', CASE WHEN r.is_locked THEN r.relpages::bigint * current_setting('block_size')::integer
+                                 ELSE coalesce(pg_table_size(r.oid), 0) END$measures$ END,
+        CASE WHEN options->>'kind' = 'again' THEN '' ELSE ' LEFT JOIN key_of k ON k.indrelid = r.oid' END)
     FROM scope
 $$;
 COMMENT ON FUNCTION parity_listing(jsonb) IS
     'serves the parity functions: the statement that lists the tables in scope and, for a comparison, sequences, '
-    'extensions and counts of objects';
+    'extensions and counts of objects; kind "again": only what tells whether a table is still the same';
 
 CREATE FUNCTION documentdb_upgrade_internal.parity_pairs(run parity_runs, here jsonb, there jsonb,
                              OUT schema_name text, OUT table_name text, OUT columns jsonb, OUT key_columns jsonb,

@@ -204,7 +204,7 @@ BEGIN
         remote := local;
     WHEN 'verifying' THEN
         action := 'run_now';
-        local := documentdb_upgrade_internal.parity_listing(r.options || '{"kind": "checksums"}');
+        local := documentdb_upgrade_internal.parity_listing(r.options || '{"kind": "again"}');
         remote := local;
     END CASE;
     IF r.kind = 'checksums' THEN

@@ -5818,6 +5818,202 @@ COMMENT ON FUNCTION documentdb_upgrade_internal.parity_hear_batch(parity_runs, i
     'serves parity_next(): takes the answers about tables that were asked about together; the others are left for '
     'statements of their own. An error that is not about tables ends the run';
 
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_listing(options jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+    WITH scope (in_schemas, in_tables) AS (
+        SELECT CASE WHEN options ? 'schemas'
+                    THEN format('n.nspname = ANY (ARRAY(SELECT json_array_elements_text(%L)))', options->'schemas')
+                    ELSE 'true' END,
+               CASE WHEN options ? 'tables' THEN 'c.oid IN (SELECT m.oid FROM named m)' ELSE 'true' END)
+    SELECT format($listing$
+WITH ours AS MATERIALIZED (
+    SELECT d.classid, d.objid, e.extname IN ('documentdb_upgrade', 'documentdb_upgrade_parity') AS own
+    FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'),
+-- Asking for the size of a table that is locked would wait.
+locked AS MATERIALIZED (
+    SELECT DISTINCT l.relation FROM pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+schema_of AS MATERIALIZED (
+    SELECT n.oid, n.nspname FROM pg_namespace n
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND %1$s),
+named AS MATERIALIZED (
+    SELECT c.oid, w.wanted
+    FROM json_to_recordset(%3$L) AS w(wanted text, schema text, name text)
+    JOIN pg_class p ON p.relkind IN ('r', 'p', 'm') AND p.relpersistence <> 't'
+    JOIN pg_namespace n ON n.oid = p.relnamespace AND n.nspname !~ '^pg_temp'
+     AND (n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') OR p.oid = 'pg_largeobject'::regclass)
+     AND (w.wanted IN (p.relname, n.nspname || '.' || p.relname)
+          OR w.name = p.relname AND coalesce(w.schema, n.nspname) = n.nspname)
+    JOIN pg_class c ON c.oid = p.oid
+      OR p.relkind = 'p' AND c.relispartition AND c.oid IN (SELECT relid FROM pg_partition_tree(p.oid))),
+relation AS MATERIALIZED (
+    SELECT c.oid, n.nspname, c.relname, c.reltuples, c.relpages, l.relation IS NOT NULL AS is_locked,
+           coalesce(nullif(c.relfilenode, 0), pg_relation_filenode(c.oid)) AS filenode
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN locked l ON l.relation = c.oid
+    WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND c.relpersistence <> 't' AND %2$s
+      AND (n.oid IN (SELECT s.oid FROM schema_of s)
+           OR c.oid = 'pg_largeobject'::regclass AND %1$s AND EXISTS (SELECT FROM pg_largeobject_metadata))
+      AND NOT EXISTS (SELECT FROM ours o WHERE o.classid = 'pg_class'::regclass AND o.objid = c.oid AND o.own)),
+column_of AS (
+    SELECT a.attrelid,
+           json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attname) AS list,
+           json_agg(a.attname ORDER BY a.attnum) AS physical
+    FROM pg_attribute a JOIN relation r ON r.oid = a.attrelid
+    WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY 1),
+key_of AS (
+    SELECT i.indrelid, json_agg(json_build_object('columns', k.list, 'sorted', k.sorted, 'everywhere', k.everywhere)
+               ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid) AS list
+    FROM pg_index i JOIN relation r ON r.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid,
+    LATERAL (
+        SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod),
+                                         CASE WHEN ty.typtype = 'b' AND ty.typcategory <> 'A'
+                                              THEN format('OPERATOR(%%I.%%s)', en.nspname, e.oprname) END)
+                               ORDER BY u.n) AS list,
+               bool_and(a.attnotnull) AS usable,
+               -- in the order that comparing with < also gives
+               bool_and(i.indoption[u.n - 1] = 0 AND i.indcollation[u.n - 1] = a.attcollation
+                        AND o.opcdefault AND tn.nspname = 'pg_catalog' AND en.nspname = 'pg_catalog'
+                        AND ty.typtype = 'b') AS sorted,
+               bool_and(a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'oid'::regtype,
+                                       'numeric'::regtype, 'uuid'::regtype, 'date'::regtype, 'time'::regtype,
+                                       'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype,
+                                       'bytea'::regtype, 'boolean'::regtype)
+                        OR a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'name'::regtype)
+                           AND (co.collname IN ('C', 'POSIX') AND co.collnamespace = 'pg_catalog'::regnamespace
+                                OR co.collprovider = 'd' AND db.datcollate IN ('C', 'POSIX')
+                                   AND coalesce(to_jsonb(db)->>'datlocprovider', 'c') = 'c')) AS everywhere
+        FROM unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS u(attnum, class, n)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
+        JOIN pg_type ty ON ty.oid = a.atttypid JOIN pg_namespace tn ON tn.oid = ty.typnamespace
+        JOIN pg_opclass o ON o.oid = u.class
+        LEFT JOIN pg_amop m ON m.amopfamily = o.opcfamily AND m.amoplefttype = o.opcintype
+          AND m.amoprighttype = o.opcintype AND m.amopstrategy = 3 AND m.amopmethod = x.relam
+        LEFT JOIN pg_operator e ON e.oid = m.amopopr LEFT JOIN pg_namespace en ON en.oid = e.oprnamespace
+        LEFT JOIN pg_collation co ON co.oid = a.attcollation
+        CROSS JOIN (SELECT * FROM pg_database WHERE datname = current_database()) db
+        WHERE u.n <= i.indnkeyatts) k
+    WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.usable
+      AND x.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
+    GROUP BY 1)
+SELECT json_build_object(
+    'version', current_setting('server_version_num')::integer,
+    'encoding', (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()),
+    'block', current_setting('block_size')::integer,
+    'loses_rows', coalesce(current_setting('old_snapshot_threshold', true), '-1') <> '-1',
+    'functions', (SELECT json_agg(n.nspname ORDER BY n.nspname)
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        JOIN ours o ON o.classid = 'pg_proc'::regclass AND o.objid = p.oid AND o.own
+        WHERE p.proname = 'row_checksum' AND n.nspname IN ('documentdb_upgrade', 'documentdb_upgrade_parity')
+          AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')),
+    'schemas', (SELECT json_agg(s.nspname ORDER BY s.nspname) FROM schema_of s),
+    'named', (SELECT json_agg(DISTINCT m.wanted) FROM named m),
+    'tables', (SELECT json_agg(json_build_object('schema', r.nspname, 'name', r.relname,
+                   'columns', coalesce(c.list, '[]'), 'physical', coalesce(c.physical, '[]'),
+                   'oid', r.oid, 'filenode', r.filenode%5$s))
+               FROM relation r LEFT JOIN column_of c ON c.attrelid = r.oid%6$s)%4$s)
+$listing$, in_schemas, in_tables, coalesce(options->'tables', '[]'),
+        CASE WHEN options->>'kind' = 'comparison' THEN format($comparison$,
+    'sequences', (SELECT json_agg(json_build_array(s.nspname, c.relname, has_sequence_privilege(c.oid, 'SELECT'))
+                                  ORDER BY s.nspname, c.relname)
+        FROM pg_class c JOIN schema_of s ON s.oid = c.relnamespace
+        WHERE c.relkind = 'S' AND c.relpersistence <> 't'
+          AND NOT EXISTS (SELECT FROM ours o WHERE o.classid = 'pg_class'::regclass AND o.objid = c.oid AND o.own)
+          AND (%1$L OR EXISTS (SELECT FROM pg_depend d JOIN named m ON m.oid = d.refobjid
+                               WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                 AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))),
+    'extensions', (SELECT json_agg(json_build_array(e.extname, e.extversion) ORDER BY e.extname) FROM pg_extension e
+        WHERE %2$L AND e.extname NOT IN ('documentdb_upgrade', 'documentdb_upgrade_parity')),
+    'objects', (SELECT json_agg(json_build_array(g.nspname, g.kind, g.n) ORDER BY g.nspname, g.kind) FROM (
+        SELECT s.nspname, o.kind, count(*) AS n
+        FROM schema_of s JOIN (
+            SELECT c.relnamespace AS schema, 'pg_class'::regclass AS class, c.oid,
+                   CASE c.relkind WHEN 'r' THEN 'tables' WHEN 'p' THEN 'partitioned tables'
+                        WHEN 'v' THEN 'views' WHEN 'm' THEN 'materialized views'
+                        WHEN 'i' THEN 'indexes' WHEN 'I' THEN 'partitioned indexes' WHEN 'S' THEN 'sequences'
+                        WHEN 'f' THEN 'foreign tables' END AS kind
+            FROM pg_class c WHERE c.relpersistence <> 't'
+            UNION ALL
+            SELECT p.pronamespace, 'pg_proc'::regclass, p.oid,
+                   CASE p.prokind WHEN 'a' THEN 'aggregates' WHEN 'p' THEN 'procedures' ELSE 'functions' END
+            FROM pg_proc p
+            WHERE NOT EXISTS (SELECT FROM pg_depend d
+                              WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
+            UNION ALL
+            SELECT t.typnamespace, 'pg_type'::regclass, t.oid,
+                   CASE t.typtype WHEN 'd' THEN 'domains' WHEN 'e' THEN 'enums' WHEN 'r' THEN 'ranges'
+                        ELSE 'composite types' END
+            FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+            WHERE t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c'
+            UNION ALL
+            SELECT c.relnamespace, 'pg_class'::regclass, c.oid,
+                   CASE k.contype WHEN 'p' THEN 'primary keys' WHEN 'u' THEN 'unique constraints'
+                        WHEN 'f' THEN 'foreign keys' WHEN 'c' THEN 'check constraints'
+                        WHEN 'x' THEN 'exclusion constraints' END
+            FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+            WHERE k.contype IN ('p', 'u', 'c', 'x') OR k.contype = 'f' AND k.conparentid = 0
+            UNION ALL
+            SELECT c.relnamespace, 'pg_class'::regclass, c.oid, 'triggers'
+            FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgparentid = 0
+            UNION ALL
+            SELECT c.relnamespace, 'pg_class'::regclass, c.oid, 'policies'
+            FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+            UNION ALL
+            SELECT o.oprnamespace, 'pg_operator'::regclass, o.oid, 'operators' FROM pg_operator o) o ON o.schema = s.oid
+        WHERE %3$L AND o.kind IS NOT NULL
+          AND NOT EXISTS (SELECT FROM ours m WHERE m.classid = o.class AND m.objid = o.oid)
+          AND NOT EXISTS (SELECT FROM pg_index i
+                          JOIN ours m ON m.classid = 'pg_class'::regclass AND m.objid = i.indrelid
+                          WHERE o.class = 'pg_class'::regclass AND i.indexrelid = o.oid)
+        GROUP BY 1, 2) g)$comparison$,
+            NOT options ? 'tables', NOT options ?| '{tables,schemas}', NOT options ? 'tables') ELSE '' END,
+        -- Whether a table is still the same tells its file: no keys are looked for, and no file is opened.
+        CASE WHEN options->>'kind' = 'again' THEN '' ELSE $measures$, 'keys', k.list,
+                   'estimate', nullif(r.reltuples, -1)::bigint,
+                   'blocks', CASE WHEN r.is_locked THEN r.relpages
+                                  ELSE pg_relation_size(r.oid) / current_setting('block_size')::integer END,
+                   'bytes', CASE WHEN r.is_locked THEN r.relpages::bigint * current_setting('block_size')::integer
+                                 ELSE coalesce(pg_table_size(r.oid), 0) END$measures$ END,
+        CASE WHEN options->>'kind' = 'again' THEN '' ELSE ' LEFT JOIN key_of k ON k.indrelid = r.oid' END)
+    FROM scope
+$$;
+COMMENT ON FUNCTION documentdb_upgrade_internal.parity_listing(jsonb) IS
+    'serves the parity functions: the statement that lists the tables in scope and, for a comparison, sequences, '
+    'extensions and counts of objects; kind "again": only what tells whether a table is still the same';
+
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_run_statements(r parity_runs, OUT action text,
+                                                                             OUT local text, OUT remote text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+BEGIN
+    action := 'run';
+    CASE r.phase
+    WHEN 'listing' THEN
+        local := documentdb_upgrade_internal.parity_listing(r.options);
+        remote := local;
+    WHEN 'functions' THEN
+        local := format('SELECT to_json(%I.checksum_algorithm())', r.sides->'local'->>'functions');
+        remote := format('SELECT to_json(%I.checksum_algorithm())', r.sides->'remote'->>'functions');
+    WHEN 'sequences' THEN
+        local := 'SELECT json_agg(json_build_array(s.last_value::text, s.is_called) ORDER BY s.n) FROM ('
+            || (SELECT string_agg(format('SELECT %s AS n, last_value, is_called FROM %I.%I', s.n, s.v->>0, s.v->>1),
+                                  ' UNION ALL ' ORDER BY s.n)
+                FROM jsonb_array_elements(r.work->'now') WITH ORDINALITY AS s(v, n)) || ') AS s';
+        remote := local;
+    WHEN 'verifying' THEN
+        action := 'run_now';
+        local := documentdb_upgrade_internal.parity_listing(r.options || '{"kind": "again"}');
+        remote := local;
+    END CASE;
+    IF r.kind = 'checksums' THEN
+        remote := NULL;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION documentdb_upgrade_internal.parity_run_statements(parity_runs) IS
+    'serves the parity functions: the statements of the present phase of a run, and under which snapshot';
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_next(run bigint, worker integer, answer jsonb,
                             OUT action text, OUT local text, OUT remote text, OUT wait_ms integer)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
