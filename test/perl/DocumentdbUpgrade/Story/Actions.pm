@@ -146,6 +146,21 @@ my %statements = (
 	detached => sub { "SELECT documentdb_upgrade.finalize_detached('$_[0]')" },
 	alter => sub { "SET lock_timeout = '500ms'; ALTER EXTENSION thing UPDATE TO '$_[0]'" });
 
+# A writer that was not given the processor may hold its lock for too long, or the
+# worker may be looking just now.
+sub patiently
+{
+	my ($world, $verdict, $sql) = @_;
+	my $result;
+
+	foreach my $try (1 .. 5)
+	{
+		$result = $world->ask($sql);
+		last if $verdict eq 'refused' || $result->{ok} || ($result->{sqlstate} // '') !~ /^(?:55P03|55006|40P01)$/;
+	}
+	return $result;
+}
+
 sub do_finalize
 {
 	my ($world, $how, $target) = @_;
@@ -153,15 +168,8 @@ sub do_finalize
 
 	$target = $world->server('primary')->{binary} if $target eq 'binary';
 	my $verdict = verdict($facts, $how, $target);
-	my $result;
+	my $result = patiently($world, $verdict, $statements{$how}->($target));
 
-	# A writer that was not given the processor may hold its lock for too long, or the
-	# worker may be looking just now.
-	foreach my $try (1 .. 5)
-	{
-		$result = $world->ask($statements{$how}->($target));
-		last if $verdict eq 'refused' || $result->{ok} || ($result->{sqlstate} // '') !~ /^(?:55P03|55006|40P01)$/;
-	}
 	die "finalize by $how to $target was to be $verdict: @{[ outcome($result) ]}: $result->{stderr}\n"
 	  if $result->{ok} != ($verdict eq 'passes');
 	die "finalize by $how to $target is refused in a strange way: $result->{stderr}\n"
@@ -250,6 +258,37 @@ sub obstacle
 sub do_gate { my ($world, $how) = @_; return obstacle($world, 'gate', $how); }
 sub do_table { my ($world, $how) = @_; return obstacle($world, 'table', $how); }
 
+# An update that somebody commits later, from another session.  Until then it has its locks,
+# whatever becomes of the server.
+sub do_prepare
+{
+	my ($world, $target) = @_;
+	my $facts = $world->{facts};
+
+	return nothing('there is one') if $facts->{prepared};
+	return nothing('it is installed') if $target eq $facts->{installed};
+	my $verdict = verdict($facts, 'alter', $target);
+	my $result = patiently($world, $verdict, "SET lock_timeout = '500ms'; BEGIN; ALTER EXTENSION thing UPDATE TO '$target'; PREPARE TRANSACTION 'to $target'");
+
+	die "to prepare an update to $target was to be $verdict: @{[ outcome($result) ]}: $result->{stderr}\n"
+	  if $result->{ok} != ($verdict eq 'passes');
+	$facts->{prepared} = $target if $result->{ok};
+	return outcome($result);
+}
+
+sub do_settle
+{
+	my ($world, $how) = @_;
+	my $facts = $world->{facts};
+	my $target = $facts->{prepared} or return nothing('nothing is prepared');
+	my $result = $world->ask("\U$how\E PREPARED 'to $target'");
+
+	die "what was prepared cannot be settled by $how: $result->{stderr}\n" unless $result->{ok};
+	$facts->{prepared} = '';
+	$facts->{installed} = $target if $how eq 'commit';
+	return;
+}
+
 sub do_rehearse
 {
 	my ($world, $where) = @_;
@@ -268,6 +307,7 @@ sub do_compare
 {
 	my ($world, $with) = @_;
 
+	return nothing('its table is locked') if $world->{facts}{prepared};
 	if ($with eq 'alone')
 	{
 		my $result = $world->ask(q{SELECT count(*) FROM documentdb_upgrade.table_checksums('{public}')});

@@ -209,12 +209,12 @@ sub left_over
 	my $facts = $world->{facts};
 	my $data = $world->{nodes}{$name}->data_dir;
 	my %processes;
-	my @found = @{ $seen->{left} };
+	my @found = grep { $_ ne 'prepared transaction to ' . ($facts->{prepared} || 'nothing') } @{ $seen->{left} };
 
 	$processes{s/^documentdb_upgrade //r}++ foreach @{ $seen->{processes} };
 	push @found, map { $processes{$_} ? $processes{$_} > 1 ? "more than one $_" : () : "no $_" } qw(launcher worker);
 	push @found, map { "a process: $_" } grep { !/^(?:launcher|worker)$/ } sort keys %processes
-	  unless $facts->{gate} || $facts->{table} || $facts->{servers}{$name}{stalled};
+	  unless $facts->{gate} || $facts->{table} || $facts->{prepared} || $facts->{servers}{$name}{stalled};
 	push @found, map { "file $_" } grep { !/documentdb_upgrade\.fence$/ || !fence_may_be($facts) } glob "$data/documentdb_upgrade* $data/core* $data/base/pgsql_tmp/*";
 	return @found;
 }

@@ -25,6 +25,7 @@ who is up and hears whom, what is desired, what stands in the way.  A hash:
   trouble    by source: true while it cannot be read
   held, shut, gate, table
              a hold; the window is shut; scripts wait; table thing is locked
+  prepared   the version that an update goes to which is prepared and not committed
 
 Binaries and versions are "1.N".
 
@@ -65,13 +66,16 @@ sub hears
 	return $server->{up} && !$server->{stalled} && !$server->{cut} && !$server->{frozen} && hears($facts, $server->{upstream});
 }
 
+# Who has a lock that an update takes.
+sub locks { my ($facts) = @_; return grep { $facts->{$_} } qw(gate table prepared); }
+
 # What stands in the way of that target.
 sub obstacles
 {
 	my ($facts, $target, $locks) = @_;
 	my @obstacles = grep { $facts->{$_} } qw(held shut);
 
-	push @obstacles, grep { $facts->{$_} } qw(gate table) if $locks;
+	push @obstacles, locks($facts) if $locks;
 	foreach my $name (standbys_of($facts))
 	{
 		push @obstacles, "standby $name" if !hears($facts, $name) || minor($facts->{servers}{$name}{binary}) < minor($target);
@@ -117,7 +121,7 @@ sub expected
 	if ($decision eq 'finalize')
 	{
 		my @guards = obstacles($facts, $target, 0);
-		my @locks = grep { $facts->{$_} } qw(gate table);
+		my @locks = locks($facts);
 
 		# The first guard that fails names the state.
 		return { installed => $facts->{installed}, states => [ $facts->{held} && @guards == 1 ? 'held' : ('held', 'blocked') ] } if $facts->{held} && !@locks;
@@ -183,7 +187,7 @@ sub verdict
 
 	return 'refused' if minor($target) > $binary || minor($target) < $installed || $binary < $installed;
 	return 'passes' if minor($target) == $installed;
-	return (grep { $facts->{$_} } qw(gate table)) ? 'refused' : 'passes' if $how eq 'alter';
+	return locks($facts) ? 'refused' : 'passes' if $how eq 'alter';
 	return obstacles($facts, $target, 1) ? 'refused' : 'passes';
 }
 

@@ -51,6 +51,7 @@ my %draws = (
 	fence => [ 4, sub { [ pick($_[0], qw(fence lift)) ] } ],
 	window => [ 4, sub { [ window => pick($_[0], qw(shut open open)) ] } ],
 	gate => [ 5, sub { [ pick($_[0], qw(gate table)), pick($_[0], qw(shut open open)) ] } ],
+	prepare => [ 4, sub { [ pick($_[0], [ prepare => near_top($_[0]) ], [ settle => pick($_[0], qw(commit rollback)) ])->@* ] } ],
 	rehearse => [ 4, sub { [ rehearse => pick($_[0], qw(place scratch)) ] } ],
 	compare => [ 3, sub { [ compare => pick($_[0], 'alone', standbys($_[0])) ] } ],
 	kill => [ 8, sub { [ kill => pick($_[0], 'primary', any_server($_[0])), pick($_[0], qw(worker launcher attempt session replication checkpointer postmaster)) ] } ],
@@ -66,7 +67,7 @@ my %draws = (
 	full => [ 5, sub { [ full => pick($_[0], qw(workers connections locks disk)) ] } ]);
 
 # Words of actions, by the first one, for those who write them by hand.
-my %known = map { $_ => 1 } qw(raise desire finalize hold release fence lift window gate table rehearse compare kill stall resume
+my %known = map { $_ => 1 } qw(raise desire finalize hold release fence lift window gate table prepare settle rehearse compare kill stall resume
   restart down up freeze thaw cut heal promote source trouble api full);
 
 =pod

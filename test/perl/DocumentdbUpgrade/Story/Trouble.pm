@@ -261,6 +261,11 @@ sub do_promote
 	within(sub { sql($node, 'SELECT pg_is_in_recovery()') eq 'f' }) or die "$name is never promoted\n";
 	$world->{probe}->follow($node);
 
+	# A failover may have lost what was prepared, or that it was settled.
+	my $prepared = sql($node, q{SELECT gid FROM pg_prepared_xacts}) =~ s/^to //r;
+	die "a switchover has lost what was prepared\n" if $how eq 'switchover' && $prepared ne ($facts->{prepared} // '');
+	$facts->{prepared} = $prepared;
+
 	# Each may have more than the new primary, or less.
 	foreach my $other (@direct)
 	{

@@ -82,6 +82,7 @@ is(model(servers => { a => { cut => 1 } }), '1.1 blocked', 'a standby that is no
 is(model(held => 1), '1.1 held', 'a hold');
 is(model(held => 1, shut => 1), '1.1 held blocked', 'a hold and a window');
 is(model(gate => 1), '1.1 pending blocked finalizing', 'a script that waits');
+is(model(prepared => '1.2'), '1.1 pending blocked finalizing', 'an update that is prepared and not committed');
 is(model(source => 'file'), '1.1 update_available', 'nothing is desired');
 is(model(source => 'file', trouble => { file => 1 }), '1.1 waiting', 'the file cannot be read');
 is(model(desired => { setting => '1.3' }), '1.1 waiting', 'later than the binary');
@@ -92,6 +93,7 @@ is(model(installed => '1.2', servers => { b => { up => 0 } }), '1.2 up_to_date v
 is(verdict(facts(), sql => '1.2'), 'passes', 'a person may');
 is(verdict(facts(servers => { b => { binary => '1.1' } }), sql => '1.2'), 'refused', 'and is refused for an old standby');
 is(verdict(facts(servers => { b => { binary => '1.1' } }), alter => '1.2'), 'passes', 'which a plain statement does not ask for');
+is(verdict(facts(prepared => '1.2'), alter => '1.2'), 'refused', 'and which does not wait for a prepared one');
 is(verdict(facts(), alter => '1.3'), 'refused', 'but for the binary');
 
 # Invariants, over servers that say what they are told to.
