@@ -78,7 +78,7 @@ my %growth = (contexts => 8 * 1024 * 1024, resident => 48 * 1024 * 1024);
 
 Their names.
 
-=item new(seed => 1, keep => directory)
+=item new(seed => 1, keep => directory, name => 'fuzz')
 
 Starts the server.  Findings are written to the directory, if there is one.
 
@@ -89,8 +89,8 @@ sub targets { return sort keys %expected; }
 sub new
 {
 	my ($class, %options) = @_;
-	my $self = bless { seed => 1, dir => PostgreSQL::Test::Utils::tempdir(), %options }, $class;
-	my $node = $self->{node} = new_node('fuzz', preload => 1, streaming => 1, own_installation => 1, conf => q{
+	my $self = bless { seed => 1, name => 'fuzz', dir => PostgreSQL::Test::Utils::tempdir(), %options }, $class;
+	my $node = $self->{node} = new_node($self->{name}, preload => 1, streaming => 1, own_installation => 1, conf => q{
 documentdb_upgrade.extension = 'du_fuzz'
 log_min_messages = warning
 log_min_error_statement = panic
