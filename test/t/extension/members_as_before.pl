@@ -82,6 +82,10 @@ ok($created{du_odd} && $created{du_members}, 'those made for this are among them
 my $kinds = sql($node, q{SELECT string_agg(DISTINCT kind, ', ' ORDER BY kind) FROM pg_extension e, documentdb_upgrade.member_definitions(e.extname)}, 'sorted_by_bytes');
 note("kinds: $kinds");
 cmp_ok(scalar(split /, /, $kinds), '>=', 24, 'there are members of each kind');
-compare('sorted_as_people_do', q{ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'}, 'du_odd', 'du_members', 'hstore', 'btree_gist');
+SKIP:
+{
+	skip 'the server is built without ICU', 1 if sql($node, q{SELECT count(*) FROM pg_collation WHERE collprovider = 'i'}) eq '0';
+	compare('sorted_as_people_do', q{ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'}, 'du_odd', 'du_members', 'hstore', 'btree_gist');
+}
 compare('of_another_encoding', q{ENCODING 'LATIN1' LOCALE 'C'}, 'du_odd', 'du_members');
 done_testing();
