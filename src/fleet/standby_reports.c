@@ -313,7 +313,7 @@ du_reports_store(const FleetMember *members, const int64 *lags, int nmembers,
 int
 du_reports_list(FleetEntry **entries)
 {
-	int			place[FLEET_MEMBERS];
+	int			place[FLEET_MEMBERS] = {0};
 	int			n = 0;
 
 	*entries = NULL;
