@@ -382,8 +382,7 @@ version_to_extension(const ExtensionVersion *version)
 
 	if (version->prerelease == NULL)
 		return spell(version, '-', 3);
-	while (shortened.ncomponents > 2 &&
-		   shortened.components[shortened.ncomponents - 1].length == 0)
+	if (shortened.ncomponents == 3 && shortened.components[2].length == 0)
 		shortened.ncomponents--;
 	return spell(&shortened, '-', 2);
 }
