@@ -203,9 +203,11 @@ BEGIN
 END $$;
 
 -- Bytes that this backend has: of memory contexts, and of the process.  The server
--- keeps each time zone that it has ever been asked for.
+-- keeps each time zone that it has ever been asked for, which counts for neither.
 CREATE FUNCTION fuzz.memory(OUT contexts bigint, OUT resident bigint) LANGUAGE plpgsql AS $$
 BEGIN
-	SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name <> 'Timezones' INTO contexts;
-	SELECT (regexp_match(pg_read_file('/proc/self/status'), 'VmRSS:\s+(\d+) kB'))[1]::bigint * 1024 INTO resident;
+	SELECT sum(total_bytes) FILTER (WHERE name <> 'Timezones'),
+		(regexp_match(pg_read_file('/proc/self/status'), 'VmRSS:\s+(\d+) kB'))[1]::bigint * 1024
+			- coalesce(sum(total_bytes) FILTER (WHERE name = 'Timezones'), 0)
+		FROM pg_backend_memory_contexts INTO contexts, resident;
 END $$;
