@@ -15,7 +15,7 @@ verdict() {
 # Exported symbols that do not carry our prefix.
 foreign_symbols() {
 	nm -D --defined-only "$WORK"/src/$EXTENSION*.so "$WORK"/src/parity/*.so | awk 'NF == 3 { print $3 }' |
-		grep -vE '^(du_|documentdb_upgrade|pg_finfo_documentdb_upgrade|(_PG_init|_PG_fini|Pg_magic_func|_init|_fini)$)'
+		grep -vE '^(du_|documentdb_upgrade|pg_finfo_documentdb_upgrade|__(asan|odr_asan|ubsan)|(_PG_init|_PG_fini|Pg_magic_func|_init|_fini)$)'
 }
 
 # What the worker's library takes from the first, and the first does not export.

@@ -16,8 +16,10 @@ OPTIONS_sanitizers=("CFLAGS=-O1 -g1 -fsanitize=address,undefined -fno-sanitize-r
 
 # detect_leaks=0: a server frees memory by contexts, and leaves the rest to its end.
 # detect_stack_use_after_return=0: it measures the depth of its stack by the address of
-# a local variable.  abort_on_error=1: the postmaster then tells a report from an exit.
+# a local variable.  allocator_may_return_null=1: memory that a limit of ours refuses is
+# an error of the code that asked for it.  abort_on_error=1: the postmaster then tells a
+# report from an exit.
 COMMON_OPTIONS="print_stacktrace=1:abort_on_error=1:disable_coredump=1"
 # shellcheck disable=SC2034
-SANITIZER_SETTINGS=("ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:$COMMON_OPTIONS"
+SANITIZER_SETTINGS=("ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:allocator_may_return_null=1:$COMMON_OPTIONS"
 	"UBSAN_OPTIONS=$COMMON_OPTIONS")

@@ -36,7 +36,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  new_node try_sql sql poll_until patience fresh_installation
+  new_node try_sql sql poll_until patience sanitized fresh_installation
   extension_available need_extension
   extension_dir library_dir extension_file write_extension_file write_extension
 );
@@ -195,6 +195,16 @@ sub patience
 	my $slowness = (time - $start) / (10 * SECONDS_FOR_A_PROCESS);
 	return $seconds * ($slowness > 1 ? $slowness : 1);
 }
+
+=pod
+
+=item sanitized()
+
+True where servers are built with AddressSanitizer, and their memory tells nothing.
+
+=cut
+
+sub sanitized { return `pg_config --cflags` =~ /-fsanitize=\S*address/ ? 1 : 0; }
 
 =pod
 

@@ -4,7 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::Fleet;
-use DocumentdbUpgrade::Follower qw(memory_of status_of);
+use DocumentdbUpgrade::Follower qw(has_not_grown memory_of status_of);
 use DocumentdbUpgrade::Session;
 use DocumentdbUpgrade::Test;
 use DocumentdbUpgrade::WorkerNode;
@@ -174,7 +174,7 @@ raise_binary($a, '1.2');
 wait_for_standbys($p, a => 'ready');
 is(sql($p, 'SELECT documentdb_upgrade.can_finalize()'), 't', 'true reports work');
 is(process_of($p, 'worker'), $worker, 'the worker is the one of before');
-cmp_ok(memory_of($worker) - $memory, '<', 3072, 'and has not grown');
+has_not_grown($worker, $memory, 3072, 'and has not grown');
 is(sql($p, $shared), $shared_before, 'nor has shared memory');
 is(count_logged($p, qr/PANIC|terminated by signal/), 0, 'nothing broke');
 

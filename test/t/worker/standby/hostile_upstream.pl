@@ -5,7 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use DocumentdbUpgrade::Fleet;
-use DocumentdbUpgrade::Follower qw(memory_of status_of);
+use DocumentdbUpgrade::Follower qw(has_not_grown memory_of status_of);
 use DocumentdbUpgrade::HostileServer;
 use DocumentdbUpgrade::Test;
 use DocumentdbUpgrade::WorkerNode;
@@ -59,7 +59,7 @@ foreach my $name (sort keys %expected)
 	like($said, $expected{$name}, $name);
 }
 is(process_of($s, 'worker'), $worker, 'the worker is the same');
-cmp_ok(memory_of($worker) - $memory, '<', 20_000, 'and has not grown');
+has_not_grown($worker, $memory, 20_000, 'and has not grown');
 $hostile->plan('faithful');
 wait_for_standbys($p, s => 'ready');
 ok(comes_true($s, q{SELECT reports_failed_total > 0 FROM documentdb_upgrade.metrics}), 'failures were counted');
@@ -74,7 +74,7 @@ $hostile->plan('faithful');
 wait_for_standbys($p, s => 'ready');
 is(sql($s, 'SELECT pg_postmaster_start_time()'), $started, 'no process has crashed');
 unlike(slurp_file($s->logfile), qr/XX000|terminated by signal/, 'nor is there an internal error in the log');
-cmp_ok(memory_of($worker) - $memory, '<', 20_000, 'and nothing has grown');
+has_not_grown($worker, $memory, 20_000, 'and nothing has grown');
 is(sql($s, q{SELECT count(*) FROM documentdb_upgrade.status WHERE next_step::bytea IS NULL}), '0', 'what is shown is text');
 
 done_testing();
