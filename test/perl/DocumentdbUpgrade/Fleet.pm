@@ -45,7 +45,8 @@ our @EXPORT = qw(
 );
 
 # A report counts for three seconds, or longer on a machine that is slow to make
-# one, and comes three times in that time, or at once.
+# one, and comes three times in that time, or at once.  Who does not replay is behind,
+# however long that takes.
 my $report_timeout = int 1000 * max(3, patience(1));
 my $settings = qq{
 full_page_writes = on
@@ -54,6 +55,7 @@ wal_receiver_status_interval = '100ms'
 wal_retrieve_retry_interval = '100ms'
 documentdb_upgrade.standby_report_timeout = '${report_timeout}ms'
 documentdb_upgrade.poll_interval = '200ms'
+documentdb_upgrade.max_replication_lag = '1h'
 };
 
 # By what a script's name says after "thing--".

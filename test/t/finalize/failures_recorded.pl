@@ -74,8 +74,19 @@ is(sql($node, $rows), '2|0', 'and not in history');
 
 # A client that asks in a tight loop does not get a process each time.
 my $session = DocumentdbUpgrade::Session->new($node);
-$log = logged(sub { $session->run($finalize) foreach 1 .. 12; });
-like($log, qr/too many attempts in a short time/, 'a burst of failures is bounded');
+my $offset = -s $node->logfile;
+my ($tries, $bounded, $begin) = (0, 0, time);
+while (!$bounded && $tries < 40)
+{
+	$session->run($finalize);
+	$tries++;
+	$bounded = slurp_file($node->logfile, $offset) =~ /too many attempts in a short time/;
+}
+SKIP:
+{
+	skip 'attempts that take a second each are no burst', 1 if !$bounded && time - $begin >= $tries - 5;
+	ok($bounded, 'a burst of failures is bounded');
+}
 cmp_ok(sql($node, 'SELECT sum(1 + repeats) FROM documentdb_upgrade.history'), '>=', 6, 'though its beginning is recorded');
 $session->quit;
 
