@@ -15,7 +15,8 @@ BEGIN
             WHERE (p.run, p.schema_name, p.table_name) = (
                 SELECT n.run, n.schema_name, n.table_name FROM documentdb_upgrade.parity_tables n
                 WHERE n.run = r.id AND n.state = 'pending'
-                  AND coalesce((n.work->>'not_before')::timestamptz <= clock_timestamp(), true)
+                  AND coalesce((n.work->>'not_before')::timestamptz
+                               NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '2 s', true)
                 ORDER BY n.bytes DESC, n.schema_name, n.table_name
                 FOR UPDATE SKIP LOCKED LIMIT 1)
             RETURNING p.* INTO t;
@@ -531,8 +532,8 @@ BEGIN
             action := 'done';
             RETURN;
         ELSIF t.run IS NULL THEN
-            SELECT greatest(1000 * extract(epoch FROM min((p.work->>'not_before')::timestamptz)
-                                                      - clock_timestamp()), 50) INTO wait_ms
+            SELECT least(greatest(1000 * extract(epoch FROM min((p.work->>'not_before')::timestamptz)
+                                                            - clock_timestamp()), 50), 2000) INTO wait_ms
                 FROM documentdb_upgrade.parity_tables p
                 WHERE p.run = r.id AND p.state IN ('pending', 'running') HAVING count(*) > 0;
             IF FOUND THEN

@@ -70,7 +70,8 @@ CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, ev
     RETURNS SETOF record
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
-    -- Sessions first: one that becomes a prepared transaction is seen as that.
+    -- Sessions first: one that becomes a prepared transaction is seen as that.  What began
+    -- later than now began before the clock was set back.
     SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited, w.database FROM (
         SELECT a.pid, a.usename::text AS role,
                CASE WHEN a.old_transaction THEN 'transaction' WHEN a.old_statement THEN 'statement'
@@ -84,10 +85,11 @@ AS $$
                a.datname::text AS database
         FROM (SELECT s.*, t.*,
                      CASE WHEN s.state = 'disabled' THEN s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL
-                          WHEN s.state IS NULL THEN s.xact_start < moment
+                          WHEN s.state IS NULL THEN s.xact_start NOT BETWEEN moment AND clock_timestamp()
                           ELSE s.backend_xid IS NOT NULL
-                              AND coalesce(s.xact_start < moment, true) END AS old_transaction,
-                     t.runs AND s.query_start < moment AS old_statement
+                              AND coalesce(s.xact_start NOT BETWEEN moment AND clock_timestamp(), true) END
+                         AS old_transaction,
+                     t.runs AND s.query_start NOT BETWEEN moment AND clock_timestamp() AS old_statement
               FROM pg_stat_activity s,
                    LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
                                    s.backend_type LIKE 'logical replication % worker' AS applies,

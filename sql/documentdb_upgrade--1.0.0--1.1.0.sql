@@ -3902,7 +3902,8 @@ CREATE FUNCTION documentdb_upgrade_internal.writers_since(moment timestamptz, ev
     RETURNS SETOF record
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
-    -- Sessions first: one that becomes a prepared transaction is seen as that.
+    -- Sessions first: one that becomes a prepared transaction is seen as that.  What began
+    -- later than now began before the clock was set back.
     SELECT w.pid, w.role, w.what, w.since, w.detail, w.awaited, w.database FROM (
         SELECT a.pid, a.usename::text AS role,
                CASE WHEN a.old_transaction THEN 'transaction' WHEN a.old_statement THEN 'statement'
@@ -3916,10 +3917,11 @@ AS $$
                a.datname::text AS database
         FROM (SELECT s.*, t.*,
                      CASE WHEN s.state = 'disabled' THEN s.backend_xid IS NOT NULL OR s.backend_xmin IS NOT NULL
-                          WHEN s.state IS NULL THEN s.xact_start < moment
+                          WHEN s.state IS NULL THEN s.xact_start NOT BETWEEN moment AND clock_timestamp()
                           ELSE s.backend_xid IS NOT NULL
-                              AND coalesce(s.xact_start < moment, true) END AS old_transaction,
-                     t.runs AND s.query_start < moment AS old_statement
+                              AND coalesce(s.xact_start NOT BETWEEN moment AND clock_timestamp(), true) END
+                         AS old_transaction,
+                     t.runs AND s.query_start NOT BETWEEN moment AND clock_timestamp() AS old_statement
               FROM pg_stat_activity s,
                    LATERAL (SELECT coalesce(s.state IN ('active', 'fastpath function call'), false) AS runs,
                                    s.backend_type LIKE 'logical replication % worker' AS applies,
@@ -6014,6 +6016,35 @@ $$;
 COMMENT ON FUNCTION documentdb_upgrade_internal.parity_run_statements(parity_runs) IS
     'serves the parity functions: the statements of the present phase of a run, and under which snapshot';
 
+CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_claim(r parity_runs, worker integer) RETURNS parity_tables
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t documentdb_upgrade.parity_tables;
+BEGIN
+    FOR try IN 1 .. 2 LOOP
+        UPDATE documentdb_upgrade.parity_tables p
+            SET state = 'running', worker = parity_claim.worker, pid = pg_backend_pid(),
+                started_at = coalesce(p.started_at, clock_timestamp())
+            WHERE (p.run, p.schema_name, p.table_name) = (
+                SELECT n.run, n.schema_name, n.table_name FROM documentdb_upgrade.parity_tables n
+                WHERE n.run = r.id AND n.state = 'pending'
+                  AND coalesce((n.work->>'not_before')::timestamptz
+                               NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '2 s', true)
+                ORDER BY n.bytes DESC, n.schema_name, n.table_name
+                FOR UPDATE SKIP LOCKED LIMIT 1)
+            RETURNING p.* INTO t;
+        EXIT WHEN FOUND;
+        -- What a process has left behind that went away goes to another one.
+        UPDATE documentdb_upgrade.parity_tables p SET state = 'pending', waiting_for = NULL
+            WHERE p.run = r.id AND p.state = 'running' AND p.pid <> pg_backend_pid()
+              AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = p.pid);
+        EXIT WHEN NOT FOUND;
+    END LOOP;
+    RETURN t;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION documentdb_upgrade_internal.parity_next(run bigint, worker integer, answer jsonb,
                             OUT action text, OUT local text, OUT remote text, OUT wait_ms integer)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -6061,8 +6092,8 @@ BEGIN
             action := 'done';
             RETURN;
         ELSIF t.run IS NULL THEN
-            SELECT greatest(1000 * extract(epoch FROM min((p.work->>'not_before')::timestamptz)
-                                                      - clock_timestamp()), 50) INTO wait_ms
+            SELECT least(greatest(1000 * extract(epoch FROM min((p.work->>'not_before')::timestamptz)
+                                                            - clock_timestamp()), 50), 2000) INTO wait_ms
                 FROM documentdb_upgrade.parity_tables p
                 WHERE p.run = r.id AND p.state IN ('pending', 'running') HAVING count(*) > 0;
             IF FOUND THEN

@@ -23,6 +23,7 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 
 /* ----
@@ -378,8 +379,8 @@ extern char *du_duration_words(double seconds);
 typedef struct Progress
 {
 	const char *what;
-	TimestampTz started_at;
-	TimestampTz told_at;
+	ClockMs		started;
+	ClockMs		told;
 } Progress;
 
 extern void du_progress_start(Progress *progress, const char *what);

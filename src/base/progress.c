@@ -16,7 +16,6 @@
 
 #include "pgstat.h"
 #include "tcop/tcopprot.h"
-#include "utils/timestamp.h"
 
 /*
  * Starts the clock.  what is a word for the work, which must live as long.
@@ -25,8 +24,7 @@ void
 du_progress_start(Progress *progress, const char *what)
 {
 	progress->what = what;
-	progress->started_at = GetCurrentTimestamp();
-	progress->told_at = progress->started_at;
+	progress->started = progress->told = du_clock_ms();
 }
 
 /*
@@ -36,7 +34,7 @@ bool
 du_progress_is_due(const Progress *progress)
 {
 	return du_guc_progress_interval > 0 &&
-		TimestampDifferenceExceeds(progress->told_at, GetCurrentTimestamp(), du_guc_progress_interval);
+		du_clock_exceeds(progress->told, du_guc_progress_interval);
 }
 
 /*
@@ -46,7 +44,7 @@ du_progress_is_due(const Progress *progress)
 static char *
 time_left(const Progress *progress, double done)
 {
-	double		taken = TimestampDifferenceMilliseconds(progress->started_at, GetCurrentTimestamp()) / 1000.0;
+	double		taken = (du_clock_ms() - progress->started) / 1000.0;
 
 	if (done <= 0)
 		return psprintf("%s so far", du_duration_words(taken));
@@ -80,7 +78,7 @@ du_progress_tell(Progress *progress, const char *position, double done)
 {
 	char	   *text = psprintf("%s, %s", position, time_left(progress, done));
 
-	progress->told_at = GetCurrentTimestamp();
+	progress->told = du_clock_ms();
 	du_progress_show(progress, text);
 	if (whereToSendOutput == DestRemote)
 		ereport(NOTICE,

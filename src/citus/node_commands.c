@@ -21,7 +21,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timeout.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 
@@ -148,13 +147,6 @@ run_bounded(Call *call, int limit_ms)
 	return in_time || error->sqlerrcode != ERRCODE_QUERY_CANCELED;
 }
 
-/* Milliseconds that are left. */
-static int
-left_until(TimestampTz deadline)
-{
-	return (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-}
-
 /*
  * Asks nodes, palloc'd answers in their order.  All of them together take no
  * longer than the limit; a node that is not heard in time is one of the answers.
@@ -163,7 +155,7 @@ left_until(TimestampTz deadline)
 NodeAnswer *
 du_citus_ask(const List *nodes, const char *command, int limit_ms)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms);
+	ClockMs		deadline = du_clock_ms() + limit_ms;
 	NodeAnswer *answers = palloc0(Max(list_length(nodes), 1) * sizeof(NodeAnswer));
 	Call		call = {nodes, command, answers};
 	ListCell   *lc;
@@ -181,7 +173,7 @@ du_citus_ask(const List *nodes, const char *command, int limit_ms)
 	foreach(lc, nodes)
 	{
 		Call		single = {list_make1(lfirst(lc)), command, &answers[i++]};
-		int			left = left_until(deadline);
+		int			left = (int) du_clock_left(deadline);
 
 		if (left > 0)
 			(void) run_bounded(&single, Min(left, Max(left / (list_length(nodes) - i + 1), limit_ms / LEAST_PART)));

@@ -318,7 +318,7 @@ remember(const Cluster *cluster, const char *question)
 		remembered.answers[i++].text = text != NULL ? pstrdup(text) : NULL;
 	}
 	MemoryContextSwitchTo(context);
-	remembered.at = GetCurrentTimestamp();
+	remembered.at = du_clock_ms();
 }
 
 /* Gives the nodes what they have answered to the same question not long ago. */
@@ -330,7 +330,7 @@ recall(Cluster *cluster, const char *question, int max_age_ms)
 
 	if (max_age_ms <= 0 || remembered.at == 0 || remembered.n != list_length(cluster->nodes) ||
 		strcmp(remembered.question, question) != 0 ||
-		TimestampDifferenceExceeds(remembered.at, GetCurrentTimestamp(), max_age_ms))
+		du_clock_exceeds(remembered.at, max_age_ms))
 		return false;
 	foreach(lc, cluster->nodes)
 	{

@@ -22,7 +22,6 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
 #include "processes/processes.h"
 
@@ -31,7 +30,7 @@
 typedef struct LoggedRefusal
 {
 	uint64		hash;
-	TimestampTz logged_at;		/* 0: a free entry */
+	ClockMs		logged_at;		/* 0: a free entry */
 } LoggedRefusal;
 
 #define LOGGED_REFUSALS (SHARED_ROOM_SIZE / sizeof(LoggedRefusal))
@@ -78,7 +77,6 @@ is_repetition(const ErrorData *edata)
 	LoggedRefusal *refusals = du_shared_room(ROOM_LOGGED_REFUSALS);
 	LoggedRefusal *place = &refusals[0];
 	uint64		hash = hash_of(edata);
-	TimestampTz now = GetCurrentTimestamp();
 	bool		repeated;
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
@@ -93,11 +91,11 @@ is_repetition(const ErrorData *edata)
 			place = &refusals[i];
 	}
 	repeated = place->hash == hash && place->logged_at != 0 &&
-		!TimestampDifferenceExceeds(place->logged_at, now, LOG_AGAIN_MS);
+		!du_clock_exceeds(place->logged_at, LOG_AGAIN_MS);
 	if (!repeated)
 	{
 		place->hash = hash;
-		place->logged_at = now;
+		place->logged_at = du_clock_ms();
 	}
 	LWLockRelease(du_shared_lock());
 	return repeated;

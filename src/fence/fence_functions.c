@@ -91,18 +91,17 @@ end_writing(const ExecutionContext *context)
  * many there are.
  */
 static int64
-drain(TimestampTz since, bool everywhere, TimestampTz end)
+drain(TimestampTz since, bool everywhere, ClockMs end)
 {
 	for (;;)
 	{
 		int64		writers = du_cutover_count_writers(since, everywhere);
-		TimestampTz now = GetCurrentTimestamp();
+		long		left = du_clock_left(end);
 
-		if (writers == 0 || now >= end)
+		if (writers == 0 || left == 0)
 			return writers;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(TimestampDifferenceMilliseconds(now, end), LONGEST_NAP_MS),
-						 PG_WAIT_EXTENSION);
+						 Min(left, LONGEST_NAP_MS), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -133,14 +132,12 @@ static int64
 fence_writes(const char *text, const Interval *patience, bool everywhere, bool has_written,
 			 Cutover *cutover)
 {
-	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-															  TimestampTzGetDatum(GetCurrentTimestamp()),
-															  IntervalPGetDatum(patience)));
+	ClockMs		end = du_clock_after(patience);
 	bool		is_new;
 	bool		raised;
 	int64		writers;
 
-	if (has_written && end > GetCurrentTimestamp())
+	if (has_written && end > du_clock_ms())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot wait for writers in a transaction that has written"),

@@ -40,7 +40,6 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/timestamp.h"
 #include "utils/varlena.h"
 #include "utils/wait_event.h"
 
@@ -127,7 +126,7 @@ await_look(void)
 {
 	FencedDatabase *place = find_place(false);
 	FenceLook	look = place != NULL ? place->looked : LOOKED_NEVER;
-	TimestampTz until;
+	ClockMs		until;
 
 	if (!IsUnderPostmaster || !must_await_look(look) || is_server_process())
 		return;
@@ -136,13 +135,13 @@ await_look(void)
 
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	if (place->waiting_since == 0)
-		place->waiting_since = GetCurrentTimestamp();
-	until = TimestampTzPlusMilliseconds(place->waiting_since, FIRST_LOOK_MS);
+		place->waiting_since = du_clock_ms();
+	until = place->waiting_since + FIRST_LOOK_MS;
 	LWLockRelease(du_shared_lock());
 
 	du_shared_wake_worker();
 	ConditionVariablePrepareToSleep(du_shared_changed());
-	while (place->looked != LOOKED_AS_PRIMARY && GetCurrentTimestamp() < until)
+	while (place->looked != LOOKED_AS_PRIMARY && du_clock_ms() < until)
 		(void) ConditionVariableTimedSleep(du_shared_changed(), 100, PG_WAIT_EXTENSION);
 	ConditionVariableCancelSleep();
 }

@@ -57,7 +57,7 @@ typedef struct FencedDatabase
 {
 	Oid			database;		/* InvalidOid: free */
 	volatile FenceLook looked;	/* read without the lock, to be quick */
-	TimestampTz waiting_since;	/* for such a look; 0: nobody did */
+	ClockMs		waiting_since;	/* for such a look; 0: nobody did */
 	Fence		fences[FENCE_REASONS];
 } FencedDatabase;
 

@@ -38,7 +38,7 @@ static volatile bool running = false;
 
 static int64 budget;			/* microseconds */
 static int64 waited;			/* microseconds, as far as the ticks tell */
-static TimestampTz last_tick;
+static int64 last_tick;			/* microseconds */
 
 /* Ends what is running, in the way of a cancel request. */
 static void
@@ -67,7 +67,7 @@ handle_deadline(void)
 static void
 handle_tick(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = du_clock_us();
 
 	if (MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING)
 		waited += now - last_tick;
@@ -94,7 +94,7 @@ du_limits_start(int lock_wait_ms, int duration_ms)
 
 	budget = (int64) lock_wait_ms * 1000;
 	waited = 0;
-	last_tick = GetCurrentTimestamp();
+	last_tick = du_clock_us();
 	reached = LIMIT_NONE;
 	running = true;
 

@@ -121,11 +121,11 @@ static bool
 take_token(void)
 {
 	static double tokens = BURST;
-	static TimestampTz last = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	static ClockMs last = 0;
+	ClockMs		now = du_clock_ms();
 
 	if (last != 0)
-		tokens = Min(BURST, tokens + (now - last) / (double) USECS_PER_SEC);
+		tokens = Min(BURST, tokens + (now - last) / 1000.0);
 	last = now;
 	if (tokens < 1)
 		return false;
@@ -182,7 +182,7 @@ submit(dsm_segment *segment)
 static void
 wait_for_worker(BackgroundWorkerHandle *handle)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_WAIT_MS);
+	ClockMs		end = du_clock_ms() + LONGEST_WAIT_MS;
 
 	for (;;)
 	{
@@ -192,7 +192,7 @@ wait_for_worker(BackgroundWorkerHandle *handle)
 		ResetLatch(MyLatch);
 		if (GetBackgroundWorkerPid(handle, &pid) == BGWH_STOPPED)
 			break;
-		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		left = du_clock_left(end);
 		if (left <= 0)
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -26,7 +26,7 @@
 
 /* Of the transaction whose steps these are. */
 static TimestampTz transaction = 0;
-static TimestampTz first_step;
+static ClockMs first_step;
 static int64 waited_ms;			/* for locks, in the steps before */
 
 static void
@@ -59,16 +59,14 @@ pin_settings(CarriedAttempt *attempt, const char *extension)
 static void
 start_limits(int lock_wait_ms, int duration_ms)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
 	if (transaction != GetCurrentTransactionStartTimestamp())
 	{
 		transaction = GetCurrentTransactionStartTimestamp();
-		first_step = now;
+		first_step = du_clock_ms();
 		waited_ms = 0;
 	}
 	du_limits_start(Max(1, lock_wait_ms - waited_ms),
-					Max(1, duration_ms - TimestampDifferenceMilliseconds(first_step, now)));
+					Max(1, duration_ms - (du_clock_ms() - first_step)));
 }
 
 /*

@@ -20,7 +20,6 @@
 #include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "base/base.h"
@@ -36,8 +35,7 @@ is_receiver(const char *name)
 static bool
 is_stale(const FleetEntry *entry)
 {
-	return TimestampDifferenceExceeds(entry->received_at, GetCurrentTimestamp(),
-									  du_guc_standby_report_timeout);
+	return du_clock_exceeds(entry->received, du_guc_standby_report_timeout);
 }
 
 static FleetInstance *
@@ -63,7 +61,7 @@ find_report(FleetEntry *entries, int n, pid_t sender)
 	for (int i = 0; i < n; i++)
 	{
 		if (entries[i].branch == i && entries[i].sender == sender &&
-			(found == NULL || entries[i].received_at > found->received_at))
+			(found == NULL || entries[i].received > found->received))
 			found = &entries[i];
 	}
 	return found;

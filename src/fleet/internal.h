@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
+#include "base/clock.h"
 #include "fleet/fleet.h"
 
 /* ----
@@ -36,6 +37,7 @@ typedef struct FleetEntry
 								 * matched */
 	Oid			vouched_by;		/* the role that it is believed for, where there
 								 * is no such WAL sender */
+	ClockMs		received;
 	TimestampTz received_at;
 	bool		contested;		/* two servers report under this identity */
 } FleetEntry;

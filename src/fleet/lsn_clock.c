@@ -19,7 +19,6 @@
 
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "processes/processes.h"
@@ -30,7 +29,7 @@
 typedef struct Sample
 {
 	XLogRecPtr	lsn;
-	TimestampTz at;
+	ClockMs		at;
 } Sample;
 
 /* A ring: the newest is samples[next - 1]. */
@@ -63,7 +62,7 @@ void
 du_lsn_clock_note(void)
 {
 	LsnClock   *ring;
-	Sample		now = {own_position(), GetCurrentTimestamp()};
+	Sample		now = {own_position(), du_clock_ms()};
 	const Sample *newest;
 
 	if (!du_shared_exists())
@@ -73,7 +72,7 @@ du_lsn_clock_note(void)
 	newest = ring->n > 0 ? sample(ring, ring->n - 1) : NULL;
 	if (newest == NULL ||
 		(newest->lsn < now.lsn &&
-		 TimestampDifferenceExceeds(newest->at, now.at, du_guc_max_replication_lag / SAMPLES_PER_LIMIT)))
+		 now.at - newest->at > du_guc_max_replication_lag / SAMPLES_PER_LIMIT))
 	{
 		ring->samples[ring->next] = now;
 		ring->next = (ring->next + 1) % SAMPLES;
@@ -90,7 +89,7 @@ int64
 du_lsn_clock_lag(XLogRecPtr replayed)
 {
 	const LsnClock *ring;
-	TimestampTz since = 0;
+	ClockMs		since = 0;
 
 	if (!du_shared_exists())
 		return 0;
@@ -102,5 +101,5 @@ du_lsn_clock_lag(XLogRecPtr replayed)
 			since = sample(ring, i)->at;
 	}
 	LWLockRelease(du_shared_lock());
-	return since == 0 ? 0 : TimestampDifferenceMilliseconds(since, GetCurrentTimestamp());
+	return since == 0 ? 0 : du_clock_ms() - since;
 }

@@ -37,7 +37,7 @@ typedef struct ReportRow
 
 	/* Of direct standbys. */
 	char		replaced_incarnation[INCARNATION_LENGTH];
-	TimestampTz contested_at;	/* 0: never */
+	ClockMs		contested;		/* 0: never */
 } ReportRow;
 
 typedef struct ReportTable
@@ -90,8 +90,7 @@ find_direct(const char *identity)
 static bool
 is_expired(const ReportRow *direct)
 {
-	return TimestampDifferenceExceeds(direct->entry.received_at, GetCurrentTimestamp(),
-									  du_guc_standby_report_timeout);
+	return du_clock_exceeds(direct->entry.received, du_guc_standby_report_timeout);
 }
 
 /* Frees all of a branch. */
@@ -214,12 +213,12 @@ note_incarnation(const ReportRow *earlier, const char *incarnation, ReportRow *r
 {
 	if (earlier == NULL)
 		return;
-	row->contested_at = earlier->contested_at;
+	row->contested = earlier->contested;
 	strcpy(row->replaced_incarnation, earlier->replaced_incarnation);
 	if (strcmp(earlier->entry.member.incarnation, incarnation) == 0)
 		return;
 	if (strcmp(earlier->replaced_incarnation, incarnation) == 0)
-		row->contested_at = GetCurrentTimestamp();
+		row->contested = du_clock_ms();
 	strcpy(row->replaced_incarnation, earlier->entry.member.incarnation);
 }
 
@@ -269,7 +268,7 @@ store_branch(const ReportRow *earlier, const FleetMember *members, const int64 *
 		if (i == 0)
 		{
 			branch = row - table->rows;
-			row->contested_at = direct.contested_at;
+			row->contested = direct.contested;
 			strcpy(row->replaced_incarnation, direct.replaced_incarnation);
 		}
 		row->entry.member = members[i];
@@ -277,6 +276,7 @@ store_branch(const ReportRow *earlier, const FleetMember *members, const int64 *
 		row->entry.lag_ms = lags[i];
 		row->entry.sender = sender;
 		row->entry.vouched_by = sender == 0 ? reporter : InvalidOid;
+		row->entry.received = du_clock_ms();
 		row->entry.received_at = GetCurrentTimestamp();
 	}
 }
@@ -337,9 +337,8 @@ du_reports_list(FleetEntry **entries)
 		direct = &table->rows[row->entry.branch];
 		(*entries)[place[i]] = row->entry;
 		(*entries)[place[i]].branch = place[row->entry.branch];
-		(*entries)[place[i]].contested = direct->contested_at != 0 &&
-			!TimestampDifferenceExceeds(direct->contested_at, GetCurrentTimestamp(),
-										2 * du_guc_standby_report_timeout);
+		(*entries)[place[i]].contested = direct->contested != 0 &&
+			!du_clock_exceeds(direct->contested, 2 * du_guc_standby_report_timeout);
 	}
 	LWLockRelease(table->lock);
 	return n;

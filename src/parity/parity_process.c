@@ -27,7 +27,6 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "processes/processes.h"
 
@@ -237,10 +236,10 @@ carry_out(const ParityStep *step, bool exported)
 static void
 wait_as_told(long ms)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	ClockMs		end = du_clock_ms() + ms;
 	long		left;
 
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0 &&
+	while ((left = du_clock_left(end)) > 0 &&
 		   !du_parity_order_is_over(part.order))
 		nap(Min(left, LONGEST_NAP_MS));
 }

@@ -26,7 +26,6 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 
@@ -152,13 +151,13 @@ static void
 end_processes(int code, Datum arg)
 {
 	ParityRun  *run = (ParityRun *) DatumGetPointer(arg);
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_FAREWELL_MS);
+	ClockMs		end = du_clock_ms() + LONGEST_FAREWELL_MS;
 	long		left;
 
 	for (int i = 0; i < run->nmembers; i++)
 		TerminateBackgroundWorker(run->handles[i]);
 	while (!have_ended(run) &&
-		   (left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
+		   (left = du_clock_left(end)) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
@@ -252,12 +251,12 @@ static void
 await_end(ParityRun *run)
 {
 	Progress	progress;
-	TimestampTz look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
+	ClockMs		look = du_clock_ms() + LOOK_INTERVAL_MS;
 
 	du_progress_start(&progress, "comparison");
 	while (!have_ended(run))
 	{
-		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), look);
+		long		left = du_clock_left(look);
 
 		if (!du_parity_order_is_over(run->order))
 			check_losses(run);
@@ -266,7 +265,7 @@ await_end(ParityRun *run)
 			check_locks(run);
 			if (du_progress_is_due(&progress))
 				tell_progress(&progress, run);
-			look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
+			look = du_clock_ms() + LOOK_INTERVAL_MS;
 			continue;
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);

@@ -16,7 +16,6 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 
@@ -90,7 +89,7 @@ du_shared_take_turn(void)
 	if (slot != NULL && taken)
 		slot->waits_since = 0;
 	else if (slot != NULL && slot->waits_since == 0)
-		slot->waits_since = GetCurrentTimestamp();
+		slot->waits_since = du_clock_ms();
 	LWLockRelease(du_shared_lock());
 	return taken;
 }

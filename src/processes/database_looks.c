@@ -18,7 +18,6 @@
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 
@@ -27,7 +26,7 @@
 /* Of the process that looks now, or NULL. */
 static BackgroundWorkerHandle *look = NULL;
 static Oid	look_at;			/* this database */
-static TimestampTz no_process_until = 0;
+static ClockMs no_process_until = 0;
 
 /* Starts a process that looks at a database; false when none is to be had. */
 static bool
@@ -69,30 +68,30 @@ is_free(void)
  * database with this extension is to be served, that is to be found out once
  * and after changes, at whatever pace.
  */
-static TimestampTz
+static ClockMs
 due_time(const DatabaseRecord *record, bool every)
 {
 	bool		never = du_guc_database_look_interval == 0 &&
-	(!every || (record->tried_at != 0 && !record->look_wanted));
+	(!every || (record->tried != 0 && !record->look_wanted));
 
 	/* Who looks at a database looks at all its sets. */
 	if (never || record->set[0] != '\0' || du_shared_serves(record->database, "") ||
 		du_shared_wanted_by_others(record->database))
 		return PG_INT64_MAX;
-	if (record->look_wanted || record->tried_at == 0)
+	if (record->look_wanted || record->tried == 0)
 		return 0;
-	return TimestampTzPlusMilliseconds(record->tried_at, du_guc_database_look_interval);
+	return record->tried + du_guc_database_look_interval;
 }
 
 /*
  * Starts the look that is due, if one is and no other goes on.  Gives back
  * when to come again at the latest, PG_INT64_MAX when somebody will tell.
  */
-TimestampTz
+ClockMs
 du_looks_advance(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz next = PG_INT64_MAX;
+	ClockMs		now = du_clock_ms();
+	ClockMs		next = PG_INT64_MAX;
 	Oid			database = InvalidOid;
 	DatabaseRecord *records;
 	bool		every;
@@ -104,7 +103,7 @@ du_looks_advance(void)
 	records = du_records_list(&n);
 	for (int i = 0; i < n; i++)
 	{
-		TimestampTz due = due_time(&records[i], every);
+		ClockMs		due = due_time(&records[i], every);
 
 		if (due >= next)
 			continue;
@@ -120,6 +119,6 @@ du_looks_advance(void)
 	if (start_look(database))
 		return PG_INT64_MAX;
 	du_records_want_look(database);
-	no_process_until = TimestampTzPlusMilliseconds(now, NO_PROCESS_WAIT_MS);
+	no_process_until = now + NO_PROCESS_WAIT_MS;
 	return no_process_until;
 }

@@ -386,6 +386,7 @@ du_records_note(const DatabaseFindings *findings, const char *problem)
 		{
 			record->found = *findings;
 			record->looked_at = GetCurrentTimestamp();
+			record->looked = du_clock_ms();
 		}
 		du_shared_copy_text(record->problem, problem != NULL ? problem : "");
 	}
@@ -406,7 +407,7 @@ du_records_begin_look(Oid database)
 	record = find(database, "");
 	if (record != NULL)
 	{
-		record->tried_at = GetCurrentTimestamp();
+		record->tried = du_clock_ms();
 		record->look_wanted = false;
 		record->problem[0] = '\0';
 	}
@@ -425,7 +426,7 @@ du_records_end_look(Oid database)
 	LWLockAcquire(du_shared_lock(), LW_EXCLUSIVE);
 	record = find(database, "");
 	if (record != NULL && !record->look_wanted && record->problem[0] == '\0' &&
-		record->looked_at < record->tried_at)
+		record->looked < record->tried)
 		strlcpy(record->problem, "The process that looks at it has ended before its time; the server log says why.",
 				sizeof(record->problem));
 	LWLockRelease(du_shared_lock());

@@ -80,7 +80,7 @@ extern void du_visit_await_end(Oid database);
  * ----
  */
 
-extern TimestampTz du_looks_advance(void);
+extern ClockMs du_looks_advance(void);
 
 /* ----
  * database_records.c
@@ -101,7 +101,7 @@ typedef struct DatabaseSlot
 	uint64		reads_asked;
 	bool		restart_wanted; /* by the worker that ends */
 	char		settings[SETTINGS_DIGEST_LENGTH];	/* stored for it at its last pass */
-	TimestampTz waits_since;	/* for its turn; 0: it does not */
+	ClockMs		waits_since;	/* for its turn; 0: it does not */
 	uint32		asked;			/* how often somebody wanted the database for
 								 * himself; of the first set, as are the next */
 	uint32		noticed;		/* of these, before the launcher last tried to

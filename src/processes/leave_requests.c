@@ -18,7 +18,6 @@
 #include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "base/base.h"
@@ -234,12 +233,12 @@ is_visited(Oid database)
 void
 du_visit_await_end(Oid database)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_VISIT_MS);
+	ClockMs		end = du_clock_ms() + LONGEST_VISIT_MS;
 
 	if (!is_visited(database))
 		return;
 	ConditionVariablePrepareToSleep(du_shared_changed());
-	while (is_visited(database) && GetCurrentTimestamp() < end)
+	while (is_visited(database) && du_clock_ms() < end)
 		(void) ConditionVariableTimedSleep(du_shared_changed(), 100, PG_WAIT_EXTENSION);
 	ConditionVariableCancelSleep();
 }

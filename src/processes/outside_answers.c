@@ -87,6 +87,7 @@ du_outside_answer(const char *check_name, const char *status, const char *detail
 		strlcpy(answer->status, status, sizeof(answer->status));
 		copy_text(answer->detail, detail);
 		answer->answered_at = GetCurrentTimestamp();
+		answer->answered = du_clock_ms();
 		answer->problem[0] = '\0';
 	}
 	LWLockRelease(du_shared_lock());

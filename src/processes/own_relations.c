@@ -34,7 +34,6 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "base/base.h"
@@ -136,7 +135,7 @@ give_up(const Obstacle *obstacle)
 bool
 du_own_relations_lock(int wait_ms)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms);
+	ClockMs		end = du_clock_ms() + wait_ms;
 	Obstacle	obstacle;
 	Oid			extension;
 
@@ -149,7 +148,7 @@ du_own_relations_lock(int wait_ms)
 				return true;
 			continue;
 		}
-		if (GetCurrentTimestamp() >= end)
+		if (du_clock_ms() >= end)
 			give_up(&obstacle);
 		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, NAP_MS, PG_WAIT_EXTENSION);
 		CHECK_FOR_INTERRUPTS();

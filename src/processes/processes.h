@@ -15,6 +15,8 @@
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 
+#include "base/clock.h"
+
 /* ----
  * database_catalog.c
  *
@@ -164,6 +166,7 @@ typedef struct WorkerFacts
 	char		source_hint[SHARED_TEXT_LENGTH];
 	char		location[SHARED_TEXT_LENGTH];
 	TimestampTz last_contact;	/* 0: never */
+	int64		contact;		/* the same by du_clock_us() */
 
 	bool		desired_known;	/* a desired version was ever read */
 	char		desired[SHARED_VERSION_LENGTH];
@@ -192,7 +195,7 @@ typedef struct WorkerFacts
 	char		state[NAMEDATALEN]; /* as last found by the worker */
 	bool		gave_up;		/* failed, and waits for a change or retry() */
 	int			failures;		/* retryable ones in a row */
-	TimestampTz next_retry;		/* 0: none */
+	ClockMs		next_retry;		/* 0: none */
 	char		last_error[SHARED_TEXT_LENGTH];
 
 	/* Since the worker started. */
@@ -259,6 +262,7 @@ typedef struct OutsideAnswer
 	char		status[8];		/* "pass", "warn" or "fail"; "" when there is none */
 	char		detail[OUTSIDE_TEXT_LENGTH];
 	TimestampTz answered_at;
+	ClockMs		answered;		/* the same, by the clock that nobody sets */
 	char		problem[OUTSIDE_TEXT_LENGTH];	/* why the last look gave none,
 												 * a sentence, or "" */
 } OutsideAnswer;
@@ -302,6 +306,7 @@ extern PGDLLEXPORT void du_shared_end_turn(void);
 #define CANCELLED_BY_HOLD "a hold was placed"
 #define CANCELLED_BY_WITHDRAWAL "its target is not desired any more"
 #define CANCELLED_BY_CALLER "finalize_everywhere() was ended"
+#define CANCELLED_BY_CLOCK "the clock was set back"
 
 #define RUNNING_ATTEMPTS 8		/* more run without being seen */
 
@@ -383,7 +388,8 @@ typedef struct DatabaseRecord
 								 * and one that is named no longer -1 */
 	DatabaseFindings found;
 	TimestampTz looked_at;		/* 0: never */
-	TimestampTz tried_at;		/* a look began, 0: never */
+	ClockMs		tried;			/* a look began, 0: never */
+	ClockMs		looked;			/* one ended that has found something */
 	bool		look_wanted;	/* somebody has changed something */
 	char		problem[SHARED_TEXT_LENGTH];	/* of the last look, "" */
 	char		worker_problem[SHARED_TEXT_LENGTH]; /* why it has no worker though

@@ -33,7 +33,6 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "base/base.h"
@@ -55,8 +54,8 @@ typedef struct Served
 	char		name[NAMEDATALEN];	/* of the database */
 	bool		wanted;			/* at the last look */
 	BackgroundWorkerHandle *worker; /* NULL: none runs */
-	TimestampTz started;
-	TimestampTz next_start;
+	ClockMs		started;
+	ClockMs		next_start;
 	long		next_wait;
 	bool		waits_for_process;
 } Served;
@@ -300,7 +299,7 @@ start_worker(Served *one)
 static void
 try_to_start(Served *one)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	ClockMs		now = du_clock_ms();
 	long		wait = Min(du_guc_poll_interval, LONGEST_WAIT_MS);
 
 	if (du_shared_worker_lives(one->database, one->set))
@@ -324,7 +323,7 @@ try_to_start(Served *one)
 	}
 	else
 		one->started = now;
-	one->next_start = TimestampTzPlusMilliseconds(now, wait);
+	one->next_start = now + wait;
 }
 
 /*
@@ -351,7 +350,7 @@ start_soon(void)
 static void
 look_after_worker(Served *one)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	ClockMs		now = du_clock_ms();
 	pid_t		pid;
 
 	if (GetBackgroundWorkerPid(one->worker, &pid) != BGWH_STOPPED)
@@ -361,12 +360,12 @@ look_after_worker(Served *one)
 
 	start_soon();				/* there is room for another one now */
 
-	if (TimestampDifferenceMilliseconds(one->started, now) >= LONG_LIFE_MS)
+	if (now - one->started >= LONG_LIFE_MS)
 		one->next_wait = FIRST_WAIT_MS;
 	one->next_start = now;
 	if (du_shared_restart_wanted(one->database, one->set))
 		return;
-	one->next_start = TimestampTzPlusMilliseconds(now, one->next_wait);
+	one->next_start = now + one->next_wait;
 	one->next_wait = Min(one->next_wait * 2, LONGEST_WAIT_MS);
 }
 
@@ -374,10 +373,10 @@ look_after_worker(Served *one)
  * Keeps the workers running.  Gives back when the next one is due, PG_INT64_MAX
  * when all run.
  */
-static TimestampTz
+static ClockMs
 look_after_workers(void)
 {
-	TimestampTz next = PG_INT64_MAX;
+	ClockMs		next = PG_INT64_MAX;
 	ListCell   *lc;
 
 	foreach(lc, served)
@@ -391,7 +390,7 @@ look_after_workers(void)
 	{
 		Served	   *one = lfirst(lc);
 
-		if (one->worker == NULL && one->wanted && GetCurrentTimestamp() >= one->next_start)
+		if (one->worker == NULL && one->wanted && du_clock_ms() >= one->next_start)
 			try_to_start(one);
 		if (one->worker == NULL && one->wanted)
 			next = Min(next, one->next_start);
@@ -471,8 +470,7 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 	{
 		List	   *databases;
 		bool		seen;
-		TimestampTz now;
-		TimestampTz next;
+		ClockMs		next;
 		long		wait;
 
 		MemoryContextReset(cycle);
@@ -501,14 +499,12 @@ documentdb_upgrade_launcher_main(Datum main_arg)
 		}
 		next = look_after_workers();
 		if (!seen)
-			next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FIRST_WAIT_MS));
+			next = Min(next, du_clock_ms() + FIRST_WAIT_MS);
 		else if (may_come_unheard(in_recovery))
-			next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-														 Min(du_guc_poll_interval, LONGEST_WAIT_MS)));
+			next = Min(next, du_clock_ms() + Min(du_guc_poll_interval, LONGEST_WAIT_MS));
 		next = Min(next, du_looks_advance());
-		now = GetCurrentTimestamp();
 		wait = next == PG_INT64_MAX ? -1 :
-			Max(TimestampDifferenceMilliseconds(now, next), LEAVING_WAIT_MS);
+			Max(du_clock_left(next), LEAVING_WAIT_MS);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 						 (wait >= 0 ? WL_TIMEOUT : 0), wait, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

@@ -245,7 +245,7 @@ view_of(const WorkerFacts *worker)
 	view.wish = worker->wish[0] ? worker->wish : NULL;
 	view.gave_up = worker->gave_up;
 	view.failures = worker->failures;
-	view.next_retry = worker->next_retry;
+	view.next_retry = worker->next_retry != 0 ? du_clock_to_timestamp(worker->next_retry) : 0;
 	return view;
 }
 

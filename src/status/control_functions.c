@@ -19,7 +19,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "base/base.h"
@@ -152,7 +151,6 @@ documentdb_upgrade_outside_answers(PG_FUNCTION_ARGS)
 {
 	OutsideAnswer *answers = palloc(OUTSIDE_ANSWERS * sizeof(OutsideAnswer));
 	int			n = du_guc_kubernetes_reads ? du_outside_list(answers) : 0;
-	TimestampTz now = GetCurrentTimestamp();
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n; i++)
@@ -165,8 +163,8 @@ documentdb_upgrade_outside_answers(PG_FUNCTION_ARGS)
 		du_row_add_text(&row, answered ? answer->status : NULL);
 		du_row_add_text(&row, answered ? answer->detail : NULL);
 		du_row_add_time(&row, answered ? answer->answered_at : 0);
-		du_row_add(&row, BoolGetDatum(TimestampDifferenceExceeds(answer->answered_at, now,
-																 2 * du_guc_resync_interval)));
+		du_row_add(&row, BoolGetDatum(answer->answered == 0 ||
+									  du_clock_exceeds(answer->answered, 2 * (int64) du_guc_resync_interval)));
 		du_row_add_text(&row, answer->problem[0] != '\0' ? answer->problem : NULL);
 		du_row_put(fcinfo, &row);
 	}
@@ -297,11 +295,10 @@ is_reached(const ExtensionVersion *target)
 
 /* Waits for the next change, or a little while. */
 static void
-nap(TimestampTz end)
+nap(ClockMs end)
 {
-	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+	long		left = Min(du_clock_left(end), LONGEST_NAP_MS);
 
-	left = Min(left, LONGEST_NAP_MS);
 	if (du_shared_exists())
 		(void) ConditionVariableTimedSleep(du_shared_changed(), left, PG_WAIT_EXTENSION);
 	else
@@ -313,20 +310,12 @@ nap(TimestampTz end)
 	CHECK_FOR_INTERRUPTS();
 }
 
-static TimestampTz
-end_of(const Interval *timeout)
-{
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-												   TimestampTzGetDatum(GetCurrentTimestamp()),
-												   IntervalPGetDatum(timeout)));
-}
-
 /* Looks at the catalogue, which is of now in any transaction. */
 static Datum
 wait_for(FunctionCallInfo fcinfo)
 {
 	char	   *argument;
-	TimestampTz end;
+	ClockMs		end;
 	MemoryContext context;
 	ExtensionVersion target;
 	const char *reason;
@@ -335,7 +324,7 @@ wait_for(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	argument = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	end = end_of(PG_GETARG_INTERVAL_P(1));
+	end = du_clock_after(PG_GETARG_INTERVAL_P(1));
 	if (!du_version_parse(argument, &target, &reason))
 		du_version_error(argument, reason);
 
@@ -348,7 +337,7 @@ wait_for(FunctionCallInfo fcinfo)
 		reached = is_reached(&target);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
-		if (reached || GetCurrentTimestamp() >= end)
+		if (reached || du_clock_ms() >= end)
 			break;
 		nap(end);
 	}

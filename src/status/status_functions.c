@@ -19,7 +19,6 @@
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "extension/extension.h"
@@ -441,7 +440,7 @@ put_status(void *arg)
 	du_row_add_text(&row, assessment.state.next_step);
 	du_row_add_text(&row, assessment.failures.last_error);
 	du_row_add(&row, Int64GetDatum(assessment.failures.attempts));
-	du_row_add_time(&row, served ? worker.next_retry : 0);
+	du_row_add_time(&row, served && worker.next_retry != 0 ? du_clock_to_timestamp(worker.next_retry) : 0);
 	du_row_add_text(&row, served ? worker.source : du_guc_source_name(du_guc_source));
 	du_row_add_time(&row, served ? worker.last_contact : 0);
 	if (served)

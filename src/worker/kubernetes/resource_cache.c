@@ -14,7 +14,6 @@
 #include "worker/kubernetes/internal.h"
 
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "processes/processes.h"
 #include "worker/source/source.h"
@@ -102,7 +101,7 @@ du_cache_set_health(ResourceCache *view, SourceHealth health, const char *proble
 void
 du_cache_note_contact(ResourceCache *view)
 {
-	view->state->last_contact = GetCurrentTimestamp();
+	du_source_note_contact(view->state);
 }
 
 /*

@@ -56,6 +56,7 @@ typedef struct Worker
 
 	WorkerFailures failures;
 	bool		attempt_runs;	/* ours, watched */
+	int64		clock_offset;	/* of the time of day, at the last look */
 	AttemptOrder order;			/* of that attempt */
 	char	   *changes;		/* that it is to make, as clauses, or NULL */
 	bool		companions_alone;	/* the main extension is at its target */

@@ -44,6 +44,7 @@ PG_MODULE_MAGIC;
 #define LOCK_TIMEOUT "100ms"	/* others would find a deadlock later */
 #define TICK_LOCK_TIMEOUT "1s"	/* which bounds its attempt as well */
 #define ATTEMPT_LOOK_MS 1000	/* should its end go unnoticed */
+#define SMALL_STEP_US (1000 * 1000)	/* of a clock that is only corrected */
 #define LONGEST_PASS_MS 60000	/* of tick() */
 #define LONGEST_REPORT_MS 10000 /* that tick() waits for */
 
@@ -141,6 +142,21 @@ act(Worker *worker, bool confirmed)
 }
 
 /*
+ * The server's timeouts go by the time of day.  When that is set back, those of
+ * a running attempt come as much later: it may wait for a lock all that time, and
+ * others behind it.  So it is ended, and comes again.
+ */
+static void
+watch_clock(Worker *worker)
+{
+	int64		offset = GetCurrentTimestamp() - du_clock_us();
+
+	if (worker->attempt_runs && offset < worker->clock_offset - SMALL_STEP_US)
+		(void) du_running_cancel(MyDatabaseId, du_main_selected(), CANCELLED_BY_CLOCK);
+	worker->clock_offset = offset;
+}
+
+/*
  * One round of the loop without its wait.  A pass runs when look is true or
  * something has changed.
  */
@@ -149,6 +165,7 @@ work(Worker *worker, bool look)
 {
 	bool		confirmed = false;
 
+	watch_clock(worker);
 	if (worker->source != NULL)
 	{
 		look |= du_worker_advance_source(worker);
@@ -183,15 +200,13 @@ work(Worker *worker, bool look)
 
 /* How long until something is due, and which sockets matter. */
 static void
-gather_waits(const Worker *worker, TimestampTz next_look, WaitList *list)
+gather_waits(const Worker *worker, ClockMs next_look, WaitList *list)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
 	list->timeout_ms = -1;
 	list->nsockets = 0;
-	du_wait_at_most(list, TimestampDifferenceMilliseconds(now, next_look));
-	if (worker->facts.next_retry > now)
-		du_wait_at_most(list, TimestampDifferenceMilliseconds(now, worker->facts.next_retry));
+	du_wait_at_most(list, du_clock_left(next_look));
+	if (worker->facts.next_retry > du_clock_ms())
+		du_wait_at_most(list, du_clock_left(worker->facts.next_retry));
 	if (worker->attempt_runs)
 		du_wait_at_most(list, ATTEMPT_LOOK_MS);
 	if (worker->source != NULL)
@@ -268,7 +283,7 @@ documentdb_upgrade_worker_loop(void)
 	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
 	MemoryContext cycle = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade cycle",
 												ALLOCSET_DEFAULT_SIZES);
-	TimestampTz next_look = 0;
+	ClockMs next_look = 0;
 	bool		look = true;
 
 	worker->actor = "worker";
@@ -290,11 +305,11 @@ documentdb_upgrade_worker_loop(void)
 		MemoryContextSwitchTo(cycle);
 
 		look |= answer_requests(worker);
-		look |= GetCurrentTimestamp() >= next_look ||
-			(worker->facts.next_retry != 0 && GetCurrentTimestamp() >= worker->facts.next_retry);
+		look |= du_clock_ms() >= next_look ||
+			(worker->facts.next_retry != 0 && du_clock_ms() >= worker->facts.next_retry);
 		work(worker, look);
 		if (look)
-			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_poll_interval);
+			next_look = du_clock_ms() + du_guc_poll_interval;
 
 		gather_waits(worker, next_look, &list);
 		look = wait_for_work(&list);
@@ -303,16 +318,14 @@ documentdb_upgrade_worker_loop(void)
 
 /* True when a single pass has nothing more to do. */
 static bool
-is_done(const Worker *worker, TimestampTz started, bool looked)
+is_done(const Worker *worker, ClockMs started, bool looked)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (TimestampDifferenceExceeds(started, now, LONGEST_PASS_MS))
+	if (du_clock_exceeds(started, LONGEST_PASS_MS))
 		return true;
 	if (!looked || worker->confirming || worker->wants_attempt ||
 		(worker->source != NULL && worker->source->state.health == SOURCE_STARTING))
 		return false;
-	if (TimestampDifferenceExceeds(started, now, LONGEST_REPORT_MS))
+	if (du_clock_exceeds(started, LONGEST_REPORT_MS))
 		return true;
 	return (worker->report == NULL || du_kube_report_is_idle(worker->report)) &&
 		(worker->upstream_report == NULL || du_upstream_report_was_made(worker->upstream_report));
@@ -323,7 +336,7 @@ static Worker *
 look_once(const char *role_name)
 {
 	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
-	TimestampTz started = GetCurrentTimestamp();
+	ClockMs		started = du_clock_ms();
 	bool		looked = false;
 
 	worker->once = true;
@@ -342,7 +355,7 @@ look_once(const char *role_name)
 		looked |= look;
 		if (is_done(worker, started, looked))
 			break;
-		gather_waits(worker, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ATTEMPT_LOOK_MS), &list);
+		gather_waits(worker, du_clock_ms() + ATTEMPT_LOOK_MS, &list);
 		(void) wait_for_work(&list);
 	}
 	du_worker_close(worker);

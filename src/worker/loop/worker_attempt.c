@@ -53,10 +53,13 @@ backoff(int64 failures)
 	return (int) (wait * (0.5 + pg_prng_double(&pg_global_prng_state) / 2));
 }
 
+/* Not before a wait that began when the attempt failed; at the latest now. */
 static void
-try_later(Worker *worker, TimestampTz since)
+try_later(Worker *worker, TimestampTz failed_at)
 {
-	worker->facts.next_retry = TimestampTzPlusMilliseconds(since, backoff(worker->facts.failures));
+	long		passed = TimestampDifferenceMilliseconds(failed_at, GetCurrentTimestamp());
+
+	worker->facts.next_retry = du_clock_ms() + Max(backoff(worker->facts.failures) - passed, 0);
 }
 
 /*
@@ -177,7 +180,7 @@ take_outcome(Worker *worker, const AttemptOutcome *outcome)
 	}
 	if (outcome->cause == CAUSE_HOLD)
 	{
-		facts->next_retry = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), du_guc_retry_min);
+		facts->next_retry = du_clock_ms() + du_guc_retry_min;
 		return;
 	}
 	if (refused && !worker->order.alter_first)

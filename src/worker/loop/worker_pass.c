@@ -100,7 +100,7 @@ consider_attempt(Worker *worker, const Assessment *assessment)
 
 	worker->wants_attempt = assessment->decided.decision == DECISION_FINALIZE &&
 		assessment->guards->nfailed == 0 && facts->source_ok && !facts->gave_up &&
-		GetCurrentTimestamp() >= facts->next_retry;
+		du_clock_ms() >= facts->next_retry;
 	if (!worker->wants_attempt)
 		return;
 

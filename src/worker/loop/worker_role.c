@@ -61,6 +61,7 @@ take_source_state(Worker *worker)
 	du_shared_copy_text(facts->hold_hint, state->hold_hint ? state->hold_hint : "");
 	du_shared_copy_text(facts->wish, state->wish ? state->wish : "");
 	facts->last_contact = state->last_contact;
+	facts->contact = state->contact;
 
 	facts->desired_known = state->version != NULL;
 	strlcpy(facts->desired, state->version ? state->version : "", sizeof(facts->desired));
@@ -166,7 +167,10 @@ du_worker_take_counters(Worker *worker)
 	worker->facts.events_dropped = counters.dropped;
 
 	if (worker->source != NULL)
+	{
 		worker->facts.last_contact = worker->source->state.last_contact;
+		worker->facts.contact = worker->source->state.contact;
+	}
 	if (worker->upstream_report != NULL)
 		du_upstream_report_tell(worker->upstream_report, &worker->facts);
 }
@@ -246,11 +250,11 @@ bool
 du_worker_advance_source(Worker *worker)
 {
 	DesiredState *state = &worker->source->state;
-	TimestampTz contact = state->last_contact;
+	int64		contact = state->contact;
 
 	if (!worker->source->advance(worker->source))
 		return false;
-	if (state->health == SOURCE_OK && state->last_contact != contact)
+	if (state->health == SOURCE_OK && state->contact != contact)
 		worker->facts.source_reads++;
 	else if (state->health != SOURCE_OK && state->health != SOURCE_STARTING)
 		worker->facts.source_failures++;

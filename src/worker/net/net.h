@@ -8,11 +8,11 @@
 #ifndef DU_NET_H
 #define DU_NET_H
 
-#include "portability/instr_time.h"
 #include "storage/latch.h"
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "parity/parity.h"
 
 /* ----
@@ -72,16 +72,6 @@ typedef struct WaitList
 		uint32		events;		/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE */
 	}			sockets[WAIT_LIST_SOCKETS];
 } WaitList;
-
-/* A clock that is never set, in milliseconds. */
-static inline int64
-du_clock_ms(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MILLISEC(now);
-}
 
 /* Shortens the wait: not negative, or no limit. */
 static inline void

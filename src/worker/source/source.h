@@ -11,6 +11,7 @@
 #include "datatype/timestamp.h"
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "worker/net/net.h"
 
 /* ----
@@ -125,6 +126,7 @@ typedef struct DesiredState
 	const char *hold_hint;		/* how to end a hold, a sentence, or NULL */
 	const char *wish;			/* how to desire WISH_VERSION, a clause, or NULL */
 	TimestampTz last_contact;	/* when the source answered last, 0: never */
+	int64		contact;		/* the same by du_clock_us() */
 	bool		refreshing;		/* a read asked for is under way */
 } DesiredState;
 
@@ -156,6 +158,14 @@ typedef struct DesiredSource
 	/* Frees everything. */
 	void		(*close) (struct DesiredSource *source);
 } DesiredSource;
+
+/* The source has just answered. */
+static inline void
+du_source_note_contact(DesiredState *state)
+{
+	state->last_contact = GetCurrentTimestamp();
+	state->contact = du_clock_us();
+}
 
 extern DesiredSource *du_source_first_open(void);
 extern DesiredSource *du_source_setting_open(void);

@@ -21,7 +21,6 @@
 
 #include "storage/fd.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "worker/net/net.h"
@@ -32,7 +31,7 @@
 typedef struct FileSource
 {
 	MemoryContext context;		/* of the state's texts */
-	TimestampTz next_read;
+	ClockMs		next_read;
 	char	   *content;		/* last read, in context */
 	size_t		length;			/* of that */
 } FileSource;
@@ -166,12 +165,13 @@ take(DesiredSource *source, const char *content, size_t length, int error)
 	state.hold_hint = psprintf("When its reason is gone, remove annotation %s from the resource in %s.", HOLD_ANNOTATION,
 							   state.location);
 	state.last_contact = source->state.last_contact;
+	state.contact = source->state.contact;
 	if (content != NULL)
 	{
 		/* There may be zeros in it. */
 		file->content = memcpy(palloc(length), content, length);
 		file->length = length;
-		state.last_contact = GetCurrentTimestamp();
+		du_source_note_contact(&state);
 		interpret(&state, content, length);
 	}
 	else
@@ -197,22 +197,21 @@ advance(DesiredSource *source)
 {
 	FileSource *file = source->data;
 	DesiredState *state = &source->state;
-	TimestampTz now = GetCurrentTimestamp();
 	SourceHealth before = state->health;
 	bool		was_refreshing = state->refreshing;
 	size_t		length = 0;
 	char	   *content;
 
-	if (!was_refreshing && now < file->next_read)
+	if (!was_refreshing && du_clock_ms() < file->next_read)
 		return false;
-	file->next_read = TimestampTzPlusMilliseconds(now, du_guc_poll_interval);
+	file->next_read = du_clock_ms() + du_guc_poll_interval;
 
 	content = read_content(du_guc_desired_file, &length);
 	if (content != NULL && file->content != NULL && length == file->length &&
 		memcmp(content, file->content, length) == 0)
 	{
 		state->refreshing = false;
-		state->last_contact = now;
+		du_source_note_contact(state);
 		return was_refreshing;
 	}
 	take(source, content, length, errno);
@@ -233,7 +232,7 @@ add_waits(DesiredSource *source, WaitList *list)
 	if (source->state.refreshing)
 		du_wait_at_most(list, 0);
 	else
-		du_wait_at_most(list, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), file->next_read));
+		du_wait_at_most(list, du_clock_left(file->next_read));
 }
 
 static void

@@ -17,7 +17,6 @@
 #include "worker/source/source.h"
 
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "processes/processes.h"
@@ -25,7 +24,8 @@
 
 #define LOOK_MS 20				/* while the other worker reads */
 
-static TimestampTz read_asked = 0;	/* of the other worker; 0: it was not */
+static int64 read_asked = 0;	/* of the other worker, by du_clock_us(); 0: it
+								 * was not */
 
 /* Replaces a text of the state; true when it was another one. */
 static bool
@@ -54,7 +54,7 @@ advance(DesiredSource *source)
 	DesiredState *state = &source->state;
 	WorkerFacts first;
 	bool		serves = du_shared_first_worker(&first);
-	bool		waits = state->refreshing && serves && first.source_ok && first.last_contact < read_asked;
+	bool		waits = state->refreshing && serves && first.source_ok && first.contact < read_asked;
 	bool		changed = state->refreshing && !waits;
 
 	state->refreshing = waits;
@@ -71,6 +71,7 @@ advance(DesiredSource *source)
 	changed |= take(&state->location, first.location[0] != '\0' ? first.location : NULL);
 	changed |= take(&state->version, first.desired_known ? du_main_desired(first.desired) : NULL);
 	state->last_contact = first.last_contact;
+	state->contact = first.contact;
 	return changed;
 }
 
@@ -78,7 +79,7 @@ static void
 refresh(DesiredSource *source)
 {
 	source->state.refreshing = true;
-	read_asked = GetCurrentTimestamp();
+	read_asked = du_clock_us();
 	if (!du_shared_ask_first_for_read())
 		read_asked = 0;
 }

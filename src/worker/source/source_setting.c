@@ -13,7 +13,6 @@
 #include "worker/source/source.h"
 
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "worker/net/net.h"
@@ -27,7 +26,7 @@ advance(DesiredSource *source)
 	strcmp(state->version, desired) != 0;
 
 	state->refreshing = false;
-	state->last_contact = GetCurrentTimestamp();
+	du_source_note_contact(state);
 	if (!changed)
 		return false;
 	state->health = SOURCE_OK;

@@ -70,6 +70,28 @@ sub init
 
 =pod
 
+=item start(%params), restart
+
+As there; with the environment of C<own_environment>, a hash.
+
+=cut
+
+sub start
+{
+	my ($self, @params) = @_;
+	local %ENV = (%ENV, %{ $self->{own_environment} // {} });
+	return $self->SUPER::start(@params);
+}
+
+sub restart
+{
+	my ($self, @params) = @_;
+	local %ENV = (%ENV, %{ $self->{own_environment} // {} });
+	return $self->SUPER::restart(@params);
+}
+
+=pod
+
 =item psql(dbname, sql, %params)
 
 As there.
