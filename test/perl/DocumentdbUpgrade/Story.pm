@@ -162,6 +162,7 @@ sub take_trouble_away
 	my $highest = '1.' . max map { minor($_) } $facts->{installed}, map { $_->{binary} } values %{ $facts->{servers} };
 
 	act($world, @$_) foreach (map { my $name = $_; map { [ $_ => $name ] } qw(thaw resume heal) } $world->names);
+	act($world, clock => $_, 'right') foreach $world->names;
 	act($world, up => $_) foreach $world->downwards;
 	act($world, @$_) foreach [ settle => 'rollback' ], [ gate => 'open' ], [ table => 'open' ], [ trouble => 'file', 'ends' ], [ trouble => 'api', 'ends' ],
 	  [ window => 'open' ], ['release'], ['lift'], (map { [ raise => $_, $highest ] } $world->names), [ desire => 'auto' ];

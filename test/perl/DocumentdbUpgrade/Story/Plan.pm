@@ -59,6 +59,7 @@ my %draws = (
 	restart => [ 4, sub { [ restart => any_server($_[0]), pick($_[0], qw(fast immediate)) ] } ],
 	down => [ 5, sub { [ pick($_[0], qw(down up)), pick($_[0], standbys($_[0])) ] } ],
 	freeze => [ 3, sub { [ pick($_[0], qw(freeze thaw)), pick($_[0], standbys($_[0])) ] } ],
+	clock => [ 3, sub { [ clock => pick($_[0], 'primary', any_server($_[0])), pick($_[0], qw(ahead right)) ] } ],
 	cut => [ 5, sub { [ pick($_[0], qw(cut heal)), pick($_[0], standbys($_[0])) ] } ],
 	promote => [ 8, sub { [ promote => pick($_[0], standbys($_[0])), pick($_[0], qw(switchover failover)) ] } ],
 	source => [ 4, sub { [ source => pick($_[0], @sources) ] } ],
@@ -68,7 +69,7 @@ my %draws = (
 
 # Words of actions, by the first one, for those who write them by hand.
 my %known = map { $_ => 1 } qw(raise desire finalize hold release fence lift window gate table prepare settle rehearse compare kill stall resume
-  restart down up freeze thaw cut heal promote source trouble api full);
+  restart down up freeze thaw clock cut heal promote source trouble api full);
 
 =pod
 

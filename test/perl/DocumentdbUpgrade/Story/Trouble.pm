@@ -17,6 +17,7 @@ package DocumentdbUpgrade::Story::Trouble;
 use strict;
 use warnings FATAL => 'all';
 
+use DocumentdbUpgrade::Clock;
 use DocumentdbUpgrade::Connection;
 use DocumentdbUpgrade::Fleet;
 use DocumentdbUpgrade::Story::Link;
@@ -203,6 +204,20 @@ sub do_thaw
 	return nothing('it goes on') unless $server->{frozen};
 	@$server{qw(frozen stalled)} = (0, 0);
 	kill 'CONT', reverse $world->children($world->named($name));
+	return;
+}
+
+# The clock of one server is set an hour ahead, and back.
+sub do_clock
+{
+	my ($world, $name, $how) = @_;
+	my $server = $world->server($name);
+	my $ahead = $how eq 'ahead' ? 1 : 0;
+
+	return nothing('clocks cannot be set here') unless clock_works();
+	return nothing('so it is') if ($server->{ahead} // 0) == $ahead;
+	set_clock($world->node($name), $ahead ? 3600 : 0);
+	$server->{ahead} = $ahead;
 	return;
 }
 

@@ -28,6 +28,7 @@ package DocumentdbUpgrade::Story::World;
 use strict;
 use warnings FATAL => 'all';
 
+use DocumentdbUpgrade::Clock;
 use DocumentdbUpgrade::Connection;
 use DocumentdbUpgrade::FakeApi;
 use DocumentdbUpgrade::Fleet;
@@ -176,6 +177,7 @@ documentdb_upgrade.desired_file = '$self->{dir}/desired'
 documentdb_upgrade.schema_ahead_action = '$facts->{ahead}'
 });
 	raise_binary($node, '1.0');
+	give_clock($node) if clock_works();
 	$self->{nodes}{$name} = $node;
 	return;
 }
