@@ -164,7 +164,8 @@ du_release_record(const UpgradeFacts *facts, ReleaseMemory *memory)
 	const char *seen;
 	ErrorData  *error;
 
-	if (!OidIsValid(extension->oid) || !du_server_facts_can_write())
+	/* Files that are away, as while they are exchanged, are no release. */
+	if (!OidIsValid(extension->oid) || extension->binary == NULL || !du_server_facts_can_write())
 		return;
 	seen = quick_look(extension, memory);
 	if (strcmp(memory->seen, seen) == 0)

@@ -151,4 +151,10 @@ sql($node, 'DROP EXTENSION documentdb_upgrade');
 sql($node, 'CREATE EXTENSION documentdb_upgrade');
 recorded_by_itself('1 worker 1.1', 'after DROP and CREATE EXTENSION history begins anew');
 
+# Files that are away for a moment are no news, and do not hide what comes with them.
+unlink extension_file($node, 'standin.control') or die "could not remove a file: $!\n";
+wait_for_looks($node, 3);
+announce($node, '1.1', comment => 'exchanged');
+recorded_by_itself("1 worker 1.1\n2 worker 1.1", 'another control file after there was none');
+
 done_testing();
