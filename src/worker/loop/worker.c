@@ -283,7 +283,7 @@ documentdb_upgrade_worker_loop(void)
 	Worker	   *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
 	MemoryContext cycle = AllocSetContextCreate(TopMemoryContext, "documentdb_upgrade cycle",
 												ALLOCSET_DEFAULT_SIZES);
-	ClockMs next_look = 0;
+	ClockMs		next_look = 0;
 	bool		look = true;
 
 	worker->actor = "worker";

@@ -53,7 +53,7 @@ backoff(int64 failures)
 	return (int) (wait * (0.5 + pg_prng_double(&pg_global_prng_state) / 2));
 }
 
-/* Not before a wait that began when the attempt failed; at the latest now. */
+/* The wait begins with the failure, which may be an earlier worker's. */
 static void
 try_later(Worker *worker, TimestampTz failed_at)
 {
