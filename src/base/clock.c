@@ -13,7 +13,8 @@
 
 /*
  * The moment that comes when an interval has passed, months and days of it as
- * they are now; PG_INT64_MAX when it never does.
+ * they are now; PG_INT64_MAX when it never does, 0 when it did at the beginning
+ * of time.
  */
 ClockMs
 du_clock_after(const Interval *interval)
@@ -23,5 +24,8 @@ du_clock_after(const Interval *interval)
 															   TimestampTzGetDatum(now),
 															   IntervalPGetDatum(interval)));
 
-	return TIMESTAMP_IS_NOEND(then) ? PG_INT64_MAX : du_clock_ms() + (then - now) / 1000;
+	/* Intervals of 17 and later can be infinite. */
+	if (TIMESTAMP_NOT_FINITE(then))
+		return TIMESTAMP_IS_NOEND(then) ? PG_INT64_MAX : 0;
+	return du_clock_ms() + (then - now) / 1000;
 }
